@@ -1,0 +1,27 @@
+"""Bad input, told by field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing wrong: ``field`` as a path such as ``optimizer.options.rank``, ``description`` what and what would work."""
+
+    field: str
+    description: str
+
+
+class InvalidJob(ValueError):
+    """A job that is refused before any work starts."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in self.violations))
+
+    @classmethod
+    def at(cls, field: str, description: str) -> InvalidJob:
+        """One violation."""
+        return cls([Violation(field, description)])

@@ -1,0 +1,69 @@
+"""What a job found: plain data that reports are written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .spec import JobSpec
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """One unit searched by one optimizer.
+
+    Attributes
+    ----------
+    unit : str
+        Address, e.g. ``lif_out[3]``.
+    optimizer : str
+        Its label: the component's name, with a number where a job names it twice.
+    response : float
+        Score of the recommended stimulus, measured once more after the search had ended.
+    natural_best : float or None
+        The best natural stimulus's response, where the target knows it.
+    stimulus : ndarray
+        float32, of the generator's stimulus shape.
+    latent : ndarray
+        The recommended latent (int64 codes or float32).
+    scores : ndarray
+        float64, (evaluations,): every score in the order of evaluation, NaN where a trial was missed.
+    seconds : float
+        Time at which the search ended, from the start of the job.
+    stopped_by : str
+        "evaluations", "seconds", "plateau" or "cancelled".
+    """
+
+    unit: str
+    optimizer: str
+    response: float
+    natural_best: float | None
+    stimulus: NDArray[np.float32]
+    latent: NDArray[np.generic]
+    scores: NDArray[np.float64]
+    seconds: float
+    stopped_by: str
+
+    @property
+    def evaluations(self) -> int:
+        """Candidates evaluated."""
+        return int(self.scores.size)
+
+    @property
+    def natural_multiple(self) -> float | None:
+        """Response ÷ the best natural stimulus's, where that is positive."""
+        if self.natural_best is None or self.natural_best <= 0:
+            return None
+        return self.response / self.natural_best
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """All searches of a job, unit by unit, the job's main optimizer first."""
+
+    spec: JobSpec
+    searches: list[SearchResult] = field(default_factory=list)
+    seconds: float = 0.0
+    cancelled: bool = False

@@ -1,0 +1,89 @@
+"""A job as plain data: the Python form of ``actmax.v1.JobSpec`` and of a job file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import InvalidJob, Violation
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ComponentSpec(_Strict):
+    """A component by ``name``, with its ``options``."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class BudgetSpec(_Strict):
+    """When a search ends: at whichever limit is reached first; at least ``evaluations`` or ``seconds`` is set.
+
+    Attributes
+    ----------
+    evaluations : int or None
+        Candidates evaluated for each unit and optimizer.
+    seconds : float or None
+        Running time of the whole job.
+    plateau : int or None
+        Evaluations of one search without improvement.
+    """
+
+    evaluations: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    seconds: Annotated[float, Field(gt=0, le=10**8, allow_inf_nan=False)] | None = None
+    plateau: Annotated[int, Field(ge=1, le=10**9)] | None = None
+
+    @model_validator(mode="after")
+    def _limited(self) -> BudgetSpec:
+        if self.evaluations is None and self.seconds is None:
+            raise ValueError("set evaluations or seconds, more than zero; a search needs an end")
+        return self
+
+
+class JobSpec(_Strict):
+    """What to search, for which units, how. See ``protos/actmax/v1/job.proto`` for the fields."""
+
+    title: Annotated[str, Field(max_length=200)] = ""
+    generator: ComponentSpec
+    target: ComponentSpec
+    units: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+    objective: ComponentSpec = ComponentSpec(name="unit")
+    optimizer: ComponentSpec
+    baselines: Annotated[list[ComponentSpec], Field(max_length=20)] = Field(default_factory=list)
+    budget: BudgetSpec
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    prior: Literal["natural", "none"] = "natural"
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> JobSpec:
+        """Read a job from plain data.
+
+        Raises
+        ------
+        InvalidJob
+            With one violation a wrong field, by its path.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise InvalidJob(violations_of(error, "")) from None
+
+
+def violations_of(error: ValidationError, prefix: str) -> list[Violation]:
+    """Pydantic's errors as violations, their fields below ``prefix``."""
+    found: list[Violation] = []
+    for item in error.errors():
+        path = prefix
+        for part in item["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "there is no such field"
+        found.append(Violation(path, message))
+    return found

@@ -1,0 +1,48 @@
+"""The Generator contract: latents in, stimuli out."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from ..spaces import LatentSpace, StimulusSpec
+from .prior import Prior
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Decodes latents into stimuli.
+
+    A generator has no random state: the same latents give the same stimuli. Where it is ``differentiable``, gradients
+    flow from stimuli to float latents; a Categorical generator then also takes relaxed latents, float weights over
+    the codes of shape (n, *latent, cardinality), and gives for one-hot weights what it gives for the codes.
+    """
+
+    @property
+    def latent(self) -> LatentSpace:
+        """The space that is searched; its shape is its geometry."""
+        ...
+
+    @property
+    def prior(self) -> Prior | None:
+        """What natural latents look like, or None where nothing is known."""
+        ...
+
+    @property
+    def stimulus(self) -> StimulusSpec:
+        """What it makes."""
+        ...
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients flow through it."""
+        ...
+
+    def __call__(self, latents: Tensor, /) -> Tensor:
+        """(n, *latent) -> (n, *stimulus), float32 within the stimulus's range."""
+        ...
+
+    def to(self, device: str, /) -> Generator:
+        """Move to a device and return itself."""
+        ...

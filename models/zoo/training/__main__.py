@@ -1,0 +1,45 @@
+"""``python -m actmax.models.zoo.training NAME --train TRAIN.parquet --test TEST.parquet``: trains one model of the zoo."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+
+import torch
+
+from .cifar10 import read_parquet
+from .task import Task
+
+NAMES = ("cnn", "snn", "vqvae", "vit", "sngan")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, or go on from the checkpoint; then write weights, card and sample sheet."""
+    parser = argparse.ArgumentParser(prog="python -m actmax.models.zoo.training", description=main.__doc__)
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--train", required=True, type=Path, help="CIFAR-10 training parquet (columns image or img, label)")
+    parser.add_argument("--test", required=True, type=Path, help="CIFAR-10 test parquet")
+    parser.add_argument("--checkpoints", type=Path, default=Path(".zoo"), help="folder of checkpoints to resume from")
+    parser.add_argument("--epochs", type=int, default=None, help="other than the script's own number")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    script = importlib.import_module(f".{options.name}", __package__)
+    task = Task(
+        train=read_parquet(options.train),
+        test=read_parquet(options.test),
+        seed=options.seed,
+        device=options.device,
+        checkpoint=options.checkpoints / f"{options.name}-{options.seed}.pt",
+        epochs=options.epochs,
+    )
+    trained = script.train(task)
+    print(trained.figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Trains the residual CNN: ``python -m actmax.models.zoo.training cnn``."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from ..architectures.cnn import ResidualCNN
+from .cifar10 import shuffled_batches
+from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
+from .task import Task, Trained
+
+BATCH = 250
+
+
+def train(task: Task) -> Trained:
+    """SGD with Nesterov momentum on a one-cycle schedule, label smoothing .1, bfloat16 where it is safe."""
+    torch.manual_seed(task.seed)
+    model = ResidualCNN().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    epochs = task.epochs or 14
+    total = epochs * (len(task.train) // BATCH)
+    optimizer = torch.optim.SGD(split_decay(model, 5e-4), lr=0.25, momentum=0.9, nesterov=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(total))
+
+    def step(_: int, pixels: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+        model.train()
+        with torch.autocast(task.device, torch.bfloat16):
+            logits = model(pixels.to(task.device).contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels.to(task.device), label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        return {"loss": loss.item()}
+
+    def evaluate() -> dict[str, float]:
+        model.eval()
+        return {"accuracy": accuracy(lambda x: model(x.to(task.device)).cpu(), task.test.pixels, task.test.labels)}
+
+    run = Run("cifar10-cnn", task.seed, task.checkpoint, {"model": model, "optimizer": optimizer, "schedule": schedule})
+    run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=True), step, evaluate=evaluate)
+    model.eval()
+    return Trained(run, {"model": model}, evaluate())

@@ -1,0 +1,131 @@
+"""The epochs that every training script runs: resumable, seeded, timed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Step = Callable[[int, Tensor, Tensor], Mapping[str, float]]
+"""Takes the number of the step, images and labels; updates the weights; returns figures to print."""
+
+
+@dataclass
+class Run:
+    """What a training run keeps between interruptions.
+
+    ``parts`` are the modules, optimizers and schedules whose ``state_dict`` makes up the checkpoint.
+    """
+
+    name: str
+    seed: int
+    checkpoint: Path
+    parts: Mapping[str, Any]
+    epoch: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    log: list[dict[str, float]] = field(default_factory=list)
+
+    def resume(self) -> bool:
+        """Load the checkpoint when there is one; returns whether there was."""
+        if not self.checkpoint.exists():
+            return False
+        saved = torch.load(self.checkpoint, weights_only=True)
+        if saved["name"] != self.name or saved["seed"] != self.seed:
+            raise ValueError(f"{self.checkpoint} belongs to {saved['name']} with seed {saved['seed']}; remove it or name another")
+        for key, part in self.parts.items():
+            part.load_state_dict(saved["parts"][key])
+        self.epoch, self.steps, self.seconds, self.log = saved["epoch"], saved["steps"], saved["seconds"], saved["log"]
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint under a temporary name, then rename it over the old one."""
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.checkpoint.with_suffix(".writing")
+        state = {
+            "name": self.name,
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "log": self.log,
+            "parts": {key: part.state_dict() for key, part in self.parts.items()},
+        }
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+
+
+def run_epochs(
+    run: Run,
+    epochs: int,
+    batches: Callable[[int, torch.Generator], Iterable[tuple[Tensor, Tensor]]],
+    step: Step,
+    *,
+    evaluate: Callable[[], Mapping[str, float]] | None = None,
+) -> None:
+    """Train up to ``epochs``, saving after each; an interrupted run goes on from its last whole epoch.
+
+    Every epoch draws from generators seeded by the run's seed and the epoch's number alone, so a resumed
+    run sees the batches that an undisturbed one would have seen.
+    """
+    run.resume()
+    for epoch in range(run.epoch, epochs):
+        began = time.monotonic()
+        torch.manual_seed(run.seed * 1000 + epoch)  # dropout and latents drawn inside the step
+        order = torch.Generator().manual_seed(run.seed * 1000 + epoch)
+        sums: dict[str, float] = {}
+        count = 0
+        for pixels, labels in batches(epoch, order):
+            for key, value in step(run.steps, pixels, labels).items():
+                sums[key] = sums.get(key, 0.0) + value
+            run.steps += 1
+            count += 1
+            if count % 50 == 0:
+                rate = (time.monotonic() - began) / count
+                shown = " ".join(f"{key} {value / count:.4f}" for key, value in sums.items())
+                print(f"{run.name} epoch {epoch} step {count} {rate:.3f} s/step {shown}", file=sys.stderr, flush=True)
+        figures = {key: value / max(count, 1) for key, value in sums.items()}
+        run.epoch = epoch + 1
+        run.seconds += time.monotonic() - began
+        if evaluate is not None:
+            figures.update(evaluate())
+        run.log.append({"epoch": epoch, "seconds": round(run.seconds, 1), **figures})
+        print(json.dumps({"name": run.name, **run.log[-1]}), flush=True)
+        run.save()
+
+
+def one_cycle(total: int, warm: float = 0.2, final: float = 0.0) -> Callable[[int], float]:
+    """A learning-rate factor that rises linearly to 1 over the first ``warm`` share of steps, then falls linearly to ``final``."""
+
+    def factor(step: int) -> float:
+        position = min(step / total, 1.0)
+        if position < warm:
+            return 0.05 + 0.95 * position / warm
+        return final + (1 - final) * (1 - position) / (1 - warm)
+
+    return factor
+
+
+@torch.inference_mode()
+def accuracy(model: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor, batch: int = 500) -> float:
+    """Share of ``pixels`` (uint8) whose largest output is the label."""
+    hits = 0
+    for start in range(0, pixels.shape[0], batch):
+        outputs = model(pixels[start : start + batch].float() / 255)
+        hits += int((outputs.argmax(1) == labels[start : start + batch]).sum())
+    return hits / pixels.shape[0]
+
+
+def split_decay(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Parameter groups with weight decay on matrices and kernels only, as is usual."""
+    heavy = [p for p in model.parameters() if p.ndim > 1]
+    light = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": heavy, "weight_decay": decay}, {"params": light, "weight_decay": 0.0}]

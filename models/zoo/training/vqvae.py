@@ -1,0 +1,73 @@
+"""Trains the VQ-VAE: ``python -m actmax.models.zoo.training vqvae``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..architectures.vqvae import VQVAE
+from .cifar10 import shuffled_batches
+from .loop import Run, one_cycle, run_epochs
+from .task import Task, Trained
+
+BATCH = 250
+COMMITMENT = 0.25
+
+
+def multiscale_loss(decoded: Tensor, images: Tensor) -> Tensor:
+    """L1 at full, half and quarter resolution, plus L1 of neighbour differences, which keeps edges from blurring."""
+    loss = (decoded - images).abs().mean()
+    for size in (2, 4):
+        loss = loss + (F.avg_pool2d(decoded, size) - F.avg_pool2d(images, size)).abs().mean()
+    for axis in (2, 3):
+        loss = loss + 0.5 * (decoded.diff(dim=axis) - images.diff(dim=axis)).abs().mean()
+    return loss
+
+
+def train(task: Task) -> Trained:
+    """Adam on a one-cycle schedule; the code book follows by moving averages."""
+    torch.manual_seed(task.seed)
+    model = VQVAE().to(task.device)
+    model.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model.decoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    epochs = task.epochs or 16
+    optimizer = torch.optim.Adam([*model.encoder.parameters(), *model.decoder.parameters()], lr=1.5e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(epochs * (len(task.train) // BATCH), warm=0.1))
+
+    def step(number: int, pixels: Tensor, _: Tensor) -> dict[str, float]:
+        images = pixels.to(task.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(task.device, torch.bfloat16):
+            vectors = model.encoder(images)
+        vectors = vectors.float()
+        if number == 0:  # start the code book on the encoder's own vectors
+            flat = vectors.detach().movedim(1, -1).flatten(0, -2)
+            model.quantizer.sums.copy_(flat[torch.randperm(flat.shape[0])[: model.quantizer.usage.shape[0]]])
+            model.quantizer.codebook.copy_(model.quantizer.sums)
+        codes = model.quantizer.nearest(vectors.detach())
+        quantized = model.quantizer.embed(codes)
+        model.quantizer.update(vectors.detach(), codes)
+        with torch.autocast(task.device, torch.bfloat16):
+            decoded = model.decoder(vectors + (quantized - vectors).detach())
+        reconstruction = multiscale_loss(decoded.float(), images)
+        commitment = F.mse_loss(vectors, quantized)
+        optimizer.zero_grad()
+        (reconstruction + COMMITMENT * commitment).backward()
+        optimizer.step()
+        schedule.step()
+        return {"reconstruction": reconstruction.item(), "commitment": commitment.item()}
+
+    @torch.inference_mode()
+    def evaluate() -> dict[str, float]:
+        squared, used = 0.0, torch.zeros_like(model.quantizer.usage, dtype=torch.bool)
+        for start in range(0, len(task.test), 500):
+            images = task.test.unit_range(slice(start, start + 500)).to(task.device)
+            codes = model.encode(images)
+            used[codes.flatten()] = True
+            squared += float((model.decode(codes) - images).square().mean()) * images.shape[0]
+        mse = squared / len(task.test)
+        return {"psnr_db": float(-10 * torch.log10(torch.tensor(mse))), "codes_used": float(used.sum())}
+
+    run = Run("cifar10-vqvae", task.seed, task.checkpoint, {"model": model, "optimizer": optimizer, "schedule": schedule})
+    run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=False), step, evaluate=evaluate)
+    return Trained(run, {"model": model}, evaluate())

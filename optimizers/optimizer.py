@@ -1,0 +1,114 @@
+"""The Optimizer contract: ask/tell for every family, the gradient ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+from torch import Tensor
+
+from ..models.spaces import LatentSpace
+
+State = Mapping[str, Any]
+"""Nested mappings and lists of tensors, strings, numbers, booleans and None: what a checkpoint can hold."""
+
+
+class Unsuitable(ValueError):
+    """An optimizer can't search a space; the message says why and what would work instead."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an optimizer is told before it starts.
+
+    Attributes
+    ----------
+    latent : LatentSpace
+        The space to search.
+    seed : int
+        Seed of its own random generators.
+    evaluations : int or None
+        How many candidates it may expect to be told, for schedules; None when unknown.
+    bank : Tensor or None
+        (m, *latent) natural latents to start from, or None for a blind start.
+    device : str
+        Where its own arithmetic is best done.
+    """
+
+    latent: LatentSpace
+    seed: int
+    evaluations: int | None = None
+    bank: Tensor | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Answers to one ``ask``.
+
+    Attributes
+    ----------
+    latents : Tensor
+        What was asked, row for row.
+    scores : Tensor
+        (n,) float64, higher is better; NaN where a trial was missed.
+    variance : Tensor or None
+        (n,) variance of each score where it was replicated.
+    gradients : Tensor or None
+        d score / d latent, of the shape of ``latents``, for optimizers with ``needs_gradient``; rows of missed trials are
+        to be ignored.
+    """
+
+    latents: Tensor
+    scores: Tensor
+    variance: Tensor | None = None
+    gradients: Tensor | None = None
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """Proposes latents and learns from their scores.
+
+    Implementations are built as ``Class(problem, options)`` and registered under the entry-point group
+    ``actmax.optimizers``. They are deterministic given ``problem.seed``, draw from generators of their own, accept
+    NaN scores, and continue bit for bit after ``load_state_dict(state_dict())`` on a freshly built twin.
+
+    Raises
+    ------
+    Unsuitable
+        From the constructor, when the latent space cannot be searched this way.
+    """
+
+    Options: ClassVar[type[BaseModel]]
+    needs_gradient: ClassVar[bool]
+
+    def ask(self) -> Tensor:
+        """The next candidates, (n, *latent).
+
+        One with ``needs_gradient`` asks relaxed weights, (n, *latent, cardinality), where the space is Categorical.
+        """
+        ...
+
+    def tell(self, evaluations: Evaluations) -> None:
+        """Learn from the answers to the last ``ask``."""
+        ...
+
+    def recommend(self) -> Tensor:
+        """Its answer, one latent, (*latent): codes where the space is Categorical.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing was told yet.
+        """
+        ...
+
+    def state_dict(self) -> State:
+        """All that it would need to go on, between a ``tell`` and the next ``ask``."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from ``state``."""
+        ...

@@ -1,0 +1,30 @@
+"""Computes the package list: every top-level folder below is a subpackage of the namespace ``actmax``."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+ROOTS = {
+    "actmax.v1": "protos/actmax/v1",
+    "actmax.models": "models",
+    "actmax.optimizers": "optimizers",
+    "actmax.engine": "engine",
+    "actmax.server": "server",
+    "actmax.client": "client",
+}
+
+
+def packages() -> dict[str, str]:
+    """Map every package's import name to its folder, relative to this file."""
+    here = Path(__file__).parent
+    found: dict[str, str] = {}
+    for name, folder in ROOTS.items():
+        for init in sorted((here / folder).rglob("__init__.py")):
+            inner = init.parent.relative_to(here / folder).parts
+            found[".".join((name, *inner))] = init.parent.relative_to(here).as_posix()
+    return found
+
+
+if __name__ == "__main__":
+    mapping = packages()
+    setup(packages=list(mapping), package_dir=mapping)
