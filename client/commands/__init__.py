@@ -1,0 +1,1 @@
+"""The commands of ``actmax``, a file for each group of them."""

@@ -1,0 +1,96 @@
+"""What the commands share: options, exit codes, printing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..client import DEFAULT_ADDRESS, Client
+from ..errors import ActmaxError, DamagedArtifact, ServerFault, Unavailable, UnsafePath
+
+
+class ExitCode(IntEnum):
+    """What ``actmax`` returns to the shell."""
+
+    OK = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    UNREACHABLE = 3
+    INTERRUPTED = 130
+
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the job failed or was cancelled, or something broke; 2 wrong input or usage; 3 the server cannot be reached; "
+    "130 left by Ctrl-C while the job goes on or before it could be ended."
+)
+
+Server = Annotated[str, typer.Option("--server", envvar="ACTMAX_SERVER", metavar="HOST:PORT", help="The server to talk to.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text; errors too, on stderr.")]
+JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job file.", show_default=False)]
+JobName = Annotated[str, typer.Argument(metavar="NAME", help="The job's name, such as jobs/3f2a...; jobs/ may be left out.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the job, such as optimizer.options.rank=8; may be repeated.", show_default=False),
+]
+AllowImport = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-import",
+        metavar="PACKAGE",
+        help="Let jobs name components as package:attribute from this package, which runs its code; may be repeated.",
+        show_default=False,
+    ),
+]
+
+SERVER = DEFAULT_ADDRESS
+
+out = Console(soft_wrap=True, highlight=False, markup=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+
+def connect(server: str) -> Client:
+    """A client that gives up soon when nothing listens, since a person waits."""
+    return Client(server, patience=2.0)
+
+
+def job_name(name: str) -> str:
+    """A job's full name."""
+    return name if name.startswith("jobs/") else f"jobs/{name}"
+
+
+def print_json(document: Any, *, indent: int | None = 2) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_error(error: ActmaxError, *, as_json: bool) -> None:
+    """An expected error on stderr."""
+    if as_json:
+        sys.stderr.write(json.dumps({"error": error.to_dict()}, ensure_ascii=False) + "\n")
+    else:
+        sys.stderr.write(f"actmax: {error}\n")
+
+
+def exit_code_of(error: ActmaxError) -> ExitCode:
+    """The exit code that an error ends a command with."""
+    if isinstance(error, Unavailable):
+        return ExitCode.UNREACHABLE
+    if isinstance(error, (ServerFault, DamagedArtifact, UnsafePath)):
+        return ExitCode.FAILED
+    return ExitCode.BAD_INPUT
+
+
+class NotInstalled(ActmaxError):
+    """A command needs packages that the light install leaves out."""
+
+    code = "NOT_INSTALLED"
+
+    def __init__(self, command: str, error: ImportError) -> None:
+        super().__init__(f"'actmax {command}' needs packages that are not installed ({error}): pip install 'actmax[server]'")

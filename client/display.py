@@ -1,0 +1,213 @@
+"""A job's progress for people: a live table in a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol
+
+from actmax.v1 import job_pb2
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+LINE_SECONDS = 5.0
+# Lines of the live view that are not the table's rows.
+_FRAME = 9
+
+
+class Display(Protocol):
+    """Shows where a job stands, from ``__enter__`` to ``__exit__``."""
+
+    def __enter__(self) -> Display: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def state(self, text: str) -> None:
+        """Show the job's state, such as "running"."""
+        ...
+
+    def progress(self, progress: job_pb2.Progress) -> None:
+        """Show where its searches stand."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Tell the person something."""
+        ...
+
+
+def display_on(console: Console, *, silent: bool = False) -> Display:
+    """The display that suits ``console``."""
+    if silent:
+        return Silent()
+    return Lively(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Display:
+        """The display itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def state(self, text: str) -> None:
+        """Ignored."""
+
+    def progress(self, progress: job_pb2.Progress) -> None:
+        """Ignored."""
+
+    def note(self, text: str) -> None:
+        """Ignored."""
+
+
+class Lines:
+    """A line at each change of state, and one every few seconds while the job runs."""
+
+    def __init__(self, console: Console, seconds: float = LINE_SECONDS) -> None:
+        self._console = console
+        self._seconds = seconds
+        self._next = 0.0
+        self._state = ""
+        self._shown: job_pb2.Progress | None = None
+        self._latest: job_pb2.Progress | None = None
+
+    def __enter__(self) -> Display:
+        """The display itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Print the last progress, unless it was printed."""
+        if self._latest is not None and self._latest is not self._shown:
+            self.note(line(self._latest))
+
+    def state(self, text: str) -> None:
+        """Print the state when it is another one."""
+        if text != self._state:
+            self._state = text
+            self.note(text)
+
+    def progress(self, progress: job_pb2.Progress) -> None:
+        """Print a line when it is time."""
+        self._latest = progress
+        if progress.searches and time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._seconds
+            self._shown = progress
+            self.note(line(progress))
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._console.print(text)
+
+
+class Lively:
+    """A table that is redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
+        self._state = ""
+        self._progress = job_pb2.Progress()
+
+    def __enter__(self) -> Display:
+        """Begin to draw."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Draw a last time and leave it on the screen."""
+        self._live.stop()
+
+    def state(self, text: str) -> None:
+        """Show the state from the next drawing on."""
+        self._state = text
+
+    def progress(self, progress: job_pb2.Progress) -> None:
+        """Show the progress from the next drawing on."""
+        self._progress = progress
+
+    def note(self, text: str) -> None:
+        """Print it above the table."""
+        self._console.print(text)
+
+    def _draw(self) -> Group:
+        progress = self._progress
+        parts: list[Text | Table] = [Text(self._state, style="bold")]
+        if progress.searches:
+            parts.append(matrix(progress.searches, rows=max(3, self._console.height - _FRAME)))
+            grid = Table.grid(padding=(0, 2))
+            bar = ProgressBar(total=progress.total_evaluations or None, completed=progress.evaluations, width=30)
+            grid.add_row(bar, Text(pace(progress)))
+            parts.append(grid)
+        return Group(*parts)
+
+
+def matrix(searches: Sequence[job_pb2.SearchProgress], rows: int | None = None) -> Table:
+    """Units down, optimizers across; in each cell the best response and its multiple of the best natural one's."""
+    optimizers = list(dict.fromkeys(search.optimizer for search in searches))
+    units = list(dict.fromkeys(search.unit for search in searches))
+    cells = {(search.unit, search.optimizer): search for search in searches}
+    shown = units if rows is None or len(units) <= rows else units[: rows - 1]
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("unit", no_wrap=True)
+    for optimizer in optimizers:
+        table.add_column(optimizer, justify="right", no_wrap=True)
+    for unit in shown:
+        table.add_row(unit, *(_cell(cells.get((unit, optimizer))) for optimizer in optimizers))
+    if len(shown) < len(units):
+        table.add_row(f"... and {len(units) - len(shown)} more")
+    return table
+
+
+def line(progress: job_pb2.Progress) -> str:
+    """Where a job stands, in a line."""
+    scored = [search for search in progress.searches if not math.isnan(search.best_response)]
+    if not scored:
+        return pace(progress)
+
+    def height(search: job_pb2.SearchProgress) -> tuple[float, float]:
+        return (search.natural_multiple if search.HasField("natural_multiple") else -math.inf, search.best_response)
+
+    best = max(scored, key=height)
+    running = sum(not search.stopped_by for search in progress.searches)
+    found = f"best {best.unit} {response(best)} by {best.optimizer}"
+    return f"{pace(progress)}, {running} of {len(progress.searches)} searches running, {found}"
+
+
+def pace(progress: job_pb2.Progress) -> str:
+    """How far, how fast, how long still."""
+    total = f" of {progress.total_evaluations:,}" if progress.total_evaluations else ""
+    parts = [f"{progress.evaluations:,}{total} evaluations"]
+    if progress.evaluations_per_second > 0:
+        parts.append(f"{progress.evaluations_per_second:,.0f} a second")
+    if 0 < progress.seconds_left < math.inf:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def response(search: job_pb2.SearchProgress) -> str:
+    """The best response of a search, and its multiple of the best natural stimulus's where that is known."""
+    if math.isnan(search.best_response):
+        return "-"
+    text = f"{search.best_response:.4g}"
+    return f"{text} ({search.natural_multiple:.2f} x natural)" if search.HasField("natural_multiple") else text
+
+
+def duration(seconds: float) -> str:
+    """``90`` as ``1:30``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _cell(search: job_pb2.SearchProgress | None) -> Text:
+    if search is None:
+        return Text("")
+    above = search.HasField("natural_multiple") and search.natural_multiple > 1
+    text = Text(response(search).replace(" x natural", "x"), style="green" if above else "")
+    return text.append(" ." if search.stopped_by else "  ", style="dim")

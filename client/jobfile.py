@@ -1,0 +1,291 @@
+"""Job files: the YAML form of ``actmax.v1.JobSpec``, read into the message and written from it.
+
+A job file is the message's JSON form with the names of ``job.proto``, in YAML, and two abbreviations: a component without options is
+its name alone (``optimizer: protes``), and a list of one is its only item (``units: lif_out[3]``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from actmax.v1 import job_pb2
+from google.protobuf import json_format, struct_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from . import plain, plainyaml
+from .errors import FieldViolation, InvalidInput
+from .overrides import Override, apply
+from .plainyaml import Path as FieldPath
+from .plainyaml import show
+
+_COMPONENT = job_pb2.Component.DESCRIPTOR.full_name
+_STRUCT = struct_pb2.Struct.DESCRIPTOR.full_name
+
+
+class InvalidJobFile(InvalidInput):
+    """A job that cannot be read; ``violations`` has one entry for each wrong field, with its line where it has one."""
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A job and where each of its fields was given.
+
+    Attributes
+    ----------
+    spec : JobSpec
+        The job.
+    lines : dict
+        The line, counted from 1, of the value at each path.
+    overridden : dict
+        The override, as text, that each overridden path was given by.
+    """
+
+    spec: job_pb2.JobSpec
+    lines: Mapping[FieldPath, int] = field(default_factory=dict)
+    overridden: Mapping[FieldPath, str] = field(default_factory=dict)
+
+    def located(self, error: InvalidInput) -> InvalidInput:
+        """``error``, a server's about this job, with the file's lines behind its fields."""
+        violations = []
+        for v in error.violations:
+            path = plainyaml.read_path(v.field.removeprefix("spec."))
+            violations.append(FieldViolation(v.field, v.description + _where(path, self.lines, self.overridden)))
+        return InvalidInput(error.message, code=error.code, violations=violations, reason=error.reason)
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> JobFile:
+    """Read a job file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, UTF-8, at most 1 MiB.
+    overrides : sequence of str
+        Changes such as ``optimizer.options.rank=8``, made before the job is checked.
+
+    Raises
+    ------
+    InvalidJobFile
+        If the file cannot be read, or its fields are not those of a job.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(plainyaml.MAX_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidJobFile(f"{path} is not a job file: it is not UTF-8 text") from None
+    except OSError as error:
+        raise InvalidJobFile(f"cannot read the job file {path}: {error.strerror}") from None
+    return loads(text, overrides, source=str(path))
+
+
+def loads(text: str, overrides: Sequence[str] = (), *, source: str = "the job file") -> JobFile:
+    """Read a job from the text of a job file; see :func:`load`."""
+    try:
+        data, lines = plainyaml.parse(text)
+    except plainyaml.YamlError as error:
+        raise InvalidJobFile(f"{_at(source, error.line)}: {error.message}") from None
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise InvalidJobFile(f"{source}: a job file holds fields such as 'generator: cifar10-vqvae', not {_kind(data)}")
+    return _message(data, source, lines, [Override.parse(text) for text in overrides])
+
+
+def from_plain(data: Mapping[str, Any], *, source: str = "the job") -> job_pb2.JobSpec:
+    """A job from plain data of a job file's form, its abbreviations included.
+
+    Raises
+    ------
+    InvalidJobFile
+        If its fields are not those of a job.
+    """
+    return _message(data, source, {}, []).spec
+
+
+def to_plain(spec: job_pb2.JobSpec) -> dict[str, Any]:
+    """A job as plain data; what is not set is left out, and integers are integers."""
+    return plain.to_plain(spec, defaults=False)
+
+
+def dumps(spec: job_pb2.JobSpec) -> str:
+    """A job as the text of a job file."""
+    return plainyaml.dump(to_plain(spec))
+
+
+def _message(data: Mapping[str, Any], source: str, lines: Mapping[FieldPath, int], overrides: Iterable[Override]) -> JobFile:
+    reader = _Reader()
+    job = reader.message(_spelled_out(data), job_pb2.JobSpec.DESCRIPTOR, ())
+    overridden: dict[FieldPath, str] = {}
+    for override in overrides:
+        # Wrong fields are told as they stand in the file; only what an override brings in is told as its own.
+        apply(override, job)
+        overridden[override.path] = override.text
+    if overridden:
+        faults, reader = reader.faults, _Reader()
+        job = reader.message(_spelled_out(job), job_pb2.JobSpec.DESCRIPTOR, ())
+        reader.faults = faults + reader.faults
+    if reader.faults:
+        raise InvalidJobFile(
+            f"{source} has wrong fields",
+            violations=[FieldViolation(show(path), text + _where(path, lines, overridden)) for path, text in reader.faults],
+        )
+    return JobFile(json_format.ParseDict(job, job_pb2.JobSpec()), lines, overridden)
+
+
+class _Reader:
+    """Checks plain data against a message's fields, noting every fault instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.faults: list[tuple[FieldPath, str]] = []
+
+    def message(self, data: Any, descriptor: Descriptor, path: FieldPath) -> dict[str, Any]:
+        if descriptor.full_name == _STRUCT:
+            return self._struct(data, path)
+        if not isinstance(data, Mapping):
+            self._fault(path, f"expected fields ({', '.join(_names(descriptor))}), got {_kind(data)}")
+            return {}
+        known: dict[str, Any] = {}
+        for name, value in data.items():
+            here = (*path, str(name))
+            slot = descriptor.fields_by_name.get(name) if isinstance(name, str) else None
+            if slot is None:
+                self._fault(here, f"there is no such field{near(str(name), _names(descriptor))}")
+            elif value is not None:
+                if slot.is_repeated:
+                    items = list(value) if isinstance(value, (list, tuple)) else [value]
+                    known[slot.name] = [self._value(item, slot, (*here, i)) for i, item in enumerate(items)]
+                else:
+                    known[slot.name] = self._value(value, slot, here)
+        return known
+
+    def _value(self, value: Any, slot: FieldDescriptor, path: FieldPath) -> Any:
+        if slot.message_type is not None:
+            return self.message(value, slot.message_type, path)
+        if slot.cpp_type == FieldDescriptor.CPPTYPE_INT64:
+            return self._integer(value, path)
+        if slot.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
+            return self._number(value, path)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, (bool, int, float)):
+            self._fault(path, f'expected text, got {_kind(value)}; in quotes ("{value}") it is text')
+        else:
+            self._fault(path, f"expected text, got {_kind(value)}")
+        return ""
+
+    def _integer(self, value: Any, path: FieldPath) -> int:
+        number = _unquoted(value)
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
+        if isinstance(number, bool) or not isinstance(number, int):
+            self._fault(path, f"expected a whole number, got {_kind(value)}")
+        elif not -(1 << 63) <= number < 1 << 63:
+            self._fault(path, f"expected a whole number below 2^63, got {value}")
+        else:
+            return number
+        return 0
+
+    def _number(self, value: Any, path: FieldPath) -> float:
+        number = _unquoted(value)
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            self._fault(path, f"expected a number, got {_kind(value)}")
+        elif not math.isfinite(number):
+            self._fault(path, "expected a finite number")
+        else:
+            return float(number)
+        return 0.0
+
+    def _struct(self, data: Any, path: FieldPath) -> dict[str, Any]:
+        if not isinstance(data, Mapping):
+            self._fault(path, f"expected fields, such as 'rank: 8', got {_kind(data)}")
+            return {}
+        return {str(name): self._free(value, (*path, str(name))) for name, value in data.items()}
+
+    def _free(self, value: Any, path: FieldPath) -> Any:
+        """A value of a component's options, whose meaning only the component knows."""
+        if isinstance(value, Mapping):
+            return self._struct(value, path)
+        if isinstance(value, (list, tuple)):
+            return [self._free(item, (*path, i)) for i, item in enumerate(value)]
+        if isinstance(value, float) and not math.isfinite(value):
+            self._fault(path, "expected a finite number")
+        elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > plain.EXACT:
+            self._fault(path, "whole numbers in options go up to 2^53; as text, in quotes, this one keeps all its digits")
+        elif value is not None and not isinstance(value, (bool, int, float, str)):
+            self._fault(path, f"expected plain data, got {_kind(value)}")
+        else:
+            return value
+        return None
+
+    def _fault(self, path: FieldPath, text: str) -> None:
+        self.faults.append((path, text))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the near names, or else all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; there are {', '.join(known)}"
+
+
+def _spelled_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """``data`` with components that are only a name made ``{name: ...}``."""
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        slot = job_pb2.JobSpec.DESCRIPTOR.fields_by_name.get(name) if isinstance(name, str) else None
+        if slot is not None and slot.message_type is not None and slot.message_type.full_name == _COMPONENT:
+            if isinstance(value, str):
+                value = {"name": value}
+            elif isinstance(value, (list, tuple)):
+                value = [{"name": item} if isinstance(item, str) else item for item in value]
+        found[name] = value
+    return found
+
+
+def _unquoted(value: Any) -> Any:
+    """A number that was written in quotes, as the JSON form allows."""
+    return plainyaml.scalar(value.strip()) if isinstance(value, str) else value
+
+
+def _names(descriptor: Descriptor) -> list[str]:
+    return [slot.name for slot in descriptor.fields]
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"the number {value:g}" if isinstance(value, float) else f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}"
+    if isinstance(value, Mapping):
+        return "fields"
+    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
+
+
+def _where(path: FieldPath, lines: Mapping[FieldPath, int], overridden: Mapping[FieldPath, str]) -> str:
+    for length in range(len(path), 0, -1):
+        if text := overridden.get(path[:length]):
+            return f" (--set {text})"
+    if path not in lines:
+        for changed, text in overridden.items():
+            if path and changed[: len(path)] == path:
+                return f" (--set {text})"
+    for length in range(len(path), 0, -1):
+        if line := lines.get(path[:length]):
+            return f" (line {line})"
+    return ""
+
+
+def _at(source: str, line: int) -> str:
+    return f"{source}, line {line}" if line else source

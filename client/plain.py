@@ -1,0 +1,67 @@
+"""Messages as plain data for people's scripts: the names of the protos, whole numbers as numbers, no NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf import json_format, struct_pb2, timestamp_pb2
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+# Numbers travel in a Struct as doubles, which hold whole numbers exactly up to here.
+EXACT = 1 << 53
+
+
+def to_plain(message: Message, *, defaults: bool = True) -> dict[str, Any]:
+    """A message as dictionaries, lists, text and numbers.
+
+    It differs from protobuf's own JSON form, which readers of that form accept nevertheless, in that 64-bit integers are
+    numbers and numbers that are not finite are null.
+
+    Parameters
+    ----------
+    message : Message
+        Any message of ``actmax.v1``.
+    defaults : bool
+        Whether fields that have their default value are there too; those that can be absent are left out either way.
+    """
+    if isinstance(message, struct_pb2.Struct):
+        return whole(json_format.MessageToDict(message))
+    if not defaults:
+        return {slot.name: _value(value, slot, defaults) for slot, value in message.ListFields()}
+    return {
+        slot.name: _value(getattr(message, slot.name), slot, defaults)
+        for slot in message.DESCRIPTOR.fields
+        if not slot.has_presence or message.HasField(slot.name)
+    }
+
+
+def whole(value: Any) -> Any:
+    """Plain data with whole numbers as integers again, which a Struct carries as doubles."""
+    if isinstance(value, dict):
+        return {name: whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    # -0.0 is no integer's.
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT and (value or math.copysign(1, value) > 0):
+        return int(value)
+    return value
+
+
+def _value(value: Any, slot: FieldDescriptor, defaults: bool) -> Any:
+    if slot.is_repeated and isinstance(value, Sequence):
+        return [_single(item, slot, defaults) for item in value]
+    return _single(value, slot, defaults)
+
+
+def _single(value: Any, slot: FieldDescriptor, defaults: bool) -> Any:
+    if isinstance(value, timestamp_pb2.Timestamp):
+        return value.ToJsonString()
+    if isinstance(value, Message):
+        return to_plain(value, defaults=defaults)
+    if slot.enum_type is not None:
+        known = slot.enum_type.values_by_number.get(value)
+        return value if known is None else known.name
+    return None if isinstance(value, float) and not math.isfinite(value) else value
