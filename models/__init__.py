@@ -1,0 +1,1 @@
+"""Generators, targets, objectives, and the zoo of trained models."""

@@ -81,7 +81,9 @@ class Categorical:
         """Raise ValueError unless ``latents`` are (n, *shape) integer codes, or (n, *shape, cardinality) float weights."""
         if latents.is_floating_point():
             if tuple(latents.shape[1:]) != (*self.shape, self.cardinality):
-                raise ValueError(f"relaxed latents must have shape (n, {_shown((*self.shape, self.cardinality))}), got {_described(latents)}")
+                raise ValueError(
+                    f"relaxed latents must have shape (n, {_shown((*self.shape, self.cardinality))}), got {_described(latents)}"
+                )
             return
         if tuple(latents.shape[1:]) != self.shape:
             raise ValueError(f"latents must be codes of shape (n, {_shown(self.shape)}), got {_described(latents)}")

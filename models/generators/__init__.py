@@ -1,0 +1,1 @@
+"""Latents in, stimuli out."""

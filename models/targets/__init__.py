@@ -1,0 +1,1 @@
+"""Stimuli in, responses out."""

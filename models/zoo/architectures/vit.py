@@ -49,7 +49,7 @@ class Block(nn.Module):
 class SmallViT(nn.Module):
     """Images in [0, 1], (n, 3, 32, 32), to ten logits, through 64 tokens of one 4 × 4 patch each."""
 
-    def __init__(self, dim: int = 160, depth: int = 6, heads: int = 5, classes: int = 10) -> None:
+    def __init__(self, dim: int = 128, depth: int = 5, heads: int = 4, classes: int = 10) -> None:
         super().__init__()
         self.normalize = Normalize()
         self.patch = nn.Sequential(

@@ -1,0 +1,1 @@
+"""Scripts that train the zoo from CIFAR-10 parquet files; each resumes from its checkpoint."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..weights import FOLDER
 from .cifar10 import read_parquet
 from .task import Task
 
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--train", required=True, type=Path, help="CIFAR-10 training parquet (columns image or img, label)")
     parser.add_argument("--test", required=True, type=Path, help="CIFAR-10 test parquet")
     parser.add_argument("--checkpoints", type=Path, default=Path(".zoo"), help="folder of checkpoints to resume from")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder that weights, card and sample sheet are written to")
     parser.add_argument("--epochs", type=int, default=None, help="other than the script's own number")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -38,6 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
         epochs=options.epochs,
     )
     trained = script.train(task)
+    command = f"python -m actmax.models.zoo.training {options.name} --train TRAIN.parquet --test TEST.parquet --seed {options.seed}"
+    script.publish(trained, task, command, options.out)
     print(trained.figures)
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..architectures.cnn import ResidualCNN
+from ..card import Responses
+from ..targets import CNNTarget
 from .cifar10 import shuffled_batches
+from .finish import measure, most_activating, quantiles, sheet, write
 from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
@@ -22,7 +28,7 @@ def train(task: Task) -> Trained:
     optimizer = torch.optim.SGD(split_decay(model, 5e-4), lr=0.25, momentum=0.9, nesterov=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(total))
 
-    def step(_: int, pixels: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    def step(_: int, pixels: Tensor, labels: Tensor) -> dict[str, float]:
         model.train()
         with torch.autocast(task.device, torch.bfloat16):
             logits = model(pixels.to(task.device).contiguous(memory_format=torch.channels_last))
@@ -41,3 +47,19 @@ def train(task: Task) -> Trained:
     run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=True), step, evaluate=evaluate)
     model.eval()
     return Trained(run, {"model": model}, evaluate())
+
+
+def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
+    """Write weights, card with the output units' quantiles, and a sheet of each unit's most activating test images."""
+    answers: list[Tensor] = []
+
+    def responses(path: Path) -> Responses:
+        target = CNNTarget.from_options(CNNTarget.Options(weights=str(path)))
+        answers.append(measure(target, "fc", task.test))
+        return quantiles(answers[0], "fc", "logit")
+
+    tensors = dict(trained.modules["model"].state_dict())
+    path = write(
+        trained, task, command, tensors, "Residual CNN: four stages of one basic block, 32 to 256 channels", folder, responses=responses
+    )
+    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -60,7 +59,7 @@ class Run:
             "parts": {key: part.state_dict() for key, part in self.parts.items()},
         }
         torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        temporary.replace(self.checkpoint)
 
 
 def run_epochs(

@@ -6,13 +6,19 @@ fifth of the time.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import snntorch as snn
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...targets.leaky import leaky_scan
 from ..architectures.snn import STEPS, spiking_cnn
+from ..card import Responses
+from ..targets import SNNTarget
 from .cifar10 import shuffled_batches
+from .finish import measure, most_activating, quantiles, sheet, write
 from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
@@ -33,10 +39,10 @@ def rates(model: nn.Sequential, pixels: Tensor, steps: int) -> Tensor:
     """Firing rates of the output units, (n, 10), layer by layer over all steps at once."""
     n = pixels.shape[0]
     x, constant = pixels, True  # up to the first spikes nothing changes over time
-    for name, layer in model.named_children():
-        if name.startswith("lif"):
+    for layer in model:
+        if isinstance(layer, snn.Leaky):
             current = x.expand(steps, *x.shape) if constant else x.unflatten(0, (steps, n))
-            spikes, _ = leaky_scan(current, beta=float(layer.beta), threshold=float(layer.threshold))
+            spikes, _ = leaky_scan(current, beta=layer.beta.item(), threshold=layer.threshold.item())
             x, constant = spikes.flatten(0, 1), False
         else:
             x = layer(x)
@@ -73,3 +79,20 @@ def train(task: Task) -> Trained:
     run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=True), step, evaluate=evaluate)
     model.eval()
     return Trained(run, {"model": model}, evaluate())
+
+
+def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
+    """Write weights, card with the output units' quantiles, and a sheet of each unit's most activating test images."""
+    answers: list[Tensor] = []
+
+    def responses(path: Path) -> Responses:
+        target = SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS))
+        answers.append(measure(target, "lif_out", task.test))
+        return quantiles(answers[0], "lif_out", f"spike count over {STEPS} steps")
+
+    tensors = dict(trained.modules["model"].state_dict())
+    summary = (
+        f"Convolutional spiking network (snntorch): three convolutions, leaky integrate-and-fire neurons, {STEPS} steps, direct coding"
+    )
+    path = write(trained, task, command, tensors, summary, folder, responses=responses)
+    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..architectures.vit import SmallViT
+from ..card import Responses
+from ..targets import ViTTarget
 from .cifar10 import shuffled_batches
+from .finish import measure, most_activating, quantiles, sheet, write
 from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
@@ -18,7 +23,7 @@ def train(task: Task) -> Trained:
     """AdamW on a one-cycle schedule, label smoothing .1, gradients clipped to norm 1."""
     torch.manual_seed(task.seed)
     model = SmallViT().to(task.device)
-    epochs = task.epochs or 16
+    epochs = task.epochs or 14
     optimizer = torch.optim.AdamW(split_decay(model, 0.05), lr=1.2e-3, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(epochs * (len(task.train) // BATCH)))
 
@@ -42,3 +47,25 @@ def train(task: Task) -> Trained:
     run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=True), step, evaluate=evaluate)
     model.eval()
     return Trained(run, {"model": model}, evaluate())
+
+
+def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
+    """Write weights, card with the output units' quantiles, and a sheet of each unit's most activating test images."""
+    answers: list[Tensor] = []
+
+    def responses(path: Path) -> Responses:
+        target = ViTTarget.from_options(ViTTarget.Options(weights=str(path)))
+        answers.append(measure(target, "head", task.test))
+        return quantiles(answers[0], "head", "logit")
+
+    tensors = dict(trained.modules["model"].state_dict())
+    path = write(
+        trained,
+        task,
+        command,
+        tensors,
+        "Vision transformer: 64 tokens, 5 blocks of 128 features, 4 heads, convolutional patch embedding",
+        folder,
+        responses=responses,
+    )
+    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))

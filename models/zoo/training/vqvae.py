@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..architectures.vqvae import VQVAE
 from .cifar10 import shuffled_batches
+from .finish import sheet, write
 from .loop import Run, one_cycle, run_epochs
 from .task import Task, Trained
 
 BATCH = 250
+BANK = 4000
+"""Natural latents that are shipped: the codes of so many training images, without their labels."""
 COMMITMENT = 0.25
 
 
@@ -31,7 +36,7 @@ def train(task: Task) -> Trained:
     model = VQVAE().to(task.device)
     model.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     model.decoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    epochs = task.epochs or 16
+    epochs = task.epochs or 12
     optimizer = torch.optim.Adam([*model.encoder.parameters(), *model.decoder.parameters()], lr=1.5e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(epochs * (len(task.train) // BATCH), warm=0.1))
 
@@ -71,3 +76,21 @@ def train(task: Task) -> Trained:
     run = Run("cifar10-vqvae", task.seed, task.checkpoint, {"model": model, "optimizer": optimizer, "schedule": schedule})
     run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=False), step, evaluate=evaluate)
     return Trained(run, {"model": model}, evaluate())
+
+
+def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
+    """Write code book, decoder, encoder and bank, the card, and a sheet of test images above their reconstructions."""
+    model = trained.modules["model"]
+    assert isinstance(model, VQVAE)
+    model.eval()
+    rows = torch.randperm(len(task.train), generator=torch.Generator().manual_seed(task.seed))[:BANK]
+    with torch.inference_mode():
+        bank = torch.cat([model.encode(task.train.unit_range(part)) for part in rows.split(500)])
+        originals = task.test.unit_range(slice(0, 40))
+        decoded = model.decode(model.encode(originals))
+    tensors = {f"decoder.{key}": value for key, value in model.decoder.state_dict().items()}
+    tensors |= {"codebook": model.quantizer.codebook, "bank": bank.to(torch.int16)}
+    summary = "VQ-VAE: 8 × 8 map of codes, code book of 512 vectors of 64; decoder, code book and a bank of natural codes"
+    path = write(trained, task, command, tensors, summary, folder)
+    pairs = torch.stack([originals.view(4, 10, 3, 32, 32), decoded.view(4, 10, 3, 32, 32)], 1)
+    sheet(pairs.flatten(0, 2), 10, path.with_suffix(".png"))

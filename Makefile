@@ -1,0 +1,45 @@
+# make run: sets up, then finds what the spiking network's units prefer, over gRPC. make test, make lint, make bench, make protos.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LINKS := build/namespace/actmax
+
+.PHONY: run test lint bench protos install clean
+.DELETE_ON_ERROR:
+
+run: $(STAMP)
+	$(BIN)/actmax demo --out runs/first
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) links
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+bench: $(STAMP)
+	for script in benchmarks/*/run.py; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
+
+# the stubs beside the protos are committed; a test fails when they are stale
+protos: $(STAMP)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos --grpc_python_out=protos protos/actmax/v1/*.proto
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt setup.py
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# basedpyright follows `import actmax.server` through links, since the folders carry the names without the namespace
+.PHONY: links
+links:
+	mkdir -p $(LINKS)
+	for folder in models optimizers engine server client; do ln -sfn ../../../$$folder $(LINKS)/$$folder; done
+	ln -sfn ../../../protos/actmax/v1 $(LINKS)/v1
+
+clean:
+	rm -rf $(VENV) build dist runs *.egg-info

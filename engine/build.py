@@ -1,0 +1,172 @@
+"""From a job's text to its parts: everything that can be refused is refused here, before the first evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..models.generators.generator import Generator
+from ..models.objectives.objective import Objective
+from ..models.options import InvalidOption
+from ..models.spaces import StimulusSpec
+from ..models.targets.target import HasNaturalResponses, LayerInfo, Target
+from ..models.units import BadAddress, UnitAddress, resolve
+from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
+from .adapt import adapt
+from .errors import InvalidJob, Violation
+from .registry import Kind, find, options_of
+from .spec import ComponentSpec, JobSpec
+
+
+@dataclass(frozen=True)
+class CheckedJob:
+    """A job that can run. ``total_evaluations`` is 0 where seconds alone limit it."""
+
+    spec: JobSpec
+    generator: Generator
+    target: Target
+    units: list[UnitAddress]
+    optimizers: list[ComponentSpec]
+    device: str
+    allow_imports: tuple[str, ...]
+
+    @property
+    def searches(self) -> int:
+        """Units times optimizers."""
+        return len(self.units) * len(self.optimizers)
+
+    @property
+    def total_evaluations(self) -> int:
+        """The budget over all searches."""
+        return self.searches * (self.spec.budget.evaluations or 0)
+
+    def labels(self) -> list[str]:
+        """One name an optimizer, numbered where a job names one twice."""
+        names = [component.name for component in self.optimizers]
+        return [name if names.count(name) == 1 else f"{name} {names[: at + 1].count(name)}" for at, name in enumerate(names)]
+
+    def objective(self, unit: UnitAddress) -> Objective:
+        """The job's objective for one unit."""
+        component = find("objective", self.spec.objective.name, "objective.name", allow_imports=self.allow_imports)
+        return component.from_options(options_of(component, self.spec.objective.options, "objective.options"), unit)
+
+    def optimizer(self, number: int, unit_number: int) -> Optimizer:
+        """A fresh optimizer for one search, with a seed of its own."""
+        field = "optimizer" if number == 0 else f"baselines[{number - 1}]"
+        component = self.optimizers[number]
+        found = find("optimizer", component.name, f"{field}.name", allow_imports=self.allow_imports)
+        options = options_of(found, component.options, f"{field}.options")
+        if found.needs_gradient and not (self.generator.differentiable and self.target.differentiable):
+            without = "generator" if not self.generator.differentiable else "target"
+            raise InvalidJob.at(
+                field, f"{component.name} needs gradients and this {without} gives none; use protes, tt-cross, nevergrad or random"
+            )
+        seed = int(np.random.SeedSequence((self.spec.seed, unit_number, number)).generate_state(1, np.uint64)[0] >> 1)
+        prior = self.generator.prior if self.spec.prior == "natural" else None
+        problem = Problem(self.generator.latent, seed, self.spec.budget.evaluations, None if prior is None else prior.bank, "cpu")
+        try:
+            return found(problem, options)
+        except Unsuitable as error:
+            raise InvalidJob.at(field, str(error)) from error
+
+    def natural_best(self, unit: UnitAddress) -> float | None:
+        """The best natural stimulus's response, where the target knows it and the objective is the unit's plain response."""
+        index = unit.integers
+        if index is None or self.spec.objective != ComponentSpec(name="unit") or not isinstance(self.target, HasNaturalResponses):
+            return None
+        quantiles = self.target.natural_quantiles(unit.layer, index)
+        return None if quantiles is None else quantiles.get(1.0)
+
+
+def check(spec: JobSpec, *, allow_imports: Sequence[str] = ()) -> CheckedJob:
+    """Resolve every component, option, layer, unit and pairing of a job without starting it.
+
+    Raises
+    ------
+    InvalidJob
+        With a violation for each wrong part.
+    """
+    violations: list[Violation] = []
+    generator = _collect(violations, lambda: _component("generator", spec.generator, allow_imports))
+    target = _collect(violations, lambda: _component("target", spec.target, allow_imports))
+    device = _collect(violations, lambda: _device(spec.device))
+    units: list[UnitAddress] = []
+    if target is not None:
+        layers = target.layers()
+        for number, text in enumerate(spec.units):
+            try:
+                units.extend(resolve(text, layers))
+            except BadAddress as error:
+                violations.append(Violation(f"units[{number}]", str(error)))
+        repeated = {str(unit) for unit in units if units.count(unit) > 1}
+        if repeated:
+            violations.append(Violation("units", f"{', '.join(sorted(repeated)[:3])} would be searched more than once"))
+    if generator is not None and target is not None:
+        _collect(violations, lambda: _fits(generator.stimulus, target.stimulus))
+        if spec.prior == "natural" and generator.prior is None:
+            violations.append(Violation("prior", f"{spec.generator.name} has no natural latents to start from; set prior: none"))
+    if violations or generator is None or target is None or device is None:
+        raise InvalidJob(violations)
+    job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports))
+    _collect(violations, lambda: job.objective(units[0]))
+    for number in range(len(job.optimizers)):
+        _collect(violations, lambda number=number: job.optimizer(number, 0))
+    if violations:
+        raise InvalidJob(violations)
+    return job
+
+
+def describe_target(
+    component: ComponentSpec, *, allow_imports: Sequence[str] = (), field: str = "target"
+) -> tuple[StimulusSpec, bool, list[LayerInfo]]:
+    """What a target takes, whether it gives gradients, and its layers.
+
+    Raises
+    ------
+    InvalidJob
+        The component or its options are wrong, below ``field``.
+    """
+    target = _component("target", component, allow_imports, field)
+    return target.stimulus, target.differentiable, list(target.layers())
+
+
+def _collect(violations: list[Violation], attempt: Any) -> Any:
+    try:
+        return attempt()
+    except InvalidJob as error:
+        violations.extend(error.violations)
+        return None
+
+
+def _component(kind: Kind, spec: ComponentSpec, allow_imports: Sequence[str], field: str | None = None) -> Any:
+    field = field or kind
+    found = find(kind, spec.name, f"{field}.name", allow_imports=allow_imports)
+    if hasattr(found, "from_options"):
+        options = options_of(found, spec.options, f"{field}.options")
+        try:
+            return found.from_options(options)
+        except InvalidOption as error:
+            raise InvalidJob.at(f"{field}.options.{error.option}", str(error)) from error
+    return adapt(kind, found, spec.options, field)
+
+
+def _fits(made: StimulusSpec, taken: StimulusSpec) -> None:
+    if made != taken:
+        raise InvalidJob.at("generator", f"it makes an {made}, the target takes an {taken}; they must agree")
+
+
+def _device(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        number = int(device.partition(":")[2] or 0)
+        if number >= count:
+            raise InvalidJob.at(
+                "device", f"{device} is not here: this machine has {count} CUDA device{'' if count == 1 else 's'}; use cpu or auto"
+            )
+    return device

@@ -1,0 +1,161 @@
+"""The one loop: searches driven by a target, sharing its forward passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..models.generators.generator import Generator
+from ..models.targets.target import Target
+from .search import Search
+
+Asked = list[tuple[Search, Tensor]]
+
+MAX_BATCH = 250
+"""Stimuli in one forward pass; more gain nothing on a CPU and cost memory."""
+
+
+class Observer(Protocol):
+    """Watches a loop. It is called between generations, when every search could be saved."""
+
+    def generation_done(self, searches: Sequence[Search], seconds: float) -> None:
+        """All searches have been told; ``seconds`` have passed since the job began."""
+        ...
+
+
+class Loop:
+    """Asks all searches, evaluates their candidates together, tells them; until each has ended.
+
+    Parameters
+    ----------
+    generator, target : Generator, Target
+        Already on ``device``.
+    searches : sequence of Search
+        Each ends by its own budget.
+    device : str
+        Where stimuli are made.
+    observers : sequence of Observer
+        Called after every generation.
+    seconds : float or None
+        Ends the loop after so much running time, ``elapsed`` included.
+    elapsed : float
+        Running time of earlier attempts.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        target: Target,
+        searches: Sequence[Search],
+        *,
+        device: str = "cpu",
+        observers: Sequence[Observer] = (),
+        seconds: float | None = None,
+        elapsed: float = 0.0,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self.generator = generator
+        self.target = target
+        self.searches = searches
+        self.device = device
+        self.observers = observers
+        self.budget_seconds = seconds
+        self.max_batch = max_batch
+        self._elapsed = elapsed
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Running time so far, earlier attempts included."""
+        return self._elapsed + time.monotonic() - self._began
+
+    def run(self, should_stop: Callable[[], str] = lambda: "") -> str:
+        """Run to the end; returns "" or, where ``should_stop`` gave a reason between generations, that reason."""
+        while active := [search for search in self.searches if not search.stopped_by]:
+            reason = should_stop()
+            if reason:
+                return reason
+            if self.budget_seconds is not None and self.seconds >= self.budget_seconds:
+                for search in active:
+                    search.stopped_by, search.seconds = "seconds", self.seconds
+                break
+            self.step(active)
+            for search in active:
+                search.seconds = self.seconds
+            for observer in self.observers:
+                observer.generation_done(self.searches, self.seconds)
+        return ""
+
+    def step(self, active: Sequence[Search]) -> None:
+        """One generation of every search in ``active``: those with gradients in passes of their own, the rest together."""
+        plain: Asked = []
+        graded: Asked = []
+        for search in active:
+            (graded if search.optimizer.needs_gradient else plain).append((search, search.ask()))
+        if plain:
+            with torch.inference_mode():
+                scores = self._respond(plain)
+            for (search, _), told in zip(plain, scores, strict=True):
+                search.tell(told)
+        if graded:
+            for (search, _), (told, gradients) in zip(graded, self._respond_with_gradients(graded), strict=True):
+                search.tell(told, gradients)
+
+    def measure(self, asked: Asked) -> list[Tensor]:
+        """Scores of given latents, without telling anyone."""
+        with torch.inference_mode():
+            return self._respond(asked)
+
+    def _respond(self, asked: Asked) -> list[Tensor]:
+        scores: list[list[Tensor]] = [[] for _ in asked]
+        for numbers, latents in self._passes(asked):
+            for number, score in zip(numbers, self._scores(asked, numbers, latents), strict=True):
+                scores[number].append(score)
+        return [torch.cat(parts) if parts else torch.empty(0) for parts in scores]
+
+    def _respond_with_gradients(self, asked: Asked) -> list[tuple[Tensor, Tensor]]:
+        scores: list[list[Tensor]] = [[] for _ in asked]
+        gradients: list[list[Tensor]] = [[] for _ in asked]
+        with torch.enable_grad():
+            for numbers, latents in self._passes(asked):
+                leaves = [part.detach().float().requires_grad_() for part in latents]
+                found = self._scores(asked, numbers, leaves)
+                # grad() of these leaves alone: the networks' parameters stay untouched
+                slopes = torch.autograd.grad(torch.stack([score.sum() for score in found]).sum(), leaves, allow_unused=True)
+                for number, score, leaf, slope in zip(numbers, found, leaves, slopes, strict=True):
+                    scores[number].append(score.detach())
+                    gradients[number].append(torch.zeros_like(leaf) if slope is None else slope)
+        return [(torch.cat(s), torch.cat(g)) for s, g in zip(scores, gradients, strict=True)]
+
+    def _passes(self, asked: Asked) -> list[tuple[list[int], list[Tensor]]]:
+        """Candidates of all searches, packed into forward passes of at most ``max_batch``."""
+        passes: list[tuple[list[int], list[Tensor]]] = []
+        room = 0
+        for number, (_, latents) in enumerate(asked):
+            start = 0
+            while start < latents.shape[0]:
+                if room == 0:
+                    passes.append(([], []))
+                    room = self.max_batch
+                part = latents[start : start + room]
+                passes[-1][0].append(number)
+                passes[-1][1].append(part.to(self.device))
+                start += part.shape[0]
+                room -= part.shape[0]
+        return passes
+
+    def _scores(self, asked: Asked, numbers: Sequence[int], latents: Sequence[Tensor]) -> list[Tensor]:
+        objectives = [asked[number][0].objective for number in numbers]
+        stimuli = self.generator(torch.cat(list(latents)))
+        responses = self.target.respond(stimuli, frozenset().union(*(objective.layers for objective in objectives)))
+        scores: list[Tensor] = []
+        start = 0
+        for objective, part in zip(objectives, latents, strict=True):
+            rows = slice(start, start + part.shape[0])
+            scores.append(objective({layer: responses[layer][rows] for layer in objective.layers}))
+            start = rows.stop
+        return scores

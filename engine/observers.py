@@ -1,0 +1,114 @@
+"""What watches a job's loop: progress for people, checkpoints for restarts."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import checkpoint
+from .progress import Progress, SearchProgress
+from .search import Search
+
+
+def progress_of(searches: Sequence[Search], rate: float, seconds: float, budget_seconds: float | None) -> Progress:
+    """Where ``searches`` stand, at ``rate`` evaluations a second after ``seconds``."""
+    total = sum(search.budget.evaluations or 0 for search in searches)
+    left = sum((search.budget.evaluations or 0) - search.evaluations for search in searches if not search.stopped_by)
+    seconds_left = left / rate if total and rate > 0 else float("inf") if total else 0.0
+    if budget_seconds is not None:
+        remaining = max(budget_seconds - seconds, 0.0)
+        seconds_left = min(seconds_left, remaining) if total else remaining
+    if all(search.stopped_by for search in searches):
+        seconds_left = 0.0
+    return Progress(
+        tuple(
+            SearchProgress(search.unit, search.optimizer_label, search.evaluations, search.best, search.natural_multiple, search.stopped_by)
+            for search in searches
+        ),
+        sum(search.evaluations for search in searches),
+        total,
+        rate,
+        seconds_left,
+    )
+
+
+class ProgressReporter:
+    """Tells ``report`` where the job stands, at most every ``interval`` seconds, and once at the end.
+
+    The rate is that of the last ten seconds or so, since some optimizers of a job end before others.
+    """
+
+    def __init__(self, report: Callable[[Progress], None], budget_seconds: float | None, interval: float = 0.3) -> None:
+        self._report = report
+        self._budget_seconds = budget_seconds
+        self._interval = interval
+        self._last = float("-inf")
+        self._window: deque[tuple[float, int]] = deque(maxlen=32)
+
+    def generation_done(self, searches: Sequence[Search], seconds: float) -> None:
+        """Report when it is time."""
+        now = time.monotonic()
+        ended = all(search.stopped_by for search in searches)
+        if now - self._last >= self._interval or ended:
+            self._last = now
+            self.report_now(searches, seconds)
+
+    def report_now(self, searches: Sequence[Search], seconds: float) -> None:
+        """Report at once."""
+        self._window.append((seconds, sum(search.evaluations for search in searches)))
+        (first, before), (last, after) = self._window[0], self._window[-1]
+        rate = (after - before) / (last - first) if last > first else after / last if last > 0 else 0.0
+        self._report(progress_of(searches, rate, seconds, self._budget_seconds))
+
+
+class Checkpointer:
+    """Saves all searches of a job every ``interval`` seconds of running time.
+
+    Parameters
+    ----------
+    path : Path
+        Of the checkpoint.
+    fingerprint : str
+        The job's; a checkpoint of another job is refused.
+    interval : float
+        At least this many seconds between two writes, and at least twenty times what the last write took, so that
+        saving stays under 5 % of the time.
+    """
+
+    def __init__(self, path: Path, fingerprint: str, interval: float = 5.0) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+        self.interval = interval
+        self._next = time.monotonic() + interval
+
+    def generation_done(self, searches: Sequence[Search], seconds: float) -> None:
+        """Save when it is time."""
+        if time.monotonic() >= self._next:
+            self.save(searches, seconds)
+
+    def save(self, searches: Sequence[Search], seconds: float) -> None:
+        """Save at once."""
+        began = time.monotonic()
+        state = {"fingerprint": self.fingerprint, "seconds": seconds, "searches": [search.state_dict() for search in searches]}
+        checkpoint.save(self.path, state)
+        took = time.monotonic() - began
+        self._next = time.monotonic() + max(self.interval, 20 * took)
+
+    def resume(self, searches: Sequence[Search]) -> float:
+        """Load the checkpoint into ``searches``; returns the seconds that earlier attempts ran, 0 without a checkpoint.
+
+        Raises
+        ------
+        checkpoint.BadCheckpoint
+            It is damaged, or another job's.
+        """
+        if not self.path.exists():
+            return 0.0
+        state = checkpoint.load(self.path)
+        if state.get("fingerprint") != self.fingerprint or len(state["searches"]) != len(searches):
+            raise checkpoint.BadCheckpoint(f"{self.path} belongs to another job")
+        for search, saved in zip(searches, state["searches"], strict=True):
+            search.load_state_dict(saved)
+        return float(state["seconds"])

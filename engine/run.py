@@ -1,0 +1,152 @@
+"""Runs a job from its text to its artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from .build import CheckedJob, check
+from .loop import Loop
+from .observers import Checkpointer, Observer, ProgressReporter
+from .progress import Progress
+from .report import write_artifacts
+from .result import JobResult, SearchResult
+from .search import Search
+from .spec import JobSpec
+
+StopReason = Literal["", "cancel", "suspend"]
+
+
+class Suspended(Exception):
+    """The job was checkpointed and can be resumed."""
+
+
+def searches_of(job: CheckedJob) -> list[Search]:
+    """One search a unit and optimizer, unit by unit, the main optimizer first."""
+    labels = job.labels()
+    return [
+        Search(
+            str(unit),
+            labels[number],
+            job.generator.latent,
+            job.objective(unit),
+            job.optimizer(number, unit_number),
+            job.spec.budget,
+            job.natural_best(unit),
+        )
+        for unit_number, unit in enumerate(job.units)
+        for number in range(len(job.optimizers))
+    ]
+
+
+def run_job(
+    spec: JobSpec,
+    folder: Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], StopReason] = lambda: "",
+    allow_imports: Sequence[str] = (),
+    threads: int | None = None,
+    checkpoint_interval: float = 5.0,
+) -> JobResult:
+    """Run ``spec``, or go on from the checkpoint in ``folder``, and write its artifacts.
+
+    Parameters
+    ----------
+    spec : JobSpec
+        What to do.
+    folder : Path
+        Holds ``checkpoint.safetensors`` while the job runs and ``artifacts/`` once it has ended.
+    on_progress : callable
+        Told where the job stands, a few times a second at most.
+    should_stop : callable
+        Asked between generations: "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
+    allow_imports : sequence of str
+        Packages that ``package:attribute`` names may come from.
+    threads : int or None
+        CPU threads for torch; its own number when None.
+
+    Returns
+    -------
+    JobResult
+        One result a search; of a cancelled job, those searches that had evaluated something.
+
+    Raises
+    ------
+    InvalidJob
+        Before any work.
+    Suspended
+        After "suspend".
+    OSError
+        The folder can't be written.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    job = check(spec, allow_imports=allow_imports)
+    folder.mkdir(parents=True, exist_ok=True)
+    searches = searches_of(job)
+    saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval)
+    elapsed = saver.resume(searches)
+    reporter = ProgressReporter(on_progress, spec.budget.seconds)
+    result = execute(job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver)
+    write_artifacts(result, folder / "artifacts", stimulus=job.generator.stimulus)
+    saver.path.unlink(missing_ok=True)
+    return result
+
+
+def execute(
+    job: CheckedJob,
+    searches: Sequence[Search],
+    *,
+    observers: Sequence[Observer] = (),
+    elapsed: float = 0.0,
+    should_stop: Callable[[], StopReason] = lambda: "",
+    saver: Checkpointer | None = None,
+) -> JobResult:
+    """Drive ``searches`` to their end and measure what each recommends once more."""
+    generator, target = job.generator.to(job.device), job.target.to(job.device)
+    loop = Loop(generator, target, searches, device=job.device, observers=observers, seconds=job.spec.budget.seconds, elapsed=elapsed)
+    reason = loop.run(should_stop)
+    if reason == "suspend":
+        if saver is not None:
+            saver.save(searches, loop.seconds)
+        raise Suspended
+    for search in searches:
+        search.stopped_by = search.stopped_by or "cancelled"
+    for observer in observers:
+        if isinstance(observer, ProgressReporter):
+            observer.report_now(searches, loop.seconds)
+    found = [search for search in searches if search.scores.size and not _all_missed(search)]
+    latents = [search.recommend() for search in found]
+    measured = loop.measure([(search, latent[None]) for search, latent in zip(found, latents, strict=True)])
+    results: list[SearchResult] = []
+    for search, latent, score in zip(found, latents, measured, strict=True):
+        with torch.inference_mode():
+            stimulus = generator(latent[None].to(job.device))[0].float().cpu().numpy()
+        results.append(
+            SearchResult(
+                search.unit,
+                search.optimizer_label,
+                float(score),
+                search.natural_best,
+                stimulus,
+                latent.numpy(),
+                search.scores,
+                search.seconds,
+                search.stopped_by,
+            )
+        )
+    return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")
+
+
+def fingerprint(spec: JobSpec) -> str:
+    """The same for the same job: what a checkpoint is known by."""
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+
+
+def _all_missed(search: Search) -> bool:
+    return bool(torch.from_numpy(search.scores).isnan().all())

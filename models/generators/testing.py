@@ -1,0 +1,60 @@
+"""The Generator contract as checks, for every implementation, the built-in ones and yours."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+from ..spaces import Box, Categorical
+from .generator import Generator
+
+
+def check_generator(generator: Generator, seed: int = 0) -> None:
+    """Raise AssertionError where ``generator`` breaks the contract.
+
+    Checks shapes, types and the value range of stimuli; that equal latents give equal stimuli in any batch; that no
+    global random state is drawn from; gradients, and relaxed codes, where it is differentiable; and the prior's bank.
+    """
+    assert isinstance(generator, Generator), "it lacks a member of the Generator protocol"
+    generator.to("cpu")
+    rng = torch.Generator().manual_seed(seed)
+    latents = generator.latent.sample(5, rng)
+    generator.latent.check(latents)
+    before = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002 - the global state is what is checked
+    with torch.inference_mode():
+        stimuli = generator(latents)
+    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
+    assert torch.equal(before[0], after[0]), "it draws from torch's global random state"
+    assert np.array_equal(before[1], after[1]), "it draws from numpy's global random state"
+    assert before[2] == after[2], "it draws from python's global random state"
+    spec = generator.stimulus
+    assert stimuli.shape == (5, *spec.shape), f"stimuli have shape {tuple(stimuli.shape)}, not {(5, *spec.shape)}"
+    assert stimuli.dtype == torch.float32, f"stimuli are {stimuli.dtype}"
+    assert bool(stimuli.isfinite().all()), "stimuli are not finite"
+    assert float(stimuli.min()) >= spec.low, "stimuli fall below their range"
+    assert float(stimuli.max()) <= spec.high, "stimuli rise above their range"
+    with torch.inference_mode():
+        alone = generator(latents[2:3])
+        assert torch.allclose(alone[0], stimuli[2], atol=1e-5), "a stimulus depends on its batch"
+        assert generator(latents[:0]).shape == (0, *spec.shape), "an empty batch does not give an empty batch"
+    if generator.prior is not None:
+        generator.latent.check(generator.prior.bank)
+        assert generator.prior.bank.shape[0] >= 1, "the prior's bank is empty"
+    if generator.differentiable:
+        _check_gradient(generator, latents)
+
+
+def _check_gradient(generator: Generator, latents: torch.Tensor) -> None:
+    if isinstance(generator.latent, Categorical):
+        weights = torch.nn.functional.one_hot(latents, generator.latent.cardinality).float()
+        with torch.inference_mode():
+            assert torch.allclose(generator(weights), generator(latents), atol=1e-5), "one-hot weights and codes give different stimuli"
+        leaf = weights.requires_grad_()
+    else:
+        assert isinstance(generator.latent, Box)
+        leaf = latents.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(generator(leaf).sum(), leaf)
+    assert bool(slope.isfinite().all()), "gradients are not finite"
+    assert bool((slope != 0).any()), "all gradients are zero"

@@ -1,0 +1,32 @@
+"""The Objective contract as checks, for every implementation, the built-in ones and yours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from .objective import Objective
+
+
+def check_objective(objective: Objective, shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> None:
+    """Raise AssertionError where ``objective`` breaks the contract, on random responses of ``shapes`` (layer to shape).
+
+    Checks that it needs just the layers that it declares, scores each candidate by itself, changes no response, and
+    lets gradients through.
+    """
+    assert isinstance(objective, Objective), "it lacks a member of the Objective protocol"
+    assert objective.layers, "it reads no layer"
+    assert objective.layers <= set(shapes), f"it reads layers without a shape: {set(objective.layers) - set(shapes)}"
+    rng = torch.Generator().manual_seed(seed)
+    responses = {layer: torch.rand(4, *shapes[layer], generator=rng) for layer in sorted(objective.layers)}
+    kept = {layer: response.clone() for layer, response in responses.items()}
+    scores = objective(responses)
+    assert scores.shape == (4,), f"scores have shape {tuple(scores.shape)}, not (4,)"
+    assert bool(scores.isfinite().all()), "scores are not finite"
+    assert all(torch.equal(responses[layer], kept[layer]) for layer in responses), "it changes the responses"
+    alone = objective({layer: response[2:3] for layer, response in responses.items()})
+    assert torch.allclose(alone[0], scores[2], atol=1e-5), "a score depends on its batch"
+    leaves = {layer: response.clone().requires_grad_() for layer, response in responses.items()}
+    slopes = torch.autograd.grad(objective(leaves).sum(), list(leaves.values()), allow_unused=True)
+    assert any(slope is not None and bool((slope != 0).any()) for slope in slopes), "no gradient comes through"

@@ -1,0 +1,95 @@
+"""From trained modules to what is shipped: weights, card, sample sheet."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...targets.target import Target
+from ..card import Card, Responses
+from .cifar10 import Images
+from .task import Task, Trained
+
+LEVELS = [0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0]
+
+
+def measure(target: Target, layer: str, images: Images, batch: int = 250) -> Tensor:
+    """Responses of every unit of ``layer`` to every image: (images, units)."""
+    rows: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(images), batch):
+            stimuli = images.unit_range(slice(start, start + batch))
+            rows.append(target.respond(stimuli, {layer})[layer].float())
+    return torch.cat(rows)
+
+
+def quantiles(answers: Tensor, layer: str, readout: str) -> Responses:
+    """The card's quantiles of responses (images, units); observed values, not interpolated ones."""
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    found = torch.quantile(answers.double(), levels, dim=0, interpolation="nearest")
+    return Responses(
+        layer=layer,
+        readout=readout,
+        stimuli=f"{answers.shape[0]} CIFAR-10 test images",
+        levels=LEVELS,
+        quantiles=[[round(float(value), 6) for value in unit] for unit in found.T],
+    )
+
+
+def sheet(images: Tensor, columns: int, path: Path, scale: int = 2) -> None:
+    """A grid of images in [0, 1], (n, 3, h, w), row by row, written as PNG."""
+    n, _, height, width = images.shape
+    rows = -(-n // columns)
+    canvas = Image.new("RGB", (columns * (width * scale + 2), rows * (height * scale + 2)), "white")
+    for number, image in enumerate(images):
+        array = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        picture = Image.fromarray(array).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+        canvas.paste(picture, ((number % columns) * (width * scale + 2), (number // columns) * (height * scale + 2)))
+    canvas.save(path, optimize=True)
+
+
+def most_activating(answers: Tensor, images: Images, count: int = 10) -> Tensor:
+    """For each unit a row of the ``count`` images that drive it most: (units * count, 3, 32, 32)."""
+    best = answers.topk(count, dim=0).indices.T.flatten()
+    return images.unit_range(best)
+
+
+def write(
+    trained: Trained,
+    task: Task,
+    command: str,
+    tensors: dict[str, Tensor],
+    summary: str,
+    folder: Path,
+    *,
+    responses: Callable[[Path], Responses | None] = lambda _: None,
+) -> Path:
+    """Write weights and card below ``folder``; ``responses`` is called with the weights' path once they are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = trained.run.name
+    path = folder / f"{name}.safetensors"
+    temporary = path.with_suffix(".writing")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+    temporary.replace(path)
+    card = Card(
+        name=name,
+        summary=summary,
+        data=f"CIFAR-10 (Krizhevsky 2009): {len(task.train)} training images; figures over {len(task.test)} test images",
+        figures={key: round(value, 4) for key, value in trained.figures.items()},
+        command=command,
+        seed=task.seed,
+        epochs=trained.run.epoch,
+        seconds=round(trained.run.seconds),
+        machine=f"{task.device}, {platform.machine()}, {torch.get_num_threads()} thread(s), torch {torch.__version__}",
+        parameters=sum(value.numel() for key, value in tensors.items() if key != "bank"),
+        bytes=path.stat().st_size,
+        responses=responses(path),
+    )
+    (folder / f"{name}.json").write_text(card.model_dump_json(indent=1, exclude_none=True) + "\n")
+    return path

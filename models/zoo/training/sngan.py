@@ -1,0 +1,91 @@
+"""Trains the SN-GAN: ``python -m actmax.models.zoo.training sngan``."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..architectures.sngan import LATENT, Discriminator, Generator
+from .cifar10 import shuffled_batches
+from .finish import sheet, write
+from .loop import Run, run_epochs
+from .task import Task, Trained
+
+BATCH = 64
+AVERAGE = 0.999
+"""Decay of the running mean of the generator's weights, which is what is shipped (Yazici et al., 2019)."""
+
+
+class _Average:
+    """Running mean of a generator's weights, as a part of the checkpoint."""
+
+    def __init__(self, model: Generator) -> None:
+        self.model = copy.deepcopy(model).eval()
+
+    @torch.no_grad()
+    def follow(self, model: Generator) -> None:
+        for mean, value in zip(self.model.parameters(), model.parameters(), strict=True):
+            mean.lerp_(value, 1 - AVERAGE)
+        for mean, value in zip(self.model.buffers(), model.buffers(), strict=True):
+            mean.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.model.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state)
+
+
+def train(task: Task) -> Trained:
+    """Hinge loss, one discriminator step a generator step at two time scales (Heusel et al., 2017)."""
+    torch.manual_seed(task.seed)
+    generator = Generator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    discriminator = Discriminator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    average = _Average(generator)
+    epochs = task.epochs or 14
+    slow = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.0, 0.9))
+    fast = torch.optim.Adam(discriminator.parameters(), lr=4e-4, betas=(0.0, 0.9))
+
+    def latents() -> Tensor:
+        return torch.randn(BATCH, LATENT, device=task.device)
+
+    def step(_: int, pixels: Tensor, __: Tensor) -> dict[str, float]:
+        real = pixels.to(task.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(task.device, torch.bfloat16):
+            with torch.no_grad():
+                fake = generator(latents())
+            both = discriminator(torch.cat([real, fake.float()])).float()
+        loss = F.relu(1 - both[:BATCH]).mean() + F.relu(1 + both[BATCH:]).mean()
+        fast.zero_grad()
+        loss.backward()
+        fast.step()
+
+        discriminator.requires_grad_(False)
+        with torch.autocast(task.device, torch.bfloat16):
+            fooled = -discriminator(generator(latents())).float().mean()
+        slow.zero_grad()
+        fooled.backward()
+        slow.step()
+        discriminator.requires_grad_(True)
+        average.follow(generator)
+        return {"discriminator": loss.item(), "generator": fooled.item()}
+
+    parts = {"generator": generator, "discriminator": discriminator, "average": average, "slow": slow, "fast": fast}
+    run = Run("cifar10-sngan", task.seed, task.checkpoint, parts)
+    run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=False), step)
+    return Trained(run, {"model": average.model}, {})
+
+
+def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
+    """Write the averaged generator, its card and a sheet of 100 samples."""
+    model = trained.modules["model"].eval()
+    with torch.inference_mode():
+        samples = model(torch.randn(100, LATENT, generator=torch.Generator().manual_seed(task.seed)))
+    summary = "SN-GAN: 128 normal latents to 32 × 32 images; running mean of the generator's weights"
+    path = write(trained, task, command, dict(model.state_dict()), summary, folder)
+    sheet(samples, 10, path.with_suffix(".png"))
