@@ -1,0 +1,236 @@
+"""The server as a whole: built, served, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+
+import grpc
+import grpc.aio
+import sqlalchemy.exc
+from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_service_pb2, job_service_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from .config import ConfigError, ServerConfig, split_address
+from .execution.engine import ActmaxEngine, Engine
+from .execution.executor import Executor
+from .execution.inspector import Inspector
+from .jobs.hub import Hub
+from .jobs.lifecycle import Lifecycle
+from .jobs.service import Jobs
+from .servicers.catalog import CatalogServicer
+from .servicers.jobs import JobServicer
+from .storage.folders import JobFolders
+from .storage.lock import FileLock, FolderInUse
+from .storage.sql import SqlJobStore, sqlite_url
+from .storage.store import StorageFull
+
+_log = logging.getLogger(__name__)
+
+SERVICES = (
+    job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+    catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
+)
+_DRAIN_SECONDS = 2.0  # for calls that are being answered
+
+
+class StartError(RuntimeError):
+    """The server can't start; the message says why, and nothing was left behind."""
+
+
+class Server:
+    """One server over one data folder.
+
+    Parameters
+    ----------
+    config : ServerConfig
+        Its settings.
+    engine : Engine
+        What workers run; actmax's own but for tests.
+    """
+
+    def __init__(self, config: ServerConfig, *, engine: Engine | None = None) -> None:
+        self.config = config
+        self._engine = engine or ActmaxEngine()
+        self._undo = AsyncExitStack()
+        self._port = 0
+        self._stopped: asyncio.Task[None] | None = None
+        self.executor: Executor
+        self.inspector: Inspector
+        self.store: SqlJobStore
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the port that it was given."""
+        host = self.config.address.rpartition(":")[0]
+        return f"{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Bind, take the data folder, take up what was left unfinished, and serve.
+
+        Raises
+        ------
+        StartError
+            The address or the data folder can't be had.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._undo.aclose()
+            raise
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Stop: tell health checks, take no more calls, have workers write checkpoints within ``grace`` seconds, let go.
+
+        ``grace`` is ``config.stop_seconds`` where it is not given. It returns within a few seconds more than that. Calling it
+        again waits for the same stop.
+        """
+        if self._stopped is None:
+            self._stopped = asyncio.create_task(self._stop(self.config.stop_seconds if grace is None else grace))
+        await asyncio.shield(self._stopped)
+
+    async def _start(self) -> None:
+        config = self.config
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", config.max_receive_bytes),
+                # Else a second server could share the port, and get every other call.
+                ("grpc.so_reuseport", 0),
+                # Clients may look after quiet watches with a ping every few seconds.
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ]
+        )
+        # First of all, as a port that is taken must leave no folder behind.
+        self._port = self._bind(server)
+        self._undo.push_async_callback(server.stop, 0)
+        store, folders = self._open()
+        self.store = store
+
+        loop = asyncio.get_running_loop()
+        threads = ThreadPoolExecutor(8, "storage")
+        self._undo.callback(threads.shutdown)
+        hub = Hub(loop)
+        lifecycle = Lifecycle(store, hub.changed)
+        try:
+            for job in await loop.run_in_executor(threads, lifecycle.recover):
+                _log.info("jobs/%s is taken up again", job.id)
+        except StorageFull as error:
+            raise StartError(f"{config.data}: {error}") from error
+
+        inspector = self.inspector = Inspector(self._engine, config.allow_imports, config.check_seconds)
+        self._undo.push_async_callback(inspector.close)
+        await inspector.start()
+        executor = self.executor = Executor(config, lifecycle, folders, self._engine)
+        self._stop_executor = lambda seconds: loop.run_in_executor(None, executor.stop, seconds)
+        self._undo.callback(executor.stop, 0.0)
+
+        jobs = Jobs(config, store, folders, lifecycle, executor, inspector, hub, threads)
+        job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), server)
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, inspector), server)
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+        self._grpc, self._hub = server, hub
+        executor.start()
+        await server.start()
+
+    async def _stop(self, grace: float) -> None:
+        await self._health.enter_graceful_shutdown()
+        self._hub.close()
+        await asyncio.gather(self._grpc.stop(min(grace, _DRAIN_SECONDS)), self._stop_executor(grace))
+        await self._undo.aclose()
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        host, port = split_address(self.config.address)
+        try:
+            bound = server.add_insecure_port(self.config.address)
+        except RuntimeError as error:
+            bound, why = 0, str(error)
+        else:
+            why = ""
+        if not bound:
+            _log.debug("binding failed: %s", why)
+            raise StartError(
+                f"{self.config.address} can't be listened on: port {port} of {host} is taken, or not for this user to take; "
+                "stop what listens there, or give another one with --address (port 0 picks a free one)"
+            )
+        return bound
+
+    def _open(self) -> tuple[SqlJobStore, JobFolders]:
+        data = self.config.data
+        try:
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=data):
+                pass  # it can be written to
+            lock = FileLock(data / "lock", f"the server at {self.address} (process {os.getpid()})")
+        except FolderInUse as error:
+            raise StartError(f"the data folder {error}; stop that, or give another folder") from None
+        except OSError as error:
+            raise StartError(f"the data folder {data} can't be used: {error.strerror}") from error
+        self._undo.callback(lock.release)
+        try:
+            store = SqlJobStore(sqlite_url(data / "actmax.db"))
+        except StorageFull as error:
+            raise StartError(f"{data}: {error}") from error
+        except sqlalchemy.exc.DatabaseError as error:
+            raise StartError(f"{data / 'actmax.db'} can't be read as a database of actmax: {error.orig}") from error
+        self._undo.callback(store.close)
+        return store, JobFolders(data / "jobs")
+
+
+def serve(config: ServerConfig, *, engine: Engine | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns an exit code.
+
+    Once ready it prints one line to standard output: ``actmax serving on 127.0.0.1:50051, data in actmax-data``. A first signal stops
+    it in order, within ``config.stop_seconds`` and a few seconds; a second one at once.
+    """
+    try:
+        asyncio.run(_serve(config, engine))
+    except (StartError, ConfigError) as error:
+        print(f"actmax: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(config: ServerConfig, engine: Engine | None) -> None:
+    server = Server(config, engine=engine)
+    signals = asyncio.Queue[signal.Signals]()
+    with _handling(signals.put_nowait):
+        await server.start()
+        print(f"actmax serving on {server.address}, data in {config.data}", flush=True)
+        received = await signals.get()
+        _log.info("%s: stopping", received.name)
+        stop = asyncio.create_task(server.stop())
+        hurry = asyncio.create_task(signals.get())
+        await asyncio.wait({stop, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():
+            _log.warning("stopping at once; jobs go on from their last checkpoints")
+            server.executor.stop(0.0)
+        hurry.cancel()
+        await stop
+
+
+@contextlib.contextmanager
+def _handling(received: Callable[[signal.Signals], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    handled = (signal.SIGTERM, signal.SIGINT)
+    for number in handled:
+        loop.add_signal_handler(number, received, number)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)

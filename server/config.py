@@ -1,0 +1,130 @@
+"""What a server is told before it starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+
+class ConfigError(ValueError):
+    """A setting that the server refuses to start with; the message names it and says what would work."""
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Settings of one server.
+
+    Attributes
+    ----------
+    address : str
+        ``host:port`` to listen on; port 0 picks a free one. Loopback only, as there are no credentials yet.
+    data : Path
+        Folder of the database and of the jobs' files; made where it is missing. One live server at a time.
+    workers : int
+        Jobs that run at the same time, each in a process of its own.
+    threads : int
+        CPU threads of each worker; 0 shares the CPUs that this process may use out between the workers.
+    allow_imports : tuple of str
+        Packages that a job may name a component from as ``package:attribute``; none by default.
+    max_receive_bytes : int
+        Largest message accepted.
+    max_evaluations : int
+        Most evaluations that a job may ask for, over all its searches.
+    max_searches : int
+        Most searches (units x optimizers) of one job.
+    max_attempts : int
+        Times that a job whose worker is killed is tried in all.
+    keep_alive_seconds : float
+        Longest silence of a watch.
+    cancel_seconds : float
+        Time that a cancelled job's worker has to write what was found, before it is killed.
+    stop_seconds : float
+        Time that workers have to write their checkpoints when the server stops, before they are killed.
+    check_seconds : float
+        Longest time that the check of one new job may take.
+    """
+
+    address: str = DEFAULT_ADDRESS
+    data: Path = field(default_factory=lambda: Path("actmax-data"))
+    workers: int = 1
+    threads: int = 0
+    allow_imports: tuple[str, ...] = ()
+    max_receive_bytes: int = 16 * 1024 * 1024
+    max_evaluations: int = 10**9
+    max_searches: int = 10_000
+    max_attempts: int = 3
+    keep_alive_seconds: float = 5.0
+    cancel_seconds: float = 120.0
+    stop_seconds: float = 10.0
+    check_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can't work.
+
+        Raises
+        ------
+        ConfigError
+            Naming the setting.
+        """
+        object.__setattr__(self, "data", Path(self.data))
+        object.__setattr__(self, "allow_imports", tuple(self.allow_imports))
+        for name in ("workers", "max_evaluations", "max_searches", "max_attempts"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: {getattr(self, name)} is too few, at least 1 is needed")
+        for name in ("keep_alive_seconds", "cancel_seconds", "stop_seconds", "check_seconds"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: {getattr(self, name)} is not a time, more than 0 is needed")
+        if self.threads < 0:
+            raise ConfigError(f"threads: {self.threads} is too few; 0 shares the CPUs out")
+        if not 4096 <= self.max_receive_bytes < 2**31:
+            raise ConfigError(f"max_receive_bytes: {self.max_receive_bytes} is out of range, 4096 to {2**31 - 1} work")
+        host, _ = split_address(self.address)
+        require_loopback(host)
+
+    @property
+    def worker_threads(self) -> int:
+        """CPU threads of each worker."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``host:port`` or ``[host]:port`` as its two parts.
+
+    Raises
+    ------
+    ConfigError
+        It is neither.
+    """
+    host, colon, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConfigError(f"address: {address!r} is unclear, write an IPv6 host in brackets, such as [::1]:50051")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"address: {address!r} is not host:port, such as {DEFAULT_ADDRESS}")
+    return host, int(port)
+
+
+def require_loopback(host: str) -> None:
+    """Refuse a host that other machines could reach.
+
+    Raises
+    ------
+    ConfigError
+        It isn't loopback, or isn't known.
+    """
+    try:
+        found = {str(item[4][0]) for item in socket.getaddrinfo(host or "0.0.0.0", None)}
+    except OSError as error:
+        raise ConfigError(f"address: the host {host!r} is not known ({error.strerror})") from None
+    reachable = sorted(ip for ip in found if not ipaddress.ip_address(ip.partition("%")[0]).is_loopback)
+    if reachable:
+        raise ConfigError(
+            f"address: {host or 'every interface'} can be reached from other machines, and this server has no credentials to ask them "
+            "for; listen on 127.0.0.1 and reach it through a tunnel such as ssh -L"
+        )

@@ -1,0 +1,124 @@
+"""What the service tells a caller who can't have what was asked for."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+DOMAIN = "actmax"
+
+# An answer's trailing metadata must stay below the 8 KiB that gRPC peers accept by default, base64 and the message's own copy included.
+_MESSAGE_BYTES = 800
+_STATUS_BYTES = 3600
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One wrong field of a request."""
+
+    field: str
+    description: str
+
+
+class ServiceError(Exception):
+    """A refusal with a canonical code.
+
+    Attributes
+    ----------
+    code : grpc.StatusCode
+        Never UNKNOWN or INTERNAL: those are bugs.
+    message : str
+        For a person: what is wrong and what would work.
+    reason : str
+        For a program: UPPER_SNAKE_CASE, stable.
+    violations : tuple of FieldViolation
+        The wrong fields, where it is about fields.
+    metadata : mapping
+        Further facts for a program.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *,
+        reason: str,
+        violations: Sequence[FieldViolation] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.violations = tuple(violations)
+        self.metadata = dict(metadata or {})
+
+
+def invalid(field: str, description: str, *, reason: str = "INVALID_FIELD") -> ServiceError:
+    """INVALID_ARGUMENT about one field."""
+    return invalid_fields([FieldViolation(field, description)], reason=reason)
+
+
+def invalid_fields(violations: Sequence[FieldViolation], *, reason: str = "INVALID_FIELD") -> ServiceError:
+    """INVALID_ARGUMENT about some fields."""
+    message = "; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in violations)
+    return ServiceError(grpc.StatusCode.INVALID_ARGUMENT, message, reason=reason, violations=violations)
+
+
+def not_found(message: str, *, reason: str) -> ServiceError:
+    """NOT_FOUND."""
+    return ServiceError(grpc.StatusCode.NOT_FOUND, message, reason=reason)
+
+
+def stopping() -> ServiceError:
+    """UNAVAILABLE: the server is on its way out."""
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again once it is back", reason="SERVER_STOPPING")
+
+
+def exhausted(what: str, error: OSError | str) -> ServiceError:
+    """RESOURCE_EXHAUSTED: a full disk, or its like."""
+    detail = error if isinstance(error, str) else (error.strerror or str(error))
+    return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{what}: {detail}", reason="STORAGE_FULL")
+
+
+OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Numbers of the OSErrors that say that something has run out."""
+
+
+def status_of(error: ServiceError) -> status_pb2.Status:
+    """The refusal as google.rpc.Status: ErrorInfo first, then BadRequest; shortened to what a peer accepts."""
+    number: int = error.code.value[0]
+    status = status_pb2.Status(code=number, message=_shortened(error.message, _MESSAGE_BYTES))
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    _add(status, info)
+    if error.violations:
+        bad = error_details_pb2.BadRequest()
+        room = _STATUS_BYTES - status.ByteSize()
+        for violation in error.violations:
+            bad.field_violations.add(field=_shortened(violation.field, 200), description=_shortened(violation.description, 1000))
+            if bad.ByteSize() > room and len(bad.field_violations) > 1:
+                del bad.field_violations[-1]
+                break
+        _add(status, bad)
+    return status
+
+
+def code_name(number: int) -> str:
+    """A canonical code's name, such as ``RESOURCE_EXHAUSTED``."""
+    return code_pb2.Code.Name(number)  # type: ignore[arg-type]
+
+
+def _add(status: status_pb2.Status, detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> None:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status.details.append(packed)
+
+
+def _shortened(text: str, limit: int) -> str:
+    data = text.encode("utf-8", "replace")
+    return text if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "…"

@@ -1,0 +1,1 @@
+"""Where work runs: processes of their own, which end with their server."""

@@ -1,0 +1,234 @@
+"""One attempt at a job, from the server's side: its process is started, listened to, and outlived."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from actmax.v1 import job_pb2
+from google.protobuf.json_format import MessageToDict
+
+from ..config import ServerConfig
+from ..jobs import states
+from ..jobs.lifecycle import Lifecycle
+from ..storage.folders import JobFolders
+from ..storage.records import JobRecord
+from . import child, messages, worker
+from .engine import Engine
+
+_log = logging.getLogger(__name__)
+_spawn = multiprocessing.get_context("spawn")
+_PROGRESS_SECONDS = 0.1
+
+
+class Attempt:
+    """The attempt that ``job`` has just been given.
+
+    ``run`` is called once, in a thread that has time; the other methods may be called from any thread, at any time.
+    """
+
+    def __init__(self, config: ServerConfig, lifecycle: Lifecycle, folders: JobFolders, engine: Engine, job: JobRecord) -> None:
+        self.job = job
+        self._config = config
+        self._lifecycle = lifecycle
+        self._folders = folders
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self._cancelled_at = time.monotonic() if job.state == states.CANCELLING else None
+        self._stopping = self._killed = self._fenced = False
+
+    @property
+    def pid(self) -> int:
+        """Number of its process; 0 where there is none."""
+        return (self._process.pid or 0) if self._process is not None else 0
+
+    def cancel(self) -> None:
+        """Have the worker end the job and write what was found."""
+        with self._lock:
+            if self._cancelled_at is None:
+                self._cancelled_at = time.monotonic()
+            self._send(messages.CANCEL)
+
+    def suspend(self) -> None:
+        """Have the worker write a checkpoint and end, as the server stops."""
+        with self._lock:
+            self._stopping = True
+            self._send(messages.SUSPEND)
+
+    def kill(self) -> None:
+        """End the worker without asking."""
+        with self._lock:
+            self._stopping = self._killed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def run(self) -> None:
+        """Start the worker and see the attempt to its end."""
+        try:
+            connection, process = self._start()
+        except OSError as error:
+            return self._crashed(f"no worker could be started ({error.strerror})")
+        try:
+            last = self._listen(connection, process)
+            if last is not None:
+                process.join(10.0)  # it has said its last word and is on its way out
+        except messages.BadMessage as error:
+            last = messages.Failed("INTERNAL", str(error), "")
+        finally:
+            process.kill()
+            process.join()
+            with self._lock:
+                self._process = self._connection = None
+            connection.close()
+        self._conclude(last, process.exitcode)
+        process.close()
+
+    def broke(self, error: Exception) -> None:
+        """``run`` raised: the job must not stay with an attempt that nothing watches."""
+        if not self._stopping:
+            self._crashed(f"the server could not watch over its worker ({type(error).__name__}: {error})")
+
+    def _start(self) -> tuple[Connection, SpawnProcess]:
+        ours, theirs = child.pipe()
+        try:
+            arguments = (theirs, self._engine, self._order())
+            process = _spawn.Process(target=worker.main, args=arguments, daemon=True, name=f"jobs/{self.job.id}")
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        with self._lock:
+            self._process, self._connection = process, ours
+            # Words that came while it was being started.
+            if self._cancelled_at is not None:
+                self._send(messages.CANCEL)
+            if self._stopping:
+                self._send(messages.SUSPEND)
+            if self._killed:
+                process.kill()
+        _log.info("jobs/%s: attempt %d runs in process %d", self.job.id, self.job.attempt, process.pid)
+        return ours, process
+
+    def _order(self) -> worker.Order:
+        spec = MessageToDict(job_pb2.JobSpec.FromString(self.job.spec), preserving_proto_field_name=True)
+        return worker.Order(
+            self.job.id,
+            self.job.attempt,
+            spec,
+            self._folders.work(self.job.id),
+            self._config.allow_imports,
+            self._config.worker_threads,
+            logging.getLogger().getEffectiveLevel(),
+        )
+
+    def _listen(self, connection: Connection, process: SpawnProcess) -> messages.Message | None:
+        """The worker's last word; None where it died without one."""
+        while True:
+            # Its pipe is read to the end even when it has died: its last word may be in there.
+            if not wait([connection, process.sentinel], 1.0):
+                if self._cancelled_at is not None and time.monotonic() > self._cancelled_at + self._config.cancel_seconds:
+                    return None
+                continue
+            newest: messages.Advanced | None = None
+            try:
+                while connection.poll():
+                    message = messages.decode(connection.recv_bytes())
+                    if not isinstance(message, messages.Advanced):
+                        self._keep(newest)
+                        return message
+                    newest = message
+            except (EOFError, OSError):
+                return None
+            if newest is None and not process.is_alive() and not connection.poll():
+                return None
+            if not self._keep(newest):
+                self._fenced = True
+                return None
+            time.sleep(_PROGRESS_SECONDS)  # what comes meanwhile is one write
+
+    def _keep(self, newest: messages.Advanced | None) -> bool:
+        if newest is None:
+            return True
+        try:
+            return self._lifecycle.progress(self.job, newest.progress)
+        except Exception:
+            _log.exception("jobs/%s: progress could not be kept", self.job.id)
+            return True  # the next one makes it good
+
+    def _conclude(self, last: messages.Message | None, exitcode: int | None) -> None:
+        job, lifecycle, publish = self.job, self._lifecycle, self._folders.publish
+        overdue = self._cancelled_at is not None and time.monotonic() > self._cancelled_at + self._config.cancel_seconds
+        match last:
+            case messages.Finished(cancelled, artifacts):
+                try:
+                    publish(job.id, job.attempt)
+                except OSError as error:
+                    return self._crashed(f"its artifacts could not be published ({error})")
+                if cancelled:
+                    self._insist(lambda: lifecycle.cancelled(job, "", artifacts))
+                else:
+                    self._insist(lambda: lifecycle.succeeded(job, artifacts))
+                self._folders.clear(job.id, keep=job.attempt)
+            case messages.Failed(code, message, details):
+                _log.error("jobs/%s failed: %s: %s\n%s", job.id, code, message, details)
+                self._insist(lambda: lifecycle.failed(job, code, message))
+            case messages.Suspended():
+                self._insist(lambda: lifecycle.returned(job, "its worker stopped at a checkpoint; the job goes on when there is a worker"))
+            case _ if self._fenced:
+                _log.warning("jobs/%s: it was no longer the turn of attempt %d; its worker was ended", job.id, job.attempt)
+            case _ if self._stopping:
+                self._insist(lambda: lifecycle.returned(job, "the server stopped; the job goes on from its last checkpoint"))
+            case _ if overdue:
+                seconds = f"{self._config.cancel_seconds:g} s"
+                self._insist(lambda: lifecycle.cancelled(job, f"its worker did not end within {seconds} and was killed; nothing was kept"))
+            case _:
+                self._crashed(f"its worker {_death(exitcode)}")
+
+    def _crashed(self, what: str) -> None:
+        _log.error("jobs/%s: attempt %d: %s", self.job.id, self.job.attempt, what)
+        tries = self.job.crashes + 1
+        if tries < self._config.max_attempts:
+            message = f"{what}; the job goes on from its last checkpoint (try {tries + 1} of {self._config.max_attempts})"
+            self._insist(lambda: self._lifecycle.returned(self.job, message, crashed=True))
+        else:
+            times = "once" if tries == 1 else f"{tries} times"
+            message = f"{what}; that happened {times}, so it is given up"
+            self._insist(lambda: self._lifecycle.failed(self.job, "RESOURCE_EXHAUSTED", message))
+
+    def _insist(self, change: Callable[[], JobRecord | None]) -> None:
+        # A full disk must not lose the end of a job. Should the server stop first, its next start takes the job up again.
+        pause = 0.5
+        while True:
+            try:
+                if change() is None:
+                    _log.warning("jobs/%s: the end of attempt %d came too late", self.job.id, self.job.attempt)
+                return
+            except Exception:
+                if self._stopping:
+                    raise
+                _log.exception("jobs/%s: its state could not be kept; trying again", self.job.id)
+                time.sleep(pause)
+                pause = min(5.0, 2 * pause)
+
+    def _send(self, command: bytes) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError):  # it has ended
+                self._connection.send_bytes(command)
+
+
+def _death(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        why = " (out of memory?)" if exitcode == -signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(-exitcode).name}{why}"
+    return f"ended with exit code {exitcode} before the job did"

@@ -1,0 +1,161 @@
+"""What the processes ask of the engine. Nothing here is imported before a process asks, so the server itself needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from actmax.v1 import job_pb2
+
+Command = Literal["", "cancel", "suspend"]
+
+
+class Suspended(Exception):
+    """A run stopped at a checkpoint, as it was asked to."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a job that may start; ``total_evaluations`` is 0 where seconds alone limit it."""
+
+    total_evaluations: int
+    searches: int
+
+
+class Engine(Protocol):
+    """The engine in terms of plain data. It is pickled to the processes that call it.
+
+    Raises
+    ------
+    engine.errors.InvalidJob
+        From any method, with fields relative to the job's spec.
+    """
+
+    def warm(self) -> None:
+        """Load what the other methods will need."""
+        ...
+
+    def check(self, spec: Mapping[str, Any], allow_imports: Sequence[str]) -> Checked:
+        """All that can be known before a job starts."""
+        ...
+
+    def components(self) -> list[dict[str, Any]]:
+        """Every component: kind, name, summary, options_schema, unavailable."""
+        ...
+
+    def describe(self, target: Mapping[str, Any], allow_imports: Sequence[str]) -> dict[str, Any]:
+        """A target: shape, modality, differentiable, and layers (name, shape, kind)."""
+        ...
+
+    def run(
+        self,
+        spec: Mapping[str, Any],
+        folder: Path,
+        *,
+        on_progress: Callable[[bytes], None],
+        should_stop: Callable[[], Command],
+        allow_imports: Sequence[str],
+        threads: int,
+    ) -> bool:
+        """Run a job, or resume it from ``folder``, and write ``folder/artifacts``; whether it was cancelled.
+
+        ``on_progress`` takes a serialised ``actmax.v1.Progress``.
+
+        Raises
+        ------
+        Suspended
+            It was asked to, and has written its checkpoint.
+        """
+        ...
+
+
+class ActmaxEngine:
+    """``actmax.engine``."""
+
+    def warm(self) -> None:
+        """See ``Engine``."""
+        from ...engine import build  # noqa: F401
+
+    def check(self, spec: Mapping[str, Any], allow_imports: Sequence[str]) -> Checked:
+        """See ``Engine``."""
+        from ...engine.build import check
+        from ...engine.spec import JobSpec
+
+        checked = check(JobSpec.parse(spec), allow_imports=allow_imports)
+        return Checked(checked.total_evaluations, checked.searches)
+
+    def components(self) -> list[dict[str, Any]]:
+        """See ``Engine``."""
+        from ...engine.registry import components
+
+        return [asdict(entry) for entry in components(None)]
+
+    def describe(self, target: Mapping[str, Any], allow_imports: Sequence[str]) -> dict[str, Any]:
+        """See ``Engine``."""
+        from pydantic import ValidationError
+
+        from ...engine.build import describe_target
+        from ...engine.errors import InvalidJob
+        from ...engine.spec import ComponentSpec, violations_of
+
+        try:
+            component = ComponentSpec.model_validate(target)
+        except ValidationError as error:
+            raise InvalidJob(violations_of(error, "target")) from None
+        stimulus, differentiable, layers = describe_target(component, allow_imports=allow_imports)
+        return {
+            "shape": list(stimulus.shape),
+            "modality": stimulus.modality,
+            "differentiable": differentiable,
+            "layers": [{"name": layer.name, "shape": list(layer.shape), "kind": layer.kind} for layer in layers],
+        }
+
+    def run(
+        self,
+        spec: Mapping[str, Any],
+        folder: Path,
+        *,
+        on_progress: Callable[[bytes], None],
+        should_stop: Callable[[], Command],
+        allow_imports: Sequence[str],
+        threads: int,
+    ) -> bool:
+        """See ``Engine``."""
+        from ...engine import run
+        from ...engine.progress import Progress
+        from ...engine.spec import JobSpec
+
+        def report(progress: Progress) -> None:
+            on_progress(progress_message(progress).SerializeToString())
+
+        try:
+            result = run.run_job(
+                JobSpec.parse(spec), folder, on_progress=report, should_stop=should_stop, allow_imports=allow_imports, threads=threads
+            )
+        except run.Suspended as suspended:
+            raise Suspended from suspended
+        return result.cancelled
+
+
+def progress_message(progress: Any) -> job_pb2.Progress:
+    """``engine.progress.Progress`` as it goes over the wire."""
+    searches = [
+        job_pb2.SearchProgress(
+            unit=search.unit,
+            optimizer=search.optimizer,
+            evaluations=search.evaluations,
+            best_response=search.best_response,
+            natural_multiple=search.natural_multiple,
+            stopped_by=search.stopped_by,
+        )
+        for search in progress.searches
+    ]
+    return job_pb2.Progress(
+        searches=searches,
+        evaluations=progress.evaluations,
+        total_evaluations=progress.total_evaluations,
+        evaluations_per_second=progress.evaluations_per_second,
+        seconds_left=progress.seconds_left,
+    )

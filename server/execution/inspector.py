@@ -1,0 +1,199 @@
+"""Checks and describes in a process of its own: a bad weight file, or a component's own code, can end that and never the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import logging
+import multiprocessing
+import signal
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import grpc
+
+from ..errors import FieldViolation, ServiceError, invalid_fields, stopping
+from . import child
+from .engine import Checked, Engine
+
+_log = logging.getLogger(__name__)
+_spawn = multiprocessing.get_context("spawn")
+
+
+class Inspector:
+    """Asks one long-lived process, one question at a time; a process that died is replaced at the next question.
+
+    It waits in a thread of its own, so that slow checks queue up here and nowhere else.
+
+    Parameters
+    ----------
+    engine : Engine
+        What the process runs.
+    allow_imports : sequence of str
+        See ``ServerConfig``.
+    seconds : float
+        Longest time that an answer may take.
+    """
+
+    def __init__(self, engine: Engine, allow_imports: Sequence[str], seconds: float) -> None:
+        self._engine = engine
+        self._allow_imports = tuple(allow_imports)
+        self._seconds = seconds
+        self._thread = ThreadPoolExecutor(1, "inspector")
+        self._state = threading.Lock()
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Start the process, which loads the engine meanwhile."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._running)
+
+    async def check(self, spec: Mapping[str, Any]) -> Checked:
+        """What is known of a job that may start.
+
+        Raises
+        ------
+        ServiceError
+            It may not; with fields relative to the request.
+        """
+        return Checked(**await self._ask("check", spec, prefix="spec."))
+
+    async def components(self) -> list[dict[str, Any]]:
+        """See ``Engine``."""
+        return (await self._ask("components", {}))["components"]
+
+    async def describe(self, target: Mapping[str, Any]) -> dict[str, Any]:
+        """See ``Engine``."""
+        return await self._ask("describe", target)
+
+    async def close(self) -> None:
+        """End the process; whoever waits for it is told that the server stops."""
+        with self._state:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
+        self._thread.shutdown()
+
+    @property
+    def pid(self) -> int:
+        """Number of its process; 0 where there is none."""
+        with self._state:
+            return (self._process.pid or 0) if self._process is not None else 0
+
+    async def _ask(self, what: str, content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        question = json.dumps({"what": what, "content": content}).encode()
+        if self._closed:
+            raise stopping()
+        answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, question)
+        if "invalid" in answer:
+            found = [FieldViolation(prefix + field if field else prefix.rstrip("."), text) for field, text in answer["invalid"]]
+            raise invalid_fields(found, reason="INVALID_JOB" if what == "check" else "INVALID_TARGET")
+        if "error" in answer:
+            # A component's own error, or actmax's.
+            _log.error("%s failed: %s\n%s", what, answer["error"], answer["details"])
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"it can't be built here: {answer['error']}", reason="CANNOT_BUILD")
+        return answer["answer"]
+
+    def _exchange(self, question: bytes) -> dict[str, Any]:
+        connection, process = self._running()
+        try:
+            connection.send_bytes(question)
+            if not wait([connection, process.sentinel], self._seconds):
+                self._drop()
+                what = f"the check was given up after {self._seconds:g} s"
+                raise ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, what, reason="CHECK_TOO_SLOW")
+            return json.loads(connection.recv_bytes())
+        except (EOFError, OSError):
+            raise self._death() from None
+
+    def _running(self) -> tuple[Connection, SpawnProcess]:
+        if self._process is not None and not self._process.is_alive():
+            _log.warning("the checking process had ended (exit code %s); starting another", self._process.exitcode)
+            self._drop()
+        with self._state:
+            if self._closed:
+                raise stopping()
+            process, connection = self._process, self._connection
+            if process is None or connection is None:
+                ours, theirs = child.pipe()
+                level = logging.getLogger().getEffectiveLevel()
+                arguments = (theirs, self._engine, self._allow_imports, level)
+                process = _spawn.Process(target=main, args=arguments, daemon=True, name="inspector")
+                try:
+                    process.start()
+                except OSError as error:
+                    ours.close()
+                    raise ServiceError(
+                        grpc.StatusCode.RESOURCE_EXHAUSTED, f"no checking process could be started: {error}", reason="NO_PROCESS"
+                    ) from error
+                finally:
+                    theirs.close()
+                self._process, self._connection = process, connection = process, ours
+            return connection, process
+
+    def _death(self) -> ServiceError:
+        process = self._process
+        assert process is not None
+        process.join(5.0)
+        code = process.exitcode
+        self._drop()
+        if self._closed:
+            return stopping()
+        if code == -signal.SIGKILL:
+            what = "the check was killed, most likely for want of memory; nothing was created"
+            return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, what, reason="CHECK_KILLED")
+        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        what = f"the check ended its process ({how}); nothing was created"
+        return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="CHECK_DIED")
+
+    def _drop(self) -> None:
+        with self._state:
+            process, connection, self._process, self._connection = self._process, self._connection, None, None
+        if process is not None:
+            process.kill()
+            process.join()
+            process.close()
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+
+def main(connection: Connection, engine: Engine, allow_imports: Sequence[str], log_level: int) -> None:
+    """Answer questions until the server is gone."""
+    child.settle("inspector", log_level, threads=1)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends with its server, which may still be asking
+    with contextlib.suppress(Exception):  # what is wrong is told to who asks
+        engine.warm()
+    while True:
+        # The main thread listens, so a server that goes away during a check is noticed after it.
+        question = json.loads(child.receive(connection))
+        try:
+            connection.send_bytes(json.dumps(_answer(engine, allow_imports, question)).encode())
+        except OSError:
+            return
+
+
+def _answer(engine: Engine, allow_imports: Sequence[str], question: Mapping[str, Any]) -> dict[str, Any]:
+    from ...engine.errors import InvalidJob
+
+    try:
+        match question["what"]:
+            case "check":
+                return {"answer": dataclasses.asdict(engine.check(question["content"], allow_imports))}
+            case "components":
+                return {"answer": {"components": engine.components()}}
+            case _:
+                return {"answer": engine.describe(question["content"], allow_imports)}
+    except InvalidJob as error:
+        return {"invalid": [[violation.field, violation.description] for violation in error.violations]}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}", "details": traceback.format_exc()}

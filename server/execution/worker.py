@@ -1,0 +1,167 @@
+"""One attempt at one job, in a process of its own."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import mimetypes
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ..errors import OUT_OF_ROOM
+from ..storage.folders import artifact_files
+from ..storage.records import ArtifactRecord
+from . import child, engine, messages
+
+_TURN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is to do."""
+
+    job_id: str
+    attempt: int
+    spec: Mapping[str, Any]
+    folder: Path
+    allow_imports: tuple[str, ...]
+    threads: int
+    log_level: int
+
+
+def main(connection: Connection, maker: engine.Engine, order: Order) -> None:
+    """Run the job, tell the server of its progress and end, and end with the server at the latest."""
+    child.settle(f"jobs/{order.job_id}#{order.attempt}", order.log_level, order.threads)
+    commands = _Commands(connection)
+    signal.signal(signal.SIGTERM, lambda *_: commands.suspend())
+    outbox = _Outbox(connection)
+    outbox.close(_attempt(maker, order, commands, outbox))
+
+
+def _attempt(maker: engine.Engine, order: Order, commands: _Commands, outbox: _Outbox) -> messages.Message:
+    try:
+        with (order.folder / "turn").open("a") as file:
+            _take_turn(file.fileno())
+            cancelled = maker.run(
+                order.spec,
+                order.folder,
+                on_progress=outbox.advance,
+                should_stop=commands.latest,
+                allow_imports=order.allow_imports,
+                threads=order.threads,
+            )
+            return messages.Finished(cancelled, tuple(describe(order.folder / "artifacts")))
+    except engine.Suspended:
+        return messages.Suspended()
+    except Exception as error:
+        return failure(error)
+
+
+def _take_turn(descriptor: int) -> None:
+    # An earlier attempt's process may be a moment from its end: two must never write the same checkpoint.
+    deadline = time.monotonic() + _TURN_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"an earlier worker still holds the job's folder after {_TURN_SECONDS:g} s") from None
+            time.sleep(0.05)
+
+
+def failure(error: Exception) -> messages.Failed:
+    """Why a job failed, by a canonical code."""
+    from ...engine.errors import InvalidJob
+
+    details = "".join(traceback.format_exception(error))
+    if isinstance(error, OSError) and error.errno in OUT_OF_ROOM:
+        where = f" ({error.filename})" if error.filename else ""
+        return messages.Failed("RESOURCE_EXHAUSTED", f"{error.strerror}{where}; make room and submit the job again", details)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return messages.Failed("RESOURCE_EXHAUSTED", f"not enough memory: {error}", details)
+    if isinstance(error, InvalidJob):
+        return messages.Failed("FAILED_PRECONDITION", f"the job was fine when it was created, and can't run now: {error}", details)
+    if isinstance(error, OSError):
+        return messages.Failed("FAILED_PRECONDITION", str(error), details)
+    # A component's own error or actmax's: nothing tells them apart.
+    return messages.Failed("INTERNAL", f"{type(error).__name__}: {error}", details)
+
+
+def describe(folder: Path) -> list[ArtifactRecord]:
+    """The files below ``folder``, flushed to disk and hashed."""
+    found: list[ArtifactRecord] = []
+    for path, file in artifact_files(folder):
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            os.fsync(opened.fileno())
+            size = opened.tell()
+        media_type = "application/x-npz" if path.endswith(".npz") else mimetypes.guess_type(path)[0]
+        found.append(ArtifactRecord(path, size, digest, media_type or "application/octet-stream"))
+    return found
+
+
+class _Commands:
+    """The server's latest word, read by a thread that ends this process when the server is gone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cancelled = self._suspended = False
+        threading.Thread(target=self._listen, name="commands", daemon=True).start()
+
+    def latest(self) -> engine.Command:
+        # A suspended job keeps its cancellation: its next worker is told again.
+        return "suspend" if self._suspended else "cancel" if self._cancelled else ""
+
+    def suspend(self) -> None:
+        self._suspended = True
+
+    def _listen(self) -> None:
+        while True:
+            command = child.receive(self._connection)
+            self._cancelled |= command == messages.CANCEL
+            self._suspended |= command == messages.SUSPEND
+
+
+class _Outbox:
+    """Sends from a thread of its own, and of progress only the newest, so that a slow server never slows a job."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._changed = threading.Condition()
+        self._progress: bytes | None = None
+        self._last: messages.Message | None = None
+        self._thread = threading.Thread(target=self._send, name="outbox", daemon=True)
+        self._thread.start()
+
+    def advance(self, progress: bytes) -> None:
+        with self._changed:
+            self._progress = progress
+            self._changed.notify()
+
+    def close(self, last: messages.Message) -> None:
+        with self._changed:
+            self._last = last
+            self._changed.notify()
+        self._thread.join()
+
+    def _send(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._progress is not None or self._last is not None)
+                progress, last, self._progress = self._progress, self._last, None
+            try:
+                if progress is not None:
+                    self._connection.send_bytes(messages.encode(messages.Advanced(progress)))
+                if last is not None:
+                    return self._connection.send_bytes(messages.encode(last))
+            except OSError:
+                os._exit(75)  # the server is gone

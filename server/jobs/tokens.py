@@ -1,0 +1,115 @@
+"""Names and tokens that clients hand back, read strictly."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Collection
+
+from ..errors import invalid
+
+_PREFIX = "jobs/"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def job_name(job_id: str) -> str:
+    """A job's resource name."""
+    return _PREFIX + job_id
+
+
+def job_id(name: str, field: str = "name") -> str:
+    """The identifier in a job's resource name.
+
+    Raises
+    ------
+    ServiceError
+        INVALID_ARGUMENT: it isn't one.
+    """
+    found = name.removeprefix(_PREFIX)
+    if found == name or not found or "/" in found:
+        hint = f"; did you mean {_PREFIX}{name}?" if re.fullmatch(r"[0-9a-f]{16}", name) else ""
+        raise invalid(field, f"{name[:100]!r} is not a job's name, which is {_PREFIX} and an identifier{hint}")
+    return found
+
+
+def request_id(text: str) -> str:
+    """A client's UUID in its usual form; empty where it gave none.
+
+    Raises
+    ------
+    ServiceError
+        INVALID_ARGUMENT: it isn't a UUID.
+    """
+    lower = text.lower()
+    if lower and (not _UUID.fullmatch(lower) or not lower.strip("0-")):
+        raise invalid("request_id", f"{text[:100]!r} is not a UUID such as 123e4567-e89b-42d3-a456-426614174000; leave it out or make one")
+    return lower
+
+
+def page_token(before: int, states: Collection[int]) -> str:
+    """A token of the page after the job with number ``before``, for a list filtered by ``states``."""
+    return _seal(f"p:{before}:{_filter(states)}")
+
+
+def page_before(token: str, states: Collection[int]) -> int | None:
+    """The number in a page token; None where it is empty.
+
+    Raises
+    ------
+    ServiceError
+        INVALID_ARGUMENT: it isn't one, or it belongs to another filter.
+    """
+    if not token:
+        return None
+    match _open(token, "page_token").split(":"):
+        case ["p", before, given] if before.isdigit():
+            if given != _filter(states):
+                raise invalid("page_token", "it belongs to a list with other states; keep the same states while turning pages")
+            return int(before)
+        case _:
+            raise invalid("page_token", "it is not a next_page_token of this method")
+
+
+def resume_token(job_id: str, sequence: int) -> str:
+    """A token of the place after the event ``sequence``."""
+    return _seal(f"r:{job_id}:{sequence}")
+
+
+def resume_after(token: str, job_id: str, last: int) -> int:
+    """The sequence in a resume token; 0 where it is empty.
+
+    Raises
+    ------
+    ServiceError
+        INVALID_ARGUMENT: it isn't one, or it isn't this job's.
+    """
+    if not token:
+        return 0
+    match _open(token, "resume_token").split(":"):
+        case ["r", given, sequence] if sequence.isdigit():
+            if given != job_id or int(sequence) > last:
+                raise invalid("resume_token", "it belongs to another job")
+            return int(sequence)
+        case _:
+            raise invalid("resume_token", "it is not the resume_token of a response of this method")
+
+
+def _filter(states: Collection[int]) -> str:
+    return ",".join(str(state) for state in sorted(set(states)))
+
+
+def _seal(text: str) -> str:
+    data = text.encode()
+    return base64.urlsafe_b64encode(binascii.crc32(data).to_bytes(4, "big") + data).decode().rstrip("=")
+
+
+def _open(token: str, field: str) -> str:
+    try:
+        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        text = data[4:].decode("ascii")
+    except ValueError:
+        raise invalid(field, "it is not a token of this server") from None
+    if not token.isascii() or binascii.crc32(data[4:]).to_bytes(4, "big") != data[:4]:
+        raise invalid(field, "it is not a token of this server")
+    return text

@@ -1,0 +1,50 @@
+"""Rows of the store as messages."""
+
+from __future__ import annotations
+
+from actmax.v1 import job_pb2, job_service_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ..storage.records import ArtifactRecord, EventRecord, JobRecord
+from . import states, tokens
+
+
+def job(record: JobRecord) -> job_pb2.Job:
+    """A job."""
+    message = job_pb2.Job(
+        name=tokens.job_name(record.id),
+        spec=job_pb2.JobSpec.FromString(record.spec),
+        state=record.state,  # type: ignore[arg-type]
+        attempt=record.attempt,
+        create_time=timestamp(record.create_time),
+        progress=job_pb2.Progress.FromString(record.progress),
+    )
+    if record.start_time:
+        message.start_time.CopyFrom(timestamp(record.start_time))
+    if record.end_time:
+        message.end_time.CopyFrom(timestamp(record.end_time))
+    if record.state == states.FAILED:
+        message.error.CopyFrom(job_pb2.JobError(code=record.error_code, message=record.error_message))
+    return message
+
+
+def event(record: EventRecord) -> job_service_pb2.Event:
+    """An event."""
+    message = job_service_pb2.Event(sequence=record.sequence, time=timestamp(record.time), attempt=record.attempt)
+    if record.kind == "state":
+        message.state_change.MergeFromString(record.payload)
+    else:
+        message.progress.MergeFromString(record.payload)
+    return message
+
+
+def artifact(record: ArtifactRecord) -> job_pb2.Artifact:
+    """A file."""
+    return job_pb2.Artifact(path=record.path, size_bytes=record.size, sha256=record.sha256, media_type=record.media_type)
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    """A time of the store."""
+    message = Timestamp()
+    message.FromMicroseconds(microseconds)
+    return message

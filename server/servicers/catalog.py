@@ -1,0 +1,95 @@
+"""``actmax.v1.CatalogService``."""
+
+from __future__ import annotations
+
+import math
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from actmax.v1 import catalog_service_pb2 as pb
+from google.protobuf.json_format import MessageToDict, SerializeToJsonError
+from google.protobuf.struct_pb2 import Struct
+
+from ..config import ServerConfig
+from ..errors import invalid
+from ..execution.inspector import Inspector
+from .guard import unary
+
+_KINDS: dict[str, pb.ComponentKind] = {
+    "generator": pb.COMPONENT_KIND_GENERATOR,
+    "target": pb.COMPONENT_KIND_TARGET,
+    "objective": pb.COMPONENT_KIND_OBJECTIVE,
+    "optimizer": pb.COMPONENT_KIND_OPTIMIZER,
+}
+
+
+class CatalogServicer:
+    """What this server can do, as the inspector finds it."""
+
+    def __init__(self, config: ServerConfig, inspector: Inspector) -> None:
+        self._config = config
+        self._inspector = inspector
+        self._components: list[pb.ComponentInfo] | None = None
+
+    @unary
+    async def ListComponents(self, request: pb.ListComponentsRequest) -> pb.ListComponentsResponse:
+        """See the proto."""
+        if request.kind and request.kind not in _KINDS.values():
+            raise invalid("kind", f"{request.kind} is not a kind of component; leave it out for all of them")
+        if self._components is None:  # what is installed does not change while a server runs
+            self._components = [_component(entry) for entry in await self._inspector.components()]
+        wanted = [component for component in self._components if request.kind in (component.kind, pb.COMPONENT_KIND_UNSPECIFIED)]
+        return pb.ListComponentsResponse(components=wanted)
+
+    @unary
+    async def DescribeTarget(self, request: pb.DescribeTargetRequest) -> pb.DescribeTargetResponse:
+        """See the proto."""
+        if not request.HasField("target"):
+            raise invalid("target", "it is needed: the target's name, and its options where it has any")
+        try:
+            target = MessageToDict(request.target, preserving_proto_field_name=True)
+        except (SerializeToJsonError, ValueError) as error:
+            raise invalid("target.options", f"they hold what a job file can't: {error}") from None
+        found = await self._inspector.describe(target)
+        return pb.DescribeTargetResponse(
+            layers=[pb.Layer(**layer) for layer in found["layers"]],
+            stimulus_shape=found["shape"],
+            modality=found["modality"],
+            differentiable=found["differentiable"],
+        )
+
+    @unary
+    async def GetLimits(self, request: pb.GetLimitsRequest) -> pb.Limits:
+        """See the proto."""
+        del request
+        return pb.Limits(
+            max_receive_bytes=self._config.max_receive_bytes,
+            workers=self._config.workers,
+            max_evaluations=self._config.max_evaluations,
+            max_searches=self._config.max_searches,
+            version=_version(),
+        )
+
+
+def _component(entry: dict[str, Any]) -> pb.ComponentInfo:
+    schema = Struct()
+    schema.update(_finite(entry["options_schema"]))
+    return pb.ComponentInfo(
+        kind=_KINDS[entry["kind"]], name=entry["name"], summary=entry["summary"], options_schema=schema, unavailable=entry["unavailable"]
+    )
+
+
+def _finite(value: Any) -> Any:
+    # A default of infinity has no place in JSON; clients read the schema as such.
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _version() -> str:
+    try:
+        return version("actmax")
+    except PackageNotFoundError:
+        return "unknown"

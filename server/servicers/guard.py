@@ -1,0 +1,59 @@
+"""What every method does with an error: a refusal goes out with its details, anything else is a bug and says so."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import wraps
+from typing import NoReturn, TypeVar
+
+import grpc
+import grpc.aio
+
+from ..errors import ServiceError, status_of
+
+_log = logging.getLogger(__name__)
+
+Servicer = TypeVar("Servicer")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Context = grpc.aio.ServicerContext
+
+
+def unary(method: Callable[[Servicer, Request], Awaitable[Response]]) -> Callable[[Servicer, Request, Context], Awaitable[Response]]:
+    """A method with one answer."""
+
+    @wraps(method)
+    async def guarded(self: Servicer, request: Request, context: Context) -> Response:
+        try:
+            return await method(self, request)
+        except Exception as error:
+            await _abort(context, error, method.__qualname__)
+
+    return guarded
+
+
+def stream(
+    method: Callable[[Servicer, Request], AsyncGenerator[Response, None]],
+) -> Callable[[Servicer, Request, Context], AsyncIterator[Response]]:
+    """A method with a stream of answers."""
+
+    @wraps(method)
+    async def guarded(self: Servicer, request: Request, context: Context) -> AsyncIterator[Response]:
+        try:
+            async with contextlib.aclosing(method(self, request)) as responses:
+                async for response in responses:
+                    yield response
+        except Exception as error:
+            await _abort(context, error, method.__qualname__)
+
+    return guarded
+
+
+async def _abort(context: Context, error: Exception, where: str) -> NoReturn:
+    if isinstance(error, ServiceError):
+        status = status_of(error)
+        await context.abort(error.code, status.message, (("grpc-status-details-bin", status.SerializeToString()),))
+    _log.error("%s broke", where, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, f"a bug in the server ({type(error).__name__}); its log has more")

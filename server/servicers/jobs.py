@@ -1,0 +1,73 @@
+"""``actmax.v1.JobService``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from actmax.v1 import job_pb2, job_service_pb2
+
+from ..errors import invalid
+from ..jobs import wire
+from ..jobs.service import Jobs
+from ..storage.records import JobRecord
+from .guard import stream, unary
+
+
+class JobServicer:
+    """``Jobs`` over the wire."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    @unary
+    async def CreateJob(self, request: job_service_pb2.CreateJobRequest) -> job_pb2.Job:
+        """See the proto."""
+        if not request.HasField("spec"):
+            raise invalid("spec", "it is needed: what to search, for which units, how")
+        return wire.job(await self._jobs.create(request.spec, request.request_id))
+
+    @unary
+    async def GetJob(self, request: job_service_pb2.GetJobRequest) -> job_pb2.Job:
+        """See the proto."""
+        return wire.job(await self._jobs.get(request.name))
+
+    @unary
+    async def ListJobs(self, request: job_service_pb2.ListJobsRequest) -> job_service_pb2.ListJobsResponse:
+        """See the proto."""
+        page, token = await self._jobs.page(request.page_size, request.page_token, request.states)
+        return job_service_pb2.ListJobsResponse(jobs=[wire.job(job) for job in page], next_page_token=token)
+
+    @stream
+    async def WatchJob(self, request: job_service_pb2.WatchJobRequest) -> AsyncGenerator[job_service_pb2.WatchJobResponse, None]:
+        """See the proto."""
+        async with contextlib.aclosing(self._jobs.watch(request.name, request.resume_token)) as changes:
+            async for token, change in changes:
+                response = job_service_pb2.WatchJobResponse(resume_token=token)
+                if change is None:
+                    response.keep_alive.SetInParent()
+                elif isinstance(change, JobRecord):
+                    response.snapshot.CopyFrom(wire.job(change))
+                else:
+                    response.event.CopyFrom(wire.event(change))
+                yield response
+
+    @unary
+    async def CancelJob(self, request: job_service_pb2.CancelJobRequest) -> job_pb2.Job:
+        """See the proto."""
+        return wire.job(await self._jobs.cancel(request.name))
+
+    @unary
+    async def ListArtifacts(self, request: job_service_pb2.ListArtifactsRequest) -> job_service_pb2.ListArtifactsResponse:
+        """See the proto."""
+        found = await self._jobs.artifacts(request.name)
+        return job_service_pb2.ListArtifactsResponse(artifacts=[wire.artifact(artifact) for artifact in found])
+
+    @stream
+    async def DownloadArtifact(
+        self, request: job_service_pb2.DownloadArtifactRequest
+    ) -> AsyncGenerator[job_service_pb2.DownloadArtifactResponse, None]:
+        """See the proto."""
+        async with contextlib.aclosing(self._jobs.download(request.name, request.path, request.offset)) as chunks:
+            async for artifact, data in chunks:
+                yield job_service_pb2.DownloadArtifactResponse(artifact=wire.artifact(artifact) if artifact else None, data=data)

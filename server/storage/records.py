@@ -1,0 +1,118 @@
+"""Rows of the store, as plain data. Times are microseconds since 1970 (UTC), messages are serialised protos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+EventKind = Literal["state", "progress"]
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job.
+
+    Attributes
+    ----------
+    number : int
+        Grows with each job: the order of creation.
+    id : str
+        The last part of its name.
+    spec : bytes
+        ``actmax.v1.JobSpec``.
+    state : int
+        ``actmax.v1.JobState``.
+    attempt : int
+        Times that a worker was started on it. A write of an earlier attempt is refused.
+    crashes : int
+        Workers of it that died.
+    progress : bytes
+        The newest ``actmax.v1.Progress``.
+    last_sequence : int
+        Sequence of its newest event.
+    error_code, error_message : str
+        Why it failed; empty unless it did.
+    create_time, start_time, end_time : int
+        0 where that has not come yet.
+    """
+
+    number: int
+    id: str
+    spec: bytes
+    state: int
+    attempt: int
+    crashes: int
+    progress: bytes
+    last_sequence: int
+    error_code: str
+    error_message: str
+    create_time: int
+    start_time: int
+    end_time: int
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be kept, with the ``actmax.v1.StateChange`` of its first event, and its idempotency key where it has one."""
+
+    id: str
+    spec: bytes
+    state: int
+    progress: bytes
+    first_event: bytes
+    create_time: int
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """An event; ``payload`` is an ``actmax.v1.StateChange`` or ``actmax.v1.Progress``."""
+
+    sequence: int
+    attempt: int
+    time: int
+    kind: EventKind
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class ArtifactRecord:
+    """A file that a job made; ``path`` with forward slashes, below the job."""
+
+    path: str
+    size: int
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of state, made only where the job is in one of ``allowed`` (and at ``attempt``, where given).
+
+    Attributes
+    ----------
+    to : int
+        The state afterwards.
+    allowed : frozenset of int
+        States that it may come from.
+    payload : bytes
+        ``actmax.v1.StateChange`` for the event.
+    time : int
+        When.
+    attempt : int or None
+        Fence: the attempt on whose behalf this is done.
+    starts, ends, crashed : bool
+        A worker starts on it (raises ``attempt``), the job has ended, its worker died.
+    """
+
+    to: int
+    allowed: frozenset[int]
+    payload: bytes
+    time: int
+    attempt: int | None = None
+    starts: bool = False
+    ends: bool = False
+    crashed: bool = False
+    error_code: str = ""
+    error_message: str = ""
+    artifacts: tuple[ArtifactRecord, ...] = ()
