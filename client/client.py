@@ -46,7 +46,7 @@ class Client:
     credentials : grpc.ChannelCredentials, optional
         For a server with TLS; a plain connection without them.
     timeout : float
-        Seconds that one call may take.
+        Seconds that one call may take; :meth:`create` and :meth:`describe_target`, for which models are loaded, three times as long.
     patience : float
         Seconds for which a call is tried again while the server cannot be reached.
     stream_patience : float
@@ -64,6 +64,7 @@ class Client:
     ) -> None:
         self.address = address
         self._timeout = timeout
+        self._loading_timeout = 3 * timeout
         self._patience = Patience(patience)
         self._stream_patience = Patience(stream_patience)
         if credentials is None:
@@ -103,7 +104,7 @@ class Client:
         if not isinstance(spec, job_pb2.JobSpec):
             spec = jobfile.from_plain(spec)
         request = job_service_pb2.CreateJobRequest(spec=spec, request_id=request_id or str(uuid.uuid4()))
-        return self._call(self._jobs.CreateJob, request)
+        return self._call(self._jobs.CreateJob, request, timeout=self._loading_timeout)
 
     def get(self, name: str) -> job_pb2.Job:
         """A job as it stands; ``name`` as in ``jobs/...``."""
@@ -140,11 +141,11 @@ class Client:
                         yield response
             except grpc.RpcError as error:
                 failure = error
-                if not ended and status_of(error) not in _RECONNECT:
+                if status_of(error) not in _RECONNECT:
                     raise from_rpc(error, self.address) from None
             finally:
                 call.cancel()
-            if ended:
+            if ended and failure is None:
                 return
             pause = pauses.next()
             if pause is None:
@@ -239,7 +240,7 @@ class Client:
     def describe_target(self, target: str | Mapping[str, Any] | job_pb2.Component) -> catalog_service_pb2.DescribeTargetResponse:
         """The layers of a target whose units can be maximised; it is given as in a job file."""
         request = catalog_service_pb2.DescribeTargetRequest(target=component(target))
-        return self._call(self._catalog.DescribeTarget, request)
+        return self._call(self._catalog.DescribeTarget, request, timeout=self._loading_timeout)
 
     def limits(self) -> catalog_service_pb2.Limits:
         """What the server accepts."""
@@ -252,7 +253,7 @@ class Client:
         except grpc.RpcError as error:
             raise from_rpc(error, self.address) from None
 
-    def list(self, states: Sequence[job_pb2.JobState] = (), page_size: int = 0) -> Iterator[job_pb2.Job]:
+    def list(self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0) -> Iterator[job_pb2.Job]:
         """Jobs, newest first, fetched page by page as they are read; all when ``states`` is empty."""
         token = ""
         while True:
@@ -263,11 +264,11 @@ class Client:
                 return
             token = page.next_page_token
 
-    def _call(self, method: Callable[..., Answer], request: Any) -> Answer:
+    def _call(self, method: Callable[..., Answer], request: Any, *, timeout: float | None = None) -> Answer:
         pauses = Pauses(self._patience)
         while True:
             try:
-                return method(request, timeout=self._timeout)
+                return method(request, timeout=timeout or self._timeout)
             except grpc.RpcError as error:
                 pause = pauses.next() if status_of(error) is grpc.StatusCode.UNAVAILABLE else None
                 if pause is None:
@@ -314,11 +315,11 @@ def component(value: str | Mapping[str, Any] | job_pb2.Component) -> job_pb2.Com
     return jobfile.from_plain({"target": value}, source="the target").target
 
 
-def kind_named(kind: str) -> catalog_service_pb2.ComponentKind:
-    """The kind of component called ``kind``; all kinds when it is empty."""
+def kind_named(kind: str) -> str:
+    """The wire's name of the kind of component called ``kind``; of all kinds when it is empty."""
     names = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
     if not kind:
-        return catalog_service_pb2.COMPONENT_KIND_UNSPECIFIED
+        return "COMPONENT_KIND_UNSPECIFIED"
     if kind not in names:
         raise InvalidInput(f"there is no kind {kind!r}{jobfile.near(kind, names)}")
-    return catalog_service_pb2.ComponentKind.Value(f"COMPONENT_KIND_{kind.upper()}")
+    return f"COMPONENT_KIND_{kind.upper()}"

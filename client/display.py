@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Protocol
 
 from actmax.v1 import job_pb2
@@ -24,7 +23,7 @@ class Display(Protocol):
     """Shows where a job stands, from ``__enter__`` to ``__exit__``."""
 
     def __enter__(self) -> Display: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def state(self, text: str) -> None:
         """Show the job's state, such as "running"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 
 from actmax.v1 import job_pb2, job_service_pb2
@@ -71,11 +72,9 @@ def follow(
 
 
 def _cancel(client: Client, name: str) -> None:
-    try:
+    # It may have ended by itself in the meantime.
+    with suppress(WrongState):
         client.cancel(name)
-    except WrongState:
-        # It ended by itself in the meantime.
-        pass
 
 
 def _show(response: job_service_pb2.WatchJobResponse, name: str, display: Display) -> None:

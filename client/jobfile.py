@@ -15,7 +15,7 @@ from typing import Any
 
 from actmax.v1 import job_pb2
 from google.protobuf import json_format, struct_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 
 from . import plain, plainyaml
 from .errors import FieldViolation, InvalidInput
@@ -24,6 +24,7 @@ from .plainyaml import Path as FieldPath
 from .plainyaml import show
 
 _COMPONENT = job_pb2.Component.DESCRIPTOR.full_name
+# Descriptors are of one class or another, by protobuf's implementation, so they are Any below.
 _STRUCT = struct_pb2.Struct.DESCRIPTOR.full_name
 
 
@@ -144,7 +145,7 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[tuple[FieldPath, str]] = []
 
-    def message(self, data: Any, descriptor: Descriptor, path: FieldPath) -> dict[str, Any]:
+    def message(self, data: Any, descriptor: Any, path: FieldPath) -> dict[str, Any]:
         if descriptor.full_name == _STRUCT:
             return self._struct(data, path)
         if not isinstance(data, Mapping):
@@ -164,7 +165,7 @@ class _Reader:
                     known[slot.name] = self._value(value, slot, here)
         return known
 
-    def _value(self, value: Any, slot: FieldDescriptor, path: FieldPath) -> Any:
+    def _value(self, value: Any, slot: Any, path: FieldPath) -> Any:
         if slot.message_type is not None:
             return self.message(value, slot.message_type, path)
         if slot.cpp_type == FieldDescriptor.CPPTYPE_INT64:
@@ -255,7 +256,7 @@ def _unquoted(value: Any) -> Any:
     return plainyaml.scalar(value.strip()) if isinstance(value, str) else value
 
 
-def _names(descriptor: Descriptor) -> list[str]:
+def _names(descriptor: Any) -> list[str]:
     return [slot.name for slot in descriptor.fields]
 
 

@@ -50,16 +50,23 @@ def apply(override: Override, data: dict[str, Any]) -> None:
     for depth, part in enumerate(override.path):
         last = depth == len(override.path) - 1
         if isinstance(part, int):
-            if not isinstance(here, list) or part > len(here):
-                size = len(here) if isinstance(here, list) else 0
-                raise InvalidInput(f"--set {override.text}: {show(override.path[:depth])} has {size} items, so there is no [{part}]")
-            if part == len(here):
-                here.append({})
-        elif not isinstance(here, dict):
-            raise InvalidInput(f"--set {override.text}: {show(override.path[:depth])} has no fields")
-        if last:
-            here[part] = override.value
-        elif isinstance(part, int):
-            here = here[part]
+            items: list[Any] = here if isinstance(here, list) else []
+            if part > len(items) or items is not here:
+                raise _misses(override, depth, f"has {len(items)} items, so there is no [{part}]")
+            if part == len(items):
+                items.append({})
+            if last:
+                items[part] = override.value
+            here = items[part]
         else:
-            here = here.setdefault(part, [] if isinstance(override.path[depth + 1], int) else {})
+            fields: dict[str, Any] | None = here if isinstance(here, dict) else None
+            if fields is None:
+                raise _misses(override, depth, "has no fields")
+            if last:
+                fields[part] = override.value
+            else:
+                here = fields.setdefault(part, [] if isinstance(override.path[depth + 1], int) else {})
+
+
+def _misses(override: Override, depth: int, what: str) -> InvalidInput:
+    return InvalidInput(f"--set {override.text}: {show(override.path[:depth])} {what}")

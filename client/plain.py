@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 # Numbers travel in a Struct as doubles, which hold whole numbers exactly up to here.
@@ -50,13 +49,13 @@ def whole(value: Any) -> Any:
     return value
 
 
-def _value(value: Any, slot: FieldDescriptor, defaults: bool) -> Any:
+def _value(value: Any, slot: Any, defaults: bool) -> Any:
     if slot.is_repeated and isinstance(value, Sequence):
         return [_single(item, slot, defaults) for item in value]
     return _single(value, slot, defaults)
 
 
-def _single(value: Any, slot: FieldDescriptor, defaults: bool) -> Any:
+def _single(value: Any, slot: Any, defaults: bool) -> Any:
     if isinstance(value, timestamp_pb2.Timestamp):
         return value.ToJsonString()
     if isinstance(value, Message):

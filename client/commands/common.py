@@ -33,10 +33,17 @@ EXIT_CODES = (
 Server = Annotated[str, typer.Option("--server", envvar="ACTMAX_SERVER", metavar="HOST:PORT", help="The server to talk to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text; errors too, on stderr.")]
 JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job file.", show_default=False)]
-JobName = Annotated[str, typer.Argument(metavar="NAME", help="The job's name, such as jobs/3f2a...; jobs/ may be left out.", show_default=False)]
+JobName = Annotated[
+    str, typer.Argument(metavar="NAME", help="The job's name, such as jobs/3f2a...; jobs/ may be left out.", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the job, such as optimizer.options.rank=8; may be repeated.", show_default=False),
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change a field of the job, such as optimizer.options.rank=8; may be repeated.",
+        show_default=False,
+    ),
 ]
 AllowImport = Annotated[
     list[str] | None,
@@ -75,7 +82,8 @@ def print_error(error: ActmaxError, *, as_json: bool) -> None:
     if as_json:
         sys.stderr.write(json.dumps({"error": error.to_dict()}, ensure_ascii=False) + "\n")
     else:
-        sys.stderr.write(f"actmax: {error}\n")
+        hint = "; start one with 'actmax serve', or name another with --server" if error.code == "UNAVAILABLE" else ""
+        sys.stderr.write(f"actmax: {error}{hint}\n")
 
 
 def exit_code_of(error: ActmaxError) -> ExitCode:

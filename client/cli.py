@@ -1,0 +1,79 @@
+"""The ``actmax`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+# gRPC's own log lines would mix with what the commands print.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import typer
+
+from .commands import catalog, demo, jobs, run, serve, version
+from .commands.common import EXIT_CODES, ExitCode, exit_code_of, print_error
+from .errors import ActmaxError, InvalidInput
+
+try:
+    from typer._click.exceptions import ClickException
+except ImportError:  # typer before it took click in
+    from click.exceptions import ClickException  # pyright: ignore[reportMissingImports]
+
+app = typer.Typer(
+    name="actmax",
+    help="Finds the stimulus that a unit prefers. " + EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(demo.demo)
+app.command()(run.run)
+app.command()(serve.serve)
+app.command()(jobs.submit)
+app.command()(jobs.watch)
+app.command("list")(jobs.list_jobs)
+app.command()(jobs.cancel)
+app.command()(jobs.fetch)
+app.add_typer(catalog.app, name="catalog")
+app.command("version")(version.version)
+
+
+@app.callback()
+def _all(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.", callback=version.print_and_leave, is_eager=True)] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command; what it is expected to run into ends in a message and an exit code, never in a traceback."""
+    as_json = "--json" in arguments
+    try:
+        code = app(args=list(arguments), prog_name="actmax", standalone_mode=False)
+        return code if isinstance(code, int) else ExitCode.OK
+    except ActmaxError as error:
+        print_error(error, as_json=as_json)
+        return exit_code_of(error)
+    except ClickException as error:
+        if as_json:
+            print_error(InvalidInput(error.format_message()), as_json=True)
+        else:
+            error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as head, has had enough. What is left in the buffer must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+
+
+def main() -> None:
+    """Entry point of the ``actmax`` command."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

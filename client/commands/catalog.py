@@ -1,0 +1,148 @@
+"""``catalog``: what a server offers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from actmax.v1 import catalog_service_pb2
+from rich.table import Table
+
+from .. import jobfile
+from ..client import component
+from ..errors import NotFound
+from ..overrides import Override, apply
+from ..plain import to_plain
+from .common import SERVER, Json, Server, connect, out, print_json
+
+app = typer.Typer(help="What a server offers: components, their options, the layers of a target.", invoke_without_command=True)
+
+Kind = Annotated[
+    str, typer.Option("--kind", metavar="KIND", help="Only one kind: generator, target, objective or optimizer.", show_default=False)
+]
+
+
+@app.callback()
+def catalog(context: typer.Context, server: Server = SERVER, as_json: Json = False) -> None:
+    """What a server offers: components, their options, the layers of a target."""
+    if context.invoked_subcommand is None:
+        components(server=server, as_json=as_json)
+    else:
+        # Options given before the subcommand hold for it too.
+        command: dict[str, Any] = {}
+        if context.get_parameter_source("server") is not None and server != SERVER:
+            command["server"] = server
+        if as_json:
+            command["as_json"] = True
+        context.default_map = {context.invoked_subcommand: command}
+
+
+@app.command()
+def components(kind: Kind = "", server: Server = SERVER, as_json: Json = False) -> None:
+    """List the generators, targets, objectives and optimizers."""
+    with connect(server) as client:
+        found = client.components(kind)
+    if as_json:
+        print_json({"components": [to_plain(info) for info in found]})
+        return
+    table = _table("kind", "name", "what it is")
+    for info in found:
+        table.add_row(_kind(info), info.name, f"cannot be used here: {info.unavailable}" if info.unavailable else info.summary)
+    out.print(table)
+
+
+@app.command()
+def options(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The component's name.", show_default=False)],
+    kind: Kind = "",
+    server: Server = SERVER,
+    as_json: Json = False,
+) -> None:
+    """Show the options of a component."""
+    with connect(server) as client:
+        offered = client.components(kind)
+    found = [info for info in offered if info.name == name]
+    if not found:
+        raise NotFound(f"there is no component {name}{jobfile.near(name, [info.name for info in offered])}")
+    if as_json:
+        print_json({"components": [to_plain(info) for info in found]})
+        return
+    for info in found:
+        out.print(f"{_kind(info)} {info.name}: {info.summary}")
+        if info.unavailable:
+            out.print(f"It cannot be used here: {info.unavailable}")
+            continue
+        schema: dict[str, Any] = to_plain(info.options_schema)
+        if not schema.get("properties"):
+            out.print("It has no options.")
+            continue
+        table = _table("option", "type", "default", "what it does")
+        for option, described in schema["properties"].items():
+            default = "(needed)" if option in schema.get("required", ()) else _shown(described.get("default"))
+            table.add_row(option, _type(described, schema), default, described.get("description", ""))
+        out.print(table)
+
+
+@app.command()
+def layers(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The target's name.", show_default=False)],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the target; may be repeated.", show_default=False),
+    ] = None,
+    server: Server = SERVER,
+    as_json: Json = False,
+) -> None:
+    """List the layers of a target whose units can be maximised."""
+    given: dict[str, Any] = {"name": target}
+    for text in option or ():
+        apply(Override.parse(f"options.{text}"), given)
+    with connect(server) as client:
+        described = client.describe_target(component(given))
+    if as_json:
+        print_json(to_plain(described))
+        return
+    shape = " x ".join(map(str, described.stimulus_shape))
+    out.print(f"{target} takes {described.modality} {shape}; it {'gives' if described.differentiable else 'gives no'} gradients")
+    table = _table("layer", "shape", "kind")
+    for layer in described.layers:
+        table.add_row(layer.name, " x ".join(map(str, layer.shape)), layer.kind)
+    out.print(table)
+    if described.layers:
+        first = described.layers[0]
+        out.print(f"A unit is a layer and an index, such as {first.name}[{', '.join('0' for _ in first.shape)}]; * stands for every index.")
+
+
+def _kind(info: catalog_service_pb2.ComponentInfo) -> str:
+    return catalog_service_pb2.ComponentKind.Name(info.kind).removeprefix("COMPONENT_KIND_").lower()
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _type(described: dict[str, Any], schema: dict[str, Any]) -> str:
+    """An option's type and bounds in a few words, from its JSON schema."""
+    if "$ref" in described:
+        described = schema.get("$defs", {}).get(described["$ref"].rpartition("/")[2], {}) | described
+    if "anyOf" in described:
+        return " or ".join(_type(each, schema) for each in described["anyOf"])
+    if "const" in described:
+        return _shown(described["const"])
+    if "enum" in described:
+        return " | ".join(map(_shown, described["enum"]))
+    text = str(described.get("type", "anything"))
+    if text == "array":
+        text = f"list of {_type(described.get('items', {}), schema)}"
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {described[key]:g}" for key, sign in bounds.items() if key in described]
+    return f"{text} {', '.join(limits)}".rstrip()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)

@@ -1,0 +1,136 @@
+"""``demo``: a server of its own, one job over gRPC, its report; what ``make run`` does."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from actmax.v1 import job_pb2
+
+from .. import jobfile
+from ..client import Client
+from ..display import display_on
+from ..errors import ActmaxError, InvalidInput
+from ..follow import OnInterrupt, follow
+from ..plain import to_plain
+from ..results import read_results, table
+from .common import ExitCode, Json, Overrides, err, out, print_json
+from .jobs import print_end
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="For what is found.")] = Path("runs/first"),
+    job: Annotated[Path, typer.Option("--job", metavar="JOB.YAML", help="The job file.")] = Path("examples/first_job.yaml"),
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Start a server, run one job on it over gRPC, fetch its report, stop the server.
+
+    Ctrl-C cancels the job, fetches what was found and stops the server; a second Ctrl-C leaves at once.
+    """
+    file = jobfile.load(job, overrides or ())
+    with _terminable(), _own_server() as address, Client(address) as client:
+        if not as_json:
+            err.print(f"A server listens on {address}; submitting {job}")
+        try:
+            created = client.create(file.spec)
+        except InvalidInput as error:
+            raise file.located(error) from None
+        with display_on(err, silent=as_json) as display:
+            ended = follow(client, created.name, display, OnInterrupt.CANCEL)
+        paths = client.fetch(ended.name, folder)
+    report = folder / "report.html"
+    results = read_results(folder) if folder / "result.json" in paths else None
+    if as_json:
+        files = [path.relative_to(folder).as_posix() for path in paths]
+        print_json({"folder": str(folder), "files": files, "job": to_plain(ended), "result": results})
+    else:
+        if results is None:
+            print_end(ended)
+        else:
+            out.print(table(results))
+        if ended.state == job_pb2.JOB_STATE_CANCELLED:
+            out.print("The job was cancelled; what it had found until then was kept.")
+        if report in paths:
+            out.print(f"The report: {report}")
+    if ended.state != job_pb2.JOB_STATE_SUCCEEDED:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    """The address of a server with a data folder that is removed with it."""
+    with tempfile.TemporaryDirectory(prefix="actmax-") as scratch:
+        log = Path(scratch) / "server.log"
+        command = [sys.executable, "-m", "actmax.client.cli", "serve", "--address", "127.0.0.1:0", "--data", f"{scratch}/data"]
+        with log.open("wb") as stderr:
+            # In a group of its own, so that a terminal's Ctrl-C does not stop it before the job is cancelled.
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, process_group=0)
+        try:
+            yield _address(process, log)
+        except KeyboardInterrupt:
+            # The server stops at once when it is told so twice.
+            process.terminate()
+            raise
+        finally:
+            _stop(process)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where the server says that it listens: the first line that it prints."""
+    assert process.stdout is not None
+    limit = time.monotonic() + _START_SECONDS
+    line = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            ready = selector.select(max(0.0, limit - time.monotonic()))
+            more = os.read(process.stdout.fileno(), 4096) if ready else b""
+            if not more:
+                break
+            line += more
+    words = line.decode(errors="replace").split()
+    if line.endswith(b"\n") and "on" in words[:-1]:
+        return words[words.index("on") + 1].rstrip(",")
+    why = log.read_text(errors="replace").strip() or f"nothing was heard of it for {_START_SECONDS:.0f} seconds"
+    raise ActmaxError(f"the server did not start:\n{why[-2000:]}", code="INTERNAL")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that no server is left behind."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

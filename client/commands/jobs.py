@@ -1,0 +1,179 @@
+"""``submit``, ``watch``, ``list``, ``cancel``, ``fetch``: jobs on a server."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from actmax.v1 import job_pb2, job_service_pb2
+from rich.table import Table
+
+from .. import jobfile
+from ..client import Client
+from ..display import display_on, matrix
+from ..errors import InvalidInput
+from ..follow import OnInterrupt, follow, state_text
+from ..plain import to_plain
+from .common import SERVER, ExitCode, JobFileArgument, JobName, Json, Overrides, Server, connect, err, job_name, out, print_json
+
+_STATES = [state_text(number) for number in job_pb2.JobState.values() if number]
+
+
+def submit(
+    job: JobFileArgument,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress until the job has ended. Ctrl-C cancels it.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="With --watch: fetch what was found into this folder.", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    server: Server = SERVER,
+    as_json: Json = False,
+) -> None:
+    """Queue a job on a server.
+
+    With --watch, Ctrl-C cancels the job, waits until what was found is written and, with --out, fetches it; a second Ctrl-C leaves at
+    once. With --json --watch, every response of the watch is a line, and the job as it ended is the last one.
+    """
+    if folder is not None and not watch:
+        raise typer.BadParameter("goes with --watch; for a job that runs on, use 'actmax fetch' later", param_hint="--out")
+    file = jobfile.load(job, overrides or ())
+    with connect(server) as client:
+        try:
+            created = client.create(file.spec)
+        except InvalidInput as error:
+            raise file.located(error) from None
+        if watch:
+            _watch(client, created.name, as_json, OnInterrupt.CANCEL, folder)
+        elif as_json:
+            print_json(to_plain(created))
+        else:
+            out.print(f"{created.name} is {state_text(created.state)}")
+            out.print(f"  actmax watch {created.name}\n  actmax fetch {created.name}")
+
+
+def watch(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
+    """Show a job's progress until it has ended.
+
+    Ctrl-C only stops watching: the job goes on. With --json, every response is a line, and the job as it ended is the last one.
+    """
+    with connect(server) as client:
+        _watch(client, job_name(name), as_json, OnInterrupt.DETACH)
+
+
+def list_jobs(
+    state: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", help=f"Only jobs in this state ({', '.join(_STATES)}); may be repeated.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
+    server: Server = SERVER,
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    states = [_state(text) for text in state or ()]
+    with connect(server) as client:
+        jobs = list(islice(client.list(states, page_size=min(limit, 1000)), limit))
+    if as_json:
+        print_json({"jobs": [to_plain(job) for job in jobs]})
+        return
+    if not jobs:
+        out.print("There are no jobs.")
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in ("name", "state", "created", "evaluations", "title"):
+        table.add_column(heading, no_wrap=heading != "title", justify="right" if heading == "evaluations" else "left")
+    for job in jobs:
+        created = job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
+        total = f" of {job.progress.total_evaluations:,}" if job.progress.total_evaluations else ""
+        table.add_row(job.name, state_text(job.state), created, f"{job.progress.evaluations:,}{total}", job.spec.title)
+    out.print(table)
+
+
+def cancel(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
+    """End a job; what it has found is kept."""
+    with connect(server) as client:
+        job = client.cancel(job_name(name))
+    if as_json:
+        print_json(to_plain(job))
+    else:
+        out.print(f"{job.name} is {state_text(job.state)}")
+
+
+def fetch(
+    name: JobName,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Into this folder; into runs/ and the job's identifier by default.", show_default=False),
+    ] = None,
+    server: Server = SERVER,
+    as_json: Json = False,
+) -> None:
+    """Bring a job's pictures, report and results into a folder.
+
+    Files that are complete there already are left alone. Every file is checked, and appears whole or not at all.
+    """
+    name = job_name(name)
+    with connect(server) as client:
+        folder = folder or Path("runs") / name.removeprefix("jobs/").replace("/", "-")
+        paths = client.fetch(name, folder)
+        state = "" if paths else state_text(client.get(name).state)
+    if as_json:
+        print_json({"folder": str(folder), "files": [path.relative_to(folder).as_posix() for path in paths]})
+    elif paths:
+        print_fetched(folder, paths)
+    else:
+        out.print(f"{name} is {state} and has no files{' yet' if state in ('pending', 'running', 'cancelling') else ''}.")
+
+
+def print_fetched(folder: Path, paths: tuple[Path, ...]) -> None:
+    """Where the files of a job are, the report first."""
+    report = folder / "report.html"
+    out.print(f"{len(paths)} files are in {folder}" + (f"; open {report}" if report in paths else ""))
+
+
+def _watch(client: Client, name: str, as_json: bool, on_interrupt: OnInterrupt, folder: Path | None = None) -> None:
+    """Follow a job, say how it ended, and leave with the exit code that this means."""
+
+    def tell(response: job_service_pb2.WatchJobResponse) -> None:
+        if as_json:
+            print_json(to_plain(response), indent=None)
+
+    try:
+        with display_on(err, silent=as_json) as display:
+            job = follow(client, name, display, on_interrupt, tell)
+    except KeyboardInterrupt:
+        if not as_json:
+            goes_on = on_interrupt is OnInterrupt.DETACH
+            err.print(f"{name} {'goes on' if goes_on else 'is being cancelled'}. Look again: actmax watch {name}")
+            if goes_on:
+                err.print(f"To end it: actmax cancel {name}")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    paths = client.fetch(name, folder) if folder is not None else ()
+    if as_json:
+        print_json(to_plain(job), indent=None)
+    else:
+        print_end(job)
+        if folder is not None:
+            print_fetched(folder, paths)
+        elif job.state != job_pb2.JOB_STATE_FAILED:
+            out.print(f"Its pictures and report: actmax fetch {name}")
+    if job.state != job_pb2.JOB_STATE_SUCCEEDED:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def print_end(job: job_pb2.Job) -> None:
+    """How a job ended and what its searches found."""
+    if job.state == job_pb2.JOB_STATE_FAILED:
+        err.print(f"{job.name} failed: {job.error.message or job.error.code}")
+        return
+    if job.progress.searches and not err.is_terminal:
+        # In a terminal the live table stays in sight.
+        out.print(matrix(job.progress.searches))
+    out.print(f"{job.name} {state_text(job.state)}")
+
+
+def _state(text: str) -> str:
+    if text.lower() not in _STATES:
+        raise InvalidInput(f"--state {text}: there is no such state{jobfile.near(text.lower(), _STATES)}")
+    return f"JOB_STATE_{text.upper()}"

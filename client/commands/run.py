@@ -1,0 +1,129 @@
+"""``run``: a job in this process, without a server."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from .. import jobfile
+from ..display import Display, display_on
+from ..errors import ActmaxError, FieldViolation, InvalidInput
+from ..results import read_results, table
+from .common import AllowImport, ExitCode, JobFileArgument, Json, NotInstalled, Overrides, err, out, print_json
+
+if TYPE_CHECKING:
+    from ...engine.progress import Progress
+    from ...engine.result import JobResult
+
+# Holds the checkpoint while a job runs, so that the same command goes on after a crash.
+_WORK = ".actmax-run"
+
+
+def run(
+    job: JobFileArgument,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="For what is found; runs/ and the file's name by default.", show_default=False),
+    ] = None,
+    overrides: Overrides = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.", show_default="torch's choice")] = None,
+    allow_import: AllowImport = None,
+    as_json: Json = False,
+) -> None:
+    """Run a job here, without a server.
+
+    Ctrl-C ends the job and writes what was found; a second Ctrl-C leaves at once. Given again after it was killed, the same command goes
+    on from its last checkpoint.
+    """
+    file = jobfile.load(job, overrides or ())
+    folder = folder or Path("runs") / job.stem
+    try:
+        with display_on(err, silent=as_json) as display:
+            result = _run(file, folder, display, threads, tuple(allow_import or ()))
+    except OSError as error:
+        raise ActmaxError(f"cannot write the results into {folder}: {error.strerror or error}", code="IO_ERROR") from None
+    results = read_results(folder)
+    if as_json:
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        print_json({"folder": str(folder), "cancelled": result.cancelled, "files": files, "result": results})
+    else:
+        out.print(table(results))
+        if result.cancelled:
+            out.print("The job was cancelled; what it had found until then was kept.")
+        out.print(f"The report: {folder / 'report.html'}")
+    if result.cancelled:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | None, allow_imports: tuple[str, ...]) -> JobResult:
+    display.state("checking")
+    try:
+        from ...engine.checkpoint import BadCheckpoint
+        from ...engine.errors import InvalidJob
+        from ...engine.run import run_job
+        from ...engine.spec import JobSpec
+        from ...server.execution.engine import progress_message
+    except ImportError as error:
+        raise NotInstalled("run", error) from None
+
+    def show(progress: Progress) -> None:
+        display.state("running")
+        display.progress(progress_message(progress))
+
+    work = folder / _WORK
+    try:
+        with stopping(display) as should_stop:
+            spec = JobSpec.parse(jobfile.to_plain(file.spec))
+            result = run_job(spec, work, on_progress=show, should_stop=should_stop, allow_imports=allow_imports, threads=threads)
+    except InvalidJob as error:
+        violations = [FieldViolation(v.field, v.description) for v in error.violations]
+        _discard(work)
+        raise file.located(InvalidInput("the job cannot be run", violations=violations)) from None
+    except BadCheckpoint as error:
+        raise InvalidInput(f"{error}; give another --out, or remove {work} to begin anew") from None
+    for made in sorted((work / "artifacts").rglob("*")):
+        if made.is_file():
+            place = folder / made.relative_to(work / "artifacts")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            made.replace(place)
+    shutil.rmtree(work)
+    return result
+
+
+def _discard(work: Path) -> None:
+    """Leave nothing behind for a job that was refused, but keep an earlier job's checkpoint."""
+    for folder in (work, work.parent):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+@contextmanager
+def stopping(display: Display) -> Iterator[Callable[[], Literal["", "cancel", "suspend"]]]:
+    """Turn the first Ctrl-C (or SIGTERM) into a "cancel" between two generations; the second one leaves."""
+    asked = False
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        display.note("Cancelling; what was found is being written. Ctrl-C again leaves at once.")
+
+    def should_stop() -> Literal["", "cancel", "suspend"]:
+        return "cancel" if asked else ""
+
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield should_stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,62 @@
+"""A job's ``result.json`` for people: which unit, which optimizer, how strong a response."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from .errors import DamagedArtifact
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """``result.json`` of a fetched job.
+
+    Raises
+    ------
+    DamagedArtifact
+        If it is missing or not readable.
+    """
+    path = folder / "result.json"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedArtifact(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise DamagedArtifact(f"{path} does not hold results")
+    return found
+
+
+def table(results: Mapping[str, Any]) -> Table:
+    """Units down, optimizers across; a response above the best natural stimulus's is green."""
+    searches = results.get("searches", [])
+    optimizers = list(dict.fromkeys(search["optimizer"] for search in searches))
+    units = {search["unit"]: search.get("unit_name") or "" for search in searches}
+    cells = {(search["unit"], search["optimizer"]): search for search in searches}
+    shown = Table(box=None, header_style="dim", pad_edge=False)
+    shown.add_column("unit", no_wrap=True)
+    if any(units.values()):
+        shown.add_column("of", no_wrap=True)
+    for optimizer in optimizers:
+        shown.add_column(optimizer, justify="right", no_wrap=True)
+    for unit, name in units.items():
+        row = [Text(unit), *([Text(name)] if any(units.values()) else [])]
+        shown.add_row(*row, *(_cell(cells.get((unit, optimizer))) for optimizer in optimizers))
+    if any(search.get("natural_multiple") is not None for search in searches):
+        shown.caption = "response, and its multiple of the best natural stimulus's"
+        shown.caption_justify = "left"
+    return shown
+
+
+def _cell(search: Mapping[str, Any] | None) -> Text:
+    if search is None:
+        return Text("-")
+    response, multiple = search.get("response"), search.get("natural_multiple")
+    text = "-" if response is None else f"{response:.4g}"
+    if multiple is not None:
+        text += f" ({multiple:.2f}x)"
+    return Text(text, style="green" if search.get("above_natural") else "")
