@@ -1,0 +1,32 @@
+"""A client of actmax servers, and the ``actmax`` command.
+
+Needs no torch: ``from actmax.client import Client``.
+"""
+
+from .client import Client
+from .errors import (
+    ActmaxError,
+    DamagedArtifact,
+    FieldViolation,
+    InvalidInput,
+    NotFound,
+    Refused,
+    ServerFault,
+    Unavailable,
+    UnsafePath,
+    WrongState,
+)
+
+__all__ = [
+    "ActmaxError",
+    "Client",
+    "DamagedArtifact",
+    "FieldViolation",
+    "InvalidInput",
+    "NotFound",
+    "Refused",
+    "ServerFault",
+    "Unavailable",
+    "UnsafePath",
+    "WrongState",
+]

@@ -57,7 +57,10 @@ AllowImport = Annotated[
 
 SERVER = DEFAULT_ADDRESS
 
-out = Console(soft_wrap=True, highlight=False, markup=False)
+# Where nobody's screen bounds a line, tables are not folded at 80 columns.
+_WIDE = 200
+
+out = Console(soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
