@@ -1,0 +1,61 @@
+"""Writes all of a job's artifacts into one folder: the whole of them, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...models.spaces import StimulusSpec
+from ..result import JobResult
+from .comparison import Comparison
+from .folder import replaced_folder
+from .html import report_html
+from .montage import MOST_CELLS, montage
+from .names import ArtifactNames
+from .pictures import enlarged, own_size, png
+from .plots import convergence_overview, convergence_plot
+from .results import arrays_npz, result_json
+
+MOST_UNITS_DRAWN = 200
+"""Units that get a convergence plot and a place in ``report.html``; pictures and numbers are written for every unit."""
+
+
+def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> None:
+    """Write what a job found, replacing an earlier set of artifacts.
+
+    Parameters
+    ----------
+    result : JobResult
+        What was found; it may hold no search at all.
+    folder : Path
+        Where: ``report.html``, ``montage.png``, ``convergence.png``, ``convergence/<unit>.png``,
+        ``stimuli/<unit>--<optimizer>.png`` (enlarged), ``stimuli/raw/…`` (an image at its own size), ``result.json`` and
+        ``arrays.npz``. It appears, or changes, at once when everything has been written.
+    stimulus : StimulusSpec
+        What ``result``'s stimuli are: shape, value range, and whether images or series.
+
+    Raises
+    ------
+    FileExistsError
+        ``folder`` holds something other than artifacts, which would be lost.
+    OSError
+        It can't be written; what was there before is there still.
+    """
+    comparison = Comparison(result.searches)
+    drawn = comparison.first(MOST_UNITS_DRAWN)
+    names = ArtifactNames(result.searches)
+    with replaced_folder(folder, marker="result.json") as fresh:
+        for part in ("stimuli/raw", "convergence"):
+            (fresh / part).mkdir(parents=True)
+        for search in result.searches:
+            (fresh / names.stimulus(search)).write_bytes(png(enlarged(search.stimulus, stimulus)))
+            if stimulus.modality == "image":
+                (fresh / names.raw(search)).write_bytes(png(own_size(search.stimulus, stimulus)))
+        for unit in drawn.units:
+            (fresh / names.convergence(unit)).write_bytes(convergence_plot(drawn, unit))
+        if comparison.units:
+            (fresh / "convergence.png").write_bytes(convergence_overview(drawn))
+            tabled = comparison.first(max(1, MOST_CELLS // len(comparison.optimizers)))
+            (fresh / "montage.png").write_bytes(png(montage(tabled, stimulus, left_out=len(comparison.units) - len(tabled.units))))
+        (fresh / "arrays.npz").write_bytes(arrays_npz(result, stimulus))
+        (fresh / "report.html").write_text(report_html(result, comparison, drawn, stimulus), encoding="utf-8")
+        (fresh / "result.json").write_text(result_json(result, comparison, drawn, stimulus, names), encoding="utf-8")

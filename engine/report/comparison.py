@@ -1,0 +1,162 @@
+"""A job's searches as a table: one row a unit, one column an optimizer."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..result import SearchResult
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one optimizer did over all units.
+
+    Attributes
+    ----------
+    optimizer : str
+        Its label.
+    searches : int
+        Units that it searched.
+    compared : int
+        Those of them whose best natural response is known.
+    above_natural : list of SearchResult
+        Those of them whose response is higher than that.
+    median_multiple : float or None
+        Median of response ÷ best natural response, over the units where that is defined.
+    best_for : list of str
+        Units for which no other optimizer found more; a tie counts for each.
+    """
+
+    optimizer: str
+    searches: int
+    compared: int
+    above_natural: list[SearchResult]
+    median_multiple: float | None
+    best_for: list[str]
+
+
+class Comparison:
+    """``searches`` in rows and columns, in the order in which units and optimizers first appear."""
+
+    def __init__(self, searches: Sequence[SearchResult]) -> None:
+        self.searches = list(searches)
+        self.units = list(dict.fromkeys(search.unit for search in searches))
+        self.optimizers = list(dict.fromkeys(search.optimizer for search in searches))
+        self._at = {(search.unit, search.optimizer): search for search in searches}
+
+    def first(self, units: int) -> Comparison:
+        """The same optimizers over the first ``units`` rows."""
+        kept = set(self.units[:units])
+        few = Comparison([search for search in self.searches if search.unit in kept])
+        few.optimizers = self.optimizers
+        return few
+
+    def at(self, unit: str, optimizer: str) -> SearchResult | None:
+        """One cell; None where a cancelled job has none."""
+        return self._at.get((unit, optimizer))
+
+    def row(self, unit: str) -> list[SearchResult]:
+        """The unit's searches, in the order of the columns."""
+        return [search for optimizer in self.optimizers if (search := self.at(unit, optimizer)) is not None]
+
+    def column(self, optimizer: str) -> list[SearchResult]:
+        """The optimizer's searches, in the order of the rows."""
+        return [search for unit in self.units if (search := self.at(unit, optimizer)) is not None]
+
+    def natural_best(self, unit: str) -> float | None:
+        """The strongest natural response of the unit, where it is known."""
+        return next((best for search in self.row(unit) if (best := natural_best(search)) is not None), None)
+
+    def winners(self, unit: str) -> list[SearchResult]:
+        """Whoever found the most, all of them in a tie; none where nothing was measured."""
+        measured = [search for search in self.row(unit) if math.isfinite(search.response)]
+        most = max((search.response for search in measured), default=math.nan)
+        return [search for search in measured if search.response == most]
+
+    def above_natural(self) -> list[str]:
+        """Units for which at least one response is higher than the strongest natural one."""
+        return [unit for unit in self.units if any(exceeds(search) for search in self.row(unit))]
+
+    def compared(self) -> list[str]:
+        """Units whose best natural response is known."""
+        return [unit for unit in self.units if self.natural_best(unit) is not None]
+
+    def standings(self) -> list[Standing]:
+        """One an optimizer."""
+        best_for: dict[str, list[str]] = {optimizer: [] for optimizer in self.optimizers}
+        for unit in self.units:
+            for search in self.winners(unit):
+                best_for[search.optimizer].append(unit)
+        return [self._standing(optimizer, best_for[optimizer]) for optimizer in self.optimizers]
+
+    def _standing(self, optimizer: str, best_for: list[str]) -> Standing:
+        column = self.column(optimizer)
+        multiples = [multiple for search in column if (multiple := natural_multiple(search)) is not None]
+        return Standing(
+            optimizer,
+            len(column),
+            sum(natural_best(search) is not None for search in column),
+            [search for search in column if exceeds(search)],
+            statistics.median(multiples) if multiples else None,
+            best_for,
+        )
+
+
+def natural_best(search: SearchResult) -> float | None:
+    """The strongest natural response, None where it is unknown or no number."""
+    return search.natural_best if search.natural_best is not None and math.isfinite(search.natural_best) else None
+
+
+def natural_multiple(search: SearchResult) -> float | None:
+    """Response ÷ best natural response, None where either is unknown or the latter not positive."""
+    multiple = search.natural_multiple
+    return multiple if multiple is not None and math.isfinite(multiple) else None
+
+
+def exceeds(search: SearchResult) -> bool | None:
+    """Whether the response is higher than the best natural one; None where that can't be said."""
+    best = natural_best(search)
+    return None if best is None or not math.isfinite(search.response) else search.response > best
+
+
+def best_so_far(search: SearchResult) -> NDArray[np.float64]:
+    """(evaluations,): the highest score up to and with each evaluation, NaN before the first that was not missed."""
+    scores = np.where(np.isfinite(search.scores), search.scores, np.nan)
+    return np.fmax.accumulate(scores) if scores.size else scores
+
+
+def best_seen(search: SearchResult) -> float | None:
+    """The highest score during the search, None where all were missed."""
+    curve = best_so_far(search)
+    return float(curve[-1]) if curve.size and not np.isnan(curve[-1]) else None
+
+
+def mean_multiples(comparison: Comparison, optimizer: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Best so far as a multiple of the best natural response, averaged over the optimizer's units.
+
+    A search that ended early keeps its last value. Units without a positive natural response are left out.
+
+    Returns
+    -------
+    evaluations, multiples : ndarray
+        (points,) each, at most 512 points, from the evaluation at which every unit has a score; empty where no unit can
+        be compared.
+    """
+    curves = [
+        best_so_far(search) / best
+        for search in comparison.column(optimizer)
+        if (best := natural_best(search)) is not None and best > 0 and best_seen(search) is not None
+    ]
+    if not curves:
+        return np.empty(0, np.int64), np.empty(0)
+    longest = max(curve.size for curve in curves)
+    at = np.unique(np.linspace(1, longest, min(longest, 512)).round().astype(np.int64))
+    mean = np.mean([curve[np.minimum(at, curve.size) - 1] for curve in curves], axis=0)
+    known = ~np.isnan(mean)
+    return at[known], mean[known]

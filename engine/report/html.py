@@ -1,0 +1,207 @@
+"""``report.html``: everything about a job in one file that needs nothing else, neither network nor scripts."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from ...models.spaces import StimulusSpec
+from ..result import JobResult, SearchResult
+from ..spec import ComponentSpec, JobSpec
+from .charts import Chart, convergence_chart, mean_chart, series_chart
+from .comparison import Comparison, exceeds, natural_best, natural_multiple
+from .pictures import enlarged, factor, own_size, png
+from .style import line_style
+from .words import count, duration, listed, printable, shown, times
+
+_MOST_LINES_OF_SERIES = 6
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    finalize=lambda value: printable(value) if type(value) is str else value,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update(shown=shown, times=times, count=count, listed=listed, duration=duration)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One search as the report shows it. ``picture`` is a PNG in base64, or None where ``chart`` is drawn instead."""
+
+    search: SearchResult
+    style: int
+    wins: bool
+    measured: bool
+    multiple: float | None
+    above: bool | None
+    picture: str | None
+    width: int
+    chart: Chart | None
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """One unit: what each column's optimizer found (None where it was not searched), and in words who found the most."""
+
+    unit: str
+    anchor: str
+    natural: float | None
+    cells: list[Found | None]
+    best: Found | None
+    verdict: str
+    chart: Chart
+
+
+def report_html(result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec) -> str:
+    """The report as text.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        All searches, which its counts are about.
+    drawn : Comparison
+        Those with a row and pictures.
+    """
+    kind = "image" if stimulus.modality == "image" else "stimulus"
+    natural = f"natural test {'images' if kind == 'image' else 'stimuli'}"
+    rows = [_unit_row(drawn, unit, number, stimulus, natural) for number, unit in enumerate(drawn.units, 1)]
+    standings = comparison.standings()
+    named = [result.spec.optimizer.name, *(baseline.name for baseline in result.spec.baselines)]
+    # An optimizer that a cancelled job had not come to has no label yet.
+    labels = comparison.optimizers if len(comparison.optimizers) == len(named) else named
+    return _TEMPLATES.get_template("report.html.j2").render(
+        result=result,
+        spec=result.spec,
+        labels=labels,
+        facts=_facts(result, stimulus, labels),
+        budget=_budget(result.spec),
+        kind=kind,
+        natural=natural,
+        channels_apart=stimulus.modality == "image" and stimulus.shape[0] not in (1, 3),
+        comparison=comparison,
+        compared=comparison.compared(),
+        above=comparison.above_natural(),
+        standings=[(standing, _style(column), _beaten(standing.above_natural)) for column, standing in enumerate(standings)],
+        styles=[_style(column) for column in range(len(comparison.optimizers))],
+        colors=[(line_style(number).color, line_style(number).dark_color) for number in range(6)],
+        rows=rows,
+        left_out=len(comparison.units) - len(rows),
+        mean=mean_chart(comparison),
+        job_yaml=job_yaml(result.spec),
+    )
+
+
+def job_yaml(spec: JobSpec) -> str:
+    """The job as a job file, its defaults written out."""
+    data = spec.model_dump(mode="json")
+    data["budget"] = {name: value for name, value in data["budget"].items() if value is not None}
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _style(column: int) -> tuple[int, str]:
+    style = line_style(column)
+    return style.number, " ".join(f"{2 * dash:g}" for dash in style.dashes)
+
+
+def _unit_row(drawn: Comparison, unit: str, number: int, spec: StimulusSpec, natural: str) -> UnitRow:
+    winners = drawn.winners(unit)
+    cells = [_found(drawn, unit, optimizer, column, winners, spec) for column, optimizer in enumerate(drawn.optimizers)]
+    best = next((cell for cell in cells if cell is not None and cell.wins), None)
+    verdict, chart = _verdict(winners, natural), convergence_chart(drawn, unit)
+    return UnitRow(unit, f"unit-{number}", drawn.natural_best(unit), cells, best, verdict, chart)
+
+
+def _found(drawn: Comparison, unit: str, optimizer: str, column: int, winners: list[SearchResult], spec: StimulusSpec) -> Found | None:
+    search = drawn.at(unit, optimizer)
+    if search is None:
+        return None
+    picture, width, chart = None, 0, None
+    if spec.modality == "series" and spec.shape[0] <= _MOST_LINES_OF_SERIES:
+        chart = series_chart(search.stimulus, spec, f"The series that {optimizer} found for {unit}, over time.")
+    elif spec.modality == "series":
+        image = enlarged(search.stimulus, spec)
+        picture, width = _base64(png(image)), image.width // 2
+    else:
+        image = own_size(search.stimulus, spec)
+        picture, width = _base64(png(image)), image.width * factor(image.size, 160)
+    measured = math.isfinite(search.response)
+    return Found(
+        search, column % 6, search in winners, measured, natural_multiple(search), exceeds(search), picture, min(width, 256), chart
+    )
+
+
+def _verdict(winners: list[SearchResult], natural: str) -> str:
+    if not winners:
+        return "No response could be measured."
+    names, first = listed([search.optimizer for search in winners]), winners[0]
+    best, multiple = natural_best(first), natural_multiple(first)
+    if best is None:
+        return f"{names} found the most: {shown(first.response)}."
+    than = f" ({times(multiple)})" if multiple is not None else ""
+    if exceeds(first):
+        return f"{names} found {shown(first.response)}, above the {shown(best)} of the best of the {natural}{than}."
+    if first.response == best:
+        return f"Nothing found beats the {natural}: {names} equals their best, {shown(best)}."
+    return f"Nothing found beats the {natural}: {names} came to {shown(first.response)} of their {shown(best)}{than}."
+
+
+def _beaten(above: list[SearchResult]) -> list[str]:
+    """Unit and by how much, for each search that found more than nature, the strongest first."""
+    return [f"{search.unit} {_by_how_much(search)}" for search in sorted(above, key=lambda search: -(natural_multiple(search) or 0))]
+
+
+def _by_how_much(search: SearchResult) -> str:
+    multiple = natural_multiple(search)
+    return f"{shown(search.response)} against {shown(natural_best(search))}" if multiple is None else times(multiple)
+
+
+def _facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list[tuple[str, str]]:
+    spec = result.spec
+    facts = [("Target", _component(spec.target)), ("Generator", _component(spec.generator)), ("Stimulus", str(stimulus))]
+    if spec.objective.name != "unit" or spec.objective.options:
+        facts.append(("Objective", _component(spec.objective)))
+    optimizers = [_component(component, label) for component, label in zip((spec.optimizer, *spec.baselines), labels, strict=True)]
+    facts.append(("Optimizer", optimizers[0]))
+    if optimizers[1:]:
+        facts.append(("Compared with", "; ".join(optimizers[1:])))
+    facts += [
+        ("Budget", _budget(spec)),
+        ("Start", "from a bank of natural latents" if spec.prior == "natural" else "blind, without natural latents"),
+        ("Seed", str(spec.seed)),
+        ("Device", spec.device),
+        ("Running time", duration(result.seconds)),
+    ]
+    return facts
+
+
+def _component(component: ComponentSpec, label: str = "") -> str:
+    options = ", ".join(f"{name} = {_option(value)}" for name, value in component.options.items())
+    return f"{label or component.name} ({options})" if options else label or component.name
+
+
+def _option(value: Any) -> str:
+    text = shown(value) if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _budget(spec: JobSpec) -> str:
+    parts: list[str] = []
+    if spec.budget.evaluations is not None:
+        parts.append(f"{count(spec.budget.evaluations, 'evaluation')} for each unit and optimizer")
+    if spec.budget.seconds is not None:
+        parts.append(f"{duration(spec.budget.seconds)} for the whole job")
+    if spec.budget.plateau is not None:
+        parts.append(f"ending a search after {count(spec.budget.plateau, 'evaluation')} without improvement")
+    return ", ".join(parts)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,116 @@
+"""All found stimuli on one sheet."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ...models.spaces import StimulusSpec
+from ..result import SearchResult
+from .comparison import Comparison, natural_best, natural_multiple
+from .pictures import enlarged
+from .style import FONT, FONT_BOLD, GRID, INK, MUTED, PAPER
+from .words import count, shortened, shown, times
+
+MOST_CELLS = 600
+_TILE, _LARGEST_TILE, _NARROWEST = 128, 256, 144
+_MARGIN, _GAP, _CAPTION = 24, 14, 38
+
+
+@dataclass(frozen=True)
+class _Fonts:
+    plain: ImageFont.FreeTypeFont
+    bold: ImageFont.FreeTypeFont
+
+    @classmethod
+    def of(cls, size: int) -> _Fonts:
+        return cls(ImageFont.truetype(str(FONT), size), ImageFont.truetype(str(FONT_BOLD), size))
+
+
+def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Image.Image:
+    """A row for each unit and a column for each optimizer, with the response and its multiple of the best natural one below.
+
+    The highest response of a unit is bold. Many rows are set in several blocks beside each other, so that the sheet stays
+    about as wide as high; with a single optimizer the units run on from left to right instead.
+
+    Parameters
+    ----------
+    left_out : int
+        Further units of which the sheet says that they are not on it.
+    """
+    fonts, small = _Fonts.of(14), _Fonts.of(12)
+    tiles = {id(search): _tile(search, spec) for search in comparison.searches}
+    cell = max(_NARROWEST, *(tile.width for tile in tiles.values()))
+    tile_height = max(tile.height for tile in tiles.values())
+    single = len(comparison.optimizers) == 1
+    label = 0 if single else min(260, round(max(fonts.bold.getlength(shortened(unit, 30)) for unit in comparison.units)) + _GAP)
+    block = label + len(comparison.optimizers) * (cell + _GAP)
+    row = tile_height + _CAPTION + _GAP + (20 if single else 0)
+    blocks = _blocks(len(comparison.units), block, row)
+    rows = math.ceil(len(comparison.units) / blocks)
+    head, foot = (34 if single else 30), (26 if left_out else 0)
+    width = 2 * _MARGIN + blocks * block - _GAP + (blocks - 1) * (0 if single else _MARGIN)
+    sheet = Image.new("RGB", (max(width, 300), 2 * _MARGIN + head + rows * row - _GAP + foot), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    if single:
+        _write(draw, (_MARGIN, _MARGIN), f"found by {comparison.optimizers[0]}", fonts.bold, INK, width - 2 * _MARGIN)
+    for number, unit in enumerate(comparison.units):
+        # In a table reading goes down a block; in a run of pictures from left to right.
+        across, down = (number % blocks, number // blocks) if single else divmod(number, rows)
+        left = _MARGIN + across * (block + (0 if single else _MARGIN))
+        top = _MARGIN + head + down * row
+        if not single and down == 0:
+            for column, optimizer in enumerate(comparison.optimizers):
+                _write(draw, (left + label + column * (cell + _GAP), _MARGIN), optimizer, fonts.bold, INK, cell)
+        if single:
+            _write(draw, (left, top), unit, small.bold, INK, cell)
+            top += 20
+        else:
+            draw.line([(left, top - _GAP // 2), (left + block - _GAP, top - _GAP // 2)], GRID)
+            _write(draw, (left, top + tile_height // 2 - 8), unit, fonts.bold, INK, label - _GAP)
+        best = comparison.winners(unit)
+        for column, optimizer in enumerate(comparison.optimizers):
+            x = left + label + column * (cell + _GAP)
+            search = comparison.at(unit, optimizer)
+            if search is None:
+                _write(draw, (x, top + tile_height // 2 - 8), "not searched", small.plain, MUTED, cell)
+                continue
+            sheet.paste(tiles[id(search)], (x, top))
+            response, relation = _captions(search)
+            wins = not single and search in best
+            _write(draw, (x, top + tile_height + 5), response, small.bold if wins else small.plain, INK, cell)
+            _write(draw, (x, top + tile_height + 21), relation, small.bold if wins else small.plain, INK if wins else MUTED, cell)
+    if left_out:
+        _write(draw, (_MARGIN, sheet.height - _MARGIN - 14), f"{count(left_out, 'further unit')} not shown", small.plain, MUTED, width)
+    return sheet
+
+
+def _captions(search: SearchResult) -> tuple[str, str]:
+    response = shown(search.response) if math.isfinite(search.response) else "not measured"
+    multiple = natural_multiple(search)
+    if multiple is not None:
+        return response, f"{times(multiple)} best natural"
+    best = natural_best(search)
+    return response, "" if best is None else f"natural {shown(best)}"
+
+
+def _tile(search: SearchResult, spec: StimulusSpec) -> Image.Image:
+    tile = enlarged(search.stimulus, spec, _TILE).convert("RGB")
+    tile.thumbnail((_LARGEST_TILE, _LARGEST_TILE))
+    return tile
+
+
+def _blocks(units: int, block: int, row: int) -> int:
+    """How many blocks beside each other make the sheet nearest to 4 : 3."""
+    return min(range(1, units + 1), key=lambda blocks: abs(math.log(blocks * block * 3 / (math.ceil(units / blocks) * row * 4))))
+
+
+def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, font: ImageFont.FreeTypeFont, color: str, room: int) -> None:
+    """``text`` in one line, shortened in its middle until it fits into ``room`` pixels."""
+    line, longest = shortened(text, 200), min(len(text), 200)
+    while longest > 3 and font.getlength(line) > room:
+        longest -= 1
+        line = shortened(text, longest)
+    draw.text(at, line, fill=color, font=font)

@@ -1,0 +1,59 @@
+"""File names that are safe on every system, one for each search and unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ..result import SearchResult
+
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_LONGEST = 80
+
+
+def safe_name(text: str) -> str:
+    """``text`` in letters, digits, dots, single hyphens and underscores: ``conv2[12, 4]`` is ``conv2-12-4``."""
+    text = re.sub(r"(?<!\d):(?!\d)", "all", text)
+    text = re.sub(r"[^A-Za-z0-9._]+", "-", text)[:_LONGEST].strip("-.")
+    if not text:
+        return "unnamed"
+    return f"_{text}" if _RESERVED.match(text) else text
+
+
+def unique_names(texts: Iterable[str]) -> dict[str, str]:
+    """A safe name for each of ``texts``, numbered where two would differ by nothing, or by case alone."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for text in texts:
+        if text in names:
+            continue
+        name, number = safe_name(text), 1
+        while (numbered := name if number == 1 else f"{name}-{number}").lower() in taken:
+            number += 1
+        names[text] = numbered
+        taken.add(numbered.lower())
+    return names
+
+
+class ArtifactNames:
+    """Paths below the artifacts' folder, with forward slashes."""
+
+    def __init__(self, searches: Sequence[SearchResult]) -> None:
+        self._units = unique_names(search.unit for search in searches)
+        self._optimizers = unique_names(search.optimizer for search in searches)
+
+    def _pair(self, search: SearchResult) -> str:
+        # A safe name holds no double hyphen, so two pairs never make one name.
+        return f"{self._units[search.unit]}--{self._optimizers[search.optimizer]}.png"
+
+    def stimulus(self, search: SearchResult) -> str:
+        """The found stimulus, enlarged or plotted."""
+        return f"stimuli/{self._pair(search)}"
+
+    def raw(self, search: SearchResult) -> str:
+        """The found image at its own size."""
+        return f"stimuli/raw/{self._pair(search)}"
+
+    def convergence(self, unit: str) -> str:
+        """The unit's convergence plot."""
+        return f"convergence/{self._units[unit]}.png"

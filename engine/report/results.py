@@ -1,0 +1,129 @@
+"""What was found, for programs: ``result.json`` and ``arrays.npz``."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from ...models.spaces import StimulusSpec
+from ..result import JobResult
+from .comparison import Comparison, best_seen, exceeds, natural_best, natural_multiple
+from .names import ArtifactNames
+
+FORMAT = 1
+"""Version of both files; raised when a reader of the former one would be misled."""
+
+
+def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec, names: ArtifactNames) -> str:
+    """``result.json``: strict JSON, null where there is no finite number.
+
+    Its ``searches`` are in the order of the rows of ``arrays.npz``; file names are relative to its own folder, null where
+    there is no such file (a series has no picture at its own size, and only units in ``drawn`` have a convergence plot).
+    """
+    plotted = frozenset(drawn.units)
+    searches = [
+        {
+            "unit": search.unit,
+            "optimizer": search.optimizer,
+            "response": search.response,
+            "best_seen": best_seen(search),
+            "natural_best": natural_best(search),
+            "natural_multiple": natural_multiple(search),
+            "above_natural": exceeds(search),
+            "evaluations": search.evaluations,
+            "ended_after_seconds": search.seconds,
+            "stopped_by": search.stopped_by,
+            "files": {
+                "stimulus": names.stimulus(search),
+                "raw": names.raw(search) if stimulus.modality == "image" else None,
+                "convergence": names.convergence(search.unit) if search.unit in plotted else None,
+            },
+        }
+        for search in result.searches
+    ]
+    optimizers = [
+        {
+            "optimizer": standing.optimizer,
+            "searches": standing.searches,
+            "units_compared": standing.compared,
+            "units_above_natural": len(standing.above_natural),
+            "median_multiple": standing.median_multiple,
+            "units_best": len(standing.best_for),
+        }
+        for standing in comparison.standings()
+    ]
+    document = {
+        "format": FORMAT,
+        "title": result.spec.title,
+        "cancelled": result.cancelled,
+        "seconds": result.seconds,
+        "stimulus": {
+            "modality": stimulus.modality,
+            "shape": list(stimulus.shape),
+            "low": stimulus.low,
+            "high": stimulus.high,
+        },
+        "summary": {
+            "units": len(comparison.units),
+            "units_compared": len(comparison.compared()),
+            "units_above_natural": len(comparison.above_natural()),
+            "optimizers": optimizers,
+        },
+        "searches": searches,
+        "files": {
+            "report": "report.html",
+            "arrays": "arrays.npz",
+            "montage": "montage.png" if comparison.units else None,
+            "convergence": "convergence.png" if comparison.units else None,
+        },
+        "spec": result.spec.model_dump(mode="json"),
+    }
+    return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
+    """``arrays.npz``: one row a search in every array, nothing pickled.
+
+    ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, *stimulus) float32 as the generator made them,
+    ``latents`` (n, *latent), ``responses`` and ``natural_best`` (n,) float64 with NaN where unknown, ``evaluations`` (n,)
+    int64, and ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores,
+    NaN where a trial was missed, and NaN behind them.
+    """
+    searches = result.searches
+    scores = np.full((len(searches), max((search.evaluations for search in searches), default=0)), np.nan)
+    for row, search in zip(scores, searches, strict=True):
+        row[: search.evaluations] = search.scores
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        format=np.array(FORMAT),
+        units=np.array([search.unit for search in searches], dtype=np.str_),
+        optimizers=np.array([search.optimizer for search in searches], dtype=np.str_),
+        stopped_by=np.array([search.stopped_by for search in searches], dtype=np.str_),
+        stimuli=np.stack([search.stimulus for search in searches]) if searches else np.empty((0, *stimulus.shape), np.float32),
+        latents=np.stack([search.latent for search in searches]) if searches else np.empty((0,), np.float32),
+        responses=np.array([search.response for search in searches], np.float64),
+        natural_best=np.array([_or_nan(natural_best(search)) for search in searches], np.float64),
+        evaluations=np.array([search.evaluations for search in searches], np.int64),
+        scores=scores,
+    )
+    return buffer.getvalue()
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _finite(value: Any) -> Any:
+    """``value`` as plain JSON, with null for every number that is none."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
