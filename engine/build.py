@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class CheckedJob:
     optimizers: list[ComponentSpec]
     device: str
     allow_imports: tuple[str, ...]
+    given: Mapping[str, Any]
 
     @property
     def searches(self) -> int:
@@ -51,14 +52,14 @@ class CheckedJob:
 
     def objective(self, unit: UnitAddress) -> Objective:
         """The job's objective for one unit."""
-        component = find("objective", self.spec.objective.name, "objective.name", allow_imports=self.allow_imports)
+        component = _found("objective", self.spec.objective.name, "objective.name", self.allow_imports, self.given)
         return component.from_options(options_of(component, self.spec.objective.options, "objective.options"), unit)
 
     def optimizer(self, number: int, unit_number: int) -> Optimizer:
         """A fresh optimizer for one search, with a seed of its own."""
         field = "optimizer" if number == 0 else f"baselines[{number - 1}]"
         component = self.optimizers[number]
-        found = find("optimizer", component.name, f"{field}.name", allow_imports=self.allow_imports)
+        found = _found("optimizer", component.name, f"{field}.name", self.allow_imports, self.given)
         options = options_of(found, component.options, f"{field}.options")
         if found.needs_gradient and not (self.generator.differentiable and self.target.differentiable):
             without = "generator" if not self.generator.differentiable else "target"
@@ -82,8 +83,17 @@ class CheckedJob:
         return None if quantiles is None else quantiles.get(1.0)
 
 
-def check(spec: JobSpec, *, allow_imports: Sequence[str] = ()) -> CheckedJob:
+def check(spec: JobSpec, *, allow_imports: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> CheckedJob:
     """Resolve every component, option, layer, unit and pairing of a job without starting it.
+
+    Parameters
+    ----------
+    spec : JobSpec
+        The job.
+    allow_imports : sequence of str
+        Packages that ``package:attribute`` names may come from; ``*`` for any.
+    given : mapping of str to object, optional
+        Parts that the job names and that are at hand: generators, targets, and classes of objectives and optimizers.
 
     Raises
     ------
@@ -91,8 +101,9 @@ def check(spec: JobSpec, *, allow_imports: Sequence[str] = ()) -> CheckedJob:
         With a violation for each wrong part.
     """
     violations: list[Violation] = []
-    generator = _collect(violations, lambda: _component("generator", spec.generator, allow_imports))
-    target = _collect(violations, lambda: _component("target", spec.target, allow_imports))
+    given = given or {}
+    generator = _collect(violations, lambda: _component("generator", spec.generator, allow_imports, given))
+    target = _collect(violations, lambda: _component("target", spec.target, allow_imports, given))
     device = _collect(violations, lambda: _device(spec.device))
     units: list[UnitAddress] = []
     if target is not None:
@@ -111,7 +122,7 @@ def check(spec: JobSpec, *, allow_imports: Sequence[str] = ()) -> CheckedJob:
             violations.append(Violation("prior", f"{spec.generator.name} has no natural latents to start from; set prior: none"))
     if violations or generator is None or target is None or device is None:
         raise InvalidJob(violations)
-    job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports))
+    job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports), given)
     _collect(violations, lambda: job.objective(units[0]))
     for number in range(len(job.optimizers)):
         _collect(violations, lambda number=number: job.optimizer(number, 0))
@@ -130,7 +141,7 @@ def describe_target(
     InvalidJob
         The component or its options are wrong, below ``field``.
     """
-    target = _component("target", component, allow_imports, field)
+    target = _component("target", component, allow_imports, {}, field)
     return target.stimulus, target.differentiable, list(target.layers())
 
 
@@ -142,9 +153,13 @@ def _collect(violations: list[Violation], attempt: Any) -> Any:
         return None
 
 
-def _component(kind: Kind, spec: ComponentSpec, allow_imports: Sequence[str], field: str | None = None) -> Any:
+def _found(kind: Kind, name: str, field: str, allow_imports: Sequence[str], given: Mapping[str, Any]) -> Any:
+    return given[name] if name in given else find(kind, name, field, allow_imports=allow_imports)
+
+
+def _component(kind: Kind, spec: ComponentSpec, allow_imports: Sequence[str], given: Mapping[str, Any], field: str | None = None) -> Any:
     field = field or kind
-    found = find(kind, spec.name, f"{field}.name", allow_imports=allow_imports)
+    found = _found(kind, spec.name, f"{field}.name", allow_imports, given)
     if hasattr(found, "from_options"):
         options = options_of(found, spec.options, f"{field}.options")
         try:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from .build import CheckedJob, check
-from .loop import Loop
-from .observers import Checkpointer, Observer, ProgressReporter
+from .loop import Loop, Observer
+from .observers import Checkpointer, ProgressReporter
 from .progress import Progress
 from .report import write_artifacts
 from .result import JobResult, SearchResult
@@ -52,6 +52,7 @@ def run_job(
     allow_imports: Sequence[str] = (),
     threads: int | None = None,
     checkpoint_interval: float = 5.0,
+    given: Mapping[str, Any] | None = None,
 ) -> JobResult:
     """Run ``spec``, or go on from the checkpoint in ``folder``, and write its artifacts.
 
@@ -69,6 +70,10 @@ def run_job(
         Packages that ``package:attribute`` names may come from.
     threads : int or None
         CPU threads for torch; its own number when None.
+    checkpoint_interval : float
+        Seconds between two checkpoints, at least.
+    given : mapping of str to object, optional
+        Parts at hand, by the names that the job gives them; see :func:`actmax.engine.build.check`.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def run_job(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    job = check(spec, allow_imports=allow_imports)
+    job = check(spec, allow_imports=allow_imports, given=given)
     folder.mkdir(parents=True, exist_ok=True)
     searches = searches_of(job)
     saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval)

@@ -22,10 +22,10 @@ def check_generator(generator: Generator, seed: int = 0) -> None:
     rng = torch.Generator().manual_seed(seed)
     latents = generator.latent.sample(5, rng)
     generator.latent.check(latents)
-    before = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002 - the global state is what is checked
+    before = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"], random.getstate()  # noqa: NPY002 - the global state is what is checked
     with torch.inference_mode():
         stimuli = generator(latents)
-    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
+    after = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"], random.getstate()  # noqa: NPY002
     assert torch.equal(before[0], after[0]), "it draws from torch's global random state"
     assert np.array_equal(before[1], after[1]), "it draws from numpy's global random state"
     assert before[2] == after[2], "it draws from python's global random state"

@@ -1,54 +1,64 @@
 """A leaky integrate-and-fire layer over all time steps at once, with a hand-written backward pass.
 
-The recurrence is snntorch's ``Leaky`` with its delayed, detached reset::
+The recurrence is that of snntorch's ``Leaky`` in every reset variant. With its default, a delayed and detached reset by
+subtraction, it reads::
 
     reset[t]    = [membrane[t-1] > threshold]
-    membrane[t] = beta * membrane[t-1] + current[t] - reset[t] * threshold      ("subtract")
+    membrane[t] = beta * membrane[t-1] + current[t] - reset[t] * threshold
     spike[t]    = [membrane[t] > threshold]
 
-and its gradient the arctangent surrogate (Fang et al. 2021, as in ``snntorch.surrogate.atan``).
+"zero" multiplies the membrane by 1 - reset before it decays instead; without delay a spike also resets the membrane of
+its own step. The default gradient is the arctangent surrogate (Fang et al. 2021, as in ``snntorch.surrogate.atan``).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+Reset = Literal["subtract", "zero", "none"]
 
-class _LeakyScan(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, current: Tensor, beta: float, threshold: float, alpha: float) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # the layout of one step (channels last, say) is kept: mixed layouts cost several times the arithmetic
-        membrane = torch.zeros_like(current[0])
-        membranes = current.new_empty_strided(current.shape, (membrane.numel(), *membrane.stride()))
-        spikes = torch.empty_like(membranes)
-        for t in range(current.shape[0]):
-            # the reset of this step is the spike of the step before
-            membrane = torch.add(current[t], membrane, alpha=beta)
-            if t:
-                membrane.sub_(spikes[t - 1], alpha=threshold)
-            membranes[t] = membrane
-            spikes[t] = membrane > threshold
-        ctx.save_for_backward(membranes)
-        ctx.constants = (beta, threshold, alpha)
-        return spikes, membranes
+_BLOCK = 2**16
+"""Elements whose surrogate slope is taken in one go: few calls for small layers, in the cache for large ones."""
 
-    @staticmethod
-    def backward(ctx: Any, grad_spikes: Tensor, grad_membranes: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (membranes,) = ctx.saved_tensors
-        beta, threshold, alpha = ctx.constants
-        # d spike / d membrane = alpha/2 / (1 + (pi/2 * alpha * (membrane - threshold))^2)
-        slope = (membranes - threshold).mul_(torch.pi / 2 * alpha).square_().add_(1).reciprocal_().mul_(alpha / 2)
-        grads = slope.mul_(grad_spikes).add_(grad_membranes)
-        for t in range(grads.shape[0] - 2, -1, -1):
-            grads[t].add_(grads[t + 1], alpha=beta)
-        return grads, None, None, None
+
+@dataclass(frozen=True)
+class LeakyConstants:
+    """What a leaky layer does at each step.
+
+    Attributes
+    ----------
+    beta : float or Tensor
+        Decay of the membrane a step, in [0, 1]; a tensor must broadcast against one step's (n, *units).
+    threshold : float or Tensor
+        Firing threshold, at least 0; a tensor likewise.
+    reset : {"subtract", "zero", "none"}
+        What a spike does to the membrane.
+    delayed : bool
+        Whether it does so in the following step only (snntorch's ``reset_delay``).
+    """
+
+    beta: float | Tensor
+    threshold: float | Tensor = 1.0
+    reset: Reset = "subtract"
+    delayed: bool = True
+
+
+def atan_slope(alpha: float) -> Callable[[Tensor], Tensor]:
+    """d spike / d membrane of the arctangent surrogate: alpha/2 / (1 + (pi/2 * alpha * x)^2), x = membrane - threshold."""
+
+    def slope(x: Tensor) -> Tensor:
+        return x.mul(torch.pi / 2 * alpha).square_().add_(1).reciprocal_().mul_(alpha / 2)
+
+    return slope
 
 
 def leaky_scan(current: Tensor, beta: float, threshold: float = 1.0, alpha: float = 2.0) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes of a leaky layer.
+    """Spikes and membranes of a leaky layer with a delayed reset by subtraction and the arctangent surrogate.
 
     Parameters
     ----------
@@ -66,4 +76,190 @@ def leaky_scan(current: Tensor, beta: float, threshold: float = 1.0, alpha: floa
     spikes, membranes : Tensor
         Each (steps, n, *units); spikes are 0 or 1, membranes are those that the spikes were read from.
     """
-    return _LeakyScan.apply(current, beta, threshold, alpha)  # pyright: ignore[reportReturnType]
+    return leaky_layer(current, None, LeakyConstants(beta, threshold), atan_slope(alpha))
+
+
+def leaky_layer(
+    current: Tensor, steps: int | None, constants: LeakyConstants, slope: Callable[[Tensor], Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """Spikes and membranes of a leaky layer, differentiable in ``current``.
+
+    Parameters
+    ----------
+    current : Tensor
+        Input current: (steps, n, *units), or (n, *units) where it is the same at every step.
+    steps : int or None
+        Number of steps of a constant current; None where ``current`` has the steps.
+    constants : LeakyConstants
+        The layer.
+    slope : callable or None
+        d spike / d membrane as a function of membrane - threshold, elementwise; None: no gradient flows through spikes.
+
+    Returns
+    -------
+    spikes, membranes : Tensor
+        Each (steps, n, *units); membranes are what snntorch returns, so after the reset where that is not delayed.
+    """
+    return _LeakyScan.apply(current, steps, constants, slope)  # pyright: ignore[reportReturnType]
+
+
+def leaky_spikes(
+    current: Tensor,
+    steps: int | None,
+    constants: LeakyConstants,
+    *,
+    keep: bool = True,
+    observe: Callable[[Tensor, Tensor], None] | None = None,
+) -> Tensor | None:
+    """Spikes of a leaky layer, without gradient and without a store of membranes.
+
+    Parameters
+    ----------
+    current, steps, constants
+        As for ``leaky_layer``.
+    keep : bool
+        Whether the spikes are wanted; otherwise only ``observe`` sees them.
+    observe : callable or None
+        Called at each step with its spikes (0 or 1) and membranes, both (n, *units) in the dtype of ``current``;
+        they are buffers that the next step overwrites.
+
+    Returns
+    -------
+    Tensor or None
+        (steps, n, *units), bool.
+    """
+    first = current if steps is not None else current[0]
+    count = current.shape[0] if steps is None else steps
+    beta, threshold = constants.beta, constants.threshold
+    membrane = torch.zeros_like(first)
+    fired, reset, shift = torch.zeros_like(first), torch.zeros_like(first), None
+    kept = torch.empty_strided((count, *first.shape), (first.numel(), *membrane.stride()), dtype=torch.bool, device=first.device) if keep else None
+    for t in range(count):
+        if t:
+            _pull(membrane, reset, constants, before=True)
+        _decay(first if steps is not None else current[t], membrane, beta, out=membrane)
+        if t:
+            _pull(membrane, reset, constants, before=False)
+        torch.gt(membrane, threshold, out=fired)  # type: ignore[call-overload]
+        if constants.delayed or constants.reset == "none":
+            reset = fired  # the reset of a step is the spike of the step before
+        else:
+            shift = torch.sub(fired, reset, out=shift)
+            _reset_now(membrane, shift, constants)
+            torch.gt(membrane, threshold, out=reset)  # type: ignore[call-overload]
+        if observe is not None:
+            observe(fired, membrane)
+        if kept is not None:
+            kept[t].copy_(fired)
+    return kept
+
+
+class _LeakyScan(torch.autograd.Function):
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, current: Tensor, steps: int | None, constants: LeakyConstants, slope: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        first = current if steps is not None else current[0]
+        count = current.shape[0] if steps is None else steps
+        # the layout of one step (channels last, say) is kept: mixed layouts cost several times the arithmetic
+        dense = torch.empty_like(first)
+        membranes = current.new_empty_strided((count, *first.shape), (dense.numel(), *dense.stride()))
+        spikes = torch.empty_like(membranes)
+        immediate = not constants.delayed and constants.reset != "none"
+        states = torch.empty_like(membranes) if immediate else membranes
+        reset = dense
+        for t in range(count):
+            step, membrane = first if steps is not None else current[t], membranes[t]
+            if t == 0:
+                membrane.copy_(step)
+            else:
+                before = states[t - 1]
+                reset = (before > constants.threshold).to(before.dtype) if immediate else spikes[t - 1]
+                if constants.reset == "zero":
+                    before = before - before * reset
+                _decay(step, before, constants.beta, out=membrane)
+                _pull(membrane, reset, constants, before=False)
+            torch.gt(membrane, constants.threshold, out=spikes[t])  # type: ignore[call-overload]
+            if immediate:
+                states[t].copy_(membrane)
+                _reset_now(states[t], spikes[t] - reset if t else spikes[t], constants)
+        ctx.save_for_backward(membranes, states)
+        ctx.settings = (constants, slope, steps is not None, immediate)
+        return spikes, states
+
+    @staticmethod
+    def backward(ctx: Any, grad_spikes: Tensor | None, grad_membranes: Tensor | None) -> tuple[Tensor | None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        membranes, states = ctx.saved_tensors
+        constants, slope, constant, immediate = ctx.settings
+        if grad_spikes is None and grad_membranes is None:
+            return None, None, None, None
+        count, numel = membranes.shape[0], membranes[0].numel()
+        block = max(1, _BLOCK // max(1, numel))
+        grads = None if constant else torch.empty_like(membranes)
+        total = torch.zeros_like(membranes[0]) if constant else None
+        later: Tensor | None = None  # gradient of the membrane one step later, before its immediate reset
+        for end in range(count, 0, -block):
+            start = max(0, end - block)
+            slopes = None if slope is None else slope(membranes[start:end] - constants.threshold)
+            for t in range(end - 1, start - 1, -1):
+                here = torch.zeros_like(membranes[t]) if grad_membranes is None else grad_membranes[t].clone()
+                if later is not None:
+                    carried = later
+                    if constants.reset == "zero":
+                        carried = later * (states[t] <= constants.threshold)
+                    _decay(here, carried, constants.beta, out=here)
+                through = None if grad_spikes is None else grad_spikes[t]
+                if immediate:
+                    here, through = _through_reset(here, through, membranes[t], states[t - 1] if t else None, constants)
+                if slopes is not None and through is not None:
+                    here.addcmul_(slopes[t - start], through)
+                later = here
+                if grads is not None:
+                    grads[t] = here
+                elif total is not None:
+                    total.add_(here)
+        return (total if constant else grads), None, None, None
+
+
+def _through_reset(
+    grad: Tensor, through: Tensor | None, membrane: Tensor, before: Tensor | None, constants: LeakyConstants
+) -> tuple[Tensor, Tensor]:
+    """Gradient past an immediate reset: state = membrane - (spike - reset) * (threshold or membrane)."""
+    taken = grad * (constants.threshold if constants.reset == "subtract" else membrane)
+    if constants.reset == "zero":
+        fired = (membrane > constants.threshold).to(grad.dtype)
+        reset = 0.0 if before is None else (before > constants.threshold).to(grad.dtype)
+        grad = grad * (1 - (fired - reset))
+    return grad, (-taken if through is None else through - taken)
+
+
+def _decay(current: Tensor, membrane: Tensor, beta: float | Tensor, *, out: Tensor) -> None:
+    """out = beta * membrane + current; ``out`` may be either."""
+    if isinstance(beta, Tensor):
+        torch.add(membrane * beta, current, out=out)
+    else:
+        torch.add(current, membrane, alpha=beta, out=out)
+
+
+def _pull(membrane: Tensor, reset: Tensor, constants: LeakyConstants, *, before: bool) -> None:
+    """The reset that a spike of the step before asks for, in place: to zero before the decay, by subtraction after it."""
+    if constants.reset == "zero" and before:
+        membrane.addcmul_(membrane, reset, value=-1)
+    elif constants.reset == "subtract" and not before:
+        _subtract(membrane, reset, constants.threshold)
+
+
+def _reset_now(membrane: Tensor, shift: Tensor, constants: LeakyConstants) -> None:
+    """The reset within the step of the spike, in place; ``shift`` leaves out what the step before already took."""
+    if constants.reset == "zero":
+        membrane.addcmul_(membrane, shift, value=-1)
+    else:
+        _subtract(membrane, shift, constants.threshold)
+
+
+def _subtract(membrane: Tensor, reset: Tensor, threshold: float | Tensor) -> None:
+    if isinstance(threshold, Tensor):
+        membrane.addcmul_(reset, threshold.to(membrane.dtype), value=-1)
+    else:
+        membrane.sub_(reset, alpha=threshold)

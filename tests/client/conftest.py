@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 HERE = str(Path(__file__).parent)
-if HERE not in sys.path:
-    sys.path.insert(0, HERE)
+FIXTURES = str(Path(__file__).parents[1] / "fixtures")
+sys.path[:0] = [folder for folder in (HERE, FIXTURES) if folder not in sys.path]
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
+
+from actmax.client.cli import execute
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(FIXTURES), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "120"}
@@ -58,8 +63,11 @@ class ServerProcess:
 
 
 def actmax(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
-    return subprocess.run([*ACTMAX, *arguments], capture_output=True, text=True, env=ENVIRONMENT | environment, timeout=120, check=False)
+    """Run one command to its end, in this process, since starting Python takes longer than most commands."""
+    out, err = io.StringIO(), io.StringIO()
+    with patch.dict(os.environ, ENVIRONMENT | environment, clear=True), redirect_stdout(out), redirect_stderr(err):
+        code = execute(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def started(*arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:

@@ -1,0 +1,109 @@
+"""A search in one call, for other Python code."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..models.generators.generator import Generator
+from ..models.targets.target import Target
+from ..optimizers.optimizer import Optimizer
+from .progress import Progress
+from .result import JobResult
+from .run import run_job
+from .spec import JobSpec
+
+
+def maximize(
+    generator: str | Generator | nn.Module,
+    target: str | Target | nn.Module,
+    units: str | Sequence[str],
+    *,
+    optimizer: str | type[Optimizer] = "protes",
+    objective: str | type = "unit",
+    generator_options: Mapping[str, Any] | None = None,
+    target_options: Mapping[str, Any] | None = None,
+    optimizer_options: Mapping[str, Any] | None = None,
+    objective_options: Mapping[str, Any] | None = None,
+    baselines: Sequence[str] = (),
+    evaluations: int | None = None,
+    seconds: float | None = None,
+    plateau: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    prior: str = "natural",
+    folder: str | Path | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> JobResult:
+    """Find the stimuli that units prefer.
+
+    Parameters
+    ----------
+    generator, target : str, Generator, Target or nn.Module
+        A name of the catalog, an object of yours, or a torch module, which takes the options of its adapter
+        (``generator_options={"latent": [128]}``, ``target_options={"shape": [3, 32, 32]}``).
+    units : str or sequence of str
+        Addresses such as ``lif_out[3]``, ``conv2[12]`` or ``fc[*]``.
+    optimizer, objective : str or type
+        A name of the catalog or a class of yours.
+    baselines : sequence of str
+        Further optimizers for comparison.
+    evaluations, seconds, plateau : number or None
+        The budget; at least one of the first two.
+    seed : int
+        The same seed gives the same result.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:1".
+    prior : {"natural", "none"}
+        Whether to start from the generator's natural latents, or blind.
+    folder : path or None
+        Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
+        Nothing is kept when None.
+    on_progress : callable
+        Told where the searches stand.
+
+    Returns
+    -------
+    JobResult
+        ``.searches``: one a unit and optimizer, with stimulus, latent and the response measured again.
+
+    Raises
+    ------
+    InvalidJob
+        Before any work, with the fields that are wrong.
+
+    Examples
+    --------
+    >>> result = maximize("cifar10-vqvae", "cifar10-snn", "lif_out[3]", evaluations=200)
+    >>> result.searches[0].stimulus.shape
+    (3, 32, 32)
+    """
+    given: dict[str, Any] = {}
+
+    def named(kind: str, part: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
+        if isinstance(part, str):
+            return {"name": part, "options": dict(options or {})}
+        name = f"{kind} {getattr(part, '__name__', type(part).__name__)}"
+        given[name] = part
+        return {"name": name, "options": dict(options or {})}
+
+    spec = JobSpec.parse(
+        {
+            "generator": named("generator", generator, generator_options),
+            "target": named("target", target, target_options),
+            "units": [units] if isinstance(units, str) else list(units),
+            "objective": named("objective", objective, objective_options),
+            "optimizer": named("optimizer", optimizer, optimizer_options),
+            "baselines": [{"name": name} for name in baselines],
+            "budget": {"evaluations": evaluations, "seconds": seconds, "plateau": plateau},
+            "seed": seed,
+            "device": device,
+            "prior": prior,
+        }
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        return run_job(spec, Path(folder or temporary), on_progress=on_progress, allow_imports=("*",), given=given)

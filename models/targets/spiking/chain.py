@@ -1,0 +1,63 @@
+"""A network read as a chain of modules, where it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .neurons import hooked, is_neuron
+
+
+@dataclass(frozen=True)
+class Link:
+    """One module of a chain: a neuron, or a function of the current step's input alone."""
+
+    name: str
+    module: nn.Module
+
+    @property
+    def neuron(self) -> bool:
+        """Whether it has a state in time."""
+        return is_neuron(self.module)
+
+
+def as_chain(network: nn.Module) -> list[Link] | None:
+    """The modules of an ``nn.Sequential``, nested ones opened, in order of evaluation.
+
+    Returns None for any other graph: a ``forward`` of one's own around neurons, a neuron used twice, hooks on a container, or
+    a normalisation over the batch (then the steps and stimuli of one call are not independent).
+    """
+    if not is_plain_sequential(network):
+        return None
+    links = list(_links(network, ""))
+    neurons = [id(link.module) for link in links if link.neuron]
+    if len(set(neurons)) != len(neurons) or any(_mixes_steps(link.module) for link in links if not link.neuron):
+        return None
+    return links
+
+
+def is_plain_sequential(module: nn.Module) -> bool:
+    """Whether a module does what ``nn.Sequential`` does and nothing else."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and not hooked(module)
+
+
+def _links(container: nn.Module, prefix: str) -> Iterator[Link]:
+    for name, module in container._modules.items():
+        if module is None:
+            continue
+        if is_plain_sequential(module):
+            yield from _links(module, f"{prefix}{name}.")
+        else:
+            yield Link(prefix + name, module)
+
+
+def _mixes_steps(module: nn.Module) -> bool:
+    return any(
+        is_neuron(part)
+        or isinstance(part, nn.RNNBase | nn.RNNCellBase)
+        or (isinstance(part, _BatchNorm) and part.running_mean is None)
+        for part in module.modules()
+    )

@@ -1,0 +1,18 @@
+"""Options of a spiking target, as a job file gives them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..coding import Coding
+from .readout import Readout
+
+
+class SpikingOptions(BaseModel):
+    """How a spiking network is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(20, ge=1, le=10_000, description="Time steps of one presentation.")
+    readout: Readout = Field("count", description="Response of a spiking unit: spike count, rate a step, first-spike earliness, peak membrane.")
+    coding: Coding = Field("direct", description="How a stimulus enters: as a constant current, as random spikes, as one timed spike a pixel.")

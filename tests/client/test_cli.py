@@ -1,0 +1,279 @@
+"""The commands as a person and a script run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from actmax.client import jobfile
+from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
+
+COMMANDS = ("serve", "submit", "watch", "list", "cancel", "fetch", "catalog", "run", "demo", "version")
+
+
+def submitted(server, toy: Path, *overrides: str) -> str:
+    sets = [part for text in overrides for part in ("--set", text)]
+    done = actmax("submit", str(toy), "--server", server.address, "--json", *sets)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["name"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = actmax(command, "--help")
+    assert done.returncode == 0
+    assert command in actmax("--help").stdout
+    assert f"Usage: actmax {command}" in done.stdout
+
+
+def test_submit_watch_list_fetch_cancel(server, toy: Path, tmp_path: Path) -> None:
+    at = {"ACTMAX_SERVER": server.address}
+    done = actmax("submit", str(toy), **at)
+    assert done.returncode == 0, done.stderr
+    name = re.findall(r"jobs/\S+", done.stdout)[0]
+    done = actmax("watch", name.removeprefix("jobs/"), **at)
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stdout
+    assert "400 of 400 evaluations" in done.stderr
+    assert re.search(r"4\[2\] +-?\d", done.stdout)
+    assert name in actmax("list", "--state", "succeeded", **at).stdout
+    assert name not in actmax("list", "--state", "running", **at).stdout
+    folder = tmp_path / "found"
+    done = actmax("fetch", name, "--out", str(folder), **at)
+    assert done.returncode == 0, done.stderr
+    assert f"open {folder / 'report.html'}" in done.stdout
+    assert (folder / "report.html").is_file()
+    done = actmax("cancel", name, **at)
+    assert done.returncode == 2
+    assert "ended already" in done.stderr
+
+
+def test_json_for_scripts(server, toy: Path, tmp_path: Path) -> None:
+    at = {"ACTMAX_SERVER": server.address}
+    folder = tmp_path / "found"
+    done = actmax("submit", str(toy), "--watch", "--json", "--out", str(folder), "--set", "title=Über", **at)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "snapshot" in lines[0]
+    assert lines[-1]["state"] == "JOB_STATE_SUCCEEDED"
+    assert lines[-1]["spec"]["title"] == "Über"
+    assert lines[-1]["progress"]["evaluations"] == 400
+    assert (folder / "result.json").is_file()
+    name = lines[-1]["name"]
+    listed = json.loads(actmax("list", "--json", "--limit", "1000", **at).stdout)
+    assert name in [job["name"] for job in listed["jobs"]]
+    fetched = json.loads(actmax("fetch", name, "--json", "--out", str(folder), **at).stdout)
+    assert fetched["folder"] == str(folder)
+    assert "report.html" in fetched["files"]
+    assert json.loads(actmax("watch", name, "--json", **at).stdout.splitlines()[-1])["name"] == name
+    assert set(json.loads(actmax("version", "--json", "--server", server.address).stdout)) == {"version", "server"}
+
+
+def test_the_catalog(server) -> None:
+    at = {"ACTMAX_SERVER": server.address}
+    done = actmax("catalog", **at)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"optimizer +random +\S+", done.stdout)
+    assert actmax("catalog", "components", **at).stdout == done.stdout
+    assert actmax("catalog", "--server", server.address).stdout == done.stdout
+    assert "generator" not in actmax("catalog", "components", "--kind", "optimizer", **at).stdout
+    assert re.search(r"batch +integer >= 1", actmax("catalog", "--server", server.address, "options", "adam").stdout)
+    done = actmax("catalog", "options", "adan", **at)
+    assert done.returncode == 2
+    assert "did you mean adam" in done.stderr
+    done = actmax("catalog", "layers", "toy_lab:network", **at)
+    assert done.returncode == 0, done.stderr
+    assert "image 3 x 6 x 6" in done.stdout
+    layers = json.loads(actmax("catalog", "--json", "layers", "toy_lab:network", **at).stdout)["layers"]
+    assert [layer["shape"] for layer in layers if layer["name"] == "4"] == [[4]]
+
+
+def test_wrong_input_is_told_by_field_and_line(server, toy: Path) -> None:
+    done = actmax("submit", str(toy), "--server", server.address, "--set", "units[1]=4[9]")
+    assert done.returncode == 2
+    assert "spec.units[1]: " in done.stderr
+    assert "(--set units[1]=4[9])" in done.stderr
+    toy.write_text(toy.read_text().replace("4[2]", "44[2]"))
+    done = actmax("submit", str(toy), "--server", server.address, "--json")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    error = json.loads(done.stderr)["error"]
+    assert error["code"] == "INVALID_ARGUMENT"
+    assert [v["field"] for v in error["violations"]] == ["spec.units[1]"]
+    assert error["violations"][0]["description"].endswith("(line 4)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["list", "--server", "127.0.0.1:1"], 3, "cannot reach a server at 127.0.0.1:1"),
+        (["submit", "missing.yaml"], 2, "missing.yaml: No such file"),
+        (["run", "missing.yaml"], 2, "missing.yaml: No such file"),
+        (["demo", "--job", "missing.yaml"], 2, "missing.yaml: No such file"),
+        (["submit"], 2, "Missing argument"),
+        (["sumbit"], 2, "Did you mean 'submit'"),
+        (["list", "--limit", "0"], 2, "greater than or equal to 1"),
+        (["list", "--state", "runing"], 2, "did you mean running"),
+        (["serve", "--address", "0.0.0.0:0"], 2, "listen on 127.0.0.1"),
+        (["serve", "--address", "nowhere"], 2, "is not host:port"),
+    ],
+)
+def test_expected_errors(arguments: list[str], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = actmax(*arguments)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    if arguments[0] != "serve":
+        done = actmax(*arguments, "--json")
+        assert done.returncode == code
+        assert says in json.loads(done.stderr)["error"]["message"]
+
+
+def test_a_taken_port_is_named(server, tmp_path: Path) -> None:
+    done = actmax("serve", "--address", server.address, "--data", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert server.address in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_interrupting_a_watch_leaves_the_job_alone(server, toy: Path) -> None:
+    name = submitted(server, toy, ENDLESS)
+    process = started("watch", name, "--server", server.address)
+    read_until(process.stderr, "evaluations")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert f"actmax cancel {name}" in err
+    assert "Traceback" not in err + out
+    done = actmax("cancel", name, "--server", server.address)
+    assert done.returncode == 0
+    assert re.search("cancelling|cancelled", done.stdout)
+
+
+def test_interrupting_a_submitted_watch_cancels_and_fetches(server, toy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    process = started("submit", str(toy), "--watch", "--out", str(folder), "--set", ENDLESS, "--server", server.address)
+    read_until(process.stderr, "evaluations")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Cancelling" in err
+    assert "cancelled" in out
+    assert json.loads((folder / "result.json").read_text())["cancelled"] is True
+    assert "Traceback" not in err + out
+
+
+def test_a_live_table_in_a_terminal(server, toy: Path) -> None:
+    leader, follower = pty.openpty()
+    command = [*ACTMAX, "submit", str(toy), "--watch", "--server", server.address]
+    process = subprocess.Popen(command, stdout=follower, stderr=follower, env=ENVIRONMENT | {"TERM": "xterm-256color", "LINES": "30"})
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            more = os.read(leader, 65536)
+        except OSError:  # Linux's way to say that the other side has gone
+            break
+        if not more:
+            break
+        seen += more
+    os.close(leader)
+    assert process.wait(30) == 0
+    text = seen.decode()
+    assert "\x1b[" in text
+    assert "400 of 400 evaluations" in text
+    assert "4[2]" in text
+
+
+def test_run_needs_no_server(toy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    done = actmax("run", str(toy), "--out", str(folder), "--allow-import", "toy_lab")
+    assert done.returncode == 0, done.stderr
+    assert f"The report: {folder / 'report.html'}" in done.stdout
+    assert re.search(r"4\[0\] +-?\d", done.stdout)
+    assert "400 of 400 evaluations" in done.stderr
+    assert {"report.html", "result.json", "arrays.npz"} <= {path.name for path in folder.iterdir()}
+    assert not list(folder.glob(".*"))
+    again = actmax("run", str(toy), "--out", str(folder), "--allow-import", "toy_lab", "--json")
+    assert again.returncode == 0, again.stderr
+    document = json.loads(again.stdout)
+    assert len(document["result"]["searches"]) == 2
+    assert "report.html" in document["files"]
+
+
+def test_a_run_finds_what_a_server_finds(server, toy: Path, tmp_path: Path) -> None:
+    assert actmax("run", str(toy), "--out", str(tmp_path / "run"), "--allow-import", "toy_lab").returncode == 0
+    done = actmax("submit", str(toy), "--watch", "--out", str(tmp_path / "served"), "--server", server.address)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / each / "result.json").read_text())["searches"] for each in ("run", "served")]
+    for search in found[0] + found[1]:
+        search.pop("ended_after_seconds")
+    assert found[0] == found[1]
+
+
+def test_a_refused_run_leaves_nothing(toy: Path, tmp_path: Path) -> None:
+    done = actmax("run", str(toy), "--out", str(tmp_path / "found"), "--allow-import", "toy_lab", "--set", "optimizer=randon")
+    assert done.returncode == 2
+    assert "optimizer.name: " in done.stderr
+    assert "random" in done.stderr
+    assert "(--set optimizer=randon)" in done.stderr
+    assert not (tmp_path / "found").exists()
+    done = actmax("run", str(toy), "--out", str(tmp_path / "found"))
+    assert done.returncode == 2
+    assert "--allow-import toy_lab" in done.stderr
+
+
+def test_interrupting_a_run_writes_what_was_found(toy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    process = started("run", str(toy), "--out", str(folder), "--allow-import", "toy_lab", "--set", ENDLESS)
+    read_until(process.stderr, "evaluations")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "cancelled" in out
+    assert json.loads((folder / "result.json").read_text())["cancelled"] is True
+    assert "Traceback" not in err
+
+
+def test_a_second_interrupt_leaves_at_once(toy: Path, tmp_path: Path) -> None:
+    process = started("run", str(toy), "--out", str(tmp_path / "found"), "--allow-import", "toy_lab", "--set", ENDLESS)
+    read_until(process.stderr, "evaluations")
+    os.kill(process.pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGCONT)
+    read_until(process.stderr, "Cancelling")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in (130, 1)
+    assert "Traceback" not in err
+
+
+def test_a_killed_run_goes_on(toy: Path, tmp_path: Path) -> None:
+    arguments = ["run", str(toy), "--out", str(tmp_path / "found"), "--allow-import", "toy_lab", "--set", "budget={seconds: 14}"]
+    process = started(*arguments)
+    for _ in range(300):
+        if list((tmp_path / "found").glob(".actmax-run/checkpoint*")):
+            break
+        signal.sigtimedwait([], 0.1)
+    process.kill()
+    process.communicate()
+    other = actmax(*arguments[:-1], "budget={seconds: 15}")
+    assert other.returncode == 2
+    assert "another job" in other.stderr
+    done = actmax(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "found/.actmax-run").exists()
+
+
+def test_the_first_job_is_a_job() -> None:
+    spec = jobfile.load(Path(__file__).parents[2] / "examples/first_job.yaml").spec
+    assert list(spec.units) == ["lif_out[*]"]
+    assert [spec.optimizer.name, *(b.name for b in spec.baselines)] == ["protes", "adam", "nevergrad"]

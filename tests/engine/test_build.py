@@ -1,0 +1,92 @@
+import pytest
+from actmax.engine.build import check
+from actmax.engine.errors import InvalidJob
+from actmax.engine.registry import components
+from actmax.engine.spec import JobSpec
+from jobs import ALLOWED, job
+
+
+def refused(spec_or_changes, **allowed) -> dict[str, str]:
+    with pytest.raises(InvalidJob) as caught:
+        spec = job(**spec_or_changes) if isinstance(spec_or_changes, dict) else spec_or_changes
+        check(spec, allow_imports=allowed.get("allow_imports", ALLOWED))
+    return {violation.field: violation.description for violation in caught.value.violations}
+
+
+def test_a_good_job_counts_its_searches():
+    checked = check(job(units=["4[*]"], baselines=[{"name": "random"}, {"name": "random"}]), allow_imports=ALLOWED)
+    assert [str(unit) for unit in checked.units] == ["4[0]", "4[1]", "4[2]", "4[3]"]
+    assert checked.searches == 12
+    assert checked.total_evaluations == 720
+    assert checked.labels() == ["random 1", "random 2", "random 3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"generator": {"name": "cifar10-vqva"}}, "generator.name", "did you mean cifar10-vqvae"),
+        ({"optimizer": {"name": "portes"}}, "optimizer.name", "did you mean protes"),
+        ({"optimizer": {"name": "zzzzzz"}}, "optimizer.name", "there are adam"),
+        ({"objective": {"name": "units"}}, "objective.name", "did you mean unit"),
+        ({"baselines": [{"name": "random"}, {"name": "adamm"}]}, "baselines[1].name", "did you mean adam"),
+        ({"optimizer": {"name": "protes", "options": {"ranc": 3}}}, "optimizer.options.ranc", "did you mean rank"),
+        ({"optimizer": {"name": "protes", "options": {"rank": -3}}}, "optimizer.options.rank", "greater than"),
+        ({"optimizer": {"name": "protes", "options": {"rank": "many"}}}, "optimizer.options.rank", "valid integer"),
+        ({"optimizer": {"name": "nevergrad", "options": {"optimizer": "TwoPointDE"}}}, "optimizer.options.optimizer", "TwoPointsDE"),
+        ({"objective": {"name": "unit", "options": {"direction": "left"}}}, "objective.options.direction", "'up' or 'down'"),
+        ({"units": ["4[0]", "5[0]"]}, "units[1]", "no layer '5'"),
+        ({"units": ["4[9]"]}, "units[0]", "0 … 3"),
+        ({"units": ["4[0]", "4[*]"]}, "units", "more than once"),
+        ({"units": []}, "units", "at least 1"),
+        ({"budget": {"evaluations": 0}}, "budget.evaluations", "greater than or equal to 1"),
+        ({"budget": {}}, "budget", "a search needs an end"),
+        ({"budget": {"seconds": -1}}, "budget.seconds", "greater than 0"),
+        ({"budget": {"evaluations": 10, "hours": 1}}, "budget.hours", "no such field"),
+        ({"seed": -1}, "seed", "greater than or equal to 0"),
+        ({"device": "gpu"}, "device", "match pattern"),
+        ({"device": "cuda:99"}, "device", "use cpu or auto"),
+        ({"prior": "some"}, "prior", "'natural' or 'none'"),
+        ({"generator": {"name": "toy_lab:decoder", "options": {"bank": 0}}}, "prior", "set prior: none"),
+        ({"generator": {"name": "toy_lab:decoder", "options": {"bnk": 0}}}, "generator.options", "unexpected keyword argument 'bnk'"),
+        ({"generator": {"name": "toy_lab:raw_decoder", "options": {}}}, "generator.options.latent", "required"),
+        ({"generator": {"name": "toy_lab:raw_decoder", "options": {"latent": [6]}}}, "generator", "does not take latents"),
+        ({"generator": {"name": "toy_lab:nothing"}}, "generator.name", "can't be imported"),
+        ({"generator": {"name": "toy_lab:not_a_part"}}, "generator", "int is none"),
+        ({"generator": {"name": "os:system"}}, "generator.name", "not allowed here; start with --allow-import os"),
+        ({"target": {"name": "toy_lab:broken"}}, "target", "no such luck"),
+        ({"target": {"name": "toy_lab:raw_network", "options": {"shape": [1, 6, 6]}}}, "target", "does not take stimuli"),
+        ({"target": {"name": "toy_lab:raw_network", "options": {"shape": [3, 7, 6]}}}, "generator", "they must agree"),
+        ({"target": {"name": "toy_lab:raw_network", "options": {"shape": [3]}}}, "target.options.shape", "channels"),
+        ({"target": {"name": "toy_lab:query_only"}, "units": ["answer[0]"], "optimizer": {"name": "adam"}}, "optimizer", "use protes"),
+    ],
+)
+def test_bad_input_is_refused_by_field_with_what_would_work(changes, field, says):
+    found = refused(changes)
+    assert field in found, found
+    assert says in found[field]
+
+
+def test_an_import_that_nobody_allowed_is_refused():
+    assert "not allowed" in refused({}, allow_imports=())["generator.name"]
+    assert "not allowed" in refused({"generator": {"name": "toy_labs:x"}})["generator.name"]
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    found = refused({"generator": {"name": "nope"}, "units": ["7[1]"], "device": "cuda:7"})
+    assert set(found) == {"generator.name", "units[0]", "device"}
+
+
+def test_missing_parts_are_named():
+    with pytest.raises(InvalidJob) as caught:
+        JobSpec.parse({"units": ["a"]})
+    assert {violation.field for violation in caught.value.violations} == {"generator", "target", "optimizer", "budget"}
+
+
+def test_the_catalog_holds_every_built_in_with_a_summary_and_a_schema():
+    entries = components()
+    assert {entry.kind for entry in entries} == {"generator", "target", "objective", "optimizer"}
+    assert {entry.name for entry in components("optimizer")} >= {"random", "adam", "protes", "tt-cross", "nevergrad"}
+    for entry in entries:
+        assert not entry.unavailable, entry
+        assert entry.summary.endswith((".", "``.")), entry
+        assert all("description" in option for option in entry.options_schema.get("properties", {}).values()), entry

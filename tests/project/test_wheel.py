@@ -1,0 +1,44 @@
+"""The built wheel holds what the tree holds, and stays small."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = {"models": "models", "optimizers": "optimizers", "engine": "engine", "server": "server", "client": "client", "protos/actmax/v1": "v1"}
+SHIPPED = {".py", ".pyi", ".proto", ".safetensors", ".json", ".png", ".html", ".jinja", ".css", ".yaml"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built from a copy of the tracked and untracked files, so that building leaves nothing in the tree."""
+    copy = tmp_path_factory.mktemp("tree")
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(out), str(copy)], check=True)
+    return next(out.glob("*.whl"))
+
+
+def test_the_wheel_holds_the_tree(wheel):
+    expected = {
+        f"actmax/{name}/{path.relative_to(ROOT / folder).as_posix()}"
+        for folder, name in ROOMS.items()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix in SHIPPED and "__pycache__" not in path.parts
+    }
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == expected
+
+
+def test_the_wheel_stays_under_40_megabytes_and_the_weights_under_25(wheel):
+    assert wheel.stat().st_size < 40 * 2**20
+    weights = sum(path.stat().st_size for path in (ROOT / "models/zoo/weights").glob("*.safetensors"))
+    assert 0 < weights < 25 * 2**20

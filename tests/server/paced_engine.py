@@ -1,0 +1,117 @@
+"""An engine whose timing and misfortunes are exact, for tests of what happens around a job. ``test_real_engine.py`` has the true one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from actmax.engine.errors import InvalidJob
+from actmax.engine.spec import JobSpec
+from actmax.server.execution.engine import Checked, Suspended
+from actmax.v1 import job_pb2
+
+
+class PacedEngine:
+    """Takes ``optimizer.options``: ``pace`` (seconds a step), and a ``mishap`` at step ``at``, up to attempt ``until``."""
+
+    def warm(self):
+        pass
+
+    def check(self, spec, allow_imports):
+        parsed = JobSpec.parse(spec)
+        match parsed.target.name:
+            case "unknown":
+                raise InvalidJob.at("target.name", "there is no target 'unknown'; did you mean known?")
+            case "many-faults":
+                raise InvalidJob.at("units", "é" * 100_000)
+            case "deadly":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "hungry":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "slow":
+                time.sleep(60)
+            case "broken":
+                raise RuntimeError("no such luck")
+        return Checked((parsed.budget.evaluations or 0) * len(parsed.units), len(parsed.units))
+
+    def components(self):
+        schema = {"properties": {"width": {"type": "integer", "default": float("inf")}}}
+        return [{"kind": "target", "name": "known", "summary": "A target.", "options_schema": schema, "unavailable": ""}]
+
+    def describe(self, target, allow_imports):
+        if target.get("name") != "known":
+            raise InvalidJob.at("target.name", "there is no such target")
+        layers = [{"name": "out", "shape": [10], "kind": "spikes"}]
+        return {"shape": [3, 4, 4], "modality": "image", "differentiable": True, "layers": layers}
+
+    def run(self, spec, folder, *, on_progress, should_stop, allow_imports, threads):
+        parsed = JobSpec.parse(spec)
+        options = parsed.optimizer.options
+        checkpoint = Path(folder) / "checkpoint.json"
+        state = json.loads(checkpoint.read_text()) if checkpoint.exists() else {"done": [], "attempts": 0}
+        state["attempts"] += 1
+        (Path(folder) / "pid").write_text(str(os.getpid()))
+        total = parsed.budget.evaluations or 0
+        reason = ""
+        while len(state["done"]) < total:
+            reason = should_stop()
+            if reason == "suspend":
+                _save(checkpoint, state)
+                raise Suspended
+            if reason == "cancel" and options.get("mishap") != "deaf":
+                break
+            if len(state["done"]) == options.get("at") and state["attempts"] <= options.get("until", 1):
+                _save(checkpoint, state)
+                _mishap(options["mishap"])
+            time.sleep(options.get("pace", 0.01))
+            state["done"].append(len(state["done"]))
+            _save(checkpoint, state)
+            progress = job_pb2.Progress(evaluations=len(state["done"]), total_evaluations=total)
+            progress.searches.add(unit=parsed.units[0], optimizer="paced", evaluations=len(state["done"]), best_response=float("nan"))
+            on_progress(progress.SerializeToString())
+        artifacts = Path(folder) / "artifacts"
+        (artifacts / "stimuli").mkdir(parents=True, exist_ok=True)
+        (artifacts / "result.json").write_text(json.dumps(state))
+        (artifacts / "stimuli" / "one.png").write_bytes(bytes(range(256)) * options.get("kilobytes", 1) * 4)
+        (artifacts / "empty.txt").touch()
+        (artifacts / "escape.txt").symlink_to("/etc/passwd")
+        return reason == "cancel"
+
+
+def _save(checkpoint, state):
+    temporary = checkpoint.with_suffix(".writing")
+    temporary.write_text(json.dumps(state))
+    temporary.replace(checkpoint)
+
+
+def _mishap(what):
+    match what:
+        case "sigkill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(3)
+        case "disk":
+            raise OSError(errno.ENOSPC, "No space left on device", "checkpoint.json")
+        case "permission":
+            raise PermissionError(errno.EACCES, "Permission denied", "checkpoint.json")
+        case "memory":
+            raise MemoryError("4 TB")
+        case "bug":
+            raise ZeroDivisionError("division by zero")
+        case "vanished":
+            raise InvalidJob.at("target.options.weights", "the file is gone")
+
+
+if __name__ == "__main__":  # a server of its own: paced_engine.py DATA ADDRESS
+    from actmax.server.app import serve
+    from actmax.server.config import ServerConfig
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    from paced_engine import PacedEngine as Engine
+
+    sys.exit(serve(ServerConfig(address=sys.argv[2], data=Path(sys.argv[1]), stop_seconds=5), engine=Engine()))

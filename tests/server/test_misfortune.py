@@ -1,0 +1,162 @@
+"""Workers that die, fail, or lose their server."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from actmax.server.execution.worker import failure
+from actmax.v1 import job_pb2
+from calls import spec
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+async def gone(pid: int, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while alive(pid):
+            await asyncio.sleep(0.02)
+
+
+async def result(calls, name: str) -> dict:
+    return json.loads(b"".join((await calls.download(name, "result.json"))[1]))
+
+
+async def test_a_killed_worker_is_replaced_and_goes_on(serving):
+    async with serving() as (server, calls):
+        made = await calls.create(spec(steps=80))
+        await calls.until(made.name, lambda job: job.progress.evaluations > 5)
+        (pid,) = server.executor.processes().values()
+        os.kill(pid, signal.SIGKILL)
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 2)
+        assert await result(calls, made.name) == {"done": list(range(80)), "attempts": 2}
+        told = [response.event.state_change.message for response in await calls.watch(made.name)]
+        assert any("SIGKILL" in message and "try 2 of 3" in message for message in told)
+        attempts = {r.event.attempt for r in await calls.watch(made.name) if r.event.WhichOneof("content") == "progress"}
+        assert attempts == {1, 2}
+
+
+@pytest.mark.parametrize(("mishap", "why"), [("sigkill", "SIGKILL"), ("exit", "exit code 3")])
+async def test_a_job_that_kills_every_worker_is_given_up(serving, mishap, why):
+    async with serving() as (_, calls):
+        made = await calls.create(spec(steps=3, mishap=mishap, at=1, until=99))
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_FAILED, 3)
+        assert done.error.code == "RESOURCE_EXHAUSTED"
+        assert why in done.error.message
+        assert "3 times" in done.error.message
+        assert (await calls.ended((await calls.create(spec(steps=1))).name)).state == job_pb2.JOB_STATE_SUCCEEDED
+
+
+async def test_a_worker_that_is_terminated_stops_at_a_checkpoint_and_counts_as_no_crash(serving):
+    async with serving(max_attempts=1) as (server, calls):
+        made = await calls.create(spec(steps=60))
+        await calls.until(made.name, lambda job: job.progress.evaluations > 5)
+        (pid,) = server.executor.processes().values()
+        os.kill(pid, signal.SIGTERM)
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 2)
+        assert (await result(calls, made.name))["done"] == list(range(60))
+
+
+@pytest.mark.parametrize(
+    ("mishap", "code", "words"),
+    [
+        ("disk", "RESOURCE_EXHAUSTED", "No space left on device (checkpoint.json)"),
+        ("memory", "RESOURCE_EXHAUSTED", "not enough memory"),
+        ("permission", "FAILED_PRECONDITION", "Permission denied"),
+        ("vanished", "FAILED_PRECONDITION", "the file is gone"),
+        ("bug", "INTERNAL", "ZeroDivisionError: division by zero"),
+    ],
+)
+async def test_what_trying_again_would_not_help_fails_at_once(serving, mishap, code, words):
+    async with serving() as (_, calls):
+        made = await calls.create(spec(steps=3, mishap=mishap, at=1))
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt, done.error.code) == (job_pb2.JOB_STATE_FAILED, 1, code)
+        assert words in done.error.message
+        assert await calls.artifacts(made.name) == {}
+        last = (await calls.watch(made.name))[-1].event.state_change
+        assert (last.state, last.message) == (job_pb2.JOB_STATE_FAILED, done.error.message)
+
+
+def test_a_gpu_out_of_memory_is_told_as_such():
+    class OutOfMemoryError(RuntimeError):
+        """Named as torch's."""
+
+    assert failure(OutOfMemoryError("CUDA")).code == "RESOURCE_EXHAUSTED"
+    assert failure(OSError(errno.EDQUOT, "Disk quota exceeded")).code == "RESOURCE_EXHAUSTED"
+
+
+async def test_a_cancelled_job_whose_worker_dies_still_gets_its_findings_written(serving):
+    async with serving() as (server, calls):
+        made = await calls.create(spec(steps=5000, pace=0.5))
+        await calls.until(made.name, lambda job: job.progress.evaluations > 0)
+        (pid,) = server.executor.processes().values()
+        os.kill(pid, signal.SIGSTOP)
+        assert (await calls.cancel(made.name)).state == job_pb2.JOB_STATE_CANCELLING
+        os.kill(pid, signal.SIGKILL)
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_CANCELLED, 2)
+        assert 1 <= len((await result(calls, made.name))["done"]) <= 3
+
+
+async def test_a_disk_that_is_full_for_a_while_loses_no_end(serving):
+    async with serving() as (server, calls):
+        made = await calls.create(spec(steps=40))
+        await calls.until(made.name, lambda job: job.progress.evaluations > 0)
+        full = True
+
+        @sqlalchemy.event.listens_for(server.store.engine, "begin")
+        def limit(connection):
+            # SQLite's own refusal to write, at any size.
+            connection.exec_driver_sql(f"PRAGMA query_only = {int(full)}")
+
+        await asyncio.sleep(2)
+        assert (await calls.get(made.name)).state == job_pb2.JOB_STATE_RUNNING
+        full = False
+        assert (await calls.ended(made.name)).state == job_pb2.JOB_STATE_SUCCEEDED
+        assert (await result(calls, made.name))["done"] == list(range(40))
+
+
+async def test_the_checking_process_is_replaced_when_it_was_killed(serving):
+    async with serving() as (server, calls):
+        before = server.inspector.pid
+        os.kill(before, signal.SIGKILL)
+        await gone(before)
+        assert (await calls.create(spec(steps=1))).name
+        assert server.inspector.pid not in (0, before)
+
+
+async def test_a_stopped_server_leaves_no_process(serving):
+    async with serving(workers=2) as (server, calls):
+        for _ in range(2):
+            made = await calls.create(spec(steps=5000))
+            await calls.until(made.name, lambda job: job.progress.evaluations > 0)
+        pids = [*server.executor.processes().values(), server.inspector.pid]
+        assert all(alive(pid) for pid in pids)
+    assert not any(alive(pid) for pid in pids)
+
+
+async def test_a_worker_that_does_not_stop_is_killed_in_time(serving):
+    async with serving() as (server, calls):
+        made = await calls.create(spec(steps=5000))
+        await calls.until(made.name, lambda job: job.progress.evaluations > 0)
+        (pid,) = server.executor.processes().values()
+        os.kill(pid, signal.SIGSTOP)
+        start = time.monotonic()
+        await server.stop(1.0)
+        assert time.monotonic() - start < 5
+        assert not alive(pid)

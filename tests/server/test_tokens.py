@@ -1,0 +1,32 @@
+import pytest
+from actmax.server.errors import ServiceError
+from actmax.server.jobs import tokens
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(st.text(max_size=60))
+def test_nonsense_is_refused_as_a_token(text):
+    for read in (lambda: tokens.page_before(text, []), lambda: tokens.resume_after(text, "a", 9)):
+        try:
+            assert read() in (None, 0)
+            assert text == ""
+        except ServiceError as error:
+            assert error.violations  # noqa: PT017 - which of both happens depends on the text
+
+
+def test_tokens_come_back():
+    assert tokens.page_before(tokens.page_token(12, [2, 1, 2]), [1, 2]) == 12
+    assert tokens.resume_after(tokens.resume_token("ab", 7), "ab", 7) == 7
+
+
+def test_tokens_stay_with_what_they_were_made_for():
+    for read in (
+        lambda: tokens.page_before(tokens.page_token(12, [1]), []),
+        lambda: tokens.page_before(tokens.resume_token("a", 1), []),
+        lambda: tokens.resume_after(tokens.page_token(1, []), "a", 9),
+        lambda: tokens.resume_after(tokens.resume_token("b", 1), "a", 9),
+        lambda: tokens.resume_after(tokens.resume_token("a", 10), "a", 9),
+    ):
+        with pytest.raises(ServiceError):
+            read()
