@@ -63,6 +63,7 @@ class Server:
         self._engine = engine or ActmaxEngine()
         self._undo = AsyncExitStack()
         self._port = 0
+        self._serving = False
         self._stopped: asyncio.Task[None] | None = None
         self.executor: Executor
         self.inspector: Inspector
@@ -112,7 +113,7 @@ class Server:
         )
         # First of all, as a port that is taken must leave no folder behind.
         self._port = self._bind(server)
-        self._undo.push_async_callback(server.stop, 0)
+        self._undo.push_async_callback(self._unbind, server)
         store, folders = self._open()
         self.store = store
 
@@ -146,6 +147,7 @@ class Server:
         self._grpc, self._hub = server, hub
         executor.start()
         await server.start()
+        self._serving = True
 
     async def _stop(self, grace: float) -> None:
         await self._health.enter_graceful_shutdown()
@@ -168,6 +170,11 @@ class Server:
                 "stop what listens there, or give another one with --address (port 0 picks a free one)"
             )
         return bound
+
+    async def _unbind(self, server: grpc.aio.Server) -> None:
+        if not self._serving:
+            await server.start()  # one that never started would keep its port
+        await server.stop(0)
 
     def _open(self) -> tuple[SqlJobStore, JobFolders]:
         data = self.config.data

@@ -13,11 +13,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from actmax.v1 import job_pb2
-from google.protobuf.json_format import MessageToDict
 
 from ..config import ServerConfig
 from ..jobs import states
 from ..jobs.lifecycle import Lifecycle
+from ..jobs.plain import plain
 from ..storage.folders import JobFolders
 from ..storage.records import JobRecord
 from . import child, messages, worker
@@ -121,7 +121,7 @@ class Attempt:
         return ours, process
 
     def _order(self) -> worker.Order:
-        spec = MessageToDict(job_pb2.JobSpec.FromString(self.job.spec), preserving_proto_field_name=True)
+        spec = plain(job_pb2.JobSpec.FromString(self.job.spec))
         return worker.Order(
             self.job.id,
             self.job.attempt,
@@ -136,10 +136,7 @@ class Attempt:
         """The worker's last word; None where it died without one."""
         while True:
             # Its pipe is read to the end even when it has died: its last word may be in there.
-            if not wait([connection, process.sentinel], 1.0):
-                if self._cancelled_at is not None and time.monotonic() > self._cancelled_at + self._config.cancel_seconds:
-                    return None
-                continue
+            wait([connection, process.sentinel], 1.0)
             newest: messages.Advanced | None = None
             try:
                 while connection.poll():
@@ -152,10 +149,16 @@ class Attempt:
                 return None
             if newest is None and not process.is_alive() and not connection.poll():
                 return None
+            if self._overdue():
+                return None
             if not self._keep(newest):
                 self._fenced = True
                 return None
-            time.sleep(_PROGRESS_SECONDS)  # what comes meanwhile is one write
+            if newest is not None:
+                time.sleep(_PROGRESS_SECONDS)  # what comes meanwhile is one write
+
+    def _overdue(self) -> bool:
+        return self._cancelled_at is not None and time.monotonic() > self._cancelled_at + self._config.cancel_seconds
 
     def _keep(self, newest: messages.Advanced | None) -> bool:
         if newest is None:
@@ -168,7 +171,6 @@ class Attempt:
 
     def _conclude(self, last: messages.Message | None, exitcode: int | None) -> None:
         job, lifecycle, publish = self.job, self._lifecycle, self._folders.publish
-        overdue = self._cancelled_at is not None and time.monotonic() > self._cancelled_at + self._config.cancel_seconds
         match last:
             case messages.Finished(cancelled, artifacts):
                 try:
@@ -189,7 +191,7 @@ class Attempt:
                 _log.warning("jobs/%s: it was no longer the turn of attempt %d; its worker was ended", job.id, job.attempt)
             case _ if self._stopping:
                 self._insist(lambda: lifecycle.returned(job, "the server stopped; the job goes on from its last checkpoint"))
-            case _ if overdue:
+            case _ if self._overdue():
                 seconds = f"{self._config.cancel_seconds:g} s"
                 self._insist(lambda: lifecycle.cancelled(job, f"its worker did not end within {seconds} and was killed; nothing was kept"))
             case _:

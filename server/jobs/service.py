@@ -12,7 +12,6 @@ from typing import ParamSpec, TypeVar
 
 import grpc
 from actmax.v1 import job_pb2
-from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 
 from ..config import ServerConfig
 from ..errors import ServiceError, exhausted, invalid, not_found, stopping
@@ -24,6 +23,7 @@ from ..storage.store import JobStore, StorageFull
 from . import states, tokens
 from .hub import Hub
 from .lifecycle import Lifecycle
+from .plain import plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,8 +73,7 @@ class Jobs:
         key = tokens.request_id(request_id)
         known = await self._call(self._store.by_request, key) if key else None
         if known is None:
-            plain = _plain(spec)
-            checked = await self._inspector.check(plain)
+            checked = await self._inspector.check(_plain(spec))
             if checked.searches > self._config.max_searches:
                 what = f"units times optimizers make {checked.searches} searches; this server takes {self._config.max_searches} a job"
                 raise invalid("spec.units", what, reason="OVER_LIMIT")
@@ -227,6 +226,6 @@ class Jobs:
 
 def _plain(spec: job_pb2.JobSpec) -> dict[str, object]:
     try:
-        return MessageToDict(spec, preserving_proto_field_name=True)
-    except (SerializeToJsonError, ValueError) as error:
+        return plain(spec)
+    except ValueError as error:
         raise invalid("spec", f"it holds what a job file can't: {error}", reason="INVALID_JOB") from None

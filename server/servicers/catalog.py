@@ -7,12 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from actmax.v1 import catalog_service_pb2 as pb
-from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.struct_pb2 import Struct
 
 from ..config import ServerConfig
 from ..errors import invalid
 from ..execution.inspector import Inspector
+from ..jobs.plain import plain
 from .guard import unary
 
 _KINDS: dict[str, pb.ComponentKind] = {
@@ -47,8 +47,8 @@ class CatalogServicer:
         if not request.HasField("target"):
             raise invalid("target", "it is needed: the target's name, and its options where it has any")
         try:
-            target = MessageToDict(request.target, preserving_proto_field_name=True)
-        except (SerializeToJsonError, ValueError) as error:
+            target = plain(request.target)
+        except ValueError as error:
             raise invalid("target.options", f"they hold what a job file can't: {error}") from None
         found = await self._inspector.describe(target)
         return pb.DescribeTargetResponse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -47,7 +48,7 @@ class Calls:
     async def cancel(self, name: str) -> job_pb2.Job:
         return await self.jobs.CancelJob(job_service_pb2.CancelJobRequest(name=name))
 
-    async def page(self, size: int = 0, token: str = "", states: tuple[int, ...] = ()) -> job_service_pb2.ListJobsResponse:
+    async def page(self, size: int = 0, token: str = "", states: tuple[Any, ...] = ()) -> job_service_pb2.ListJobsResponse:
         return await self.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_size=size, page_token=token, states=states))
 
     async def watch(self, name: str, token: str = "") -> list[job_service_pb2.WatchJobResponse]:

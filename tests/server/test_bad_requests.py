@@ -3,8 +3,8 @@ import time
 
 import grpc
 import pytest
-import sqlalchemy
-from actmax.v1 import catalog_service_pb2, job_pb2
+import sqlalchemy.event
+from actmax.v1 import catalog_service_pb2, job_pb2, job_service_pb2
 from calls import details, refused, spec
 
 BAD = grpc.StatusCode.INVALID_ARGUMENT
@@ -36,7 +36,7 @@ async def test_bad_specs_are_refused_by_field_and_leave_nothing(serving):
             async with refused(BAD, field):
                 await calls.create(changed(change))
         async with refused(BAD, "spec"):
-            await calls.jobs.CreateJob(__import__("actmax.v1.job_service_pb2").v1.job_service_pb2.CreateJobRequest())
+            await calls.jobs.CreateJob(job_service_pb2.CreateJobRequest())
         async with refused(BAD, "spec.budget.evaluations", match="1002"):
             await calls.create(spec(steps=334, units=("a", "b", "c")))
         async with refused(BAD, "spec.units", match="4 searches"):

@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import grpc
 from actmax.v1 import job_service_pb2
@@ -12,7 +13,7 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 
 async def test_health_answers_by_service_and_first_of_all_when_stopping(serving):
     async with serving() as (server, calls):
-        health = health_pb2_grpc.HealthStub(calls.channel)
+        health: Any = health_pb2_grpc.HealthStub(calls.channel)
         for service in ("", "actmax.v1.JobService", "actmax.v1.CatalogService"):
             assert (await health.Check(health_pb2.HealthCheckRequest(service=service))).status == SERVING
         watch = health.Watch(health_pb2.HealthCheckRequest(service=""))
@@ -25,7 +26,7 @@ async def test_health_answers_by_service_and_first_of_all_when_stopping(serving)
 
 async def test_reflection_lists_and_describes_the_services(serving):
     async with serving() as (_, calls):
-        stub = reflection_pb2_grpc.ServerReflectionStub(calls.channel)
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(calls.channel)
         requests = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="actmax.v1.JobService"),

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-import sqlalchemy
+import sqlalchemy.event
 from actmax.server.execution.worker import failure
 from actmax.v1 import job_pb2
 from calls import spec

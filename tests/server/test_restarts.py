@@ -122,8 +122,10 @@ async def test_a_signal_stops_a_server_in_order(tmp_path, number):
 async def test_a_second_signal_stops_it_at_once(tmp_path):
     async with own_process(tmp_path / "data") as (process, address), calling(address) as calls:
         made = await calls.create(spec(steps=5000, pace=30))
-        await calls.until(made.name, lambda job: job.state == job_pb2.JOB_STATE_RUNNING)
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(20):
+            while not (tmp_path / "data" / made.name / "work" / "pid").exists():
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)  # its worker is in its long step
         process.send_signal(signal.SIGINT)
         await asyncio.sleep(0.5)
         assert process.returncode is None

@@ -1,5 +1,5 @@
 import pytest
-import sqlalchemy
+import sqlalchemy.event
 from actmax.server.storage.sql import SqlJobStore, sqlite_url
 from actmax.server.storage.store import StorageFull
 from job_store_contract import JobStoreContract, new

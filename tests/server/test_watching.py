@@ -82,7 +82,7 @@ async def test_a_slow_watcher_slows_nothing(serving):
         assert done.state == job_pb2.JOB_STATE_SUCCEEDED
         assert time.monotonic() - start < 15
         rest = []
-        while (response := await streams[0].read()) is not grpc.aio.EOF:
+        while isinstance(response := await streams[0].read(), job_service_pb2.WatchJobResponse):
             rest.append(response)
         assert state_changes(rest) == ALL
         for stream in streams:
