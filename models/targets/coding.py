@@ -44,7 +44,8 @@ class Encoder:
     def __init__(self, coding: Coding, stimulus: StimulusSpec, steps: int, seed: int = 0) -> None:
         if coding not in ("direct", "rate", "latency"):
             raise ValueError(f"coding must be 'direct', 'rate' or 'latency', got {coding!r}")
-        self.coding, self.stimulus, self.steps, self.seed = coding, stimulus, steps, seed
+        self.coding: Coding = coding
+        self.stimulus, self.steps, self.seed = stimulus, steps, seed
         self._draws: Tensor | None = None
 
     @property

@@ -133,7 +133,11 @@ def leaky_spikes(
     beta, threshold = constants.beta, constants.threshold
     membrane = torch.zeros_like(first)
     fired, reset, shift = torch.zeros_like(first), torch.zeros_like(first), None
-    kept = torch.empty_strided((count, *first.shape), (first.numel(), *membrane.stride()), dtype=torch.bool, device=first.device) if keep else None
+    kept = (
+        torch.empty_strided((count, *first.shape), (first.numel(), *membrane.stride()), dtype=torch.bool, device=first.device)
+        if keep
+        else None
+    )
     for t in range(count):
         if t:
             _pull(membrane, reset, constants, before=True)

@@ -56,8 +56,6 @@ def _links(container: nn.Module, prefix: str) -> Iterator[Link]:
 
 def _mixes_steps(module: nn.Module) -> bool:
     return any(
-        is_neuron(part)
-        or isinstance(part, nn.RNNBase | nn.RNNCellBase)
-        or (isinstance(part, _BatchNorm) and part.running_mean is None)
+        is_neuron(part) or isinstance(part, nn.RNNBase | nn.RNNCellBase) or (isinstance(part, _BatchNorm) and part.running_mean is None)
         for part in module.modules()
     )

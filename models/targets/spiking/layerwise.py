@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..leaky import leaky_layer, leaky_spikes
 from .chain import Link
-from .neurons import clear, fused_leaky, gives_binary, split, step, takes_sequence
+from .neurons import clear, fused_leaky, gives_binary, step, takes_sequence
 from .readout import Readout, RunningReadout, read
 from .stages import Signal, Stage, Stateless, stages_of
 
@@ -37,7 +37,8 @@ class LayerByLayer:
     """
 
     def __init__(self, chain: Sequence[Link], steps: int, readout: Readout, units: int = 1) -> None:
-        self.chain, self.steps, self.readout = chain, steps, readout
+        self.chain, self.steps = chain, steps
+        self.readout: Readout = readout
         self._stateless = Stateless()
         self._units = max(1, units)
 
@@ -124,7 +125,7 @@ class LayerByLayer:
         current = self._current(signal, dtype)
         clear(link.module)
         if takes_sequence(link.module):
-            spikes, membranes = split(link.module, link.module(current.expand(self.steps, *current.shape) if signal.constant else current))
+            spikes, membranes = step(link.module, current.expand(self.steps, *current.shape) if signal.constant else current)
         else:
             # one tensor at every step would be shared by what a neuron changes in place
             each = (current.clone() for _ in range(self.steps)) if signal.constant else iter(current)

@@ -85,8 +85,12 @@ def clear(module: nn.Module) -> None:
 
 
 def step(module: nn.Module, current: Tensor) -> tuple[Tensor, Tensor]:
-    """One time step of any stepping neuron: (n, *units) -> spikes and membranes."""
-    return split(module, module(current))
+    """One time step of any stepping neuron: (n, *units) -> spikes and membranes.
+
+    snntorch's surrogates spike in float32 whatever their input; here spikes are of the input's precision.
+    """
+    spikes, membranes = split(module, module(current))
+    return spikes.to(current.dtype), membranes
 
 
 def split(module: nn.Module, output: Any) -> tuple[Tensor, Tensor]:

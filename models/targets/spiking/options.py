@@ -14,5 +14,5 @@ class SpikingOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     steps: int = Field(20, ge=1, le=10_000, description="Time steps of one presentation.")
-    readout: Readout = Field("count", description="Response of a spiking unit: spike count, rate a step, first-spike earliness, peak membrane.")
-    coding: Coding = Field("direct", description="How a stimulus enters: as a constant current, as random spikes, as one timed spike a pixel.")
+    readout: Readout = Field("count", description="Response of a spiking unit; latency is higher for an earlier first spike.")
+    coding: Coding = Field("direct", description="How a stimulus enters: as a current, as random spikes, as one timed spike a pixel.")

@@ -95,7 +95,7 @@ class Stateless:
         return self._kept(stage, lambda: _Convolution.of(*(link.module for link in stage.links)))
 
     def _linear(self, stage: Stage, module: nn.Linear) -> _Convolution:
-        return self._kept(stage, lambda: _Convolution(_as_conv(module.weight.detach()), module.bias, (1, 1), (0, 0), (1, 1), 1, linear=True))
+        return self._kept(stage, lambda: _Convolution(_as_conv(module.weight), module.bias, (1, 1), (0, 0), (1, 1), 1, linear=True))
 
     def _kept(self, stage: Stage, make: Callable[[], _Convolution]) -> _Convolution:
         names = tuple(link.name for link in stage.links)
@@ -175,7 +175,8 @@ def _folds_pool(conv: nn.Module, pool: nn.Module) -> bool:
 
 
 def _with_norm(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = (norm.running_var + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight

@@ -107,7 +107,7 @@ class WholeNetwork:
                 handle.remove()
 
 
-def respond_from(record: Mapping[str, list[tuple[Tensor, Tensor]]], modules: Mapping[str, nn.Module], readout: Readout) -> dict[str, Tensor]:
+def respond_from(record: Record, modules: Mapping[str, nn.Module], readout: Readout) -> dict[str, Tensor]:
     """Responses out of a record, (n, *layer) each."""
     found = {}
     for name, calls in record.items():
