@@ -109,9 +109,9 @@ class Lively:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
         self._state = ""
         self._progress = job_pb2.Progress()
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
 
     def __enter__(self) -> Display:
         """Begin to draw."""
@@ -182,6 +182,8 @@ def pace(progress: job_pb2.Progress) -> str:
     """How far, how fast, how long still."""
     total = f" of {progress.total_evaluations:,}" if progress.total_evaluations else ""
     parts = [f"{progress.evaluations:,}{total} evaluations"]
+    if progress.searches and all(search.stopped_by for search in progress.searches):
+        return ", ".join([*parts, "all searches have ended"])
     if progress.evaluations_per_second > 0:
         parts.append(f"{progress.evaluations_per_second:,.0f} a second")
     if 0 < progress.seconds_left < math.inf:
@@ -209,4 +211,4 @@ def _cell(search: job_pb2.SearchProgress | None) -> Text:
         return Text("")
     above = search.HasField("natural_multiple") and search.natural_multiple > 1
     text = Text(response(search).replace(" x natural", "x"), style="green" if above else "")
-    return text.append(" ." if search.stopped_by else "  ", style="dim")
+    return text.append(" ✓" if search.stopped_by else "  ", style="dim")

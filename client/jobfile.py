@@ -56,7 +56,10 @@ class JobFile:
         for v in error.violations:
             path = plainyaml.read_path(v.field.removeprefix("spec."))
             violations.append(FieldViolation(v.field, v.description + _where(path, self.lines, self.overridden)))
-        return InvalidInput(error.message, code=error.code, violations=violations, reason=error.reason)
+        # Servers repeat the violations in the message; here they are told with their lines.
+        repeated = violations and all(v.description in error.message for v in error.violations)
+        message = "the job was refused" if repeated else error.message
+        return InvalidInput(message, code=error.code, violations=violations, reason=error.reason)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> JobFile:

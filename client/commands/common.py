@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,5 +105,21 @@ class NotInstalled(ActmaxError):
 
     code = "NOT_INSTALLED"
 
-    def __init__(self, command: str, error: ImportError) -> None:
-        super().__init__(f"'actmax {command}' needs packages that are not installed ({error}): pip install 'actmax[server]'")
+
+@contextmanager
+def needing_server(command: str) -> Iterator[None]:
+    """Around the imports of a command that needs ``actmax[server]``.
+
+    Raises
+    ------
+    NotInstalled
+        If a package of others is missing. A module of actmax's own that is missing is a defect and told as one.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "actmax").split(".")[0] == "actmax":
+            raise
+        raise NotInstalled(
+            f"'actmax {command}' needs the package {error.name}, which is not installed: pip install 'actmax[server]'"
+        ) from None

@@ -167,10 +167,11 @@ def print_end(job: job_pb2.Job) -> None:
     if job.state == job_pb2.JOB_STATE_FAILED:
         err.print(f"{job.name} failed: {job.error.message or job.error.code}")
         return
-    if job.progress.searches and not err.is_terminal:
-        # In a terminal the live table stays in sight.
-        out.print(matrix(job.progress.searches))
-    out.print(f"{job.name} {state_text(job.state)}")
+    # In a terminal the live table stays in sight.
+    if not err.is_terminal:
+        if job.progress.searches:
+            out.print(matrix(job.progress.searches))
+        out.print(f"{job.name} {state_text(job.state)}")
 
 
 def _state(text: str) -> str:

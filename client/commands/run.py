@@ -16,7 +16,7 @@ from .. import jobfile
 from ..display import Display, display_on
 from ..errors import ActmaxError, FieldViolation, InvalidInput
 from ..results import read_results, table
-from .common import AllowImport, ExitCode, JobFileArgument, Json, NotInstalled, Overrides, err, out, print_json
+from .common import AllowImport, ExitCode, JobFileArgument, Json, Overrides, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
     from ...engine.progress import Progress
@@ -64,14 +64,12 @@ def run(
 
 def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | None, allow_imports: tuple[str, ...]) -> JobResult:
     display.state("checking")
-    try:
+    with needing_server("run"):
         from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob
         from ...engine.run import run_job
         from ...engine.spec import JobSpec
         from ...server.execution.engine import progress_message
-    except ImportError as error:
-        raise NotInstalled("run", error) from None
 
     def show(progress: Progress) -> None:
         display.state("running")

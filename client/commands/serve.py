@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput
-from .common import SERVER, AllowImport, NotInstalled
+from .common import SERVER, AllowImport, needing_server
 
 
 def serve(
@@ -18,11 +18,9 @@ def serve(
     allow_import: AllowImport = None,
 ) -> None:
     """Run a server until Ctrl-C; jobs under way go on when it is started again."""
-    try:
+    with needing_server("serve"):
         from ...server.app import serve as run_server
         from ...server.config import ConfigError, ServerConfig
-    except ImportError as error:
-        raise NotInstalled("serve", error) from None
     try:
         config = ServerConfig(address=address, data=data, workers=workers, allow_imports=tuple(allow_import or ()))
     except ConfigError as error:

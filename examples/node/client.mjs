@@ -1,8 +1,8 @@
 // Submits a job to an actmax server, watches it, and downloads its report: gRPC from the plain .proto files.
 //
-//   node client.mjs [--server 127.0.0.1:50051] [--out found] [--evaluations 300] [--unit "lif_out[3]"]
+//   node client.mjs [--server 127.0.0.1:50051] [--job job.json] [--out found]
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -14,10 +14,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
   options: {
     server: { type: "string", default: process.env.ACTMAX_SERVER ?? "127.0.0.1:50051" },
+    job: { type: "string", default: join(here, "job.json") },
     out: { type: "string", default: "found" },
     protos: { type: "string", default: join(here, "..", "..", "protos") },
-    unit: { type: "string", multiple: true, default: ["lif_out[3]"] },
-    evaluations: { type: "string", default: "300" },
   },
 });
 
@@ -26,6 +25,7 @@ const definition = await protoLoader.load(["actmax/v1/job_service.proto"], {
   keepCase: true, // field names as in the .proto files
   enums: String,
   longs: Number,
+  defaults: true, // unset numbers are 0, unset lists are empty
   oneofs: true,
 });
 const { JobService } = grpc.loadPackageDefinition(definition).actmax.v1;
@@ -96,23 +96,22 @@ function struct(object) {
   return { fields: Object.fromEntries(Object.entries(object).map(([key, item]) => [key, value(item)])) };
 }
 
+/** A component of job.json as actmax.v1.Component. */
+function component({ name, options = {} }) {
+  return { name, options: struct(options) };
+}
+
 try {
-  const job = await call("CreateJob", {
-    request_id: randomUUID(), // a repeat with the same one creates no second job
-    spec: {
-      title: "From Node.js",
-      generator: { name: "cifar10-vqvae" },
-      target: { name: "cifar10-snn" },
-      units: options.unit,
-      optimizer: { name: "nevergrad", options: struct({}) },
-      budget: { evaluations: Number(options.evaluations) },
-      seed: 1,
-    },
-  });
+  const spec = JSON.parse(await readFile(options.job, "utf8"));
+  for (const role of ["generator", "target", "objective", "optimizer"]) if (spec[role]) spec[role] = component(spec[role]);
+  spec.baselines = (spec.baselines ?? []).map(component);
+  // A repeat with the same request_id creates no second job.
+  const job = await call("CreateJob", { request_id: randomUUID(), spec });
   console.log(`created ${job.name}`);
 
   const state = await watch(job.name, (_, progress) => {
-    const best = Math.max(...progress.searches.map((search) => search.best_response));
+    if (progress.searches.length === 0) return;
+    const best = Math.max(...progress.searches.map((search) => search.best_response)); // NaN before the first one
     console.log(`${progress.evaluations} of ${progress.total_evaluations} evaluations, best response ${best.toPrecision(4)}`);
   });
   if (state !== "JOB_STATE_SUCCEEDED") {

@@ -257,7 +257,7 @@ def test_a_second_interrupt_leaves_at_once(toy: Path, tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on(toy: Path, tmp_path: Path) -> None:
-    arguments = ["run", str(toy), "--out", str(tmp_path / "found"), "--allow-import", "toy_lab", "--set", "budget={seconds: 14}"]
+    arguments = ["run", str(toy), "--out", str(tmp_path / "found"), "--allow-import", "toy_lab", "--set", "budget={seconds: 7}"]
     process = started(*arguments)
     for _ in range(300):
         if list((tmp_path / "found").glob(".actmax-run/checkpoint*")):
@@ -265,7 +265,7 @@ def test_a_killed_run_goes_on(toy: Path, tmp_path: Path) -> None:
         signal.sigtimedwait([], 0.1)
     process.kill()
     process.communicate()
-    other = actmax(*arguments[:-1], "budget={seconds: 15}")
+    other = actmax(*arguments[:-1], "budget={seconds: 8}")
     assert other.returncode == 2
     assert "another job" in other.stderr
     done = actmax(*arguments)
