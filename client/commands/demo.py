@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -25,7 +25,7 @@ from ..errors import ActmaxError, InvalidInput
 from ..follow import OnInterrupt, follow
 from ..plain import to_plain
 from ..results import read_results, table
-from .common import ExitCode, Json, Overrides, err, out, print_json
+from .common import AllowImport, ExitCode, Json, Overrides, err, out, print_json
 from .jobs import print_end
 
 _START_SECONDS = 60.0
@@ -36,6 +36,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="For what is found.")] = Path("runs/first"),
     job: Annotated[Path, typer.Option("--job", metavar="JOB.YAML", help="The job file.")] = Path("examples/first_job.yaml"),
     overrides: Overrides = None,
+    allow_import: AllowImport = None,
     as_json: Json = False,
 ) -> None:
     """Start a server, run one job on it over gRPC, fetch its report, stop the server.
@@ -43,7 +44,7 @@ def demo(
     Ctrl-C cancels the job, fetches what was found and stops the server; a second Ctrl-C leaves at once.
     """
     file = jobfile.load(job, overrides or ())
-    with _terminable(), _own_server() as address, Client(address) as client:
+    with _terminable(), _own_server(allow_import or ()) as address, Client(address) as client:
         if not as_json:
             err.print(f"A server listens on {address}; submitting {job}")
         try:
@@ -72,11 +73,12 @@ def demo(
 
 
 @contextmanager
-def _own_server() -> Iterator[str]:
+def _own_server(allow_imports: Sequence[str]) -> Iterator[str]:
     """The address of a server with a data folder that is removed with it."""
     with tempfile.TemporaryDirectory(prefix="actmax-") as scratch:
         log = Path(scratch) / "server.log"
         command = [sys.executable, "-m", "actmax.client.cli", "serve", "--address", "127.0.0.1:0", "--data", f"{scratch}/data"]
+        command += [part for package in allow_imports for part in ("--allow-import", package)]
         with log.open("wb") as stderr:
             # In a group of its own, so that a terminal's Ctrl-C does not stop it before the job is cancelled.
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, process_group=0)

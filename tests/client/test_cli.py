@@ -277,3 +277,62 @@ def test_the_first_job_is_a_job() -> None:
     spec = jobfile.load(Path(__file__).parents[2] / "examples/first_job.yaml").spec
     assert list(spec.units) == ["lif_out[*]"]
     assert [spec.optimizer.name, *(b.name for b in spec.baselines)] == ["protes", "adam", "nevergrad"]
+
+
+def demo(toy: Path, folder: Path, *more: str) -> tuple[str, ...]:
+    return ("demo", "--job", str(toy), "--out", str(folder), "--allow-import", "toy_lab", *more)
+
+
+def servers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Children of a process."""
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_the_demo_does_all_of_it(toy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    done = actmax(*demo(toy, folder))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"A server listens on 127\.0\.0\.1:\d+", done.stderr)
+    assert re.search(r"4\[2\] +-?\d", done.stdout)
+    assert done.stdout.rstrip().endswith(f"The report: {folder / 'report.html'}")
+    assert (folder / "report.html").is_file()
+
+
+def test_the_demo_refuses_a_wrong_job(toy: Path, tmp_path: Path) -> None:
+    done = actmax(*demo(toy, tmp_path / "found", "--set", "target=toy_lab:netwrok", "--json"))
+    assert done.returncode == 2
+    assert json.loads(done.stderr)["error"]["violations"][0]["field"] == "spec.target.name"
+    assert not (tmp_path / "found").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_keeps_what_was_found_and_leaves_no_server(number: signal.Signals, toy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    process = started(*demo(toy, folder, "--set", ENDLESS))
+    read_until(process.stderr, "searches running")
+    servers = servers_of(process)
+    assert servers
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "cancelled" in out
+    assert json.loads((folder / "result.json").read_text())["cancelled"] is True
+    assert "Traceback" not in err
+    assert gone(servers)
+
+
+def test_a_demo_interrupted_twice_leaves_no_server(toy: Path, tmp_path: Path) -> None:
+    process = started(*demo(toy, tmp_path / "found", "--set", ENDLESS))
+    read_until(process.stderr, "searches running")
+    servers = servers_of(process)
+    process.send_signal(signal.SIGINT)
+    read_until(process.stderr, "Cancelling")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 130)
+    assert "Traceback" not in err
+    assert gone(servers)

@@ -53,7 +53,7 @@ def test_wrong_jobs_are_refused_by_field(client) -> None:
 
 
 def test_jobs_are_listed_page_by_page(client) -> None:
-    made = [client.create(jobfile.loads(TOY, ["budget.evaluations=1", f"title={number}"]).spec).name for number in range(5)]
+    made = [client.create(jobfile.loads(TOY, ["budget.evaluations=1", f"title=number {number}"]).spec).name for number in range(5)]
     for name in made:
         client.wait(name)
     listed = [job.name for job in islice(client.list(page_size=2), 5)]
