@@ -76,6 +76,7 @@ def write(
     path = folder / f"{name}.safetensors"
     temporary = path.with_suffix(".writing")
     save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+    temporary.chmod(0o644)  # safetensors writes it for its owner alone
     temporary.replace(path)
     card = Card(
         name=name,
