@@ -28,6 +28,7 @@ from .jobs.hub import Hub
 from .jobs.lifecycle import Lifecycle
 from .jobs.service import Jobs
 from .servicers.catalog import CatalogServicer
+from .servicers.decoding import Decoding
 from .servicers.jobs import JobServicer
 from .storage.folders import JobFolders
 from .storage.lock import FileLock, FolderInUse
@@ -102,6 +103,7 @@ class Server:
     async def _start(self) -> None:
         config = self.config
         server = grpc.aio.server(
+            interceptors=[Decoding()],
             options=[
                 ("grpc.max_receive_message_length", config.max_receive_bytes),
                 # Else a second server could share the port, and get every other call.
@@ -109,7 +111,7 @@ class Server:
                 # Clients may look after quiet watches with a ping every few seconds.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
                 ("grpc.keepalive_permit_without_calls", 1),
-            ]
+            ],
         )
         # First of all, as a port that is taken must leave no folder behind.
         self._port = self._bind(server)

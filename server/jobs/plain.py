@@ -8,6 +8,7 @@ from actmax.v1 import job_pb2
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 
 _EXACT = 2**53
+_DEPTH = 20  # protobuf reads a hundred messages into one another, which makes some thirty levels of options
 
 
 def plain(message: job_pb2.JobSpec | job_pb2.Component) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def plain(message: job_pb2.JobSpec | job_pb2.Component) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It holds what JSON can't, such as an infinite option.
+        It holds what JSON can't, such as an infinite option, or is nested too deep.
     """
     try:
         return _whole(MessageToDict(message, preserving_proto_field_name=True))
@@ -27,9 +28,11 @@ def plain(message: job_pb2.JobSpec | job_pb2.Component) -> dict[str, Any]:
         raise ValueError(str(error)) from error
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: Any, depth: int = 0) -> Any:
+    if depth > _DEPTH:
+        raise ValueError(f"more than {_DEPTH} levels, one inside the other")
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {key: _whole(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [_whole(item, depth + 1) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value

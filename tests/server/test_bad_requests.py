@@ -120,6 +120,33 @@ async def test_an_oversized_message_is_refused(serving, limit):
         assert (await calls.create(spec(steps=1))).name
 
 
+async def test_a_request_that_cannot_be_read_is_the_callers_fault(serving):
+    async with serving() as (_, calls):
+        async with refused(BAD, match="can't be read"):
+            await calls.channel.unary_unary("/actmax.v1.JobService/CreateJob")(b"\xff\xff\xff")
+        async with refused(BAD, match="can't be read"):
+            await calls.channel.unary_stream("/actmax.v1.JobService/WatchJob")(b"\xff\xff\xff").read()
+        assert (await calls.create(spec(steps=1))).name
+
+
+async def test_options_too_deep_to_be_listed_again_are_refused(serving):
+    def nested(levels: int) -> job_pb2.JobSpec:
+        options: dict = {}
+        for _ in range(levels):
+            options = {"deeper": options}
+        made = spec(steps=1)
+        made.generator.options.update(options)
+        return made
+
+    async with serving() as (_, calls):
+        made = await calls.create(nested(17))
+        for levels in (19, 25, 30):
+            async with refused(BAD, "spec", match="levels"):
+                await calls.create(nested(levels))
+        assert [job.name for job in (await calls.page()).jobs] == [made.name]
+        assert (await calls.watch(made.name))[0].snapshot.spec == nested(17)
+
+
 async def test_many_and_long_faults_still_arrive(serving):
     async with serving() as (_, calls):
         async with refused(BAD, "spec.units"):

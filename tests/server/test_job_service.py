@@ -136,7 +136,7 @@ async def test_jobs_run_side_by_side_as_workers_allow(serving):
     async with serving(workers=2) as (server, calls):
         made = [(await calls.create(spec(steps=5000))).name for _ in range(3)]
         for name in made[:2]:
-            await calls.until(name, lambda job: job.state == job_pb2.JOB_STATE_RUNNING)
+            await calls.until(name, lambda job: job.progress.evaluations > 0)
         assert len(server.executor.processes()) == 2
         assert (await calls.get(made[2])).state == job_pb2.JOB_STATE_PENDING
         await calls.cancel(made[0])

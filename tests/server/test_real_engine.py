@@ -1,0 +1,117 @@
+"""Whole jobs of the true engine, over the wire."""
+
+import io
+import json
+import os
+import signal
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from actmax.server.execution.engine import ActmaxEngine
+from actmax.v1 import catalog_service_pb2, job_pb2
+from calls import refused
+from google.protobuf.json_format import ParseDict
+
+ALLOWED = ("toy_lab",)
+
+
+@pytest.fixture(autouse=True)
+def _toy_lab(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "fixtures"))
+
+
+def job(**changes) -> job_pb2.JobSpec:
+    plain = {
+        "generator": {"name": "toy_lab:codes", "options": {"bank": 20}},
+        "target": {"name": "toy_lab:network"},
+        "units": ["4[0]", "4[2]"],
+        "optimizer": {"name": "tt-cross"},
+        "baselines": [{"name": "random"}],
+        "budget": {"evaluations": 300},
+        "seed": 3,
+    }
+    return ParseDict({**plain, **changes}, job_pb2.JobSpec())
+
+
+async def arrays(calls, name: str) -> dict[str, np.ndarray]:
+    data = b"".join((await calls.download(name, "arrays.npz"))[1])
+    with np.load(io.BytesIO(data)) as file:
+        return dict(file)
+
+
+async def test_a_job_is_checked_run_and_reported(serving):
+    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (_, calls):
+        made = await calls.create(job(title="toy"))
+        assert made.progress.total_evaluations == 4 * 300
+        done = await calls.ended(made.name, 60)
+        assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
+        assert done.progress.evaluations == 4 * 300
+        assert {(s.unit, s.optimizer) for s in done.progress.searches} == {(u, o) for u in ("4[0]", "4[2]") for o in ("tt-cross", "random")}
+        assert all(np.isfinite(s.best_response) and s.stopped_by == "evaluations" for s in done.progress.searches)
+        found = await calls.artifacts(made.name)
+        assert {"report.html", "result.json", "arrays.npz", "montage.png"} <= set(found)
+        assert found["report.html"].media_type == "text/html"
+        assert b"toy" in b"".join((await calls.download(made.name, "report.html"))[1])
+
+        by_field = {
+            "spec.generator.name": {"generator": {"name": "cifar10-vqva"}},
+            "spec.target.name": {"target": {"name": "os:system"}},
+            "spec.units[1]": {"units": ["4[0]", "4[7]"]},
+            "spec.optimizer.options.rnk": {"optimizer": {"name": "tt-cross", "options": {"rnk": 3}}},
+            "spec.optimizer.options.rank": {"optimizer": {"name": "tt-cross", "options": {"rank": "many"}}},
+            "spec.baselines[0].name": {"baselines": [{"name": "tt-cros"}]},
+            "spec.device": {"device": "cuda:77"},
+        }
+        for field, change in by_field.items():
+            async with refused(grpc.StatusCode.INVALID_ARGUMENT, field):
+                await calls.create(job(**change))
+        assert len((await calls.page()).jobs) == 1
+
+        kinds = catalog_service_pb2.ComponentKind
+        entries = (await calls.catalog.ListComponents(catalog_service_pb2.ListComponentsRequest())).components
+        assert {"tt-cross", "random"} <= {entry.name for entry in entries if entry.kind == kinds.COMPONENT_KIND_OPTIMIZER}
+        request = catalog_service_pb2.DescribeTargetRequest(target=job_pb2.Component(name="toy_lab:network"))
+        target = await calls.catalog.DescribeTarget(request)
+        assert list(target.stimulus_shape) == [3, 6, 6]
+        assert [list(layer.shape) for layer in target.layers if layer.name == "4"] == [[4]]
+        async with refused(grpc.StatusCode.INVALID_ARGUMENT, "target.name"):
+            request = catalog_service_pb2.DescribeTargetRequest(target=job_pb2.Component(name="cifar10-sn"))
+            await calls.catalog.DescribeTarget(request)
+
+
+async def test_a_job_whose_worker_and_server_went_away_ends_as_if_nothing_had_happened(serving):
+    spec = job(units=["4[1]"], optimizer={"name": "random"}, baselines=[], budget={"evaluations": 12_000})
+    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (server, calls):
+        disturbed = await calls.create(spec)
+        await calls.until(disturbed.name, lambda job: job.progress.evaluations > 1000)
+        os.kill(next(iter(server.executor.processes().values())), signal.SIGKILL)
+        again = await calls.until(disturbed.name, lambda job: job.attempt == 2)
+        await calls.until(disturbed.name, lambda job: job.progress.evaluations != again.progress.evaluations)
+        assert (await calls.get(disturbed.name)).state == job_pb2.JOB_STATE_RUNNING
+        await server.stop()
+    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (_, calls):
+        quiet = await calls.create(spec)
+        done = await calls.ended(disturbed.name, 60)
+        assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
+        assert done.attempt == 3
+        assert (await calls.ended(quiet.name, 60)).attempt == 1
+        a, b = await arrays(calls, disturbed.name), await arrays(calls, quiet.name)
+        assert sorted(a) == sorted(b)
+        for key in a:
+            if "seconds" not in key:
+                np.testing.assert_array_equal(a[key], b[key])
+
+
+async def test_a_cancelled_job_keeps_what_was_found(serving):
+    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (_, calls):
+        made = await calls.create(job(budget={"seconds": 300}))
+        assert made.progress.total_evaluations == 0
+        await calls.until(made.name, lambda job: job.progress.evaluations > 500)
+        assert (await calls.cancel(made.name)).state == job_pb2.JOB_STATE_CANCELLING
+        done = await calls.ended(made.name)
+        assert done.state == job_pb2.JOB_STATE_CANCELLED
+        result = json.loads(b"".join((await calls.download(made.name, "result.json"))[1]))
+        assert result
+        assert "report.html" in await calls.artifacts(made.name)
