@@ -58,7 +58,7 @@ class _Plane:
 
     def __init__(self, width: int, height: int, xs: tuple[float, float], ys: Sequence[float]) -> None:
         self.width, self.height = width, height
-        self.left, self.right, self.top, self.bottom = 48, width - 10, 12, height - 34
+        self.left, self.right, self.top, self.bottom = 48, width - 10, 12, height - 38
         self.x0, self.x1 = xs if xs[1] > xs[0] else (xs[0], xs[0] + 1)
         low, high = min(ys, default=0.0), max(ys, default=1.0)
         room = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
@@ -126,7 +126,7 @@ def mean_chart(comparison: Comparison) -> Chart | None:
     if not known:
         return None
     ys = [1.0, *(float(y[at]) for _, y in known.values() for at in (0, -1))]
-    plane = _Plane(720, 300, (0, max(int(x[-1]) for x, _ in known.values())), ys)
+    plane = _Plane(560, 290, (0, max(int(x[-1]) for x, _ in known.values())), ys)
     lines = [
         _line(column, plane.steps(*known[optimizer], int(known[optimizer][0][-1])))
         for column, optimizer in enumerate(comparison.optimizers)

@@ -45,7 +45,7 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
     cell = max(_NARROWEST, *(tile.width for tile in tiles.values()))
     tile_height = max(tile.height for tile in tiles.values())
     single = len(comparison.optimizers) == 1
-    label = 0 if single else min(260, round(max(fonts.bold.getlength(shortened(unit, 30)) for unit in comparison.units)) + _GAP)
+    label = 0 if single else min(260, math.ceil(max(fonts.bold.getlength(shortened(unit, 30)) for unit in comparison.units)) + _GAP)
     block = label + len(comparison.optimizers) * (cell + _GAP)
     row = tile_height + _CAPTION + _GAP + (20 if single else 0)
     blocks = _blocks(len(comparison.units), block, row)

@@ -49,28 +49,26 @@ def convergence_overview(comparison: Comparison) -> bytes:
         pitch_x = (width - left - 0.1) / columns
     means = {optimizer: mean_multiples(comparison, optimizer) for optimizer in comparison.optimizers}
     natural = any(x.size for x, _ in means.values())
-    top_panel = 3.4 if natural else 0.0
+    top_panel = 3.3 if natural else 0.0
     legend = _legend_rows(comparison, width - left, natural=any(comparison.natural_best(unit) is not None for unit in units))
     head = 0.35 + len(legend) * _LEGEND_PITCH
     height = head + top_panel + rows * pitch_y + 0.45
     figure = _figure(width, height)
     _draw_legend(figure, legend, left, height - 0.15)
     if natural:
-        axes = _axes(figure, (left, height - head - top_panel + 0.75, width - left - 0.2, 2.3))
+        axes = _axes(figure, (left, height - head - top_panel + 0.75, width - left - 0.35, 2.3))
         for column, optimizer in enumerate(comparison.optimizers):
             x, y = means[optimizer]
             _draw_line(axes, column, np.append(x, x[-1:]), np.append(y, y[-1:]))
         axes.axhline(1, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1.5)
-        axes.set_title(
-            "Mean over the units, as a multiple of the best natural response", loc="left", color=INK, fontsize=11, fontweight="bold"
-        )
+        axes.set_title("Mean over the units, as a multiple of best natural", loc="left", color=INK, fontsize=11, fontweight="bold")
         axes.set_xlim(0, max(int(x[-1]) for x, _ in means.values() if x.size))
         axes.set_xlabel("evaluations", color=MUTED)
         axes.set_ylabel("× best natural", color=MUTED)
     for number, unit in enumerate(units):
         column, row = number % columns, number // columns
         bottom = height - head - top_panel - (row + 1) * pitch_y + 0.42
-        axes = _axes(figure, (left + column * pitch_x, bottom, pitch_x - 0.55, pitch_y - 0.75), ticks=3)
+        axes = _axes(figure, (left + column * pitch_x, bottom, pitch_x - 0.55, pitch_y - 0.75), ticks=4)
         _draw_unit(axes, comparison, unit)
         axes.tick_params(labelsize=7.5)
         axes.set_title(shortened(unit, 26), loc="left", color=INK, fontsize=9, fontweight="bold", parse_math=False)
@@ -84,7 +82,7 @@ def series_plot(stimulus: NDArray[np.float32], spec: StimulusSpec, width: int, h
     """A series over time, (height, width, 3) uint8: a line a channel, or a map of channels × time where they are many."""
     values = np.clip(np.nan_to_num(np.asarray(stimulus, np.float64), nan=spec.low), spec.low, spec.high)
     figure = _figure(width / DPI, height / DPI)
-    axes = _axes(figure, (0.34, 0.2, width / DPI - 0.42, height / DPI - 0.28), ticks=3)
+    axes = _axes(figure, (0.34, 0.17, width / DPI - 0.42, height / DPI - 0.22), ticks=4)
     axes.tick_params(labelsize=5, length=2, pad=1.5)
     if values.shape[0] > _MOST_LINES:
         axes.imshow(values, cmap="cividis", vmin=spec.low, vmax=spec.high, aspect="auto", interpolation="nearest")
@@ -103,7 +101,7 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER)
 
 
-def _axes(figure: Figure, inches: tuple[float, float, float, float], ticks: int = 5) -> Axes:
+def _axes(figure: Figure, inches: tuple[float, float, float, float], ticks: int = 7) -> Axes:
     """Axes with left, bottom, width and height in inches."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((inches[0] / width, inches[1] / height, inches[2] / width, inches[3] / height))
