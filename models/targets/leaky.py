@@ -108,54 +108,45 @@ def leaky_spikes(
     steps: int | None,
     constants: LeakyConstants,
     *,
-    keep: bool = True,
+    store: Tensor | None = None,
     observe: Callable[[Tensor, Tensor], None] | None = None,
-) -> Tensor | None:
+) -> None:
     """Spikes of a leaky layer, without gradient and without a store of membranes.
 
     Parameters
     ----------
     current, steps, constants
         As for ``leaky_layer``.
-    keep : bool
-        Whether the spikes are wanted; otherwise only ``observe`` sees them.
+    store : Tensor or None
+        (steps, n, *units), bool; takes the spikes.
     observe : callable or None
         Called at each step with its spikes (0 or 1) and membranes, both (n, *units) in the dtype of ``current``;
         they are buffers that the next step overwrites.
-
-    Returns
-    -------
-    Tensor or None
-        (steps, n, *units), bool.
     """
-    first = current if steps is not None else current[0]
-    count = current.shape[0] if steps is None else steps
-    beta, threshold = constants.beta, constants.threshold
-    membrane = torch.zeros_like(first)
-    fired, reset, shift = torch.zeros_like(first), torch.zeros_like(first), None
-    kept = (
-        torch.empty_strided((count, *first.shape), (first.numel(), *membrane.stride()), dtype=torch.bool, device=first.device)
-        if keep
-        else None
-    )
-    for t in range(count):
-        if t:
-            _pull(membrane, reset, constants, before=True)
-        _decay(first if steps is not None else current[t], membrane, beta, out=membrane)
-        if t:
-            _pull(membrane, reset, constants, before=False)
-        torch.gt(membrane, threshold, out=fired)  # type: ignore[call-overload]
-        if constants.delayed or constants.reset == "none":
-            reset = fired  # the reset of a step is the spike of the step before
-        else:
-            shift = torch.sub(fired, reset, out=shift)
+    each = current.unbind(0) if steps is None else (current,) * steps
+    kept = [None] * len(each) if store is None else store.unbind(0)
+    membrane, fired = torch.zeros_like(each[0]), torch.zeros_like(each[0])
+    beta, threshold, reset = constants.beta, constants.threshold, constants.reset
+    immediate = not constants.delayed and reset != "none"
+    pending = torch.zeros_like(each[0]) if immediate else fired  # a reset left for the next step, where there is one
+    shift = torch.empty_like(each[0]) if immediate else None
+    # compared with a tensor: a number would be made into one at every step
+    limit = threshold if isinstance(threshold, Tensor) else torch.tensor(threshold, dtype=membrane.dtype, device=membrane.device)
+    for now, keep in zip(each, kept, strict=True):
+        if reset == "zero":
+            membrane.addcmul_(membrane, pending, value=-1)
+        _decay(now, membrane, beta, out=membrane)
+        if reset == "subtract":
+            _subtract(membrane, pending, threshold)
+        torch.gt(membrane, limit, out=fired)
+        if shift is not None:
+            torch.sub(fired, pending, out=shift)
             _reset_now(membrane, shift, constants)
-            torch.gt(membrane, threshold, out=reset)  # type: ignore[call-overload]
+            torch.gt(membrane, limit, out=pending)
         if observe is not None:
             observe(fired, membrane)
-        if kept is not None:
-            kept[t].copy_(fired)
-    return kept
+        if keep is not None:
+            keep.copy_(fired)
 
 
 class _LeakyScan(torch.autograd.Function):
@@ -183,7 +174,8 @@ class _LeakyScan(torch.autograd.Function):
                 if constants.reset == "zero":
                     before = before - before * reset
                 _decay(step, before, constants.beta, out=membrane)
-                _pull(membrane, reset, constants, before=False)
+                if constants.reset == "subtract":
+                    _subtract(membrane, reset, constants.threshold)
             torch.gt(membrane, constants.threshold, out=spikes[t])  # type: ignore[call-overload]
             if immediate:
                 states[t].copy_(membrane)
@@ -244,14 +236,6 @@ def _decay(current: Tensor, membrane: Tensor, beta: float | Tensor, *, out: Tens
         torch.add(membrane * beta, current, out=out)
     else:
         torch.add(current, membrane, alpha=beta, out=out)
-
-
-def _pull(membrane: Tensor, reset: Tensor, constants: LeakyConstants, *, before: bool) -> None:
-    """The reset that a spike of the step before asks for, in place: to zero before the decay, by subtraction after it."""
-    if constants.reset == "zero" and before:
-        membrane.addcmul_(membrane, reset, value=-1)
-    elif constants.reset == "subtract" and not before:
-        _subtract(membrane, reset, constants.threshold)
 
 
 def _reset_now(membrane: Tensor, shift: Tensor, constants: LeakyConstants) -> None:

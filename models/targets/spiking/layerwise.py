@@ -9,9 +9,13 @@ from torch import Tensor
 
 from ..leaky import leaky_layer, leaky_spikes
 from .chain import Link
-from .neurons import clear, fused_leaky, gives_binary, step, takes_sequence
+from .neurons import FusedLeaky, clear, fused_leaky, gives_binary, step, takes_sequence
 from .readout import Readout, RunningReadout, read
 from .stages import Signal, Stage, Stateless, stages_of
+from .workspace import Workspace
+
+Plan = Sequence[tuple[Stage, FusedLeaky | None]]
+"""Stages in order, and what is known of those that are fused neurons."""
 
 _CACHED = 2**17
 """Units of the largest layer, over the stimuli of a chunk, whose state stays in the cache while it is scanned."""
@@ -41,6 +45,7 @@ class LayerByLayer:
         self.readout: Readout = readout
         self._stateless = Stateless()
         self._units = max(1, units)
+        self._workspace = Workspace()
 
     def __call__(self, inputs: Tensor, wanted: Collection[str], *, constant: bool) -> dict[str, Tensor]:
         """Responses of the layers ``wanted``.
@@ -60,13 +65,14 @@ class LayerByLayer:
         dict of str to Tensor
             (n, *layer) each.
         """
-        stages = stages_of(self.chain, wanted)
+        plan = [(stage, fused_leaky(stage.links[0].module) if stage.links[0].neuron else None) for stage in stages_of(self.chain, wanted)]
         if torch.is_grad_enabled() and inputs.requires_grad:
-            return self._differentiable(inputs, stages, wanted, constant)
+            return self._differentiable(inputs, plan, wanted, constant)
         batch = 0 if constant else 1
-        size = max(1, _CACHED // self._units) if inputs.device.type == "cpu" else inputs.shape[batch]
+        # chunks of equal size: several, where memory is a cache
+        chunks = -(-inputs.shape[batch] * self._units // _CACHED) if inputs.device.type == "cpu" else 1
         with torch.no_grad():
-            parts = [self._fast(part, stages, wanted, constant) for part in inputs.split(size, batch)]
+            parts = [self._fast(part, plan, wanted, constant) for part in inputs.tensor_split(min(chunks, inputs.shape[batch]), batch)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
 
     def _signal(self, inputs: Tensor, constant: bool) -> Signal:
@@ -75,34 +81,36 @@ class LayerByLayer:
             values = values.contiguous(memory_format=torch.channels_last)
         return Signal(values, constant, binary=not constant)
 
-    def _fast(self, inputs: Tensor, stages: Sequence[Stage], wanted: Collection[str], constant: bool) -> dict[str, Tensor]:
+    def _fast(self, inputs: Tensor, plan: Plan, wanted: Collection[str], constant: bool) -> dict[str, Tensor]:
         """Without gradient: spikes are bits, membranes are not kept."""
-        signal, found = self._signal(inputs, constant), {}
-        for stage in stages:
-            module = stage.links[0].module
-            fused = fused_leaky(module) if stage.links[0].neuron else None
-            if fused is not None:
-                running = RunningReadout(self.readout) if stage.name in wanted else None
-                spikes = leaky_spikes(
-                    self._current(signal, inputs.dtype),
-                    self.steps if signal.constant else None,
-                    fused.constants,
-                    keep=stage is not stages[-1],
-                    observe=None if running is None else running.observe,
-                )
-                if running is not None:
-                    found[stage.name] = running.response()
-                if spikes is not None:
-                    signal = Signal(spikes.flatten(0, 1), constant=False, binary=True)
-            else:
-                signal = self._general(stage, signal, inputs.dtype, wanted, found)
+        signal, found, workspace = self._signal(inputs, constant), {}, self._workspace
+        for stage, fused in plan:
+            if fused is None:
+                signal = self._general(stage, signal, inputs.dtype, wanted, found, workspace)
+                continue
+            running = RunningReadout(self.readout) if stage.name in wanted else None
+            current, store = self._current(signal, inputs.dtype, workspace), None
+            if stage is not plan[-1][0]:
+                first = current if signal.constant else current[0]
+                flat = workspace.flat(f"spikes {stage.name}", self.steps * first.numel(), torch.bool, first.device)
+                store = flat.as_strided((self.steps, *first.shape), (first.numel(), *torch.empty_like(first).stride()))
+            leaky_spikes(
+                current,
+                self.steps if signal.constant else None,
+                fused.constants,
+                store=store,
+                observe=None if running is None else running.observe,
+            )
+            if running is not None:
+                found[stage.name] = running.response()
+            if store is not None:
+                signal = Signal(store.flatten(0, 1), constant=False, binary=True)
         return found
 
-    def _differentiable(self, inputs: Tensor, stages: Sequence[Stage], wanted: Collection[str], constant: bool) -> dict[str, Tensor]:
+    def _differentiable(self, inputs: Tensor, plan: Plan, wanted: Collection[str], constant: bool) -> dict[str, Tensor]:
         """With gradient: spikes are numbers, and the backward pass of a scan needs its membranes."""
         signal, found = self._signal(inputs, constant), {}
-        for stage in stages:
-            fused = fused_leaky(stage.links[0].module) if stage.links[0].neuron else None
+        for stage, fused in plan:
             if fused is not None:
                 steps = self.steps if signal.constant else None
                 spikes, membranes = leaky_layer(self._current(signal, inputs.dtype), steps, fused.constants, fused.slope)
@@ -110,19 +118,27 @@ class LayerByLayer:
                     found[stage.name] = read(self.readout, spikes, membranes)
                 signal = Signal(spikes.flatten(0, 1), constant=False, binary=True)
             else:
-                signal = self._general(stage, signal, inputs.dtype, wanted, found)
+                signal = self._general(stage, signal, inputs.dtype, wanted, found, None)
         return found
 
-    def _general(self, stage: Stage, signal: Signal, dtype: torch.dtype, wanted: Collection[str], found: dict[str, Tensor]) -> Signal:
+    def _general(
+        self,
+        stage: Stage,
+        signal: Signal,
+        dtype: torch.dtype,
+        wanted: Collection[str],
+        found: dict[str, Tensor],
+        workspace: Workspace | None,
+    ) -> Signal:
         """A stateless stage, or a neuron that is stepped as the module it is."""
         link = stage.links[0]
         if not link.neuron:
-            signal = self._stateless(stage, signal, dtype)
+            signal = self._stateless(stage, signal, dtype, workspace)
             if stage.name in wanted:
                 values = signal.floats(dtype)
-                found[stage.name] = values if signal.constant else values.unflatten(0, (self.steps, -1)).mean(0)
+                found[stage.name] = values.clone() if signal.constant else values.unflatten(0, (self.steps, -1)).mean(0)
             return signal
-        current = self._current(signal, dtype)
+        current = self._current(signal, dtype, workspace)
         clear(link.module)
         if takes_sequence(link.module):
             spikes, membranes = step(link.module, current.expand(self.steps, *current.shape) if signal.constant else current)
@@ -135,8 +151,8 @@ class LayerByLayer:
             found[stage.name] = read(self.readout, spikes, membranes)
         return Signal(spikes.flatten(0, 1), constant=False, binary=gives_binary(link.module))
 
-    def _current(self, signal: Signal, dtype: torch.dtype) -> Tensor:
-        values = signal.floats(dtype)
+    def _current(self, signal: Signal, dtype: torch.dtype, workspace: Workspace | None = None) -> Tensor:
+        values = signal.floats(dtype, workspace)
         return values if signal.constant else values.unflatten(0, (self.steps, -1))
 
 

@@ -3,23 +3,31 @@
 Spikes are bits. Eight of them, neighbours along the channels, are one byte, and what a byte adds to an output is one of 256
 sums that depend on the weights alone: so those are tabled once, and a convolution becomes one table row per byte instead
 of eight multiplications per output (the "method of four Russians" of Arlazarov et al. 1970, as in T-MAC, Wei et al. 2024).
-The sums are the same float32 ones in another order. Each row of the kernel has its own table, small enough to stay close to
-the processor; ``torch.embedding_bag`` adds up the rows.
+The sums are the same float32 ones in another order. A large kernel has a table for each of its rows, so that the one in use
+stays close to the processor; ``torch.embedding_bag`` adds up what is looked up.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .workspace import Workspace
+
 LARGEST_TABLE = 64 * 2**20
 """Bytes of the tables of one layer above which it is left to the ordinary convolution."""
 FEWEST_OUTPUTS = 32
 """Outputs of a row below which a lookup costs more than its eight multiplications."""
-_SHIFT = 0x0102040810204080  # gathers the lowest bits of eight bytes in the highest byte
+_NEAR = 8 * 2**20
+"""Bytes of tables that may be in use at once."""
+_BLOCK = 2**18
+"""Sums, images times places times outputs, that are worked on at once."""
+_SHIFT = 0x0102040810204080  # multiplied by it, eight bytes of 0 or 1 gather in the highest byte
+_HIGHEST = 7 if sys.byteorder == "little" else 0
 
 
 def pays(weight: Tensor) -> bool:
@@ -60,44 +68,50 @@ class SpikeConv2d:
         tables = bits.to(weight.dtype) @ grouped  # (height, width, bytes, 256, outputs)
         if bias is not None:
             tables[0, 0, 0] += bias  # every output reads exactly one row of this byte
-        self.tables = [table.reshape(-1, outputs) for table in tables.contiguous()]
+        self.rows = height if tables.numel() * 4 <= _NEAR else 1  # of the kernel, to a table
+        self.tables = list(tables.reshape(height // self.rows, -1, outputs))
         self._first = torch.arange(self.bytes, dtype=torch.int32) * 256
-        self._taps = torch.arange(width, dtype=torch.int32).unsqueeze(1).mul(self.bytes * 256).expand(width, self.bytes).contiguous()
+        taps = torch.arange(self.rows * width, dtype=torch.int32) * (self.bytes * 256)
+        self._taps = taps.view(self.rows, width, 1).expand(self.rows, width, self.bytes).contiguous()
 
-    def __call__(self, spikes: Tensor) -> Tensor:
-        """(n, channels, height, width), bool -> (n, outputs, height, width), float32, channels last."""
-        rows = self._indices(spikes)
-        n, tall, wide, _ = rows.shape
-        (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
-        high, broad = (tall - dh * (kh - 1) - 1) // sh + 1, (wide - dw * (kw - 1) - 1) // sw + 1
-        by_image, by_row, by_column, by_byte = rows.stride()
-        strides = (by_image, sh * by_row, sw * by_column, dw * by_column, by_byte)
-        indices = torch.empty(n, high, broad, kw, self.bytes, dtype=torch.int32)
-        bags = torch.arange(0, indices.numel(), kw * self.bytes, dtype=torch.int32)
-        total: Tensor | None = None
-        for y, table in enumerate(self.tables):
-            torch.add(rows.as_strided(indices.shape, strides, y * dh * by_row), self._taps, out=indices)
-            part = torch.embedding_bag(table, indices.view(-1), bags)[0]
-            total = part if total is None else total.add_(part)
-        assert total is not None
-        return total.view(n, high, broad, self.outputs).permute(0, 3, 1, 2)
+    def __call__(self, spikes: Tensor, workspace: Workspace | None = None, name: str = "") -> Tensor:
+        """(n, channels, height, width), bool -> (n, outputs, height, width), float32, channels last.
 
-    def _indices(self, spikes: Tensor) -> Tensor:
-        """Table rows of the bytes of an input, padded: (n, height, width, bytes), int32."""
+        With a ``workspace`` the result lies in it, and the next call of the same ``name`` overwrites it.
+        """
+        n, _, tall, wide = spikes.shape
+        (kh, kw), (sh, sw), (dh, dw), (ph, pw) = self.kernel, self.stride, self.dilation, self.padding
+        high, broad = (tall + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (wide + 2 * pw - dw * (kw - 1) - 1) // sw + 1
+        places, read = high * broad, self.rows * kw * self.bytes
+        shape = (n * places, self.outputs)
+        result = torch.empty(shape) if workspace is None else workspace.get(f"lookup {name}", shape, torch.float32, spikes.device)
+        block = min(n, max(1, _BLOCK // (places * self.outputs)))  # images whose sums stay in the cache
+        padded = torch.empty(block, tall + 2 * ph, wide + 2 * pw, self.bytes, dtype=torch.int32)
+        padded.copy_(self._first)  # where there is padding it stays
+        inner = padded[:, ph : ph + tall, pw : pw + wide]
+        indices = torch.empty(block, high, broad, self.rows, kw, self.bytes, dtype=torch.int32)
+        bags = torch.arange(0, block * places * read, read, dtype=torch.int32)
+        by_image, by_row, by_column, by_byte = padded.stride()
+        strides = (by_image, sh * by_row, sw * by_column, dh * by_row, dw * by_column, by_byte)
+        windows = [padded.as_strided(indices.shape, strides, y * dh * by_row) for y in range(0, kh, self.rows)]
         last = spikes.permute(0, 2, 3, 1)
-        if last.shape[3] % 8:
-            last = F.pad(last.view(torch.uint8), (0, 8 * self.bytes - last.shape[3]))
-        words = last.contiguous().view(torch.int64)
-        packed = ((words * _SHIFT) >> 56) & 255
-        n, tall, wide, _ = packed.shape
-        ph, pw = self.padding
-        rows = torch.empty(n, tall + 2 * ph, wide + 2 * pw, self.bytes, dtype=torch.int32)
-        if ph or pw:
-            rows.copy_(self._first)
-            rows[:, ph : ph + tall, pw : pw + wide] += packed
-        else:
-            torch.add(packed, self._first, out=rows)
-        return rows
+        for start in range(0, n, block):
+            size = min(block, n - start)
+            torch.add(_bytes(last[start : start + size], self.bytes), self._first, out=inner[:size])
+            into = result[start * places : (start + size) * places]
+            for index, (table, window) in enumerate(zip(self.tables, windows, strict=True)):
+                torch.add(window[:size], self._taps, out=indices[:size])
+                part = torch.embedding_bag(table, indices[:size].view(-1), bags[: size * places])[0]
+                into.copy_(part) if index == 0 else into.add_(part)
+        return result.view(n, high, broad, self.outputs).permute(0, 3, 1, 2)
+
+
+def _bytes(last: Tensor, count: int) -> Tensor:
+    """Channels packed eight to a byte: (..., channels), bool -> (..., count), uint8."""
+    if last.shape[-1] % 8:
+        last = F.pad(last.view(torch.uint8), (0, 8 * count - last.shape[-1]))
+    gathered = last.contiguous().view(torch.int64) * _SHIFT
+    return gathered.view(torch.uint8)[..., _HIGHEST::8]
 
 
 class _LookedUp(torch.autograd.Function):
@@ -119,10 +133,10 @@ class _LookedUp(torch.autograd.Function):
         return found[0], None, None
 
 
-def looked_up(spikes: Tensor, lookup: SpikeConv2d, weight: Tensor) -> Tensor:
+def looked_up(spikes: Tensor, lookup: SpikeConv2d, weight: Tensor, workspace: Workspace | None = None, name: str = "") -> Tensor:
     """A convolution of spikes, (n, channels, height, width) of 0 and 1 or bool; differentiable in float spikes, not in the weights."""
     if spikes.dtype == torch.bool:
-        return lookup(spikes)
+        return lookup(spikes, workspace, name)
     if torch.is_grad_enabled() and spikes.requires_grad:
         return _LookedUp.apply(spikes, lookup, weight)  # pyright: ignore[reportReturnType]
-    return lookup(spikes != 0)
+    return lookup(spikes != 0, workspace, name)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from .chain import Link
 from .lookup import SpikeConv2d, looked_up, pays
 from .neurons import hooked
+from .workspace import Workspace
 
 
 @dataclass
@@ -37,9 +38,11 @@ class Signal:
     constant: bool
     binary: bool = False
 
-    def floats(self, like: torch.dtype) -> Tensor:
-        """The values, as numbers."""
-        return self.values.to(like) if self.values.dtype == torch.bool else self.values
+    def floats(self, like: torch.dtype, workspace: Workspace | None = None) -> Tensor:
+        """The values, as numbers; in ``workspace`` if given, until the next call."""
+        if self.values.dtype != torch.bool:
+            return self.values
+        return self.values.to(like) if workspace is None else workspace.like("numbers", self.values, like).copy_(self.values)
 
 
 @dataclass
@@ -72,24 +75,30 @@ def stages_of(chain: Sequence[Link], wanted: Collection[str]) -> list[Stage]:
 
 
 class Stateless:
-    """Evaluates stateless stages; holds what it prepared for them."""
+    """Evaluates stateless stages; holds what it prepared for them.
+
+    With a ``workspace``, which is for evaluation without gradient, outputs may lie in it until the stage's next call.
+    """
 
     def __init__(self) -> None:
         self._prepared: dict[tuple[str, ...], tuple[tuple[object, ...], _Convolution]] = {}
 
-    def __call__(self, stage: Stage, signal: Signal, dtype: torch.dtype) -> Signal:
+    def __call__(self, stage: Stage, signal: Signal, dtype: torch.dtype, workspace: Workspace | None = None) -> Signal:
         """The output of ``stage``; constant where its input is."""
         module = stage.links[0].module
         if _foldable_conv(module):
-            return Signal(self._convolution(stage)(signal, dtype), signal.constant)
+            return Signal(self._convolution(stage)(signal, dtype, workspace, stage.name), signal.constant)
         if isinstance(module, nn.Identity | nn.Dropout) and not hooked(module):
             return signal
         if type(module) is nn.Flatten and not hooked(module):
             return Signal(module(signal.values), signal.constant, signal.binary)
         if type(module) is nn.Linear and signal.binary and not hooked(module) and pays(_as_conv(module.weight)):
-            return Signal(self._linear(stage, module)(signal, dtype).flatten(1), signal.constant)
+            return Signal(self._linear(stage, module)(signal, dtype, workspace, stage.name).flatten(1), signal.constant)
         binary = signal.binary and type(module) is nn.MaxPool2d
-        return Signal(module(signal.floats(dtype)), signal.constant, binary)
+        values = signal.floats(dtype, workspace)
+        if workspace is not None and _simple_max_pool(module) and values.dim() == 4:
+            return Signal(_max_pool(values, _pair(module.kernel_size), workspace, stage.name), signal.constant, binary)  # type: ignore[arg-type]
+        return Signal(module(values), signal.constant, binary)
 
     def _convolution(self, stage: Stage) -> _Convolution:
         return self._kept(stage, lambda: _Convolution.of(*(link.module for link in stage.links)))
@@ -141,16 +150,16 @@ class _Convolution:
         padding = (0, 0) if conv.padding == "valid" else conv.padding
         return _Convolution(weight, bias, stride, padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
 
-    def __call__(self, signal: Signal, dtype: torch.dtype) -> Tensor:
+    def __call__(self, signal: Signal, dtype: torch.dtype, workspace: Workspace | None, name: str) -> Tensor:
         if not signal.constant and signal.binary and self.groups == 1 and pays(self.weight):
             if self._lookup is None:
                 with torch.inference_mode(False), torch.no_grad():
                     self._lookup = SpikeConv2d(self.weight, self.bias, self.stride, self.padding, self.dilation)
             values = _folded(signal.values, self.weight.shape[1]) if self.linear else signal.values
-            return looked_up(values, self._lookup, self.weight)
+            return looked_up(values, self._lookup, self.weight, workspace, name)
         if self.linear:
-            return F.linear(signal.floats(dtype), self.weight.flatten(1), self.bias)
-        return F.conv2d(signal.floats(dtype), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+            return F.linear(signal.floats(dtype, workspace), self.weight.flatten(1), self.bias)
+        return F.conv2d(signal.floats(dtype, workspace), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def _foldable_conv(module: nn.Module) -> bool:
@@ -172,6 +181,28 @@ def _folds_pool(conv: nn.Module, pool: nn.Module) -> bool:
         and pool.divisor_override is None
         and not hooked(pool)
     )
+
+
+def _simple_max_pool(module: nn.Module) -> bool:
+    return (
+        type(module) is nn.MaxPool2d
+        and _pair(module.padding) == (0, 0)
+        and _pair(module.dilation) == (1, 1)
+        and _pair(module.stride) == _pair(module.kernel_size)
+        and not (module.ceil_mode or module.return_indices)
+    )
+
+
+def _max_pool(values: Tensor, size: tuple[int, int], workspace: Workspace, name: str) -> Tensor:
+    """Largest of each window, without a record of where it was."""
+    (kh, kw), (n, channels, height, width) = size, values.shape
+    windows = values[:, :, : height // kh * kh, : width // kw * kw]
+    shape = (n, height // kh, width // kw, channels)
+    pooled = workspace.get(f"pool {name}", shape, values.dtype, values.device).permute(0, 3, 1, 2)
+    for index in range(kh * kw):
+        window = windows[:, :, index // kw :: kh, index % kw :: kw]
+        pooled.copy_(window) if index == 0 else torch.maximum(pooled, window, out=pooled)
+    return pooled
 
 
 def _with_norm(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -140,6 +140,17 @@ def test_every_neuron_equals_the_plain_loop(kind: str) -> None:
         agree(network(seed, NEURONS[kind]))
 
 
+def test_recurrent_neurons_equal_the_plain_loop() -> None:
+    parts: list[Callable[[], nn.Module]] = [
+        lambda: snn.RLeaky(beta=0.7, conv2d_channels=3, kernel_size=3, threshold=0.5),
+        lambda: snn.SConv2dLSTM(3, 3, 3, threshold=0.05),
+        lambda: snn.Leaky(beta=0.6, inhibition=True),
+    ]
+    with pytest.warns(UserWarning, match="Inhibition"):
+        agree(seeded(lambda: nn.Sequential(parts[0](), parts[1](), nn.Flatten(), nn.Linear(432, 9), parts[2]())), readout="membrane")
+    agree(seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(432, 9), snn.SLSTM(9, 9, threshold=0.05))), coding="rate")
+
+
 @pytest.mark.parametrize(("coding", "readout"), list(product(CODINGS, READOUTS)))
 def test_every_coding_and_readout_equals_the_plain_loop(coding: str, readout: str) -> None:
     agree(network(5, NEURONS["Leaky"]), coding=coding, readout=readout)
