@@ -1,0 +1,173 @@
+"""PROTES: a tensor-train density over the latents, pulled towards the best samples."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from ..models.spaces import Box, Categorical
+from . import tt
+from .adam_state import adam_state, load_adam_state
+from .optimizer import Evaluations, Problem, State
+from .searcher import Searcher
+
+
+class Protes(Searcher):
+    """PROTES: samples from a tensor-train density, which Adam pulls towards the best of them.
+
+    Batsheva et al., "PROTES: probabilistic optimization with tensor sampling", 2023. Each round draws ``batch`` latents from the
+    train, then takes ``steps`` steps of Adam up the likelihood of the ``top`` best. A box is searched on ``levels`` bins a
+    coordinate.
+
+    Blind, it is PROTES at its published settings: batch 100, top 10, 1 step, learning rate 0.05, rank 5, positive random cores,
+    the elite chosen from the present batch alone. That needs 10⁴ evaluations and more: within 3000 of 64 × 512 codes it stays
+    near where it began.
+
+    From a bank, the train starts as a mixture of ``rank`` products of categoricals fitted to it
+    (:func:`actmax.optimizers.tt.fit_mixture`), a train whose inner cores are diagonal, and Adam keeps it one: it moves only cores
+    that are not zero. A few thousand evaluations teach a density of 10⁵ parameters little, so what makes small budgets work is
+    ``crossover``: that share of a batch are members of the elite in which one patch, of up to ``patch`` positions a side, is
+    replaced by that of a fresh sample. The elite is then the best ``top`` of all rounds. Defaults from a bank: batch 20, top 3,
+    crossover 0.9, the rest as published. ``published`` gives the published settings from a bank, too.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any space.
+    options : Protes.Options
+    """
+
+    class Options(BaseModel):
+        """Options of PROTES; what is left out depends on the start."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        published: Annotated[
+            bool, Field(description="Take what is left out from the paper also with a bank, which then only starts the density.")
+        ] = False
+        batch: Annotated[int | None, Field(ge=1, le=100_000, description="Samples an ask (k). None: 100, from a bank 20.")] = None
+        top: Annotated[
+            int | None,
+            Field(ge=1, le=100_000, description="Best samples learned from (k_top), at most the batch. None: 10, from a bank 3."),
+        ] = None
+        steps: Annotated[int, Field(ge=0, le=10_000, description="Adam steps a round (k_gd).")] = 1
+        learning_rate: Annotated[
+            float, Field(gt=0, le=100, allow_inf_nan=False, description="Of Adam on the cores, whose mean is 0.5.")
+        ] = 0.05
+        rank: Annotated[int, Field(ge=1, le=256, description="Rank of the train; from a bank, components of the mixture.")] = 5
+        levels: Annotated[int, Field(ge=2, le=4096, description="Bins a coordinate of a box.")] = 16
+        crossover: Annotated[
+            float | None, Field(ge=0, le=1, description="Share of a batch that are patched members of the elite. None: 0, from a bank 0.9.")
+        ] = None
+        patch: Annotated[int, Field(ge=1, le=4096, description="Most positions a side of a patch.")] = 2
+        smoothing: Annotated[
+            float, Field(gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to a bank.")
+        ] = 50.0
+
+        @model_validator(mode="after")
+        def _fits(self) -> Protes.Options:
+            if self.batch is not None and self.top is not None and self.top > self.batch:
+                raise ValueError(f"top {self.top} is more than the batch, {self.batch}")
+            return self
+
+    needs_gradient: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        super().__init__(problem)
+        self.options = options
+        space = problem.latent
+        self._levels = space.cardinality if isinstance(space, Categorical) else options.levels
+        natural = problem.bank is not None and not options.published
+        self._batch = options.batch or max(options.top or 0, 20 if natural else 100)
+        self._top = options.top or min(self._batch, 3 if natural else 10)
+        self._crossover = options.crossover if options.crossover is not None else 0.9 if natural else 0.0
+        self._memory = natural
+        """Whether the elite outlives its round."""
+        if problem.bank is None:
+            cores = tt.random_train(space.size, self._levels, options.rank, self.generator)
+        else:
+            cores = tt.fit_mixture(self._indices(problem.bank.cpu()), self._levels, options.rank, self.generator, options.smoothing)
+        self._free = cores > 0 if natural else None
+        """Which entries Adam may move; None for all."""
+        self._cores = cores.requires_grad_()
+        self._adam = torch.optim.Adam([self._cores], lr=options.learning_rate)
+        self._elite = torch.empty(0, space.size, dtype=torch.long)
+        self._elite_scores = torch.empty(0, dtype=torch.float64)
+
+    def _propose(self) -> Tensor:
+        indices = tt.sample(self._cores.detach(), self._batch, self.generator)
+        crossed = round(self._crossover * self._batch)
+        if crossed and len(self._elite):
+            parents = self._elite[torch.randint(len(self._elite), (crossed,), generator=self.generator)]
+            indices[:crossed] = torch.where(self._patches(crossed), indices[:crossed], parents)
+        return self._latents(indices)
+
+    def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
+        told = ~scores.isnan()
+        indices, scores = self._indices(latents)[told], scores[told]
+        if self._memory:
+            indices, scores = torch.cat([self._elite, indices]), torch.cat([self._elite_scores, scores])
+        order = scores.argsort(descending=True, stable=True)
+        if self._memory:
+            order = _without_repeats(order, indices, self._top)
+        self._elite, self._elite_scores = indices[order[: self._top]], scores[order[: self._top]]
+        if not len(self._elite):
+            return
+        for _ in range(self.options.steps):
+            (gradient,) = torch.autograd.grad(-tt.log_likelihood(self._cores, self._elite).mean(), self._cores)
+            self._cores.grad = gradient if self._free is None else gradient * self._free
+            self._adam.step()
+
+    def _patches(self, n: int) -> Tensor:
+        """Masks, (n, size), each of one box of positions, placed uniformly."""
+        masks = torch.ones(n, *self.problem.latent.shape, dtype=torch.bool)
+        for axis, length in enumerate(self.problem.latent.shape):
+            side = torch.randint(1, min(self.options.patch, length) + 1, (n, 1), generator=self.generator)
+            start = (torch.rand(n, 1, generator=self.generator) * (length - side + 1)).long()
+            position = torch.arange(length)
+            inside = (position >= start) & (position < start + side)
+            masks &= inside.view(n, *[length if other == axis else 1 for other in range(masks.ndim - 1)])
+        return masks.flatten(1)
+
+    def _indices(self, latents: Tensor) -> Tensor:
+        """Latents to levels, (n, size)."""
+        space, flat = self.problem.latent, latents.flatten(1)
+        if isinstance(space, Categorical):
+            return flat.long()
+        share = (flat.double() - space.low) / (space.high - space.low)
+        return (share * self._levels).long().clamp(0, self._levels - 1)
+
+    def _latents(self, indices: Tensor) -> Tensor:
+        """Levels to latents, in a box the middle of the bin."""
+        space = self.problem.latent
+        if isinstance(space, Box):
+            middles = space.low + (space.high - space.low) * (torch.arange(self._levels).double() + 0.5) / self._levels
+            return middles.float().clamp(space.low, space.high)[indices].view(-1, *space.shape)
+        return indices.view(-1, *space.shape)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "cores": self._cores.detach().clone(),
+            "adam": adam_state(self._adam),
+            "elite": self._elite.clone(),
+            "elite_scores": self._elite_scores.clone(),
+        }
+
+    def _restore(self, state: State) -> None:
+        self._cores = state["cores"].clone().requires_grad_()
+        self._adam = torch.optim.Adam([self._cores], lr=self.options.learning_rate)
+        load_adam_state(self._adam, state["adam"])
+        self._elite, self._elite_scores = state["elite"].clone(), state["elite_scores"].clone()
+
+
+def _without_repeats(order: Tensor, indices: Tensor, most: int) -> Tensor:
+    """The first ``most`` of ``order`` whose rows differ."""
+    seen: dict[bytes, int] = {}
+    for row in order.tolist():
+        seen.setdefault(indices[row].numpy().tobytes(), row)
+        if len(seen) == most:
+            break
+    return torch.tensor(list(seen.values()), dtype=torch.long)

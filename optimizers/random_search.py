@@ -1,0 +1,59 @@
+"""Random search, the baseline: the best of n natural latents."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from .optimizer import Evaluations, Problem, State
+from .searcher import Searcher
+
+
+class RandomSearch(Searcher):
+    """Random search: the best of n natural latents, or of n uniform draws where it starts blind.
+
+    It goes through the whole bank in random order before it shows any latent again (then in a new order). Baseline of
+    Bergstra and Bengio, "Random search for hyper-parameter optimization", 2012.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any space, with or without a bank.
+    options : RandomSearch.Options
+    """
+
+    class Options(BaseModel):
+        """Options of random search."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        batch: Annotated[int, Field(ge=1, le=100_000, description="Candidates an ask.")] = 64
+
+    needs_gradient: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        super().__init__(problem)
+        self.options = options
+        self._order = torch.empty(0, dtype=torch.long)
+        """Rows of the bank still to be shown."""
+
+    def _propose(self) -> Tensor:
+        bank = self.problem.bank
+        if bank is None:
+            return self._starts(self.options.batch)
+        while len(self._order) < self.options.batch:
+            self._order = torch.cat([self._order, torch.randperm(len(bank), generator=self.generator)])
+        rows, self._order = self._order.split([self.options.batch, len(self._order) - self.options.batch])
+        return bank.cpu()[rows]
+
+    def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
+        """Nothing is learned but the best."""
+
+    def _state(self) -> dict[str, Any]:
+        return {"order": self._order.clone()}
+
+    def _restore(self, state: State) -> None:
+        self._order = state["order"].clone()

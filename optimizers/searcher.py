@@ -1,0 +1,131 @@
+"""What the built-in optimizers share: a generator of their own, the best so far, and symmetry of ask and tell."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models.spaces import Box, Categorical
+from .optimizer import Evaluations, Problem, State
+
+
+class Searcher(ABC):
+    """An optimizer that recommends the best candidate it was told about.
+
+    A subclass proposes in ``_propose`` and learns in ``_learn``; its own state goes through ``_state`` and ``_restore``.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to search; its bank, where there is one, must lie in the space.
+
+    Raises
+    ------
+    ValueError
+        The bank is empty or not in the space.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        if problem.bank is not None:
+            if not len(problem.bank):
+                raise ValueError("a bank needs at least one latent; give None for a blind start")
+            if isinstance(problem.latent, Categorical) and problem.bank.is_floating_point():
+                raise ValueError("a bank of a Categorical space holds codes, not weights")
+            problem.latent.check(problem.bank)
+        self.problem = problem
+        self.generator = torch.Generator().manual_seed(problem.seed)
+        self._best: Tensor | None = None
+        self._best_score = -torch.inf
+        self._asked: Tensor | None = None
+
+    def ask(self) -> Tensor:
+        """The next candidates; asked again before a ``tell``, the same ones."""
+        if self._asked is None:
+            self._asked = self._propose()
+        return self._asked.clone()
+
+    def tell(self, evaluations: Evaluations) -> None:
+        """Learn from the answers to the last ``ask``; missed trials are NaN.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing was asked.
+        ValueError
+            The answers are not one score a candidate.
+        """
+        if self._asked is None:
+            raise RuntimeError("tell answers an ask, and nothing was asked since the last one")
+        scores = evaluations.scores.detach().to("cpu", torch.float64)
+        if scores.shape != self._asked.shape[:1]:
+            raise ValueError(f"{len(self._asked)} candidates were asked, got scores of shape {tuple(scores.shape)}")
+        asked, self._asked = self._asked, None
+        known = torch.where(scores.isnan(), -torch.inf, scores)
+        winner = int(known.argmax())
+        if known[winner] > self._best_score or (self._best is None and not bool(scores[winner].isnan())):
+            self._best = self._hardened(asked[winner]).detach().cpu().clone()
+            self._best_score = float(known[winner])
+        self._learn(asked, scores, evaluations)
+
+    def recommend(self) -> Tensor:
+        """The best candidate evaluated so far, the earliest of equals: (*latent).
+
+        Raises
+        ------
+        RuntimeError
+            No score was told yet.
+        """
+        if self._best is None:
+            raise RuntimeError("nothing to recommend: no score was told yet")
+        return self._best.clone()
+
+    def state_dict(self) -> State:
+        """All that it would need to go on, between a ``tell`` and the next ``ask``."""
+        return {
+            "generator": self.generator.get_state(),
+            "best": None if self._best is None else self._best.clone(),
+            "best_score": self._best_score,
+            "own": self._state(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from ``state``."""
+        self.generator.set_state(state["generator"].cpu())
+        self._best = None if state["best"] is None else state["best"].clone()
+        self._best_score = float(state["best_score"])
+        self._asked = None
+        self._restore(state["own"])
+
+    @abstractmethod
+    def _propose(self) -> Tensor:
+        """The next candidates."""
+
+    @abstractmethod
+    def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
+        """Learn from ``scores``, float64 on the CPU with NaN where missed, of the asked ``latents``."""
+
+    def _state(self) -> dict[str, Any]:
+        return {}
+
+    def _restore(self, state: State) -> None:
+        del state
+
+    def _hardened(self, latents: Tensor) -> Tensor:
+        space = self.problem.latent
+        return space.harden(latents) if isinstance(space, Categorical) else latents
+
+    def _starts(self, n: int) -> Tensor:
+        """``n`` latents to start from, on the CPU: rows of the bank, all of them before any again, or uniform draws."""
+        space, bank = self.problem.latent, self.problem.bank
+        if bank is None:
+            latents = space.sample(n, self.generator)
+            # float32 arithmetic may step over a bound by one rounding
+            return latents.clamp(space.low, space.high) if isinstance(space, Box) else latents
+        rows = [torch.empty(0, dtype=torch.long)]
+        while n > 0:
+            rows.append(torch.randperm(len(bank), generator=self.generator)[:n])
+            n -= len(rows[-1])
+        return bank.cpu()[torch.cat(rows)]

@@ -1,0 +1,134 @@
+"""Tensor trains as densities over multi-indices: sampling, likelihood, and a fit to data.
+
+A train of d modes of size n and rank r is one tensor of cores, (d, r, n, r). Its value at a multi-index is
+``e0 · cores[0][:, i0] · … · cores[d-1][:, id] · e0``: of the first core only row 0 counts, of the last only column 0,
+which makes them the usual (1, n, r) and (r, n, 1).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TINY = 1e-30
+
+
+def random_train(modes: int, size: int, rank: int, generator: torch.Generator) -> Tensor:
+    """Cores drawn uniformly from [0, 1), as PROTES starts: float32, (modes, rank, size, rank)."""
+    return torch.rand(modes, rank, size, rank, generator=generator)
+
+
+def right_interfaces(cores: Tensor) -> Tensor:
+    """What sums over all later modes leave of them, scaled to unit length: (d, r), row k belongs right of core k."""
+    d, r = cores.shape[:2]
+    sums = cores.sum(2)
+    row = cores.new_zeros(r)
+    row[0] = 1.0
+    rows = [row]
+    for k in range(d - 1, 0, -1):
+        row = sums[k] @ row
+        row = row / (row.norm() + TINY)
+        rows.append(row)
+    return torch.stack(rows[::-1])
+
+
+def log_likelihood(cores: Tensor, indices: Tensor) -> Tensor:
+    """Log of the probability with which :func:`sample` draws each of ``indices``: (b, d) -> (b,).
+
+    Each conditional is the absolute value of the train's, normalised, as in PROTES: cores need not be positive.
+    """
+    d, r = cores.shape[:2]
+    b = indices.shape[0]
+    picked = cores[torch.arange(d)[:, None], :, indices.T]  # (d, b, r, r)
+    left = cores.new_zeros(b, 1, r)
+    left[:, :, 0] = 1.0
+    lefts = [left]
+    for k in range(d - 1):
+        left = left @ picked[k]
+        left = left / (left.norm(dim=2, keepdim=True) + TINY)
+        lefts.append(left)
+    conditionals = (torch.cat(lefts, 1).transpose(0, 1) @ _weighted(cores, right_interfaces(cores))).abs() + TINY  # (d, b, n)
+    chosen = conditionals.gather(2, indices.T[:, :, None])[:, :, 0]
+    return (chosen.log() - conditionals.sum(2).log()).sum(0)
+
+
+@torch.no_grad()
+def sample(cores: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw ``n`` multi-indices mode by mode, each from its conditional given those to its left: int64, (n, d)."""
+    d, r, size = cores.shape[:3]
+    weighted = _weighted(cores, right_interfaces(cores))
+    uniform = torch.rand(d, n, 1, generator=generator)
+    left = cores.new_zeros(n, r)
+    left[:, 0] = 1.0
+    indices = torch.empty(d, n, dtype=torch.long)
+    for k in range(d):
+        cumulative = ((left @ weighted[k]).abs_().add_(TINY)).cumsum_(1)
+        index = torch.searchsorted(cumulative, uniform[k] * cumulative[:, -1:], right=True).clamp_(max=size - 1)[:, 0]
+        indices[k] = index
+        left = torch.einsum("bi,ibj->bj", left, cores[k][:, index])
+        left /= left.norm(dim=1, keepdim=True) + TINY
+    return indices.T.contiguous()
+
+
+def fit_mixture(indices: Tensor, size: int, components: int, generator: torch.Generator, smoothing: float, iterations: int = 20) -> Tensor:
+    """A train of rank ``components`` fitted to data: a mixture of products of categoricals, by expectation maximisation.
+
+    The mixture is a train exactly: its inner cores are diagonal, and the weights are in the first one. Every component's
+    frequencies are smoothed by ``smoothing`` pseudo-counts a mode, which follow that mode's own frequencies, those of all modes
+    together and the uniform ones in equal parts. Cores are scaled to a mean of 0.5 along their diagonals, that of
+    :func:`random_train`.
+
+    Parameters
+    ----------
+    indices : Tensor
+        (m, d) int64 data.
+    size : int
+        Size of every mode.
+    components : int
+        Number of components, the rank.
+    generator : torch.Generator
+        Picks the rows from which the components start.
+    smoothing : float
+        Pseudo-counts, > 0.
+    iterations : int
+        Steps of expectation maximisation.
+    """
+    m, d = indices.shape
+    one = torch.ones(m, 1)
+
+    def frequencies(weights: Tensor) -> Tensor:  # (m, c) -> counts (d, size, c)
+        counts = torch.zeros(d, size, weights.shape[1])
+        return counts.scatter_add_(1, indices.T[:, :, None].expand(-1, -1, weights.shape[1]), weights.expand(d, -1, -1))
+
+    each = frequencies(one) / m
+    background = smoothing * (each + each.mean(0) + 1.0 / size) / 3.0  # (d, size, 1)
+    seeds = indices[torch.randint(m, (components,), generator=generator)]
+    # closest seed by Hamming distance, random where equal
+    distance = (indices[:, None] != seeds[None]).sum(2) + torch.rand(m, components, generator=generator)
+    weights = torch.nn.functional.one_hot(distance.argmin(1), components).float()
+    for _ in range(iterations if components > 1 else 1):
+        counts = frequencies(weights)
+        theta = (counts + background) / (counts.sum(1, keepdim=True) + smoothing)  # (d, size, c)
+        shares = (weights.sum(0) + 1.0) / (m + components)
+        log = theta.log()[torch.arange(d)[:, None], indices.T].sum(0) + shares.log()
+        weights = log.softmax(1)
+    cores = torch.zeros(d, components, size, components)
+    diagonal = torch.arange(components)
+    cores[:, diagonal, :, diagonal] = theta.permute(2, 0, 1) * (0.5 * size)  # pyright: ignore[reportPossiblyUnboundVariable]
+    first = cores[0, diagonal, :, diagonal] * shares[:, None]  # pyright: ignore[reportPossiblyUnboundVariable]
+    last = cores[-1, diagonal, :, diagonal].clone()
+    if d == 1:
+        cores.zero_()
+        cores[0, 0, :, 0] = first.sum(0)
+        return cores
+    cores[0].zero_()
+    cores[0, 0] = first.T * components
+    cores[-1].zero_()
+    cores[-1, :, :, 0] = last
+    return cores
+
+
+def _weighted(cores: Tensor, right: Tensor) -> Tensor:
+    """Cores with their right interface contracted: (d, r, n)."""
+    d, r, n, _ = cores.shape
+    return (cores.reshape(d, r * n, r) @ right[:, :, None]).view(d, r, n)
