@@ -117,7 +117,7 @@ def test_file_names_are_readable(unit, name):
 
 def test_units_that_would_share_a_file_do_not(make_job, tmp_path):
     write_artifacts(make_job(["a[1, 2]", "a[1,2]", "A[1][2]"], ["x", "X"]), tmp_path / "a", SPEC)
-    assert len([name.lower() for name in contents(tmp_path / "a") if name.startswith("stimuli/raw/")]) == 6
+    assert len({name.lower() for name in contents(tmp_path / "a") if name.startswith("stimuli/raw/")}) == 6
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
