@@ -53,6 +53,7 @@ def run_job(
     threads: int | None = None,
     checkpoint_interval: float = 5.0,
     given: Mapping[str, Any] | None = None,
+    keep_checkpoint: bool = False,
 ) -> JobResult:
     """Run ``spec``, or go on from the checkpoint in ``folder``, and write its artifacts.
 
@@ -74,6 +75,8 @@ def run_job(
         Seconds between two checkpoints, at least.
     given : mapping of str to object, optional
         Parts at hand, by the names that the job gives them; see :func:`actmax.engine.build.check`.
+    keep_checkpoint : bool
+        Leave the checkpoint of the ended job to the caller, who has yet to record the end.
 
     Returns
     -------
@@ -99,7 +102,10 @@ def run_job(
     reporter = ProgressReporter(on_progress, spec.budget.seconds)
     result = execute(job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver)
     write_artifacts(result, folder / "artifacts", stimulus=job.generator.stimulus)
-    saver.path.unlink(missing_ok=True)
+    if keep_checkpoint:
+        saver.save(searches, result.seconds)
+    else:
+        saver.path.unlink(missing_ok=True)
     return result
 
 

@@ -132,7 +132,13 @@ class ActmaxEngine:
 
         try:
             result = run.run_job(
-                JobSpec.parse(spec), folder, on_progress=report, should_stop=should_stop, allow_imports=allow_imports, threads=threads
+                JobSpec.parse(spec),
+                folder,
+                on_progress=report,
+                should_stop=should_stop,
+                allow_imports=allow_imports,
+                threads=threads,
+                keep_checkpoint=True,
             )
         except run.Suspended as suspended:
             raise Suspended from suspended

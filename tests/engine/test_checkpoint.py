@@ -7,15 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 tensors = st.sampled_from(
-    [torch.arange(6).view(2, 3), torch.rand(3, 0), torch.tensor(float("nan")), torch.zeros(2, dtype=torch.bool), torch.rand(4, 3).double().T]
+    [
+        torch.arange(6).view(2, 3),
+        torch.rand(3, 0),
+        torch.tensor(float("nan")),
+        torch.zeros(2, dtype=torch.bool),
+        torch.rand(4, 3).double().T,
+    ]
 )
 leaves = st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False) | st.text(max_size=8) | tensors
-trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4), max_leaves=12)
+trees = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4), max_leaves=12
+)
 
 
 def same(a, b) -> bool:
     if isinstance(a, torch.Tensor):
-        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.nan_to_num(1e9), b.nan_to_num(1e9))
+        return (
+            isinstance(b, torch.Tensor) and a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.nan_to_num(1e9), b.nan_to_num(1e9))
+        )
     if isinstance(a, dict):
         return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list):

@@ -66,7 +66,9 @@ def test_missed_trials_are_never_reported():
 
 
 def test_down_is_the_weakest_response():
-    up, down = (searched(job(units=["4[1]"], objective={"name": "unit", "options": {"direction": way}})).searches[0] for way in ("up", "down"))
+    up, down = (
+        searched(job(units=["4[1]"], objective={"name": "unit", "options": {"direction": way}})).searches[0] for way in ("up", "down")
+    )
     assert np.allclose(up.scores, -down.scores)
 
 
@@ -81,7 +83,9 @@ def test_budgets_of_seconds_and_plateau():
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_suspended_job_goes_on_bit_for_bit(tmp_path, optimizer):
-    spec = job(optimizer={"name": optimizer}, generator={"name": "toy_lab:codes"}, budget={"evaluations": 250}, baselines=[{"name": "random"}])
+    spec = job(
+        optimizer={"name": optimizer}, generator={"name": "toy_lab:codes"}, budget={"evaluations": 250}, baselines=[{"name": "random"}]
+    )
     whole = searched(spec)
     stops = 0
     while True:

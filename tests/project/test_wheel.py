@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = {"models": "models", "optimizers": "optimizers", "engine": "engine", "server": "server", "client": "client", "protos/actmax/v1": "v1"}
-SHIPPED = {".py", ".pyi", ".proto", ".safetensors", ".json", ".png", ".html", ".jinja", ".css", ".yaml"}
+ROOMS = {
+    "models": "models",
+    "optimizers": "optimizers",
+    "engine": "engine",
+    "server": "server",
+    "client": "client",
+    "protos/actmax/v1": "v1",
+}
+SHIPPED = {".py", ".pyi", ".proto", ".safetensors", ".json", ".png", ".html", ".j2", ".css", ".yaml"}
 
 
 @pytest.fixture(scope="module")
