@@ -175,7 +175,8 @@ def line(progress: job_pb2.Progress) -> str:
     best = max(scored, key=height)
     running = sum(not search.stopped_by for search in progress.searches)
     found = f"best {best.unit} {response(best)} by {best.optimizer}"
-    return f"{pace(progress)}, {running} of {len(progress.searches)} searches running, {found}"
+    parts = [pace(progress), *([f"{running} of {len(progress.searches)} searches running"] if running else []), found]
+    return ", ".join(parts)
 
 
 def pace(progress: job_pb2.Progress) -> str:
