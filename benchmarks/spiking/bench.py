@@ -116,8 +116,8 @@ def main() -> None:
         for mode in options.modes:
             run = infer if mode == "inference" else differentiate
             for batch in options.batches:
-                # what autograd keeps of the plain loop, roughly ten tensors of each neuron's size a step
-                kept = 10 * 4e-9 * steps * batch * sum(torch.Size(layer.shape).numel() for layer in fast.layers())
+                # what autograd keeps of the plain loop, roughly four tensors of each layer's size a step
+                kept = 4 * 4e-9 * steps * batch * sum(torch.Size(layer.shape).numel() for layer in fast.layers())
                 if mode == "gradient" and kept > options.memory:
                     continue
                 x = stimuli(batch, options.device)
