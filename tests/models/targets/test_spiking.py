@@ -14,7 +14,7 @@ import torch
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.coding import Encoder
 from actmax.models.targets.spiking import SpikingOptions, SpikingTarget
-from actmax.models.targets.target import Target
+from actmax.models.targets.testing import check_target
 from actmax.models.zoo.architectures.snn import spiking_cnn
 from pydantic import ValidationError
 from snntorch import spikegen, surrogate
@@ -492,7 +492,9 @@ def test_what_cannot_be_a_spiking_target_is_refused() -> None:
 
 def test_it_is_a_target() -> None:
     target = SpikingTarget(spiking_cnn((8, 8, 8)), StimulusSpec((3, 32, 32)), steps=2)
-    assert isinstance(target, Target)
+    for plain, coding in product((False, True), CODINGS):
+        check_target(SpikingTarget(network(2, NEURONS["Leaky"]), IMAGE, steps=STEPS, plain=plain, coding=coding))  # type: ignore[arg-type]
+    check_target(SpikingTarget(seeded(Residual), IMAGE, steps=STEPS))
     assert target.differentiable
     assert target.to("cpu") is target
     assert not SpikingTarget(nn.Sequential(nn.Flatten(), snn.Leaky(beta=0.5, surrogate_disable=True)), IMAGE, steps=2).differentiable
