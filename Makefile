@@ -10,7 +10,7 @@ LINKS := build/namespace/actmax
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
-	$(BIN)/actmax demo --out runs/first
+	$(BIN)/actmax demo --out runs/first --job examples/first_job.yaml
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
@@ -21,7 +21,7 @@ lint: $(STAMP) links
 	$(BIN)/basedpyright
 
 bench: $(STAMP)
-	for script in benchmarks/*/run.py; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*/bench.py; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
 
 # the stubs beside the protos are committed; a test fails when they are stale
 protos: $(STAMP)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+
 from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_pb2, job_service_pb2, job_service_pb2_grpc
 
 from . import jobfile

@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from actmax.v1 import job_pb2
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from actmax.v1 import job_pb2
 
 LINE_SECONDS = 5.0
 # Lines of the live view that are not the table's rows.

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actmax.v1 import job_pb2
 from google.protobuf import json_format, struct_pb2
 from google.protobuf.descriptor import FieldDescriptor
+
+from actmax.v1 import job_pb2
 
 from . import plain, plainyaml
 from .errors import FieldViolation, InvalidInput

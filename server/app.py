@@ -16,9 +16,10 @@ from contextlib import AsyncExitStack
 import grpc
 import grpc.aio
 import sqlalchemy.exc
-from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_service_pb2, job_service_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+
+from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_service_pb2, job_service_pb2_grpc
 
 from .config import ConfigError, ServerConfig, split_address
 from .execution.engine import ActmaxEngine, Engine

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import snntorch as snn
 import torch
+from torch import Tensor, nn
+
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.spiking import SpikingTarget
 from actmax.models.zoo.architectures.snn import STEPS, spiking_cnn
-from torch import Tensor, nn
 
 IMAGE = StimulusSpec((3, 32, 32))
 CHECKPOINT = Path(__file__).parents[2] / ".zoo" / "snn-1.pt"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from actmax.v1 import catalog_service_pb2
 from rich.table import Table
+
+from actmax.v1 import catalog_service_pb2
 
 from .. import jobfile
 from ..client import component

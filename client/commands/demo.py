@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Annotated
 
 import typer
+
 from actmax.v1 import job_pb2
 
 from .. import jobfile

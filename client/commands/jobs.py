@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from actmax.v1 import job_pb2, job_service_pb2
 from rich.table import Table
+
+from actmax.v1 import job_pb2, job_service_pb2
 
 from .. import jobfile
 from ..client import Client

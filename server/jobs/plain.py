@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from actmax.v1 import job_pb2
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
+
+from actmax.v1 import job_pb2
 
 _EXACT = 2**53
 _DEPTH = 20  # protobuf reads a hundred messages into one another, which makes some thirty levels of options

@@ -11,6 +11,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 import grpc
+
 from actmax.v1 import job_pb2
 
 from ..config import ServerConfig

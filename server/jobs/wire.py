@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from actmax.v1 import job_pb2, job_service_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from actmax.v1 import job_pb2, job_service_pb2
 
 from ..storage.records import ArtifactRecord, EventRecord, JobRecord
 from . import states, tokens

@@ -6,8 +6,9 @@ import math
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from actmax.v1 import catalog_service_pb2 as pb
 from google.protobuf.struct_pb2 import Struct
+
+from actmax.v1 import catalog_service_pb2 as pb
 
 from ..config import ServerConfig
 from ..errors import invalid

@@ -11,8 +11,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from actmax.client import jobfile
 from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
+
+from actmax.client import jobfile
 
 COMMANDS = ("serve", "submit", "watch", "list", "cancel", "fetch", "catalog", "run", "demo", "version")
 

@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from serving import ENDLESS, TOY, ServerProcess
+
 from actmax.client import Client, InvalidInput, NotFound, Unavailable, WrongState, jobfile
 from actmax.v1 import job_pb2, job_service_pb2
-from serving import ENDLESS, TOY, ServerProcess
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from actmax.client import jobfile, plainyaml
 from actmax.client.errors import FieldViolation, InvalidInput
 from actmax.v1 import job_pb2
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 WHOLE = """\
 title: "What do they like?"

@@ -1,4 +1,5 @@
 import pytest
+
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
 from actmax.engine.registry import components
@@ -6,10 +7,12 @@ from actmax.engine.spec import JobSpec
 from jobs import ALLOWED, job
 
 
-def refused(spec_or_changes, **allowed) -> dict[str, str]:
+def refused(changes, allow_imports=ALLOWED) -> dict[str, str]:
+    def checked():
+        return check(job(**changes), allow_imports=allow_imports)
+
     with pytest.raises(InvalidJob) as caught:
-        spec = job(**spec_or_changes) if isinstance(spec_or_changes, dict) else spec_or_changes
-        check(spec, allow_imports=allowed.get("allow_imports", ALLOWED))
+        checked()
     return {violation.field: violation.description for violation in caught.value.violations}
 
 

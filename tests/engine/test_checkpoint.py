@@ -2,9 +2,10 @@ import os
 
 import pytest
 import torch
-from actmax.engine import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from actmax.engine import checkpoint
 
 tensors = st.sampled_from(
     [

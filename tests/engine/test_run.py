@@ -1,8 +1,10 @@
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+
 from actmax.engine.build import check
 from actmax.engine.checkpoint import BadCheckpoint
 from actmax.engine.run import Suspended, execute, run_job, searches_of
@@ -144,13 +146,13 @@ def test_progress_reaches_the_end_and_keeps_its_promises(tmp_path):
     run_job(job(budget={"evaluations": 500}), tmp_path, on_progress=seen.append, allow_imports=ALLOWED)
     assert seen[-1].evaluations == seen[-1].total_evaluations == 1000
     assert seen[-1].seconds_left == 0
-    assert all(a.evaluations <= b.evaluations for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.evaluations <= b.evaluations for a, b in pairwise(seen))
     assert all(search.stopped_by == "evaluations" for search in seen[-1].searches)
 
 
 def test_global_random_state_is_neither_read_nor_set():
     def state():
-        return torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes()  # noqa: NPY002 - the global state is what is checked
+        return torch.get_rng_state().numpy().tobytes(), np.random.get_state(legacy=False)["state"]["key"].tobytes()  # noqa: NPY002 - the global state is what is checked
 
     for optimizer in OPTIMIZERS:
         spec = job(optimizer={"name": optimizer})

@@ -1,8 +1,9 @@
 import pytest
 import torch
-from actmax.models.spaces import Box, Categorical, StimulusSpec
 from hypothesis import given
 from hypothesis import strategies as st
+
+from actmax.models.spaces import Box, Categorical, StimulusSpec
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 

@@ -1,8 +1,9 @@
 import pytest
-from actmax.models.targets.target import LayerInfo
-from actmax.models.units import BadAddress, resolve
 from hypothesis import given
 from hypothesis import strategies as st
+
+from actmax.models.targets.target import LayerInfo
+from actmax.models.units import BadAddress, resolve
 
 LAYERS = [LayerInfo("conv2", (16, 8, 8), "Conv2d"), LayerInfo("blocks.5", (64, 160), "Block"), LayerInfo("fc", (10,), "Linear")]
 

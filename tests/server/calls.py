@@ -9,10 +9,11 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from actmax.v1 import catalog_service_pb2_grpc, job_pb2, job_service_pb2, job_service_pb2_grpc
 from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+from actmax.v1 import catalog_service_pb2_grpc, job_pb2, job_service_pb2, job_service_pb2_grpc
 
 ENDED = {job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED}
 

@@ -15,10 +15,11 @@ if HERE not in sys.path:
 @pytest.fixture
 def serving(tmp_path):
     """Starts servers over one data folder: ``async with serving() as (server, calls)``."""
-    from actmax.server.app import Server
-    from actmax.server.config import ServerConfig
     from calls import calling
     from paced_engine import PacedEngine
+
+    from actmax.server.app import Server
+    from actmax.server.config import ServerConfig
 
     @asynccontextmanager
     async def start(engine=None, grace: float | None = None, **settings):

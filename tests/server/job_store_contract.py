@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from actmax.server.storage.records import ArtifactRecord, Change, NewJob
 
 WAITS, RUNS, DONE = 1, 2, 5

@@ -4,8 +4,9 @@ import time
 import grpc
 import pytest
 import sqlalchemy.event
-from actmax.v1 import catalog_service_pb2, job_pb2, job_service_pb2
 from calls import details, refused, spec
+
+from actmax.v1 import catalog_service_pb2, job_pb2, job_service_pb2
 
 BAD = grpc.StatusCode.INVALID_ARGUMENT
 

@@ -2,11 +2,12 @@ import asyncio
 from typing import Any
 
 import grpc
-from actmax.v1 import job_service_pb2
 from calls import spec
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from actmax.v1 import job_service_pb2
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 

@@ -5,9 +5,10 @@ import uuid
 
 import grpc
 import pytest
-from actmax.v1 import catalog_service_pb2, job_pb2
 from calls import details, refused, spec
 from google.protobuf import struct_pb2
+
+from actmax.v1 import catalog_service_pb2, job_pb2
 
 
 async def test_a_job_runs_to_its_end_and_hands_out_its_files(serving):

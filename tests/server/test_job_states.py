@@ -2,12 +2,13 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from actmax.server.jobs import states
 from actmax.server.jobs.lifecycle import Lifecycle
 from actmax.server.storage.sql import SqlJobStore
 from actmax.v1 import job_pb2
-from hypothesis import given
-from hypothesis import strategies as st
 
 ACTIONS = ["claim", "progress", "succeeded", "cancelled", "failed", "returned", "crashed", "cancel", "recover", "stale"]
 

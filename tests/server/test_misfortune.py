@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy.event
+from calls import spec
+
 from actmax.server.execution.worker import failure
 from actmax.v1 import job_pb2
-from calls import spec
 
 
 def alive(pid: int) -> bool:

@@ -9,10 +9,11 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from actmax.server.execution.engine import ActmaxEngine
-from actmax.v1 import catalog_service_pb2, job_pb2
 from calls import refused
 from google.protobuf.json_format import ParseDict
+
+from actmax.server.execution.engine import ActmaxEngine
+from actmax.v1 import catalog_service_pb2, job_pb2
 
 ALLOWED = ("toy_lab",)
 

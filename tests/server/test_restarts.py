@@ -13,11 +13,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from calls import calling, spec
+from paced_engine import PacedEngine
+
 from actmax.server.app import Server, StartError
 from actmax.server.config import ServerConfig
 from actmax.v1 import job_pb2
-from calls import calling, spec
-from paced_engine import PacedEngine
 
 SCRIPT = Path(__file__).with_name("paced_engine.py")
 

@@ -1,4 +1,5 @@
 import pytest
+
 from actmax.server.config import ConfigError, ServerConfig, split_address
 
 

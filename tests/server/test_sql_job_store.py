@@ -1,8 +1,9 @@
 import pytest
 import sqlalchemy.event
+from job_store_contract import JobStoreContract, new
+
 from actmax.server.storage.sql import SqlJobStore, sqlite_url
 from actmax.server.storage.store import StorageFull
-from job_store_contract import JobStoreContract, new
 
 
 class TestSqliteJobStore(JobStoreContract):

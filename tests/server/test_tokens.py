@@ -1,8 +1,9 @@
 import pytest
-from actmax.server.errors import ServiceError
-from actmax.server.jobs import tokens
 from hypothesis import given
 from hypothesis import strategies as st
+
+from actmax.server.errors import ServiceError
+from actmax.server.jobs import tokens
 
 
 @given(st.text(max_size=60))

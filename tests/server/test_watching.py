@@ -2,8 +2,9 @@ import asyncio
 import time
 
 import grpc
-from actmax.v1 import job_pb2, job_service_pb2
 from calls import refused, spec
+
+from actmax.v1 import job_pb2, job_service_pb2
 
 
 def kinds(responses) -> list[str]:

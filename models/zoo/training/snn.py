@@ -90,7 +90,7 @@ def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
     answers: list[Tensor] = []
 
     def responses(path: Path) -> Responses:
-        target = SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS))
+        target = SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS, readout="count", coding="direct"))
         answers.append(measure(target, "lif_out", task.test))
         return quantiles(answers[0], "lif_out", f"spike count over {STEPS} steps")
 

@@ -23,7 +23,7 @@ def train(task: Task) -> Trained:
     """AdamW on a one-cycle schedule, label smoothing .1, gradients clipped to norm 1."""
     torch.manual_seed(task.seed)
     model = SmallViT().to(task.device)
-    epochs = task.epochs or 14
+    epochs = task.epochs or 12
     optimizer = torch.optim.AdamW(split_decay(model, 0.05), lr=1.2e-3, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(epochs * (len(task.train) // BATCH)))
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from actmax.client.artifacts import destination
 from actmax.engine.report import write_artifacts
 from actmax.engine.report.names import safe_name, unique_names
 from actmax.models.spaces import StimulusSpec
-from hypothesis import given
-from hypothesis import strategies as st
 
 SPEC = StimulusSpec((3, 8, 8))
 

@@ -10,13 +10,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
 from actmax.engine.report.comparison import Comparison
 from actmax.engine.report.html import report_html
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
 SPEC = StimulusSpec((3, 8, 8))
 VOID = {"meta", "img", "br", "path", "circle"}

@@ -7,12 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from actmax.engine.report.charts import convergence_chart, mean_chart, series_chart
 from actmax.engine.report.comparison import Comparison, best_so_far, mean_multiples
 from actmax.engine.report.plots import convergence_overview, convergence_plot
 from actmax.engine.report.style import MUTED, line_style
 from actmax.models.spaces import StimulusSpec
-from PIL import Image
 
 
 def search_with(search, scores, **changes):

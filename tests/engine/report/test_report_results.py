@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from actmax.engine.report import write_artifacts
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from actmax.engine.report.words import count, duration, listed, printable, shortened, shown, tick, times
 
 

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from torch import nn
+
 from actmax.models.generators.codebook import CodebookGenerator
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.generators.prior import Prior
@@ -7,7 +9,6 @@ from actmax.models.generators.testing import check_generator
 from actmax.models.spaces import Box, StimulusSpec
 from actmax.models.zoo.architectures.sngan import Generator
 from actmax.models.zoo.architectures.vqvae import Decoder
-from torch import nn
 
 
 def decoder():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from actmax.models.objectives.testing import check_objective
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.targets.target import LayerInfo

@@ -8,10 +8,11 @@ from itertools import product
 import pytest
 import snntorch as snn
 import torch
-from actmax.models.targets.leaky import leaky_layer, leaky_scan, leaky_spikes
-from actmax.models.targets.spiking.neurons import fused_leaky
 from snntorch import surrogate
 from torch import Tensor
+
+from actmax.models.targets.leaky import leaky_layer, leaky_scan, leaky_spikes
+from actmax.models.targets.spiking.neurons import fused_leaky
 
 STEPS = 12
 SURROGATES: dict[str, Callable[[Tensor], Tensor] | None] = {

@@ -11,14 +11,15 @@ from typing import TypeVar
 import pytest
 import snntorch as snn
 import torch
+from pydantic import ValidationError
+from snntorch import spikegen, surrogate
+from torch import Tensor, nn
+
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.coding import Encoder
 from actmax.models.targets.spiking import SpikingOptions, SpikingTarget
 from actmax.models.targets.testing import check_target
 from actmax.models.zoo.architectures.snn import spiking_cnn
-from pydantic import ValidationError
-from snntorch import spikegen, surrogate
-from torch import Tensor, nn
 
 IMAGE = StimulusSpec((3, 12, 12))
 STEPS = 7

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from actmax.models.targets.spiking.lookup import SpikeConv2d, looked_up, pays
 from torch.nn import functional as F
+
+from actmax.models.targets.spiking.lookup import SpikeConv2d, looked_up, pays
 
 
 @pytest.mark.parametrize("seed", range(12))

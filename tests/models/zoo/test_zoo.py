@@ -1,0 +1,77 @@
+import pytest
+import torch
+from PIL import Image
+
+from actmax.models.generators.testing import check_generator
+from actmax.models.spaces import Box, Categorical
+from actmax.models.targets.testing import check_target
+from actmax.models.zoo.card import read_card
+from actmax.models.zoo.generators import SNGANGenerator, VQVAEGenerator
+from actmax.models.zoo.targets import CNNTarget, SNNTarget, ViTTarget
+from actmax.models.zoo.weights import FOLDER
+
+GENERATORS = {"cifar10-vqvae": VQVAEGenerator, "cifar10-sngan": SNGANGenerator}
+TARGETS = {"cifar10-snn": (SNNTarget, "lif_out"), "cifar10-cnn": (CNNTarget, "fc"), "cifar10-vit": (ViTTarget, "head")}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generators_keep_the_contract(name):
+    component = GENERATORS[name]
+    generator = component.from_options(component.Options())
+    check_generator(generator)
+    assert generator.stimulus.shape == (3, 32, 32)
+    assert generator.prior is not None
+    assert generator.latent == (Categorical((8, 8), 512) if name == "cifar10-vqvae" else Box((128,), -3, 3))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_targets_keep_the_contract(name):
+    component, _ = TARGETS[name]
+    check_target(component.from_options(component.Options()))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_cards_hold_the_quantiles_of_every_output_unit(name):
+    component, layer = TARGETS[name]
+    target = component.from_options(component.Options())
+    card = read_card(name)
+    assert card.responses is not None
+    assert card.responses.stimuli == "10000 CIFAR-10 test images"
+    for unit in range(10):
+        quantiles = target.natural_quantiles(layer, (unit,))
+        assert quantiles is not None
+        assert list(quantiles) == sorted(quantiles)
+        assert list(quantiles.values()) == sorted(quantiles.values())
+        assert quantiles[1.0] > quantiles[0.5]
+    assert target.natural_quantiles(layer, (10,)) is None
+    assert target.natural_quantiles("no layer", (0,)) is None
+    assert target.natural_quantiles(layer, (0, 0)) is None
+
+
+def test_quantiles_hold_only_for_the_presentation_that_was_measured():
+    for changed in ({"steps": 10}, {"readout": "latency"}, {"coding": "rate"}, {"weights": str(FOLDER / "cifar10-snn.safetensors")}):
+        target = SNNTarget.from_options(SNNTarget.Options.model_validate(changed))
+        assert target.natural_quantiles("lif_out", (0,)) is None
+
+
+def test_units_prefer_natural_latents_to_blind_ones():
+    """Decoded natural codes drive the classifiers as pictures do; uniform codes hardly do."""
+    generator = VQVAEGenerator.from_options(VQVAEGenerator.Options())
+    target = CNNTarget.from_options(CNNTarget.Options())
+    assert generator.prior is not None
+    with torch.inference_mode():
+        natural = target.respond(generator(generator.prior.bank[:300]), {"fc"})["fc"].softmax(1).max(1).values.mean()
+        blind = target.respond(generator(generator.latent.sample(300, torch.Generator().manual_seed(0))), {"fc"})["fc"]
+    assert natural > blind.softmax(1).max(1).values.mean()
+
+
+@pytest.mark.parametrize("name", [*GENERATORS, *TARGETS])
+def test_each_card_tells_what_was_trained_how(name):
+    card = read_card(name)
+    assert card.name == name
+    assert card.command.startswith("python -m actmax.models.zoo.training ")
+    assert "CIFAR-10" in card.data
+    assert card.seconds > 60
+    assert card.bytes == (FOLDER / f"{name}.safetensors").stat().st_size
+    with Image.open(FOLDER / f"{name}.png") as sheet:
+        assert min(sheet.size) > 300
