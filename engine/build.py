@@ -13,7 +13,7 @@ from ..models.generators.generator import Generator
 from ..models.objectives.objective import Objective
 from ..models.options import InvalidOption
 from ..models.spaces import StimulusSpec
-from ..models.targets.target import HasNaturalResponses, LayerInfo, Target
+from ..models.targets.target import HasNaturalResponses, HasUnitNames, LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
 from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
 from .adapt import adapt
@@ -73,6 +73,11 @@ class CheckedJob:
             return found(problem, options)
         except Unsuitable as error:
             raise InvalidJob.at(field, str(error)) from error
+
+    def unit_name(self, unit: UnitAddress) -> str:
+        """What the target calls the unit, empty where it has no name."""
+        index = unit.integers
+        return self.target.unit_name(unit.layer, index) if index is not None and isinstance(self.target, HasUnitNames) else ""
 
     def natural_best(self, unit: UnitAddress) -> float | None:
         """The best natural stimulus's response, where the target knows it and the objective is the unit's plain response."""

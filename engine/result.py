@@ -34,6 +34,8 @@ class SearchResult:
         Time at which the search ended, from the start of the job.
     stopped_by : str
         "evaluations", "seconds", "plateau" or "cancelled".
+    unit_name : str
+        What the target calls the unit, e.g. ``airplane``; empty where it has no name.
     """
 
     unit: str
@@ -45,6 +47,7 @@ class SearchResult:
     scores: NDArray[np.float64]
     seconds: float
     stopped_by: str
+    unit_name: str = ""
 
     @property
     def evaluations(self) -> int:

@@ -37,6 +37,7 @@ def searches_of(job: CheckedJob) -> list[Search]:
             job.optimizer(number, unit_number),
             job.spec.budget,
             job.natural_best(unit),
+            job.unit_name(unit),
         )
         for unit_number, unit in enumerate(job.units)
         for number in range(len(job.optimizers))
@@ -149,6 +150,7 @@ def execute(
                 search.scores,
                 search.seconds,
                 search.stopped_by,
+                search.unit_name,
             )
         )
     return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")

@@ -32,6 +32,8 @@ class Search:
         Its ``evaluations`` and ``plateau`` end this search.
     natural_best : float or None
         Response to the best natural stimulus.
+    unit_name : str
+        What the target calls the unit.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Search:
         optimizer: Optimizer,
         budget: BudgetSpec,
         natural_best: float | None = None,
+        unit_name: str = "",
     ) -> None:
         self.unit = unit
         self.optimizer_label = optimizer_label
@@ -51,6 +54,7 @@ class Search:
         self.optimizer = optimizer
         self.budget = budget
         self.natural_best = natural_best
+        self.unit_name = unit_name
         self.stopped_by = ""
         self.seconds = 0.0
         self.best = float("nan")

@@ -73,6 +73,10 @@ class Comparison:
         """The strongest natural response of the unit, where it is known."""
         return next((best for search in self.row(unit) if (best := natural_best(search)) is not None), None)
 
+    def name(self, unit: str) -> str:
+        """What the target calls the unit; empty where it has no name."""
+        return next((search.unit_name for search in self.row(unit)), "")
+
     def winners(self, unit: str) -> list[SearchResult]:
         """Whoever found the most, all of them in a tie; none where nothing was measured."""
         measured = [search for search in self.row(unit) if math.isfinite(search.response)]

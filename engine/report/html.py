@@ -52,6 +52,7 @@ class UnitRow:
     """One unit: what each column's optimizer found (None where it was not searched), and in words who found the most."""
 
     unit: str
+    name: str
     anchor: str
     natural: float | None
     cells: list[Found | None]
@@ -116,7 +117,7 @@ def _unit_row(drawn: Comparison, unit: str, number: int, spec: StimulusSpec, nat
     cells = [_found(drawn, unit, optimizer, column, winners, spec) for column, optimizer in enumerate(drawn.optimizers)]
     best = next((cell for cell in cells if cell is not None and cell.wins), None)
     verdict, chart = _verdict(winners, natural), convergence_chart(drawn, unit)
-    return UnitRow(unit, f"unit-{number}", drawn.natural_best(unit), cells, best, verdict, chart)
+    return UnitRow(unit, drawn.name(unit), f"unit-{number}", drawn.natural_best(unit), cells, best, verdict, chart)
 
 
 def _found(drawn: Comparison, unit: str, optimizer: str, column: int, winners: list[SearchResult], spec: StimulusSpec) -> Found | None:

@@ -65,11 +65,12 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
             for column, optimizer in enumerate(comparison.optimizers):
                 _write(draw, (left + label + column * (cell + _GAP), _MARGIN), optimizer, fonts.bold, INK, cell)
         if single:
-            _write(draw, (left, top), unit, small.bold, INK, cell)
+            _write(draw, (left, top), f"{unit} {comparison.name(unit)}".strip(), small.bold, INK, cell)
             top += 20
         else:
             draw.line([(left, top - _GAP // 2), (left + block - _GAP, top - _GAP // 2)], GRID)
             _write(draw, (left, top + tile_height // 2 - 8), unit, fonts.bold, INK, label - _GAP)
+            _write(draw, (left, top + tile_height // 2 + 10), comparison.name(unit), small.plain, MUTED, label - _GAP)
         best = comparison.winners(unit)
         for column, optimizer in enumerate(comparison.optimizers):
             x = left + label + column * (cell + _GAP)

@@ -28,6 +28,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
     searches = [
         {
             "unit": search.unit,
+            "unit_name": search.unit_name,
             "optimizer": search.optimizer,
             "response": search.response,
             "best_seen": best_seen(search),

@@ -64,6 +64,15 @@ class Target(Protocol):
 
 
 @runtime_checkable
+class HasUnitNames(Protocol):
+    """A target whose units have names, e.g. the classes of a classifier."""
+
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """The unit's name, empty where it has none."""
+        ...
+
+
+@runtime_checkable
 class HasNaturalResponses(Protocol):
     """A target that knows how its units answer natural stimuli."""
 

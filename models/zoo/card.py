@@ -25,6 +25,8 @@ class Responses(BaseModel):
         Quantile levels, 0 to 1.
     quantiles : list of list of float
         One row a unit, one value a level.
+    names : list of str
+        What the units stand for.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -33,6 +35,7 @@ class Responses(BaseModel):
     stimuli: str
     levels: list[float]
     quantiles: list[list[float]]
+    names: list[str]
 
 
 class Card(BaseModel):
@@ -59,7 +62,7 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
 
 
 class NaturalResponses:
-    """Answers ``natural_quantiles`` from a card."""
+    """Answers ``natural_quantiles`` and ``unit_name`` from a card."""
 
     def __init__(self, responses: Responses) -> None:
         self._responses = responses
@@ -70,3 +73,8 @@ class NaturalResponses:
         if layer != measured.layer or len(index) != 1 or index[0] >= len(measured.quantiles):
             return None
         return dict(zip(measured.levels, measured.quantiles[index[0]], strict=True))
+
+    def name(self, layer: str, index: tuple[int, ...]) -> str:
+        """What the unit stands for, or an empty text."""
+        measured = self._responses
+        return measured.names[index[0]] if layer == measured.layer and len(index) == 1 and index[0] < len(measured.names) else ""

@@ -31,6 +31,10 @@ class MeasuredModule(ModuleTarget):
         """From the card; None with other weights than the shipped ones."""
         return self._natural(layer, index) if self._natural is not None else None
 
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """The class that an output unit stands for."""
+        return self._natural.name(layer, index) if self._natural is not None else ""
+
 
 class MeasuredSpiking(SpikingTarget):
     """A spiking network that knows how its output units answer natural images."""
@@ -40,6 +44,10 @@ class MeasuredSpiking(SpikingTarget):
     def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
         """From the card; None with other weights, steps, readout or coding than it was measured with."""
         return self._natural(layer, index) if self._natural is not None else None
+
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """The class that an output unit stands for."""
+        return self._natural.name(layer, index) if self._natural is not None else ""
 
 
 def _loaded(module: nn.Module, name: str, options: WeightOptions) -> NaturalResponses | None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PADDING = 4
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...targets.target import Target
 from ..card import Card, Responses
-from .cifar10 import Images
+from .cifar10 import CLASSES, Images
 from .task import Task, Trained
 
 LEVELS = [0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0]
@@ -38,6 +38,7 @@ def quantiles(answers: Tensor, layer: str, readout: str) -> Responses:
         readout=readout,
         stimuli=f"{answers.shape[0]} CIFAR-10 test images",
         levels=LEVELS,
+        names=list(CLASSES),
         quantiles=[[round(float(value), 6) for value in unit] for unit in found.T],
     )
 
