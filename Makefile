@@ -6,14 +6,20 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LINKS := build/namespace/actmax
 
-.PHONY: run test lint bench protos install clean
+.PHONY: run test node lint bench protos install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
 	$(BIN)/actmax demo --out runs/first --job examples/first_job.yaml
 
-test: $(STAMP)
+test: $(STAMP) node
 	$(BIN)/python -m pytest $(ARGS)
+
+# the tests run the Node.js example; from Debian where there is none
+node:
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends nodejs npm; }
 
 lint: $(STAMP) links
 	$(BIN)/ruff check .

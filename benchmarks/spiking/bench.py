@@ -13,29 +13,24 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import snntorch as snn
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.spiking import SpikingTarget
 from actmax.models.zoo.architectures.snn import STEPS, spiking_cnn
+from actmax.models.zoo.weights import FOLDER
 
 IMAGE = StimulusSpec((3, 32, 32))
-CHECKPOINT = Path(__file__).parents[2] / ".zoo" / "snn-1.pt"
 
 
 def zoo() -> nn.Sequential:
-    """The zoo's network, as far as it is trained; with wide random weights where it is not."""
+    """The zoo's network with the shipped weights."""
     model = spiking_cnn()
-    if CHECKPOINT.exists():
-        model.load_state_dict(torch.load(CHECKPOINT, weights_only=True)["parts"]["model"])
-    else:
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                nn.init.normal_(module.bias, 0.0, 0.3)
+    model.load_state_dict(load_file(FOLDER / "cifar10-snn.safetensors"))
     return model.eval()
 
 
