@@ -90,9 +90,11 @@ class Nevergrad(Searcher):
         factory: Any = nevergrad.optimizers.registry[self._name]
         self._batch = 1 if getattr(factory, "no_parallelization", False) else options.batch
         screen = options.screen if problem.evaluations is None else min(options.screen, problem.evaluations // 10)
-        self._start = self._starts(1)[0]
-        # optimizers that run on a thread of their own take no suggestions
-        self._suggested = self._starts(screen if problem.bank is not None and not getattr(factory, "recast", False) else 0)
+        # optimizers that run on a thread of their own take no suggestions; a latent suggested twice brings some to a stand
+        if problem.bank is None or getattr(factory, "recast", False):
+            screen = 0
+        starts = _distinct(self._starts(1 + (min(screen, len(problem.bank) - 1) if problem.bank is not None else 0)))
+        self._start, self._suggested = starts[0], starts[1:]
         self._told: list[Tensor] = []
         try:
             self._begin(suggest=False)
@@ -123,9 +125,8 @@ class Nevergrad(Searcher):
             self._candidates: list[Any] = []
 
     def _propose(self) -> Tensor:
-        with self._own_random():
-            while len(self._ahead) < self._batch:
-                self._ahead.append(self._searcher.ask())
+        while len(self._ahead) < self._batch:
+            self._ahead.append(self._next())
         self._candidates, self._ahead = self._ahead, []
         space = self.problem.latent
         rows = torch.from_numpy(np.stack([np.asarray(candidate.value) for candidate in self._candidates])).view(-1, *space.shape)
@@ -147,8 +148,15 @@ class Nevergrad(Searcher):
                 # one that takes no suggestions may hide inside another
                 with contextlib.suppress(TellNotAskedNotSupportedError):
                     self._searcher.tell(candidate, -score if np.isfinite(score) else -self._worst)
-            # an optimizer on a thread of its own computes between tell and ask: waiting for what it asks next keeps that inside
-            self._ahead = [self._searcher.ask()]
+        # an optimizer on a thread of its own computes between tell and ask: waiting for what it asks next keeps that inside
+        self._ahead = [self._next()]
+
+    def _next(self) -> Any:
+        with self._own_random():
+            try:
+                return self._searcher.ask()
+            except Exception as error:  # a third party's: with numpy 2.4, nevergrad 1.0.12's metamodels (NGOpt in a box) raise TypeError
+                raise RuntimeError(f"nevergrad's {self._name} failed to propose a candidate: {error}") from error
 
     @contextlib.contextmanager
     def _own_random(self) -> Iterator[None]:
@@ -178,3 +186,9 @@ class Nevergrad(Searcher):
         for scores in self._told:
             self._propose()
             self._hand_over(scores)
+
+
+def _distinct(latents: Tensor) -> Tensor:
+    """Rows without repeats, in their order."""
+    first = {row.numpy().tobytes(): number for number, row in reversed(list(enumerate(latents)))}
+    return latents[sorted(first.values())]

@@ -12,6 +12,7 @@ from ..models.spaces import Box, Categorical
 from . import tt
 from .adam_state import adam_state, load_adam_state
 from .optimizer import Evaluations, Problem, State
+from .ranking import Elite
 from .searcher import Searcher
 
 
@@ -30,8 +31,10 @@ class Protes(Searcher):
     (:func:`actmax.optimizers.tt.fit_mixture`), a train whose inner cores are diagonal, and Adam keeps it one: it moves only cores
     that are not zero. A few thousand evaluations teach a density of 10⁵ parameters little, so what makes small budgets work is
     ``crossover``: that share of a batch are members of the elite in which one patch, of up to ``patch`` positions a side, is
-    replaced by that of a fresh sample. The elite is then the best ``top`` of all rounds. Defaults from a bank: batch 20, top 3,
-    crossover 0.9, the rest as published. ``published`` gives the published settings from a bank, too.
+    replaced by that of a fresh sample. The elite is then the best ``top`` of all rounds, and its first members come from
+    ``screen`` latents of the bank itself: without them a spiking unit that is silent at nearly every sample gives no direction.
+    Defaults from a bank: screen 50, batch 20, top 3, crossover 0.9, the rest as published. ``published`` gives the published
+    settings from a bank, too.
 
     Parameters
     ----------
@@ -62,6 +65,14 @@ class Protes(Searcher):
         crossover: Annotated[
             float | None, Field(ge=0, le=1, description="Share of a batch that are patched members of the elite. None: 0, from a bank 0.9.")
         ] = None
+        screen: Annotated[
+            int | None,
+            Field(
+                ge=0,
+                le=100_000,
+                description="Latents of the bank evaluated first, at most a tenth of the evaluations. None: 50; published 0.",
+            ),
+        ] = None
         patch: Annotated[int, Field(ge=1, le=4096, description="Most positions a side of a patch.")] = 2
         smoothing: Annotated[
             float, Field(gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to a bank.")
@@ -84,6 +95,7 @@ class Protes(Searcher):
         self._batch = options.batch or max(options.top or 0, 20 if natural else 100)
         self._top = options.top or min(self._batch, 3 if natural else 10)
         self._crossover = options.crossover if options.crossover is not None else 0.9 if natural else 0.0
+        self._elite = Elite(self._top)
         self._memory = natural
         """Whether the elite outlives its round."""
         if problem.bank is None:
@@ -94,30 +106,30 @@ class Protes(Searcher):
         """Which entries Adam may move; None for all."""
         self._cores = cores.requires_grad_()
         self._adam = torch.optim.Adam([self._cores], lr=options.learning_rate)
-        self._elite = torch.empty(0, space.size, dtype=torch.long)
-        self._elite_scores = torch.empty(0, dtype=torch.float64)
+        screen = options.screen if options.screen is not None else 50 if natural else 0
+        most = screen if problem.evaluations is None else min(screen, problem.evaluations // 10)
+        self._screen = self._indices(self._starts(most)) if problem.bank is not None else torch.empty(0, space.size, dtype=torch.long)
+        """Bank latents still to be looked at."""
 
     def _propose(self) -> Tensor:
+        if len(self._screen):
+            first, self._screen = self._screen[: self._batch], self._screen[self._batch :]
+            return self._latents(first)
         indices = tt.sample(self._cores.detach(), self._batch, self.generator)
         crossed = round(self._crossover * self._batch)
         if crossed and len(self._elite):
-            parents = self._elite[torch.randint(len(self._elite), (crossed,), generator=self.generator)]
+            parents = self._elite.rows[torch.randint(len(self._elite), (crossed,), generator=self.generator)]
             indices[:crossed] = torch.where(self._patches(crossed), indices[:crossed], parents)
         return self._latents(indices)
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
-        told = ~scores.isnan()
-        indices, scores = self._indices(latents)[told], scores[told]
-        if self._memory:
-            indices, scores = torch.cat([self._elite, indices]), torch.cat([self._elite_scores, scores])
-        order = scores.argsort(descending=True, stable=True)
-        if self._memory:
-            order = _without_repeats(order, indices, self._top)
-        self._elite, self._elite_scores = indices[order[: self._top]], scores[order[: self._top]]
+        if not self._memory:
+            self._elite = Elite(self._top)
+        self._elite.add(self._indices(latents), scores)
         if not len(self._elite):
             return
         for _ in range(self.options.steps):
-            (gradient,) = torch.autograd.grad(-tt.log_likelihood(self._cores, self._elite).mean(), self._cores)
+            (gradient,) = torch.autograd.grad(-tt.log_likelihood(self._cores, self._elite.rows).mean(), self._cores)
             self._cores.grad = gradient if self._free is None else gradient * self._free
             self._adam.step()
 
@@ -152,22 +164,13 @@ class Protes(Searcher):
         return {
             "cores": self._cores.detach().clone(),
             "adam": adam_state(self._adam),
-            "elite": self._elite.clone(),
-            "elite_scores": self._elite_scores.clone(),
+            "screen": self._screen.clone(),
+            "elite": self._elite.state(),
         }
 
     def _restore(self, state: State) -> None:
         self._cores = state["cores"].clone().requires_grad_()
         self._adam = torch.optim.Adam([self._cores], lr=self.options.learning_rate)
         load_adam_state(self._adam, state["adam"])
-        self._elite, self._elite_scores = state["elite"].clone(), state["elite_scores"].clone()
-
-
-def _without_repeats(order: Tensor, indices: Tensor, most: int) -> Tensor:
-    """The first ``most`` of ``order`` whose rows differ."""
-    seen: dict[bytes, int] = {}
-    for row in order.tolist():
-        seen.setdefault(indices[row].numpy().tobytes(), row)
-        if len(seen) == most:
-            break
-    return torch.tensor(list(seen.values()), dtype=torch.long)
+        self._screen = state["screen"].clone()
+        self._elite.restore(state["elite"])

@@ -4,6 +4,9 @@ from typing import ClassVar
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from actmax.models.spaces import Box, Categorical, LatentSpace
 from actmax.optimizers.adam import Adam
 from actmax.optimizers.nevergrad import Nevergrad
@@ -12,8 +15,6 @@ from actmax.optimizers.protes import Protes
 from actmax.optimizers.random_search import RandomSearch
 from actmax.optimizers.testing import Landscape, OptimizerContract, check_resume
 from actmax.optimizers.tt_cross import TTCross
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ALL = [RandomSearch, Adam, Protes, TTCross, Nevergrad]
 
@@ -48,12 +49,12 @@ class TestTTCross(OptimizerContract):
 
 class TestTTCrossRank(OptimizerContract):
     optimizer = TTCross
-    options: ClassVar = {"rank": 3, "levels": 4, "batch": 7, "screen": 5}
+    options: ClassVar = {"rank": 3, "levels": 5, "batch": 7, "screen": 5}
 
 
-class TestTTCrossQuantized(OptimizerContract):
+class TestTTCrossPatches(OptimizerContract):
     optimizer = TTCross
-    options: ClassVar = {"rank": 2, "quantized": True}
+    options: ClassVar = {"patch": 2}
 
 
 class TestNevergrad(OptimizerContract):

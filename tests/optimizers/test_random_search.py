@@ -1,4 +1,5 @@
 import torch
+
 from actmax.models.spaces import Categorical
 from actmax.optimizers.optimizer import Evaluations, Problem
 from actmax.optimizers.random_search import RandomSearch
