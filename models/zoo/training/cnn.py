@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,20 +18,32 @@ from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
 BATCH = 250
-CYCLES = (14, 8)
-"""Epochs of the two learning-rate cycles (Loshchilov and Hutter, "SGDR", 2017); the second peaks at .4 of the first."""
+CYCLES = ((14, 1.0), (8, 0.4), (6, 0.2))
+"""Epochs of each learning-rate cycle, and its peak as a share of the first (Loshchilov and Hutter, "SGDR", 2017)."""
+
+
+def cycles(per_epoch: int, epochs: int) -> Callable[[int], float]:
+    """The learning-rate factor over ``epochs`` epochs of ``per_epoch`` steps, shared out between the cycles."""
+    total = sum(length for length, _ in CYCLES)
+    ends = [epochs * sum(length for length, _ in CYCLES[: number + 1]) // total * per_epoch for number in range(len(CYCLES))]
+    starts = [0, *ends[:-1]]
+
+    def factor(step: int) -> float:
+        for start, end, (_, peak) in zip(starts, ends, CYCLES, strict=True):
+            if step < end:
+                return peak * one_cycle(end - start)(step - start)
+        return 0.0
+
+    return factor
 
 
 def train(task: Task) -> Trained:
-    """SGD with Nesterov momentum on two cycles of the learning rate, label smoothing .1, bfloat16 where it is safe."""
+    """SGD with Nesterov momentum on three cycles of the learning rate, label smoothing .1, bfloat16 where it is safe."""
     torch.manual_seed(task.seed)
     model = ResidualCNN().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    epochs = task.epochs or sum(CYCLES)
-    first = (epochs * CYCLES[0] // sum(CYCLES)) * (len(task.train) // BATCH)
-    second = epochs * (len(task.train) // BATCH) - first
-    warm, again = one_cycle(first), one_cycle(second)
+    epochs = task.epochs or sum(length for length, _ in CYCLES)
     optimizer = torch.optim.SGD(split_decay(model, 5e-4), lr=0.25, momentum=0.9, nesterov=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm(step) if step < first else 0.4 * again(step - first))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cycles(len(task.train) // BATCH, epochs))
 
     def step(_: int, pixels: Tensor, labels: Tensor) -> dict[str, float]:
         model.train()
