@@ -13,7 +13,7 @@ run: $(STAMP)
 	$(BIN)/actmax demo --out runs/first --job examples/first_job.yaml
 
 test: $(STAMP) node
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 # the tests run the Node.js example; from Debian where there is none
 node:

@@ -32,7 +32,7 @@ def test_every_pairing_keeps_its_budget_and_reports_what_it_found(optimizer, gen
         assert found.stopped_by == "evaluations"
         stimulus = parts.generator(torch.from_numpy(found.latent)[None])
         assert np.allclose(stimulus[0].detach().numpy(), found.stimulus, atol=1e-6)
-        response = parts.target.respond(stimulus, {"4"})["4"][0, index]
+        response = parts.target.respond(stimulus, {"4"})["4"][0, index].detach()
         assert found.response == pytest.approx(float(response), abs=1e-5)
         assert found.response == pytest.approx(float(np.nanmax(found.scores)), abs=1e-5)
 
