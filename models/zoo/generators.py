@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +23,9 @@ class WeightOptions(BaseModel):
     """Which weights to load."""
 
     model_config = ConfigDict(extra="forbid")
-    weights: str | None = Field(None, description="Path of a safetensors file of the same architecture; the shipped weights by default.")
+    weights: Annotated[
+        str | None, Field(description="Path of a safetensors file of the same architecture; the shipped weights by default.")
+    ] = None
 
     def path(self, name: str) -> Path:
         """Of the weights to load."""
