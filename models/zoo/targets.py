@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field
 from torch import nn
@@ -90,7 +91,7 @@ class SNNTarget:
     class Options(WeightOptions, SpikingOptions):
         """Options of the target."""
 
-        steps: int = Field(STEPS, ge=1, le=1000, description="Time steps of one presentation; the network was trained with 20.")
+        steps: Annotated[int, Field(ge=1, le=1000, description="Time steps of one presentation; the network was trained with 20.")] = STEPS
 
     @classmethod
     def from_options(cls, options: Options) -> MeasuredSpiking:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..coding import Coding
@@ -13,6 +15,8 @@ class SpikingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    steps: int = Field(20, ge=1, le=10_000, description="Time steps of one presentation.")
-    readout: Readout = Field("count", description="Response of a spiking unit; latency is higher for an earlier first spike.")
-    coding: Coding = Field("direct", description="How a stimulus enters: as a current, as random spikes, as one timed spike a pixel.")
+    steps: Annotated[int, Field(ge=1, le=10_000, description="Time steps of one presentation.")] = 20
+    readout: Annotated[Readout, Field(description="Response of a spiking unit; latency is higher for an earlier first spike.")] = "count"
+    coding: Annotated[Coding, Field(description="How a stimulus enters: as a current, as random spikes, as one timed spike a pixel.")] = (
+        "direct"
+    )
