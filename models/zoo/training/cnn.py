@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..architectures.cnn import ResidualCNN
-from ..card import Responses
 from ..targets import CNNTarget
 from .cifar10 import shuffled_batches
-from .finish import measure, most_activating, quantiles, sheet, write
+from .finish import write_target
 from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
@@ -67,16 +66,14 @@ def train(task: Task) -> Trained:
 
 
 def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
-    """Write weights, card with the output units' quantiles, and a sheet of each unit's most activating test images."""
-    answers: list[Tensor] = []
-
-    def responses(path: Path) -> Responses:
-        target = CNNTarget.from_options(CNNTarget.Options(weights=str(path)))
-        answers.append(measure(target, "fc", task.test))
-        return quantiles(answers[0], "fc", "logit")
-
-    tensors = dict(trained.modules["model"].state_dict())
-    path = write(
-        trained, task, command, tensors, "Residual CNN: four stages of one basic block, 32 to 256 channels", folder, responses=responses
+    """Write weights, card and sample sheet."""
+    write_target(
+        trained,
+        task,
+        command,
+        folder,
+        summary="Residual CNN: four stages of one basic block, 32 to 256 channels",
+        layer="fc",
+        readout="logit",
+        load=lambda path: CNNTarget.from_options(CNNTarget.Options(weights=str(path))),
     )
-    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))

@@ -95,3 +95,29 @@ def write(
     )
     (folder / f"{name}.json").write_text(card.model_dump_json(indent=1, exclude_none=True) + "\n")
     return path
+
+
+def write_target(
+    trained: Trained,
+    task: Task,
+    command: str,
+    folder: Path,
+    *,
+    summary: str,
+    layer: str,
+    readout: str,
+    load: Callable[[Path], Target],
+) -> None:
+    """Write a target's weights, its card with every output unit's quantiles, and a sheet of each unit's most activating test images.
+
+    ``load`` makes the target from the weights that were just written, so that what is measured is what is shipped.
+    """
+    answers: list[Tensor] = []
+
+    def responses(path: Path) -> Responses:
+        answers.append(measure(load(path), layer, task.test))
+        return quantiles(answers[0], layer, readout)
+
+    tensors = dict(trained.modules["model"].state_dict())
+    path = write(trained, task, command, tensors, summary, folder, responses=responses)
+    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))

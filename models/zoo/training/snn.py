@@ -15,10 +15,9 @@ from torch.nn import functional as F
 
 from ...targets.leaky import leaky_scan
 from ..architectures.snn import STEPS, spiking_cnn
-from ..card import Responses
 from ..targets import SNNTarget
 from .cifar10 import shuffled_batches
-from .finish import measure, most_activating, quantiles, sheet, write
+from .finish import write_target
 from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
@@ -86,17 +85,15 @@ def train(task: Task) -> Trained:
 
 
 def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
-    """Write weights, card with the output units' quantiles, and a sheet of each unit's most activating test images."""
-    answers: list[Tensor] = []
-
-    def responses(path: Path) -> Responses:
-        target = SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS, readout="count", coding="direct"))
-        answers.append(measure(target, "lif_out", task.test))
-        return quantiles(answers[0], "lif_out", f"spike count over {STEPS} steps")
-
-    tensors = dict(trained.modules["model"].state_dict())
-    summary = (
-        f"Convolutional spiking network (snntorch): three convolutions, leaky integrate-and-fire neurons, {STEPS} steps, direct coding"
+    """Write weights, card and sample sheet."""
+    write_target(
+        trained,
+        task,
+        command,
+        folder,
+        summary="Convolutional spiking network (snntorch): three convolutions, leaky integrate-and-fire neurons, "
+        f"{STEPS} steps, direct coding",
+        layer="lif_out",
+        readout=f"spike count over {STEPS} steps",
+        load=lambda path: SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS, readout="count", coding="direct")),
     )
-    path = write(trained, task, command, tensors, summary, folder, responses=responses)
-    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))

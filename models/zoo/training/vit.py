@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..architectures.vit import SmallViT
-from ..card import Responses
 from ..targets import ViTTarget
 from .cifar10 import shuffled_batches
-from .finish import measure, most_activating, quantiles, sheet, write
+from .finish import write_target
 from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
@@ -50,22 +49,14 @@ def train(task: Task) -> Trained:
 
 
 def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
-    """Write weights, card with the output units' quantiles, and a sheet of each unit's most activating test images."""
-    answers: list[Tensor] = []
-
-    def responses(path: Path) -> Responses:
-        target = ViTTarget.from_options(ViTTarget.Options(weights=str(path)))
-        answers.append(measure(target, "head", task.test))
-        return quantiles(answers[0], "head", "logit")
-
-    tensors = dict(trained.modules["model"].state_dict())
-    path = write(
+    """Write weights, card and sample sheet."""
+    write_target(
         trained,
         task,
         command,
-        tensors,
-        "Vision transformer: 64 tokens, 5 blocks of 128 features, 4 heads, convolutional patch embedding",
         folder,
-        responses=responses,
+        summary="Vision transformer: 64 tokens, 5 blocks of 128 features, 4 heads, convolutional patch embedding",
+        layer="head",
+        readout="logit",
+        load=lambda path: ViTTarget.from_options(ViTTarget.Options(weights=str(path))),
     )
-    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))
