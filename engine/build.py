@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..models.generators.generator import Generator
+from ..models.generators.generator import Generator, HasCodebook
 from ..models.objectives.objective import Objective
 from ..models.options import InvalidOption
 from ..models.spaces import StimulusSpec
@@ -34,6 +34,11 @@ class CheckedJob:
     device: str
     allow_imports: tuple[str, ...]
     given: Mapping[str, Any]
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients reach the latents."""
+        return self.generator.differentiable and self.target.differentiable
 
     @property
     def searches(self) -> int:
@@ -61,14 +66,22 @@ class CheckedJob:
         component = self.optimizers[number]
         found = _found("optimizer", component.name, f"{field}.name", self.allow_imports, self.given)
         options = options_of(found, component.options, f"{field}.options")
-        if found.needs_gradient and not (self.generator.differentiable and self.target.differentiable):
+        if found.needs_gradient is True and not self.differentiable:
             without = "generator" if not self.generator.differentiable else "target"
             raise InvalidJob.at(
                 field, f"{component.name} needs gradients and this {without} gives none; use protes, tt-cross, nevergrad or random"
             )
         seed = int(np.random.SeedSequence((self.spec.seed, unit_number, number)).generate_state(1, np.uint64)[0] >> 1)
         prior = self.generator.prior if self.spec.prior == "natural" else None
-        problem = Problem(self.generator.latent, seed, self.spec.budget.evaluations, None if prior is None else prior.bank, "cpu")
+        problem = Problem(
+            self.generator.latent,
+            seed,
+            self.spec.budget.evaluations,
+            bank=None if prior is None else prior.bank,
+            density=None if prior is None else lambda: prior.density,
+            code_vectors=self.generator.codebook if isinstance(self.generator, HasCodebook) else None,
+            differentiable=self.differentiable,
+        )
         try:
             return found(problem, options)
         except Unsuitable as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 from torch import Tensor
 
+from ..models.densities import Density
 from ..models.spaces import LatentSpace
 
 State = Mapping[str, Any]
@@ -35,6 +36,14 @@ class Problem:
         (m, *latent) natural latents to start from, or None for a blind start.
     device : str
         Where its own arithmetic is best done.
+    density : callable or None
+        Gives the density of natural latents, fitted to the bank at the first call; None for a blind start.
+    code_vectors : Tensor or None
+        (cardinality, width): where each code of a Categorical space lies, for spaces whose codes have a geometry.
+    differentiable : bool
+        Whether gradients are to be had, for optimizers that can do with or without.
+    noisy : bool
+        Whether the same latent may score differently twice.
     """
 
     latent: LatentSpace
@@ -42,6 +51,10 @@ class Problem:
     evaluations: int | None = None
     bank: Tensor | None = None
     device: str = "cpu"
+    density: Callable[[], Density] | None = None
+    code_vectors: Tensor | None = None
+    differentiable: bool = False
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,15 @@ class Optimizer(Protocol):
     """
 
     Options: ClassVar[type[BaseModel]]
-    needs_gradient: ClassVar[bool]
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether answers to the next ``ask`` must carry gradients.
+
+        On the class it is True where they always must: such an optimizer is refused for a search without gradients. Another may
+        turn it on and off between ``tell`` and ``ask`` where its problem is ``differentiable``.
+        """
+        ...
 
     def ask(self) -> Tensor:
         """The next candidates, (n, *latent).
@@ -111,4 +132,16 @@ class Optimizer(Protocol):
 
     def load_state_dict(self, state: State) -> None:
         """Go on from ``state``."""
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """An optimizer that also learns from evaluations that it did not ask for.
+
+    The searches of a job show each other's stimuli to all of its units; whoever listens is told after each ``tell``.
+    """
+
+    def overhear(self, evaluations: Evaluations) -> None:
+        """Learn from others' candidates, hard latents of the space, scored for this optimizer's own objective; without gradients."""
         ...

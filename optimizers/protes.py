@@ -8,8 +8,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from ..models.densities import train as tt
 from ..models.spaces import Box, Categorical
-from . import tt
 from .adam_state import adam_state, load_adam_state
 from .optimizer import Evaluations, Problem, State
 from .ranking import Elite
@@ -28,7 +28,7 @@ class Protes(Searcher):
     near where it began.
 
     From a bank, the train starts as a mixture of ``rank`` products of categoricals fitted to it
-    (:func:`actmax.optimizers.tt.fit_mixture`), a train whose inner cores are diagonal, and Adam keeps it one: it moves only cores
+    (:func:`actmax.models.densities.train.fit_mixture`), a train whose inner cores are diagonal, and Adam keeps it one: it moves only cores
     that are not zero. A few thousand evaluations teach a density of 10⁵ parameters little, so what makes small budgets work is
     ``crossover``: that share of a batch are members of the elite in which one patch, of up to ``patch`` positions a side, is
     replaced by that of a fresh sample. The elite is then the best ``top`` of all rounds, and its first members come from

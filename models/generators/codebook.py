@@ -56,7 +56,7 @@ class CodebookGenerator:
         self.stimulus = stimulus or StimulusSpec(made_shape(decoder, self._vectors(codes)))
         if bank is not None:
             self.latent.check(bank)
-        self.prior = None if bank is None else Prior(bank.long())
+        self.prior = None if bank is None else Prior(bank.long(), self.latent)
 
     def to(self, device: str) -> Self:
         """Move code book and decoder."""

@@ -40,7 +40,7 @@ class DecoderGenerator:
         self.stimulus = stimulus or StimulusSpec(made_shape(decoder, middle))
         if bank is not None:
             latent.check(bank)
-        self.prior = None if bank is None else Prior(bank)
+        self.prior = None if bank is None else Prior(bank, self.latent)
 
     def to(self, device: str) -> Self:
         """Move the decoder."""

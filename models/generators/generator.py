@@ -46,3 +46,13 @@ class Generator(Protocol):
     def to(self, device: str, /) -> Generator:
         """Move to a device and return itself."""
         ...
+
+
+@runtime_checkable
+class HasCodebook(Protocol):
+    """A Categorical generator whose codes have a place in a vector space: near codes make like stimuli."""
+
+    @property
+    def codebook(self) -> Tensor:
+        """(cardinality, width), one vector a code."""
+        ...

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from ..densities import Density, fit_density
+from ..spaces import LatentSpace
 
 
 @dataclass(frozen=True)
@@ -16,9 +20,17 @@ class Prior:
     ----------
     bank : Tensor
         (m, *latent), m >= 1: latents of natural stimuli, in the generator's own space (codes as int64).
+    space : LatentSpace
+        Where they lie.
     """
 
     bank: Tensor
+    space: LatentSpace
+
+    @cached_property
+    def density(self) -> Density:
+        """A density fitted to the bank, at the first use."""
+        return fit_density(self.space, self.bank)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` latents of the bank, drawn without replacement while they last: (n, *latent)."""

@@ -2,8 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from actmax.models.densities import train as tt
 from actmax.models.spaces import Box, Categorical
-from actmax.optimizers import tt
 from actmax.optimizers.optimizer import Problem
 from actmax.optimizers.protes import Protes
 from actmax.optimizers.testing import Landscape, run

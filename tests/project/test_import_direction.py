@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "models": {"models"},
-    "optimizers": {"optimizers", "models.spaces"},
+    "optimizers": {"optimizers", "models.spaces", "models.densities"},
     "engine": {"engine", "models", "optimizers"},
     "server": {"server", "engine", "models", "optimizers", "v1"},
     "client": {"client", "v1"},

@@ -17,7 +17,7 @@ from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
 from .task import Task, Trained
 
 BATCH = 250
-CYCLES = ((14, 1.0), (8, 0.4), (6, 0.2))
+CYCLES = ((14, 1.0), (8, 0.4), (6, 0.2), (8, 0.2))
 """Epochs of each learning-rate cycle, and its peak as a share of the first (Loshchilov and Hutter, "SGDR", 2017)."""
 
 

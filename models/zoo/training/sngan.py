@@ -42,34 +42,36 @@ class _Average:
 
 
 def train(task: Task) -> Trained:
-    """Hinge loss, one discriminator step a generator step at two time scales (Heusel et al., 2017)."""
+    """Hinge loss, one discriminator step a generator step; the discriminator's weights are normalised in float32."""
     torch.manual_seed(task.seed)
     generator = Generator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     discriminator = Discriminator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = _Average(generator)
-    epochs = task.epochs or 14
-    slow = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.0, 0.9))
-    fast = torch.optim.Adam(discriminator.parameters(), lr=4e-4, betas=(0.0, 0.9))
+    epochs = task.epochs or 40
+    slow = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    fast = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
     def latents() -> Tensor:
         return torch.randn(BATCH, LATENT, device=task.device)
 
     def step(_: int, pixels: Tensor, __: Tensor) -> dict[str, float]:
         real = pixels.to(task.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(task.device, torch.bfloat16):
-            with torch.no_grad():
-                fake = generator(latents())
-            both = discriminator(torch.cat([real, fake.float()])).float()
-        loss = F.relu(1 - both[:BATCH]).mean() + F.relu(1 + both[BATCH:]).mean()
-        fast.zero_grad()
-        loss.backward()
+        with discriminator.normalised():
+            with torch.autocast(task.device, torch.bfloat16):
+                with torch.no_grad():
+                    fake = generator(latents())
+                both = discriminator(torch.cat([real, fake.float()])).float()
+            loss = F.relu(1 - both[:BATCH]).mean() + F.relu(1 + both[BATCH:]).mean()
+            fast.zero_grad()
+            loss.backward()
         fast.step()
 
         discriminator.requires_grad_(False)
-        with torch.autocast(task.device, torch.bfloat16):
-            fooled = -discriminator(generator(latents())).float().mean()
-        slow.zero_grad()
-        fooled.backward()
+        with discriminator.normalised():
+            with torch.autocast(task.device, torch.bfloat16):
+                fooled = -discriminator(generator(latents())).float().mean()
+            slow.zero_grad()
+            fooled.backward()
         slow.step()
         discriminator.requires_grad_(True)
         average.follow(generator)

@@ -6,7 +6,7 @@ from actmax.models.generators.codebook import CodebookGenerator
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.generators.prior import Prior
 from actmax.models.generators.testing import check_generator
-from actmax.models.spaces import Box, StimulusSpec
+from actmax.models.spaces import Box, Categorical, StimulusSpec
 from actmax.models.zoo.architectures.sngan import Generator
 from actmax.models.zoo.architectures.vqvae import Decoder
 
@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_prior_draws_without_replacement_while_it_lasts():
-    prior = Prior(torch.arange(10)[:, None])
+    prior = Prior(torch.arange(10)[:, None], Categorical((1,), 10))
     drawn = prior.sample(25, torch.Generator().manual_seed(0)).flatten()
     assert sorted(drawn[:10].tolist()) == list(range(10))
     assert sorted(drawn[10:20].tolist()) == list(range(10))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from actmax.optimizers import tt
+from actmax.models.densities import train as tt
 
 REFERENCE = json.loads((Path(__file__).parent / "protes_reference.json").read_text())
 

@@ -1,0 +1,41 @@
+"""A mixture of products of categoricals, held as a tensor train, fitted to natural codes."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..spaces import Categorical
+from . import train
+
+
+class ProductsDensity:
+    """A tensor train over codes: a mixture of ``components`` products of categoricals, fitted by expectation maximisation.
+
+    Parameters
+    ----------
+    space : Categorical
+    cores : Tensor
+        (size, rank, cardinality, rank), as :mod:`actmax.models.densities.train` takes them.
+    """
+
+    def __init__(self, space: Categorical, cores: Tensor) -> None:
+        self.space = space
+        self.cores = cores
+
+    @classmethod
+    def fit(cls, space: Categorical, bank: Tensor, components: int = 8, smoothing: float = 20.0, seed: int = 0) -> Self:
+        """Fit to ``bank``, (m, *latent) codes; ``smoothing`` pseudo-counts a position and component."""
+        rows = bank.detach().cpu().flatten(1).long()
+        generator = torch.Generator().manual_seed(seed)
+        return cls(space, train.fit_mixture(rows, space.cardinality, min(components, len(rows)), generator, smoothing))
+
+    def log_density(self, latents: Tensor) -> Tensor:
+        """Codes, (n, *latent) -> (n,) nats."""
+        return train.log_likelihood(self.cores, latents.cpu().flatten(1))
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """``n`` draws: int64, (n, *latent)."""
+        return train.sample(self.cores, n, generator).view(n, *self.space.shape)
