@@ -176,6 +176,8 @@ class _Reader:
             return self._integer(value, path)
         if slot.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
             return self._number(value, path)
+        if slot.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+            return self._boolean(value, path)
         if isinstance(value, str):
             return value
         if isinstance(value, (bool, int, float)):
@@ -195,6 +197,11 @@ class _Reader:
         else:
             return number
         return 0
+
+    def _boolean(self, value: Any, path: FieldPath) -> bool:
+        if not isinstance(value, bool):
+            self._fault(path, f"expected true or false, got {_kind(value)}")
+        return value is True
 
     def _number(self, value: Any, path: FieldPath) -> float:
         number = _unquoted(value)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..models.generators.generator import Generator
 from ..models.targets.target import Target
 from .search import Search
+from .sharing import Exchange
 
 Asked = list[tuple[Search, Tensor]]
 
@@ -44,6 +45,8 @@ class Loop:
         Ends the loop after so much running time, ``elapsed`` included.
     elapsed : float
         Running time of earlier attempts.
+    sharing : bool
+        Whether searches of one optimizer learn from each other's candidates.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Loop:
         observers: Sequence[Observer] = (),
         seconds: float | None = None,
         elapsed: float = 0.0,
+        sharing: bool = True,
         max_batch: int = MAX_BATCH,
     ) -> None:
         self.generator = generator
@@ -65,6 +69,7 @@ class Loop:
         self.observers = observers
         self.budget_seconds = seconds
         self.max_batch = max_batch
+        self.sharing = sharing
         self._elapsed = elapsed
         self._began = time.monotonic()
 
@@ -91,39 +96,44 @@ class Loop:
         return ""
 
     def step(self, active: Sequence[Search]) -> None:
-        """One generation of every search in ``active``: those with gradients in passes of their own, the rest together."""
+        """One generation of every search in ``active``: those with gradients in passes of their own, the rest together.
+
+        Each is told its own candidates first, then what it overhears of the others'.
+        """
+        exchange = Exchange(active if self.sharing else ())
         plain: Asked = []
         graded: Asked = []
         for search in active:
             (graded if search.optimizer.needs_gradient else plain).append((search, search.ask()))
         if plain:
             with torch.inference_mode():
-                scores = self._respond(plain)
+                scores = self._respond(plain, exchange)
             for (search, _), told in zip(plain, scores, strict=True):
                 search.tell(told)
         if graded:
-            for (search, _), (told, gradients) in zip(graded, self._respond_with_gradients(graded), strict=True):
+            for (search, _), (told, gradients) in zip(graded, self._respond_with_gradients(graded, exchange), strict=True):
                 search.tell(told, gradients)
+        exchange.tell()
 
     def measure(self, asked: Asked) -> list[Tensor]:
         """Scores of given latents, without telling anyone."""
         with torch.inference_mode():
-            return self._respond(asked)
+            return self._respond(asked, Exchange(()))
 
-    def _respond(self, asked: Asked) -> list[Tensor]:
+    def _respond(self, asked: Asked, exchange: Exchange) -> list[Tensor]:
         scores: list[list[Tensor]] = [[] for _ in asked]
         for numbers, latents in self._passes(asked):
-            for number, score in zip(numbers, self._scores(asked, numbers, latents), strict=True):
+            for number, score in zip(numbers, self._scores(asked, numbers, latents, exchange), strict=True):
                 scores[number].append(score)
         return [torch.cat(parts) if parts else torch.empty(0) for parts in scores]
 
-    def _respond_with_gradients(self, asked: Asked) -> list[tuple[Tensor, Tensor]]:
+    def _respond_with_gradients(self, asked: Asked, exchange: Exchange) -> list[tuple[Tensor, Tensor]]:
         scores: list[list[Tensor]] = [[] for _ in asked]
         gradients: list[list[Tensor]] = [[] for _ in asked]
         with torch.enable_grad():
             for numbers, latents in self._passes(asked):
                 leaves = [part.detach().float().requires_grad_() for part in latents]
-                found = self._scores(asked, numbers, leaves)
+                found = self._scores(asked, numbers, leaves, exchange)
                 # grad() of these leaves alone: the networks' parameters stay untouched
                 slopes = torch.autograd.grad(torch.stack([score.sum() for score in found]).sum(), leaves, allow_unused=True)
                 for number, score, leaf, slope in zip(numbers, found, leaves, slopes, strict=True):
@@ -148,10 +158,13 @@ class Loop:
                 room -= part.shape[0]
         return passes
 
-    def _scores(self, asked: Asked, numbers: Sequence[int], latents: Sequence[Tensor]) -> list[Tensor]:
-        objectives = [asked[number][0].objective for number in numbers]
+    def _scores(self, asked: Asked, numbers: Sequence[int], latents: Sequence[Tensor], exchange: Exchange) -> list[Tensor]:
+        searches = [asked[number][0] for number in numbers]
+        objectives = [search.objective for search in searches]
         stimuli = self.generator(torch.cat(list(latents)))
-        responses = self.target.respond(stimuli, frozenset().union(*(objective.layers for objective in objectives)))
+        layers = frozenset().union(exchange.layers(searches), *(objective.layers for objective in objectives))
+        responses = self.target.respond(stimuli, layers)
+        exchange.add(searches, latents, responses)
         scores: list[Tensor] = []
         start = 0
         for objective, part in zip(objectives, latents, strict=True):

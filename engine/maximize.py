@@ -36,6 +36,7 @@ def maximize(
     seed: int = 0,
     device: str = "auto",
     prior: str = "natural",
+    sharing: bool = True,
     folder: str | Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> JobResult:
@@ -60,6 +61,9 @@ def maximize(
         "auto", "cpu", "cuda" or "cuda:1".
     prior : {"natural", "none"}
         Whether to start from the generator's natural latents, or blind.
+    sharing : bool
+        Whether the searches of one optimizer learn from each other's candidates, where it can (see
+        :class:`actmax.optimizers.optimizer.Listener`).
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
         Nothing is kept when None.
@@ -103,6 +107,7 @@ def maximize(
             "seed": seed,
             "device": device,
             "prior": prior,
+            "sharing": sharing,
         }
     )
     with tempfile.TemporaryDirectory() as temporary:

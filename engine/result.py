@@ -36,6 +36,8 @@ class SearchResult:
         "evaluations", "seconds", "plateau" or "cancelled".
     unit_name : str
         What the target calls the unit, e.g. ``airplane``; empty where it has no name.
+    overheard : int
+        Candidates of the job's other searches that it learned from, besides its own evaluations.
     """
 
     unit: str
@@ -48,6 +50,7 @@ class SearchResult:
     seconds: float
     stopped_by: str
     unit_name: str = ""
+    overheard: int = 0
 
     @property
     def evaluations(self) -> int:

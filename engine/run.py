@@ -121,7 +121,16 @@ def execute(
 ) -> JobResult:
     """Drive ``searches`` to their end and measure what each recommends once more."""
     generator, target = job.generator.to(job.device), job.target.to(job.device)
-    loop = Loop(generator, target, searches, device=job.device, observers=observers, seconds=job.spec.budget.seconds, elapsed=elapsed)
+    loop = Loop(
+        generator,
+        target,
+        searches,
+        device=job.device,
+        observers=observers,
+        seconds=job.spec.budget.seconds,
+        elapsed=elapsed,
+        sharing=job.spec.sharing,
+    )
     reason = loop.run(should_stop)
     if reason == "suspend":
         if saver is not None:
@@ -151,6 +160,7 @@ def execute(
                 search.seconds,
                 search.stopped_by,
                 search.unit_name,
+                search.overheard,
             )
         )
     return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..models.objectives.objective import Objective
 from ..models.spaces import Categorical, LatentSpace
-from ..optimizers.optimizer import Evaluations, Optimizer
+from ..optimizers.optimizer import Evaluations, Listener, Optimizer
 from .spec import BudgetSpec
 
 
@@ -61,6 +61,7 @@ class Search:
         self._best_at = 0
         self._scores: list[np.ndarray] = []
         self.evaluations = 0
+        self.overheard = 0
         self._asked: Tensor | None = None
 
     def ask(self) -> Tensor:
@@ -90,6 +91,17 @@ class Search:
             padded = told
         self.optimizer.tell(Evaluations(asked, padded, gradients=None if gradients is None else gradients.cpu()))
         self._remember(told.numpy())
+
+    @property
+    def listens(self) -> bool:
+        """Whether its optimizer learns from candidates that it did not ask for."""
+        return isinstance(self.optimizer, Listener)
+
+    def overhear(self, evaluations: Evaluations) -> None:
+        """Others' candidates, scored for this search: the optimizer may learn from them and recommend one; the record leaves them out."""
+        if isinstance(self.optimizer, Listener):
+            self.optimizer.overhear(evaluations)
+            self.overheard += evaluations.scores.shape[0]
 
     def _remember(self, scores: np.ndarray) -> None:
         self._scores.append(scores.copy())
@@ -134,6 +146,7 @@ class Search:
             "optimizer": self.optimizer.state_dict(),
             "scores": torch.from_numpy(self.scores.copy()),
             "best_at": self._best_at,
+            "overheard": self.overheard,
             "stopped_by": self.stopped_by,
             "seconds": self.seconds,
         }
@@ -149,6 +162,7 @@ class Search:
         self._scores = [scores] if scores.size else []
         self.evaluations = int(scores.size)
         self._best_at = int(state["best_at"])
+        self.overheard = int(state["overheard"])
         self.best = float(np.nanmax(scores)) if scores.size and not np.isnan(scores).all() else float("nan")
         self.stopped_by = str(state["stopped_by"])
         self.seconds = float(state["seconds"])

@@ -59,6 +59,7 @@ class JobSpec(_Strict):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     prior: Literal["natural", "none"] = "natural"
+    sharing: bool = True
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> JobSpec:

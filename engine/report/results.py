@@ -36,6 +36,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "natural_multiple": natural_multiple(search),
             "above_natural": exceeds(search),
             "evaluations": search.evaluations,
+            "overheard": search.overheard,
             "ended_after_seconds": search.seconds,
             "stopped_by": search.stopped_by,
             "files": {

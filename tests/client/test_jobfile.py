@@ -25,6 +25,7 @@ optimizer: protes
 baselines: [adam, {name: nevergrad, options: {optimizer: NGOpt}}]
 budget: {evaluations: 1e3, seconds: "30"}
 seed: 1
+sharing: false
 """
 
 
@@ -42,6 +43,9 @@ def test_a_whole_job_is_read() -> None:
     assert [b.name for b in spec.baselines] == ["adam", "nevergrad"]
     assert spec.budget.evaluations == 1000
     assert spec.budget.seconds == 30.0
+    assert spec.HasField("sharing")
+    assert not spec.sharing
+    assert not jobfile.loads("seed: 1").spec.HasField("sharing")
     assert jobfile.to_plain(spec)["target"]["options"] == {"steps": 12, "readout": "spikes", "windows": [1, {"from": None}]}
 
 
@@ -85,6 +89,7 @@ def test_every_wrong_field_is_named_with_its_line_and_near_names() -> None:
         ("optimizer: {name: adam, options: {salt: 9007199254740993}}", "optimizer.options.salt", "in quotes"),
         ("optimizer: [adam, sgd]", "optimizer", "expected fields (name, options), got a list"),
         ("generator: 3", "generator", "got the number 3"),
+        ("sharing: 1", "sharing", "expected true or false, got the number 1"),
     ],
 )
 def test_wrong_values_say_what_was_expected(text: str, field: str, says: str) -> None:

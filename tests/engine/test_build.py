@@ -49,6 +49,7 @@ def test_a_good_job_counts_its_searches():
         ({"device": "gpu"}, "device", "match pattern"),
         ({"device": "cuda:99"}, "device", "use cpu or auto"),
         ({"prior": "some"}, "prior", "'natural' or 'none'"),
+        ({"sharing": "perhaps"}, "sharing", "valid boolean"),
         ({"generator": {"name": "toy_lab:decoder", "options": {"bank": 0}}}, "prior", "set prior: none"),
         ({"generator": {"name": "toy_lab:decoder", "options": {"bnk": 0}}}, "generator.options", "unexpected keyword argument 'bnk'"),
         ({"generator": {"name": "toy_lab:raw_decoder", "options": {}}}, "generator.options.latent", "required"),

@@ -47,7 +47,7 @@ def test_learning_beats_chance(optimizer):
 
 
 def test_units_that_share_passes_find_what_they_find_alone():
-    together = searched(job(units=["4[0]", "4[2]"], optimizer={"name": "protes"}, budget={"evaluations": 300}))
+    together = searched(job(units=["4[0]", "4[2]"], optimizer={"name": "protes"}, budget={"evaluations": 300}, sharing=False))
     alone = searched(job(units=["4[0]"], optimizer={"name": "protes"}, budget={"evaluations": 300}))
     assert np.allclose(together.searches[0].scores, alone.searches[0].scores, atol=1e-5)
 

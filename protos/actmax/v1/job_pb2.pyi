@@ -49,7 +49,7 @@ class Budget(_message.Message):
     def __init__(self, evaluations: _Optional[int] = ..., seconds: _Optional[float] = ..., plateau: _Optional[int] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior")
+    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class JobSpec(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     PRIOR_FIELD_NUMBER: _ClassVar[int]
+    SHARING_FIELD_NUMBER: _ClassVar[int]
     title: str
     generator: Component
     target: Component
@@ -72,7 +73,8 @@ class JobSpec(_message.Message):
     seed: int
     device: str
     prior: str
-    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ...) -> None: ...
+    sharing: bool
+    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ...) -> None: ...
 
 class SearchProgress(_message.Message):
     __slots__ = ("unit", "optimizer", "evaluations", "best_response", "natural_multiple", "stopped_by")
