@@ -1,0 +1,1 @@
+"""The benchmark of searches: every optimizer here against the field's packages, at equal budgets."""
