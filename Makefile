@@ -6,7 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LINKS := build/namespace/actmax
 
-.PHONY: run test node lint bench protos install clean
+# the peers of benchmarks/search: protes wants an older numpy than development has
+PEERS := build/bench-venv
+
+.PHONY: run test node lint bench bench-search protos install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -26,8 +29,19 @@ lint: $(STAMP) links
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
-bench: $(STAMP)
+bench: $(STAMP) bench-search
 	for script in benchmarks/*/bench.py; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
+
+# runs what benchmarks/search/results doesn't hold yet, SEARCH says of what; then the overheads and the tables of docs/search.md
+bench-search: $(PEERS)/.installed
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PEERS)/bin/python -m benchmarks.search.run $(SEARCH)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PEERS)/bin/python -m benchmarks.search.overhead
+	$(PEERS)/bin/python -m benchmarks.search.report
+
+$(PEERS)/.installed: pyproject.toml constraints.txt setup.py
+	test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	touch $@
 
 # the stubs beside the protos are committed; a test fails when they are stale
 protos: $(STAMP)

@@ -1,0 +1,204 @@
+"""From records to tables: medians, ratios to the best blind peer, shares won, evaluations to pass it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import overhead, peers
+
+Record = Mapping[str, Any]
+Pair = tuple[str, int]
+"""A unit and a seed."""
+
+SHARE_OF_PEAK = 0.9
+WITHIN = 600
+
+
+def by_method(records: Sequence[Record]) -> dict[str, dict[Pair, Record]]:
+    """Records of one problem and budget: method -> (unit, seed) -> record."""
+    found: dict[str, dict[Pair, Record]] = defaultdict(dict)
+    for record in records:
+        if record["final"] is not None:
+            found[record["method"]][record["unit"], record["seed"]] = record
+    return dict(found)
+
+
+def best_blind(methods: Mapping[str, Mapping[Pair, Record]]) -> dict[Pair, float]:
+    """The best final response of a blind peer on each pair."""
+    best: dict[Pair, float] = {}
+    for name in peers.BLIND:
+        for pair, record in methods.get(name, {}).items():
+            best[pair] = max(best.get(pair, -math.inf), record["final"])
+    return best
+
+
+def peer_medians(methods: Mapping[str, Mapping[Pair, Record]]) -> dict[str, float]:
+    """The best blind peer's median response over seeds, unit by unit."""
+    medians: dict[str, float] = {}
+    for name in peers.BLIND:
+        finals: dict[str, list[float]] = defaultdict(list)
+        for (unit, _), record in methods.get(name, {}).items():
+            finals[unit].append(record["final"])
+        for unit, values in finals.items():
+            medians[unit] = max(medians.get(unit, -math.inf), statistics.median(values))
+    return medians
+
+
+def passed_at(record: Record, level: float) -> float:
+    """Evaluations after which a run is above ``level``; infinity where it never is."""
+    steps = record["improvements"] or [[n, value] for n, value in zip(record["counts"], record["curve"], strict=True) if value is not None]
+    return next((n for n, value in steps if value > level), math.inf)
+
+
+def reached_at(record: Record, level: float) -> float:
+    """Evaluations after which a run is at ``level`` or above."""
+    return passed_at(record, math.nextafter(level, -math.inf))
+
+
+def median(values: Sequence[float]) -> float:
+    """NaN where there are none."""
+    return statistics.median(values) if values else math.nan
+
+
+def shown(value: float, digits: int = 3) -> str:
+    """A number, or a dash."""
+    if math.isnan(value):
+        return "–"
+    return "never" if math.isinf(value) else f"{value:.{digits}g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def compared(methods: Mapping[str, Mapping[Pair, Record]], stale: frozenset[str] = frozenset()) -> str:
+    """The comparison of the criteria for generators: best first."""
+    blind, medians = best_blind(methods), peer_medians(methods)
+    rows: list[tuple[float, list[str]]] = []
+    for name, runs in methods.items():
+        common = [pair for pair in runs if pair in blind]
+        unit_medians: dict[str, list[float]] = defaultdict(list)
+        for (unit, _), record in runs.items():
+            unit_medians[unit].append(record["final"])
+        ratios = [statistics.median(finals) / medians[unit] for unit, finals in unit_medians.items() if medians.get(unit, 0.0) > 0]
+        ours = name.startswith("ours:")
+        won = [runs[pair]["final"] > blind[pair] for pair in common]
+        equal = [runs[pair]["final"] == blind[pair] for pair in common]
+        passed = [passed_at(runs[pair], blind[pair]) for pair in common]
+        failed = sum(1 for record in runs.values() if record.get("failed"))
+        rows.append(
+            (
+                -median(ratios) if ratios else 0.0,
+                [
+                    name + (" †" if name in stale else "") + (f" (failed in {failed})" if failed else ""),
+                    shown(median([record["final"] for record in runs.values()])),
+                    shown(median(ratios)),
+                    f"{100 * statistics.mean(won):.0f} % + {100 * statistics.mean(equal):.0f} %"
+                    if common and (ours or name == "natural")
+                    else "",
+                    shown(median(passed)) if ours or name == "natural" else "",
+                    shown(median([record["overhead_seconds"] for record in runs.values()]), 2),
+                    str(len(runs)),
+                ],
+            )
+        )
+    head = ["search", "median response", "÷ best blind peer", "won + level", "passes it after", "own time, s", "runs"]
+    return table(head, [row for _, row in sorted(rows, key=lambda one: one[0])])
+
+
+def to_peak(methods: Mapping[str, Mapping[Pair, Record]], noisy: bool, stale: frozenset[str] = frozenset()) -> str:
+    """Where the peak is known: evaluations to nine tenths of it, or under noise what the recommendation is worth."""
+    rows: list[tuple[float, list[str]]] = []
+    for name, runs in methods.items():
+        worth = [record["final"] / record["peak"] for record in runs.values()]
+        mark = name + (" †" if name in stale else "")
+        if noisy:
+            claims = [
+                abs(record.get("reported", record["best_told"]) / record["final"] - 1) for record in runs.values() if record["final"] > 0
+            ]
+            enough = statistics.mean(value >= 0.95 for value in worth)
+            honest = statistics.mean(claim <= 0.05 for claim in claims) if claims else math.nan
+            claim = 100 * median(claims)
+            rows.append(
+                (
+                    -median(worth),
+                    [
+                        mark,
+                        shown(median(worth)),
+                        shown(min(worth)),
+                        f"{100 * enough:.0f} %",
+                        f"{shown(claim, 2)} %",
+                        f"{100 * honest:.0f} %",
+                        str(len(runs)),
+                    ],
+                )
+            )
+        else:
+            needed = [reached_at(record, SHARE_OF_PEAK * record["peak"]) for record in runs.values()]
+            inside = statistics.mean(n <= WITHIN for n in needed)
+            rows.append(
+                (
+                    median(needed),
+                    [mark, shown(median(needed)), shown(max(needed)), f"{100 * inside:.0f} %", shown(median(worth)), str(len(runs))],
+                )
+            )
+    quiet = ["search", "evaluations to .9 of the peak, median", "worst", f"within {WITHIN}", "response ÷ peak at the end", "runs"]
+    loud = ["search", "recommendation ÷ peak, median", "worst", "≥ .95", "reported off by, median", "off by ≤ 5 %", "runs"]
+    return table(loud if noisy else quiet, [row for _, row in sorted(rows, key=lambda one: one[0])])
+
+
+def normalised(groups: Mapping[str, Mapping[str, Mapping[Pair, Record]]], stale: frozenset[str] = frozenset()) -> str:
+    """Several levels of noise side by side: mean of response ÷ best known of each unit over all of them."""
+    known: dict[str, float] = {}
+    for methods in groups.values():
+        for runs in methods.values():
+            for (unit, _), record in runs.items():
+                known[unit] = max(known.get(unit, -math.inf), record["final"])
+    scores: dict[str, list[float]] = {}
+    for name in dict.fromkeys(name for methods in groups.values() for name in methods):
+        scores[name] = [
+            statistics.mean(record["final"] / known[unit] for (unit, _), record in methods[name].items()) if methods.get(name) else math.nan
+            for methods in groups.values()
+        ]
+    runs = {name: min((len(methods.get(name, {})) for methods in groups.values()), default=0) for name in scores}
+    order = sorted(scores, key=lambda name: -statistics.mean(0.0 if math.isnan(value) else value for value in scores[name]))
+    rows = [[name + (" †" if name in stale else ""), *(shown(value) for value in scores[name]), str(runs[name])] for name in order]
+    return table(["search", *groups, "runs each"], rows)
+
+
+def overheads(stored: Mapping[str, Mapping[str, float | str]]) -> str:
+    """Milliseconds of 40 candidates."""
+    head = ["optimizer", "64 (≤ 2 ms)", "4,096 (≤ 6 ms)", "64 codes of 512 (tensor trains ≤ 5 ms)"]
+    rows: list[list[str]] = []
+    for name, cells in sorted(stored.items()):
+        values = [cells.get(space, "–") for space in overhead.SPACES]
+        rows.append([name, *(f"{value:.2f}" if isinstance(value, float | int) else value for value in values)])
+    return table(head, rows)
+
+
+def sharing(lines: Sequence[Record]) -> str:
+    """Share of the evaluations apart that units together need for the same median response."""
+    groups: dict[tuple[str, str, int], dict[bool, list[Record]]] = defaultdict(lambda: {True: [], False: []})
+    for line in lines:
+        groups[line["problem"], line["method"], line["budget"]][line["together"]].append(line)
+    rows: list[list[str]] = []
+    for (problem, method, budget), found in sorted(groups.items()):
+        if not (found[True] and found[False]):
+            continue
+        level = median([line["curve"][-1] for line in found[False]])
+        counts = found[True][0]["counts"]
+        courses = [median([line["curve"][number] for line in found[True]]) for number in range(len(counts))]
+        needed = next((count for count, value in zip(counts, courses, strict=True) if value >= level), math.inf)
+        share = needed / budget
+        seeds = len({line["seed"] for line in found[True]})
+        rows.append(
+            [problem, method, shown(level), shown(courses[-1]), f"{100 * share:.0f} %" if math.isfinite(share) else "never", str(seeds)]
+        )
+    head = ["problem", "search", "median apart", "median together", "evaluations together for the median apart", "seeds"]
+    return table(head, rows)
