@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 
 from actmax.models.spaces import Box, Categorical, LatentSpace
 from actmax.optimizers.adam import Adam
+from actmax.optimizers.cma import CMA
+from actmax.optimizers.langevin import Langevin
 from actmax.optimizers.nevergrad import Nevergrad
-from actmax.optimizers.optimizer import Evaluations, Problem
+from actmax.optimizers.normalised_ascent import NormalisedAscent
+from actmax.optimizers.optimizer import Evaluations, Problem, Unsuitable
 from actmax.optimizers.protes import Protes
 from actmax.optimizers.random_search import RandomSearch
+from actmax.optimizers.sphere_cma import SphereCMA
 from actmax.optimizers.testing import Landscape, OptimizerContract, check_resume
 from actmax.optimizers.tt_cross import TTCross
+from actmax.optimizers.xdream import XDream
 
-ALL = [RandomSearch, Adam, Protes, TTCross, Nevergrad]
+ALL = [RandomSearch, Adam, NormalisedAscent, Langevin, Protes, TTCross, Nevergrad]
+OF_BOXES = [CMA, SphereCMA, XDream]
 
 
 class TestRandomSearch(OptimizerContract):
@@ -31,6 +37,25 @@ class TestAdam(OptimizerContract):
 class TestAdamWithNoiseAndSchedule(OptimizerContract):
     optimizer = Adam
     options: ClassVar = {"noise": 0.5, "schedule": "cosine", "batch": 3}
+
+
+class TestNAdamThatBeginsAgain(OptimizerContract):
+    optimizer = Adam
+    options: ClassVar = {"rule": "nadam", "patience": 1, "schedule": "warm-restarts", "cycle": 3, "batch": 2}
+
+
+class TestSGDNearTheBest(OptimizerContract):
+    optimizer = Adam
+    options: ClassVar = {"rule": "sgd", "patience": 1, "restart": "perturbed"}
+
+
+class TestNormalisedAscent(OptimizerContract):
+    optimizer = NormalisedAscent
+    options: ClassVar = {"steps": 4}
+
+
+class TestLangevin(OptimizerContract):
+    optimizer = Langevin
 
 
 class TestProtes(OptimizerContract):
@@ -76,6 +101,29 @@ class TestNevergradOnAThread(OptimizerContract):
     options: ClassVar = {"optimizer": "Cobyla"}
 
 
+class TestCMA(OptimizerContract):
+    optimizer = CMA
+
+
+class TestCMADiagonal(OptimizerContract):
+    optimizer = CMA
+    options: ClassVar = {"covariance": "diagonal", "population": 9, "sigma": 0.3}
+
+
+class TestCMALearningRateAdapted(OptimizerContract):
+    optimizer = CMA
+    options: ClassVar = {"covariance": "learning-rate-adapted"}
+
+
+class TestSphereCMA(OptimizerContract):
+    optimizer = SphereCMA
+    options: ClassVar = {"population": 8}
+
+
+class TestXDream(OptimizerContract):
+    optimizer = XDream
+
+
 def searched(cls: type, space: LatentSpace, bank: torch.Tensor | None, seed: int, evaluations: int = 600) -> float:
     landscape = Landscape(space, seed=11)
     optimizer = cls(Problem(space, seed, evaluations, bank), cls.Options())
@@ -85,6 +133,16 @@ def searched(cls: type, space: LatentSpace, bank: torch.Tensor | None, seed: int
         optimizer.tell(landscape.evaluate(latents, optimizer.needs_gradient, slice(evaluations - done, None)))
         done += len(latents)
     return float(landscape.score(optimizer.recommend()[None]))
+
+
+@pytest.mark.parametrize("blind", [True, False], ids=["blind", "bank"])
+@pytest.mark.parametrize("cls", OF_BOXES)
+def test_finds_more_than_random_search_in_a_box(cls: type, blind: bool) -> None:
+    space = Box((16,), -2.0, 2.0)
+    bank = None if blind else space.sample(50, torch.Generator().manual_seed(5))
+    for seed in (0, 1):
+        # the greatest score is 0
+        assert searched(cls, space, bank, seed) > 0.2 * searched(RandomSearch, space, bank, seed)
 
 
 @pytest.mark.parametrize("space", [Categorical((6, 6), 32), Box((16,), -2.0, 2.0)], ids=["codes", "box"])
@@ -100,7 +158,7 @@ def test_finds_more_than_random_search(cls: type, blind: bool, space: LatentSpac
         assert found > (baseline * 0.5 if isinstance(space, Box) else baseline + 0.5)
 
 
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("cls", [*ALL, *OF_BOXES])
 def test_refuses_what_no_ask_answers(cls: type) -> None:
     space = Box((3,), 0.0, 1.0)
     optimizer = cls(Problem(space, 0, 500), cls.Options())
@@ -121,12 +179,32 @@ def test_refuses_a_bank_of_another_space(cls: type) -> None:
         cls(Problem(Categorical((2,), 4), 0, 500, torch.empty(0, 2, dtype=torch.long)), cls.Options())
 
 
+@pytest.mark.parametrize("cls", OF_BOXES)
+def test_refuses_codes_and_a_bank_outside_its_box(cls: type) -> None:
+    with pytest.raises(Unsuitable, match="patch-evolution"):
+        cls(Problem(Categorical((2,), 4), 0, 500), cls.Options())
+    with pytest.raises(ValueError, match="must lie in"):
+        cls(Problem(Box((2,), 0.0, 1.0), 0, 500, torch.full((3, 2), 4.0)), cls.Options())
+
+
 def test_recommends_the_earliest_of_equals() -> None:
     optimizer = RandomSearch(Problem(Categorical((4,), 100), 0), RandomSearch.Options(batch=5))
     first = optimizer.ask()
     optimizer.tell(Evaluations(first, torch.tensor([torch.nan, 1.0, 2.0, 2.0, torch.nan]).double()))
     optimizer.tell(Evaluations(optimizer.ask(), torch.full((5,), 2.0).double()))
     assert torch.equal(optimizer.recommend(), first[2])
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    cls=st.sampled_from(OF_BOXES),
+    shape=st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple).filter(lambda shape: max(shape) > 1),
+    bank=st.integers(0, 5),
+)
+def test_any_box(cls: type, shape: tuple[int, ...], bank: int) -> None:
+    space = Box(shape, 0.1, 0.3)
+    start = space.sample(bank, torch.Generator().manual_seed(0)).clamp(0.1, 0.3) if bank else None
+    check_resume(cls, cls.Options(), Problem(space, 1, 5000, start), rounds=1, after=3)
 
 
 @settings(max_examples=15, deadline=None)

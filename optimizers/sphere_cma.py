@@ -1,0 +1,198 @@
+"""SphereCMA: evolution on a sphere of latents of natural norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from ..models.spaces import Box
+from .natural_scale import natural_scale
+from .optimizer import Evaluations, Problem, State, Unsuitable
+from .searcher import Searcher
+
+GENERATIONS = 75
+"""Generations until the final angle where the evaluations are unknown: 3000 images at 40 a generation, as published."""
+
+Schedule = Literal["exponential", "inverse", "linear"]
+
+
+class SphereCMA(Searcher):
+    """SphereCMA: rank-weighted recombination on a sphere, with an angle that shrinks on a schedule.
+
+    Wang and Ponce, "High-performance evolutionary algorithms for online neuron control", GECCO 2022. They found that what CMA does well
+    in a generator's latents is to let its angular step decay, not its covariance: latents lie near a sphere, and their length changes
+    a picture's contrast more than its content. A generation is the base point itself and ``population`` tangent vectors, isotropic
+    normal of expected length ``angle``, carried onto the sphere by its exponential map. The ``parents`` best of them, weighted by the
+    logarithm of their rank, are averaged and projected to the sphere; the base moves towards that point by ``extrapolate`` times its
+    angular distance. First comes a generation without a base.
+
+    The sphere lies around the bank's mean, in coordinates scaled by the bank's standard deviations, and its radius is the bank's median
+    norm; the first generation are rows of the bank, projected to it. Blind, it lies around the middle of the box with the expected norm of
+    uniform draws. What lies outside the box is clipped, and learned from by its direction. Missed trials are left out of the ranking; a
+    generation that was missed whole is drawn anew, at the same angle.
+
+    Where the problem is noisy it recommends the base point, which no single lucky trial decides; otherwise the best candidate.
+
+    Parameters
+    ----------
+    problem : Problem
+        A Box of at least 2 coordinates. Its ``evaluations`` set when the final angle is reached.
+    options : SphereCMA.Options
+
+    Raises
+    ------
+    Unsuitable
+        The space is Categorical or has one coordinate.
+    """
+
+    class Options(BaseModel):
+        """Options of SphereCMA; defaults are the published ones."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        population: Annotated[int, Field(ge=2, le=100_000, description="Samples a generation, beside the base point.")] = 40
+        parents: Annotated[int | None, Field(ge=1, le=100_000, description="Best samples recombined. None: half the population.")] = None
+        extrapolate: Annotated[
+            float, Field(gt=0, le=10, allow_inf_nan=False, description="Share of the way to the parents' mean that the base moves.")
+        ] = 1.5
+        schedule: Annotated[
+            Schedule, Field(description="How the angle goes from initial to final: its logarithm, inverse or itself evenly.")
+        ] = "exponential"
+        initial_angle: Annotated[float, Field(gt=0, le=180, description="Of the first samples around a base, degrees.")] = 50.0
+        final_angle: Annotated[float, Field(gt=0, le=180, description="Of the last, degrees.")] = 7.33
+        radius: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="Of the sphere, in natural norms.")] = 1.0
+
+        @model_validator(mode="after")
+        def _fits(self) -> SphereCMA.Options:
+            if self.parents is not None and self.parents > self.population:
+                raise ValueError(f"parents {self.parents} are more than the population, {self.population}")
+            return self
+
+    needs_gradient: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        space = problem.latent
+        if not isinstance(space, Box):
+            raise Unsuitable("sphere-cma takes real-valued latents; search codes with patch-evolution, tt-cross, protes or nevergrad")
+        if space.size < 2:
+            raise Unsuitable("sphere-cma needs at least 2 coordinates, for one has no sphere to move on; use cma")
+        super().__init__(problem)
+        self.options = options
+        self.space = space
+        self._centre, self._scale = natural_scale(space, problem.bank)
+        if problem.bank is None:
+            norm = math.sqrt(space.size / 3.0)  # uniform draws have the variance 1/3 in half widths
+        else:
+            norm = float(self._standard(problem.bank.cpu()).norm(dim=1).median()) or 1.0
+        self.radius = options.radius * norm
+        expected = math.ceil(problem.evaluations / (options.population + 1)) if problem.evaluations else GENERATIONS
+        self._generations = max(expected - 1, 1)  # the first has no angle
+        self._generation = 0
+        self._base: Tensor | None = None
+        """(size,) on the sphere, float64; None until a first generation is told."""
+
+    @property
+    def angle(self) -> float:
+        """Expected angle between the base and the samples of the next generation, radians."""
+        share = min(self._generation / max(self._generations - 1, 1), 1.0)
+        initial, final = math.radians(self.options.initial_angle), math.radians(self.options.final_angle)
+        if self.options.schedule == "exponential":
+            return initial * (final / initial) ** share
+        if self.options.schedule == "inverse":
+            return 1 / ((1 - share) / initial + share / final)
+        return (1 - share) * initial + share * final
+
+    def _propose(self) -> Tensor:
+        if self._base is None:
+            start = project(self._standard(self._starts(self.options.population)), self.radius)
+            return self._latents(start)
+        noise = torch.randn(self.options.population, self.space.size, generator=self.generator).double()
+        unit = self._base / self._base.norm()
+        tangents = (noise - (noise @ unit)[:, None] * unit) * (self.angle / math.sqrt(self.space.size))
+        return self._latents(torch.cat([self._base[None], exponential_map(self._base, tangents)]))
+
+    def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
+        points = project(self._standard(latents), self.radius)
+        if self._base is not None:
+            points, scores = points[1:], scores[1:]  # the base is no displacement
+        told = ~scores.isnan()
+        points, scores = points[told], scores[told]
+        if not len(points):
+            return
+        parents = min(self.options.parents or self.options.population // 2, len(points))
+        best = points[scores.argsort(descending=True, stable=True)[:parents]]
+        goal = rank_weights(parents) @ best
+        if float(goal.norm()) > 0:
+            goal = project(goal[None], self.radius)[0]
+            self._base = goal if self._base is None else slerp(self._base, goal, self.options.extrapolate, self.radius)
+        if len(latents) > self.options.population:  # one that had a base, and so an angle
+            self._generation += 1
+
+    def recommend(self) -> Tensor:
+        """The base point where the problem is noisy, otherwise the best candidate evaluated: (*latent).
+
+        Raises
+        ------
+        RuntimeError
+            No score was told yet.
+        """
+        if self.problem.noisy and self._base is not None:
+            return self._latents(self._base[None])[0]
+        return super().recommend()
+
+    def _standard(self, latents: Tensor) -> Tensor:
+        return (latents.flatten(1).double() - self._centre) / self._scale
+
+    def _latents(self, points: Tensor) -> Tensor:
+        rows = (self._centre + self._scale * points).float()
+        return rows.clamp_(self.space.low, self.space.high).view(-1, *self.space.shape)
+
+    def _state(self) -> dict[str, Any]:
+        return {"base": None if self._base is None else self._base.clone(), "generation": self._generation}
+
+    def _restore(self, state: State) -> None:
+        self._base = None if state["base"] is None else state["base"].clone()
+        self._generation = int(state["generation"])
+
+
+def rank_weights(parents: int) -> Tensor:
+    """CMA's recombination weights, ln(parents + 1/2) - ln(rank), which sum to 1: float64, (parents,)."""
+    weights = math.log(parents + 0.5) - torch.arange(1, parents + 1, dtype=torch.float64).log()
+    return weights / weights.sum()
+
+
+def project(points: Tensor, radius: float) -> Tensor:
+    """Points, (n, size), moved along their rays to the norm ``radius``; one at the origin goes along the first axis."""
+    norms = points.norm(dim=1, keepdim=True)
+    axis = torch.zeros_like(points)
+    axis[:, 0] = 1.0
+    return radius * torch.where(norms > 0, points / norms.clamp(min=1e-300), axis)
+
+
+def exponential_map(base: Tensor, tangents: Tensor) -> Tensor:
+    """Where the geodesics from ``base`` along ``tangents`` end: cos|v| base + sin|v| |base| v / |v|.
+
+    Parameters
+    ----------
+    base : Tensor
+        (size,), a point of a sphere around the origin.
+    tangents : Tensor
+        (n, size), orthogonal to ``base``; their lengths are angles.
+    """
+    angles = tangents.norm(dim=1, keepdim=True)
+    return angles.cos() * base + torch.sinc(angles / math.pi) * base.norm() * tangents
+
+
+def slerp(start: Tensor, end: Tensor, share: float, radius: float) -> Tensor:
+    """The point at ``share`` of the way along the great circle from ``start`` to ``end``, beyond ``end`` where it is over 1: (size,)."""
+    unit = start / start.norm()
+    tangent = end - (end @ unit) * unit
+    angle = torch.atan2(tangent.norm(), end @ unit)
+    if float(tangent.norm()) < 1e-12 * radius:  # the same point, or an opposite one that no single circle leads to
+        return start
+    moved = exponential_map(radius * unit, (share * angle * tangent / tangent.norm())[None])
+    return project(moved, radius)[0]
