@@ -62,3 +62,48 @@ def test_refuses_answers_without_gradients() -> None:
     optimizer = Adam(Problem(Box((4,), -1.0, 1.0), 0), Adam.Options())
     with pytest.raises(ValueError, match="needs the gradient"):
         optimizer.tell(Evaluations(optimizer.ask(), torch.zeros(4).double()))
+
+
+@pytest.mark.parametrize("rule", ["adam", "nadam", "radam", "adamw", "rmsprop", "sgd"])
+def test_every_rule_is_that_of_torch(rule: str) -> None:
+    # told gradients of unit root mean square, so that its scaling leaves them alone
+    space = Box((6,), -50.0, 50.0)
+    optimizer = Adam(
+        Problem(space, 0), Adam.Options.model_validate({"rule": rule, "learning_rate": 0.004, "batch": 2, "betas": (0.8, 0.95)})
+    )
+    point = optimizer.ask().requires_grad_()
+    eps = 1e-12
+    reference: torch.optim.Optimizer = {
+        "adam": lambda: torch.optim.Adam([point], 0.2, (0.8, 0.95), eps),
+        "nadam": lambda: torch.optim.NAdam([point], 0.2, (0.8, 0.95), eps),
+        "radam": lambda: torch.optim.RAdam([point], 0.2, (0.8, 0.95), eps),
+        "adamw": lambda: torch.optim.AdamW([point], 0.2, (0.8, 0.95), eps, 0.01),
+        "rmsprop": lambda: torch.optim.RMSprop([point], 0.2, 0.95, eps),
+        "sgd": lambda: torch.optim.SGD([point], 0.2, 0.8, 0.8),
+    }[rule]()
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(15):
+        gradient = torch.randn(2, 6, generator=generator)
+        gradient = gradient / gradient.square().mean(1, keepdim=True).sqrt()
+        optimizer.tell(Evaluations(optimizer.ask(), torch.zeros(2).double(), None, gradient))
+        point.grad = -gradient
+        reference.step()
+        assert torch.allclose(optimizer.ask(), point.detach(), atol=1e-4)
+
+
+@pytest.mark.parametrize("rule", ["adam", "nadam", "radam", "adamw", "rmsprop", "sgd"])
+def test_every_rule_climbs_a_box(rule: str) -> None:
+    space = Box((6,), -1.0, 1.0)
+    landscape = Landscape(space)
+    optimizer = Adam(Problem(space, 0), Adam.Options.model_validate({"rule": rule, "batch": 2}))
+    run(optimizer, landscape, 150)
+    assert float(landscape.score(optimizer.recommend()[None])) > -1e-3
+
+
+def test_warm_restarts_rest_and_wake() -> None:
+    space = Box((4,), -1.0, 1.0)
+    optimizer = Adam(Problem(space, 0), Adam.Options(schedule="warm-restarts", cycle=10, restart="never"))
+    asked = [one.latents for one in run(optimizer, Landscape(space), 21)]
+    steps = [float((b - a).abs().max()) for a, b in pairwise(asked)]
+    assert steps[9] < 0.1 * steps[0]
+    assert steps[10] > 5 * steps[9]

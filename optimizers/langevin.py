@@ -1,0 +1,128 @@
+"""Langevin sampling between a prior and a score: the search of PPGN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..models.spaces import Box, Categorical
+from .gaussian_prior import gaussian_prior
+from .gradient_searcher import GradientOptions, GradientSearcher, over_norm
+from .gumbel import WIDEST, gumbel, gumbel_slope, noise_behind, normal
+from .optimizer import Problem
+
+SMOOTHING = 20.0
+"""Pseudo-counts of every position, a third each by its own frequencies, by those of all positions and evenly."""
+
+
+class Langevin(GradientSearcher):
+    """A walk that is pulled to the prior, climbs the score and is shaken.
+
+    Nguyen, Clune, Bengio, Dosovitskiy and Yosinski, "Plug & play generative networks", 2017 (PPGN), equation 5::
+
+        x <- x + e1 d log p(x) / dx + e2 d score / dx + N(0, e3^2)
+
+    Here all three are taken in the prior's own coordinates, z with x = m + C^(1/2) z, in which natural latents are standard normal:
+    ``z <- z - e1 z + e2 u + e3 N(0, 1)`` with u the score's gradient there, scaled to unit root mean square unless ``normalise`` is off.
+    Left open, e3² = e1 (2 - e1), with which the walk keeps the prior exactly where the score is flat; unnormalised, small e1 = e2 / k then
+    sample the prior times exp(k score). The prior of a Box is the problem's density, a Gaussian; blind, one with a uniform draw's mean and
+    deviations.
+
+    Over codes, z are standard normal coordinates behind Gumbel noise: the code asked is the largest of ``log p + gumbel(z)`` at each
+    position, with p the smoothed frequencies of the bank's codes there (blind: uniform). Where the score is flat that samples
+    these frequencies, position by position; what codes natural latents hold together is not in this prior. An ascent starts from
+    coordinates drawn given the codes of a row of the bank.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any space.
+    options : Langevin.Options
+    """
+
+    class Options(GradientOptions):
+        """Options of Langevin sampling."""
+
+        prior_rate: Annotated[
+            float, Field(ge=0, le=1, allow_inf_nan=False, description="e1: share of the distance to the prior's mean lost at every step.")
+        ] = 0.01
+        score_rate: Annotated[
+            float,
+            Field(
+                ge=0, le=1e6, allow_inf_nan=False, description="e2: climb at every step, in standard deviations of the prior a coordinate."
+            ),
+        ] = 0.05
+        noise: Annotated[
+            float | None,
+            Field(
+                ge=0,
+                le=1e3,
+                allow_inf_nan=False,
+                description="e3: noise at every step, in standard deviations of the prior. None: what balances e1.",
+            ),
+        ] = 0.01
+        normalise: Annotated[
+            bool, Field(description="Scale the score's gradient to unit root mean square; else e2 is times the score's own scale.")
+        ] = True
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        super().__init__(problem, options)
+        self.options = options
+        e1 = options.prior_rate
+        self._shake = math.sqrt(e1 * (2.0 - e1)) if options.noise is None else options.noise
+
+    @cached_property
+    def _gaussian(self) -> tuple[Tensor, Tensor]:
+        """Mean, (size,), and square root of the covariance, (size, size) or its diagonal, of what is moved."""
+        device = self.problem.device
+        prior = gaussian_prior(self.problem)
+        return prior.mean.float().to(device), prior.factor.float().to(device)
+
+    @cached_property
+    def _log_frequencies(self) -> Tensor:
+        """Of the codes of every position: float32, (*latent, cardinality), on the CPU."""
+        space, bank = self.problem.latent, self.problem.bank
+        assert isinstance(space, Categorical)
+        if bank is None:
+            return torch.full((*space.shape, space.cardinality), -math.log(space.cardinality))
+        rows = bank.cpu().flatten(1).long()
+        counts = torch.zeros(space.size, space.cardinality).scatter_add_(1, rows.T, torch.ones(rows.T.shape))
+        each = counts / len(rows)
+        background = (each + each.mean(0) + 1.0 / space.cardinality) / 3.0
+        return ((counts + SMOOTHING * background) / (len(rows) + SMOOTHING)).log().view(*space.shape, space.cardinality)
+
+    def _advance(self, gradient: Tensor) -> None:
+        options = self.options
+        shaken = torch.randn(self._points.shape, generator=self.generator).to(self._points)
+        if isinstance(self.problem.latent, Categorical):
+            slope = gradient * gumbel_slope(self._points)
+            climb = over_norm(slope, mean=True) if options.normalise else slope
+            step = options.score_rate * climb + self._shake * shaken
+            self._points = ((1.0 - options.prior_rate) * self._points + step).clamp_(-WIDEST, WIDEST)
+            return
+        mean, factor = self._gaussian
+
+        def spread(white: Tensor) -> Tensor:
+            return white @ factor if factor.ndim == 2 else white * factor
+
+        slope = spread(gradient.flatten(1))  # d score / dz; the factor is symmetric
+        climb = over_norm(slope, mean=True) if options.normalise else slope
+        flat = self._points.flatten(1)
+        flat = flat + options.prior_rate * (mean - flat) + spread(options.score_rate * climb + self._shake * shaken.flatten(1))
+        self._points = flat.view_as(self._points)
+
+    def _logits(self) -> Tensor:
+        return self._log_frequencies.to(self._points.device) + gumbel(self._points)
+
+    def _place(self, rows: Sequence[int], latents: Tensor) -> None:
+        if isinstance(self.problem.latent, Box):
+            super()._place(rows, latents)
+            return
+        noise = noise_behind(latents.cpu().long(), self._log_frequencies, self.generator)
+        self._points[list(rows)] = normal(noise).float().to(self._points.device)
