@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..architectures.sngan import LATENT, Discriminator, Generator
@@ -17,6 +17,7 @@ from .loop import Run, run_epochs
 from .task import Task, Trained
 
 BATCH = 64
+RATE = 2e-4
 AVERAGE = 0.999
 """Decay of the running mean of the generator's weights, which is what is shipped (Yazici et al., 2019)."""
 
@@ -31,8 +32,20 @@ class _Average:
     def follow(self, model: Generator) -> None:
         for mean, value in zip(self.model.parameters(), model.parameters(), strict=True):
             mean.lerp_(value, 1 - AVERAGE)
-        for mean, value in zip(self.model.buffers(), model.buffers(), strict=True):
-            mean.copy_(value)
+
+    @torch.no_grad()
+    def settle(self, seed: int, batches: int = 100) -> None:
+        """Measure the statistics of batch normalisation under the averaged weights, which the running ones don't fit (Brock et al., 2019)."""
+        latents = torch.Generator().manual_seed(seed)
+        device = next(self.model.parameters()).device
+        for part in self.model.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.reset_running_stats()
+                part.momentum = None
+        self.model.train()
+        for _ in range(batches):
+            self.model(torch.randn(BATCH, LATENT, generator=latents).to(device))
+        self.model.eval()
 
     def state_dict(self) -> dict[str, Any]:
         return self.model.state_dict()
@@ -47,14 +60,23 @@ def train(task: Task) -> Trained:
     generator = Generator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     discriminator = Discriminator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = _Average(generator)
-    epochs = task.epochs or 40
-    slow = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    fast = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    epochs = task.epochs or 34
+    slow = torch.optim.Adam(generator.parameters(), lr=RATE, betas=(0.5, 0.999))
+    fast = torch.optim.Adam(discriminator.parameters(), lr=RATE, betas=(0.5, 0.999))
+
+    per_epoch = len(task.train) // BATCH
+
+    def set_rates(number: int) -> None:
+        """2e-4; the discriminator's twice that after two epochs, when it falls behind; both fall linearly to 0 over the last third."""
+        left = min(1.0, 3 * (1 - number / (epochs * per_epoch)))
+        slow.param_groups[0]["lr"] = RATE * left
+        fast.param_groups[0]["lr"] = RATE * left * (1 if number < 2 * per_epoch else 2)
 
     def latents() -> Tensor:
         return torch.randn(BATCH, LATENT, device=task.device)
 
-    def step(_: int, pixels: Tensor, __: Tensor) -> dict[str, float]:
+    def step(number: int, pixels: Tensor, _: Tensor) -> dict[str, float]:
+        set_rates(number)
         real = pixels.to(task.device).contiguous(memory_format=torch.channels_last)
         with discriminator.normalised():
             with torch.autocast(task.device, torch.bfloat16):
@@ -80,6 +102,7 @@ def train(task: Task) -> Trained:
     parts = {"generator": generator, "discriminator": discriminator, "average": average, "slow": slow, "fast": fast}
     run = Run("cifar10-sngan", task.seed, task.checkpoint, parts)
     run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=False), step)
+    average.settle(task.seed)
     return Trained(run, {"model": average.model}, {})
 
 
