@@ -27,24 +27,23 @@ def by_method(records: Sequence[Record]) -> dict[str, dict[Pair, Record]]:
     return dict(found)
 
 
+def whole(methods: Mapping[str, Mapping[Pair, Record]]) -> set[Pair]:
+    """Pairs that every blind peer of the results has run: a grid under way is compared where it is whole."""
+    runs = [set(methods[name]) for name in peers.BLIND if name in methods]
+    return set.intersection(*runs) if runs else set()
+
+
 def best_blind(methods: Mapping[str, Mapping[Pair, Record]]) -> dict[Pair, float]:
     """The best final response of a blind peer on each pair."""
-    best: dict[Pair, float] = {}
-    for name in peers.BLIND:
-        for pair, record in methods.get(name, {}).items():
-            best[pair] = max(best.get(pair, -math.inf), record["final"])
-    return best
+    return {pair: max(methods[name][pair]["final"] for name in peers.BLIND if name in methods) for pair in sorted(whole(methods))}
 
 
 def peer_medians(methods: Mapping[str, Mapping[Pair, Record]]) -> dict[str, float]:
     """The best blind peer's median response over seeds, unit by unit."""
     medians: dict[str, float] = {}
-    for name in peers.BLIND:
-        finals: dict[str, list[float]] = defaultdict(list)
-        for (unit, _), record in methods.get(name, {}).items():
-            finals[unit].append(record["final"])
-        for unit, values in finals.items():
-            medians[unit] = max(medians.get(unit, -math.inf), statistics.median(values))
+    for unit in sorted({unit for unit, _ in whole(methods)}):
+        pairs = [pair for pair in whole(methods) if pair[0] == unit]
+        medians[unit] = max(statistics.median(methods[name][pair]["final"] for pair in pairs) for name in peers.BLIND if name in methods)
     return medians
 
 

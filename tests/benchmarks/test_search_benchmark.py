@@ -172,7 +172,10 @@ def test_ratios_are_to_the_best_blind_peer_of_each_unit():
             record("natural", "a", 0, 9.0, [[1, 9.0]]),
             record("ours:x", "a", 0, 8.0, [[5, 4.0], [20, 6.0], [90, 8.0]]),
             record("random", "b", 0, 3.0, [[1, 3.0]]),
+            record("cma-full", "b", 0, 1.0, [[1, 1.0]]),
             record("ours:x", "b", 0, 3.0, [[1, 3.0]]),
+            record("random", "c", 0, 1.0, [[1, 1.0]]),  # cma-full hasn't run here yet
+            record("ours:x", "c", 0, 5.5, [[1, 5.5]]),
         ]
     )
     (row,) = (line for line in tables.compared(methods).splitlines() if line.startswith("| ours:x"))
