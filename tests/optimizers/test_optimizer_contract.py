@@ -14,6 +14,7 @@ from actmax.optimizers.langevin import Langevin
 from actmax.optimizers.nevergrad import Nevergrad
 from actmax.optimizers.normalised_ascent import NormalisedAscent
 from actmax.optimizers.optimizer import Evaluations, Problem, Unsuitable
+from actmax.optimizers.patch_evolution import PatchEvolution
 from actmax.optimizers.protes import Protes
 from actmax.optimizers.random_search import RandomSearch
 from actmax.optimizers.sphere_cma import SphereCMA
@@ -21,7 +22,7 @@ from actmax.optimizers.testing import Landscape, OptimizerContract, check_resume
 from actmax.optimizers.tt_cross import TTCross
 from actmax.optimizers.xdream import XDream
 
-ALL = [RandomSearch, Adam, NormalisedAscent, Langevin, Protes, TTCross, Nevergrad]
+ALL = [RandomSearch, Adam, NormalisedAscent, Langevin, Protes, TTCross, PatchEvolution, Nevergrad]
 OF_BOXES = [CMA, SphereCMA, XDream]
 
 
@@ -101,6 +102,15 @@ class TestNevergradOnAThread(OptimizerContract):
     options: ClassVar = {"optimizer": "Cobyla"}
 
 
+class TestPatchEvolution(OptimizerContract):
+    optimizer = PatchEvolution
+
+
+class TestPatchEvolutionWithoutModel(OptimizerContract):
+    optimizer = PatchEvolution
+    options: ClassVar = {"pool": 1, "batch": 9, "shift": 1.0, "from_random": 0.5}
+
+
 class TestCMA(OptimizerContract):
     optimizer = CMA
 
@@ -148,7 +158,17 @@ def test_finds_more_than_random_search_in_a_box(cls: type, blind: bool) -> None:
 @pytest.mark.parametrize("space", [Categorical((6, 6), 32), Box((16,), -2.0, 2.0)], ids=["codes", "box"])
 @pytest.mark.parametrize(
     ("cls", "blind"),
-    [(Adam, True), (Adam, False), (Protes, False), (TTCross, True), (TTCross, False), (Nevergrad, True), (Nevergrad, False)],
+    [
+        (Adam, True),
+        (Adam, False),
+        (Protes, False),
+        (TTCross, True),
+        (TTCross, False),
+        (PatchEvolution, True),
+        (PatchEvolution, False),
+        (Nevergrad, True),
+        (Nevergrad, False),
+    ],
 )
 def test_finds_more_than_random_search(cls: type, blind: bool, space: LatentSpace) -> None:
     bank = None if blind else space.sample(50, torch.Generator().manual_seed(5))
@@ -209,7 +229,7 @@ def test_any_box(cls: type, shape: tuple[int, ...], bank: int) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    cls=st.sampled_from([RandomSearch, Adam, Protes, TTCross]),
+    cls=st.sampled_from([RandomSearch, Adam, Protes, TTCross, PatchEvolution]),
     shape=st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
     codes=st.one_of(st.none(), st.integers(2, 9)),
     bank=st.integers(0, 5),
