@@ -57,6 +57,8 @@ def _cell(search: Mapping[str, Any] | None) -> Text:
         return Text("-")
     response, multiple = search.get("response"), search.get("natural_multiple")
     text = "-" if response is None else f"{response:.4g}"
+    if response is not None and (sem := search.get("response_sem")):
+        text += f" ± {sem:.2g}"
     if multiple is not None:
         text += f" ({multiple:.2f}x)"
     return Text(text, style="green" if search.get("above_natural") else "")

@@ -13,13 +13,17 @@ from ..models.generators.generator import Generator, HasCodebook
 from ..models.objectives.objective import Objective
 from ..models.options import InvalidOption
 from ..models.spaces import StimulusSpec
-from ..models.targets.target import HasNaturalResponses, HasUnitNames, LayerInfo, Target
+from ..models.targets.target import HasNaturalResponses, HasNoise, HasUnitNames, LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
 from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
 from .adapt import adapt
+from .design import Design
 from .errors import InvalidJob, Violation
 from .registry import Kind, find, options_of
 from .spec import ComponentSpec, JobSpec
+
+REMEASURE = 0.1
+"""Share of the evaluations on a noisy target that is kept back to measure leaders again."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,14 @@ class CheckedJob:
     def differentiable(self) -> bool:
         """Whether gradients reach the latents."""
         return self.generator.differentiable and self.target.differentiable
+
+    @property
+    def design(self) -> Design:
+        """What each search does about noise, the target's own word on it included."""
+        asked = self.spec.design
+        noisy = asked.noisy if asked.noisy is not None else isinstance(self.target, HasNoise) and self.target.noisy
+        remeasure = asked.remeasure if asked.remeasure is not None else REMEASURE if noisy else 0.0
+        return Design(asked.replicates, remeasure, noisy)
 
     @property
     def searches(self) -> int:
@@ -73,14 +85,16 @@ class CheckedJob:
             )
         seed = int(np.random.SeedSequence((self.spec.seed, unit_number, number)).generate_state(1, np.uint64)[0] >> 1)
         prior = self.generator.prior if self.spec.prior == "natural" else None
+        evaluations = self.spec.budget.evaluations
         problem = Problem(
             self.generator.latent,
             seed,
-            self.spec.budget.evaluations,
+            None if evaluations is None else self.design.candidates(evaluations),
             bank=None if prior is None else prior.bank,
             density=None if prior is None else lambda: prior.density,
             code_vectors=self.generator.codebook if isinstance(self.generator, HasCodebook) else None,
             differentiable=self.differentiable,
+            noisy=self.design.noisy,
         )
         try:
             return found(problem, options)
@@ -178,6 +192,10 @@ def _found(kind: Kind, name: str, field: str, allow_imports: Sequence[str], give
 def _component(kind: Kind, spec: ComponentSpec, allow_imports: Sequence[str], given: Mapping[str, Any], field: str | None = None) -> Any:
     field = field or kind
     found = _found(kind, spec.name, f"{field}.name", allow_imports, given)
+    if isinstance(found, type) and hasattr(found, "around"):  # it wraps another of its kind, which its options name
+        options = options_of(found, spec.options, f"{field}.options")
+        inside = ComponentSpec.model_validate(getattr(options, kind).model_dump())
+        return found.around(_component(kind, inside, allow_imports, given, f"{field}.options.{kind}"), options)
     if hasattr(found, "from_options"):
         options = options_of(found, spec.options, f"{field}.options")
         try:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..models.generators.generator import Generator
-from ..models.targets.target import Target
+from ..models.targets.target import CountsTrials, Target
 from .search import Search
 from .sharing import Exchange
 
@@ -42,11 +42,13 @@ class Loop:
     observers : sequence of Observer
         Called after every generation.
     seconds : float or None
-        Ends the loop after so much running time, ``elapsed`` included.
+        Ends the searches after so much running time, ``elapsed`` included; leaders are still measured again.
     elapsed : float
         Running time of earlier attempts.
     sharing : bool
         Whether searches of one optimizer learn from each other's candidates.
+    seed : int
+        The job's, for targets with noise of their own.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Loop:
         seconds: float | None = None,
         elapsed: float = 0.0,
         sharing: bool = True,
+        seed: int = 0,
         max_batch: int = MAX_BATCH,
     ) -> None:
         self.generator = generator
@@ -70,6 +73,8 @@ class Loop:
         self.budget_seconds = seconds
         self.max_batch = max_batch
         self.sharing = sharing
+        self.seed = seed
+        self._trial = 0
         self._elapsed = elapsed
         self._began = time.monotonic()
 
@@ -86,8 +91,11 @@ class Loop:
                 return reason
             if self.budget_seconds is not None and self.seconds >= self.budget_seconds:
                 for search in active:
-                    search.stopped_by, search.seconds = "seconds", self.seconds
-                break
+                    search.end("seconds")
+                    search.seconds = self.seconds
+                active = [search for search in active if not search.stopped_by]
+                if not active:
+                    break
             self.step(active)
             for search in active:
                 search.seconds = self.seconds
@@ -100,11 +108,12 @@ class Loop:
 
         Each is told its own candidates first, then what it overhears of the others'.
         """
-        exchange = Exchange(active if self.sharing else ())
+        exchange = Exchange([search for search in active if not search.remeasuring] if self.sharing else ())
+        self._trial = sum(search.evaluations for search in self.searches)
         plain: Asked = []
         graded: Asked = []
         for search in active:
-            (graded if search.optimizer.needs_gradient else plain).append((search, search.ask()))
+            (graded if search.needs_gradient else plain).append((search, search.ask()))
         if plain:
             with torch.inference_mode():
                 scores = self._respond(plain, exchange)
@@ -117,6 +126,7 @@ class Loop:
 
     def measure(self, asked: Asked) -> list[Tensor]:
         """Scores of given latents, without telling anyone."""
+        self._trial = sum(search.evaluations for search in self.searches)
         with torch.inference_mode():
             return self._respond(asked, Exchange(()))
 
@@ -163,6 +173,9 @@ class Loop:
         objectives = [search.objective for search in searches]
         stimuli = self.generator(torch.cat(list(latents)))
         layers = frozenset().union(exchange.layers(searches), *(objective.layers for objective in objectives))
+        if isinstance(self.target, CountsTrials):
+            self.target.begin(self.seed, self._trial)
+        self._trial += stimuli.shape[0]
         responses = self.target.respond(stimuli, layers)
         exchange.add(searches, latents, responses)
         scores: list[Tensor] = []

@@ -37,6 +37,9 @@ def maximize(
     device: str = "auto",
     prior: str = "natural",
     sharing: bool = True,
+    replicates: int = 1,
+    remeasure: float | None = None,
+    noisy: bool | None = None,
     folder: str | Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> JobResult:
@@ -64,6 +67,12 @@ def maximize(
     sharing : bool
         Whether the searches of one optimizer learn from each other's candidates, where it can (see
         :class:`actmax.optimizers.optimizer.Listener`).
+    replicates : int
+        How often each candidate is shown; each time is an evaluation.
+    remeasure : float or None
+        Share of each search's evaluations kept back to measure the leading candidates again; None: 0.1 on a noisy target, else 0.
+    noisy : bool or None
+        Whether the same stimulus may be answered differently twice; None: as the target says.
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
         Nothing is kept when None.
@@ -108,6 +117,7 @@ def maximize(
             "device": device,
             "prior": prior,
             "sharing": sharing,
+            "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )
     with tempfile.TemporaryDirectory() as temporary:

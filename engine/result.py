@@ -21,7 +21,8 @@ class SearchResult:
     optimizer : str
         Its label: the component's name, with a number where a job names it twice.
     response : float
-        Score of the recommended stimulus, measured once more after the search had ended.
+        Score of the recommended stimulus, measured once more after the search had ended; of several such measurements, which had no part
+        in choosing it, the mean.
     natural_best : float or None
         The best natural stimulus's response, where the target knows it.
     stimulus : ndarray
@@ -29,7 +30,8 @@ class SearchResult:
     latent : ndarray
         The recommended latent (int64 codes or float32).
     scores : ndarray
-        float64, (evaluations,): every score in the order of evaluation, NaN where a trial was missed.
+        float64, (evaluations,): every score in the order of evaluation, each replicate of its own, measurements of leaders last; NaN where
+        a trial was missed.
     seconds : float
         Time at which the search ended, from the start of the job.
     stopped_by : str
@@ -38,6 +40,10 @@ class SearchResult:
         What the target calls the unit, e.g. ``airplane``; empty where it has no name.
     overheard : int
         Candidates of the job's other searches that it learned from, besides its own evaluations.
+    response_sem : float or None
+        Standard error of ``response``; None where it is a single measurement.
+    measurements : int
+        How many measurements ``response`` is the mean of.
     """
 
     unit: str
@@ -51,6 +57,8 @@ class SearchResult:
     stopped_by: str
     unit_name: str = ""
     overheard: int = 0
+    response_sem: float | None = None
+    measurements: int = 1
 
     @property
     def evaluations(self) -> int:

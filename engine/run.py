@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from .build import CheckedJob, check
+from .finals import Measured
 from .loop import Loop, Observer
 from .observers import Checkpointer, ProgressReporter
 from .progress import Progress
@@ -38,6 +39,7 @@ def searches_of(job: CheckedJob) -> list[Search]:
             job.spec.budget,
             job.natural_best(unit),
             job.unit_name(unit),
+            job.design,
         )
         for unit_number, unit in enumerate(job.units)
         for number in range(len(job.optimizers))
@@ -119,7 +121,7 @@ def execute(
     should_stop: Callable[[], StopReason] = lambda: "",
     saver: Checkpointer | None = None,
 ) -> JobResult:
-    """Drive ``searches`` to their end and measure what each recommends once more."""
+    """Drive ``searches`` to their end and measure what each recommends once more, where that was not part of the search."""
     generator, target = job.generator.to(job.device), job.target.to(job.device)
     loop = Loop(
         generator,
@@ -130,6 +132,7 @@ def execute(
         seconds=job.spec.budget.seconds,
         elapsed=elapsed,
         sharing=job.spec.sharing,
+        seed=job.spec.seed,
     )
     reason = loop.run(should_stop)
     if reason == "suspend":
@@ -142,25 +145,29 @@ def execute(
         if isinstance(observer, ProgressReporter):
             observer.report_now(searches, loop.seconds)
     found = [search for search in searches if search.scores.size and not _all_missed(search)]
-    latents = [search.recommend() for search in found]
-    measured = loop.measure([(search, latent[None]) for search, latent in zip(found, latents, strict=True)])
+    answers = [search.measured() for search in found]
+    open_ = [search for search, answer in zip(found, answers, strict=True) if answer is None]
+    scores = iter(loop.measure([(search, search.recommend()[None]) for search in open_]))
     results: list[SearchResult] = []
-    for search, latent, score in zip(found, latents, measured, strict=True):
+    for search, answer in zip(found, answers, strict=True):
+        answer = answer or Measured(search.recommend(), float(next(scores)), None, 1)
         with torch.inference_mode():
-            stimulus = generator(latent[None].to(job.device))[0].float().cpu().numpy()
+            stimulus = generator(answer.latent[None].to(job.device))[0].float().cpu().numpy()
         results.append(
             SearchResult(
-                search.unit,
-                search.optimizer_label,
-                float(score),
-                search.natural_best,
-                stimulus,
-                latent.numpy(),
-                search.scores,
-                search.seconds,
-                search.stopped_by,
-                search.unit_name,
-                search.overheard,
+                unit=search.unit,
+                optimizer=search.optimizer_label,
+                response=answer.response,
+                natural_best=search.natural_best,
+                stimulus=stimulus,
+                latent=answer.latent.numpy(),
+                scores=search.scores,
+                seconds=search.seconds,
+                stopped_by=search.stopped_by,
+                unit_name=search.unit_name,
+                overheard=search.overheard,
+                response_sem=answer.sem,
+                measurements=answer.measurements,
             )
         )
     return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")

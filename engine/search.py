@@ -12,11 +12,16 @@ from torch import Tensor
 from ..models.objectives.objective import Objective
 from ..models.spaces import Categorical, LatentSpace
 from ..optimizers.optimizer import Evaluations, Listener, Optimizer
+from .design import Design
+from .finals import MOST_LEADERS, Finals, Measured
+from .leaders import Leaders
 from .spec import BudgetSpec
 
 
 class Search:
     """Latents out, scores in; whoever drives it (a job's target, a client) is no concern of it.
+
+    It asks its optimizer until its budget is spent, but for what its design keeps back; with that it measures its leaders again.
 
     Parameters
     ----------
@@ -34,6 +39,8 @@ class Search:
         Response to the best natural stimulus.
     unit_name : str
         What the target calls the unit.
+    design : Design
+        How often candidates are shown, and what is kept back to measure leaders again.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class Search:
         budget: BudgetSpec,
         natural_best: float | None = None,
         unit_name: str = "",
+        design: Design | None = None,
     ) -> None:
         self.unit = unit
         self.optimizer_label = optimizer_label
@@ -55,6 +63,7 @@ class Search:
         self.budget = budget
         self.natural_best = natural_best
         self.unit_name = unit_name
+        self.design = design or Design()
         self.stopped_by = ""
         self.seconds = 0.0
         self.best = float("nan")
@@ -63,17 +72,38 @@ class Search:
         self.evaluations = 0
         self.overheard = 0
         self._asked: Tensor | None = None
+        self.leaders = Leaders(MOST_LEADERS if self.design.remeasure else 0)
+        self._finals: Finals | None = None
+        self._ended_by = ""
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether answers to the next ``ask`` must carry gradients."""
+        return self._finals is None and self.optimizer.needs_gradient
+
+    @property
+    def remeasuring(self) -> bool:
+        """Whether it has begun to measure its leaders again."""
+        return self._finals is not None
 
     def ask(self) -> Tensor:
-        """The candidates to evaluate now: the optimizer's, cut to what the budget leaves."""
+        """The candidates to evaluate now, each as often as the design says, cut to what the budget leaves; or leaders to measure again."""
         if self.stopped_by:
             raise RuntimeError(f"the search of {self.unit} has ended ({self.stopped_by})")
+        if self._finals is not None:
+            self._asked = self._finals.ask()
+            return self._asked
         self._asked = self.optimizer.ask()
-        left = self._asked.shape[0] if self.budget.evaluations is None else self.budget.evaluations - self.evaluations
-        return self._asked[:left]
+        return self.design.shown(self._asked)[: self._left]
+
+    @property
+    def _left(self) -> int | None:
+        """Evaluations left to the optimizer; None without a limit."""
+        total = self.budget.evaluations
+        return None if total is None else total - self.design.reserve(total) - self.evaluations
 
     def tell(self, scores: Tensor, gradients: Tensor | None = None) -> None:
-        """Scores, (n,), of the candidates of the last ``ask``; NaN where a trial was missed.
+        """Scores, (n,), of the stimuli of the last ``ask``; NaN where a trial was missed.
 
         Candidates that the budget cut off reach the optimizer as missed.
         """
@@ -82,15 +112,26 @@ class Search:
         asked, self._asked = self._asked, None
         told = scores.detach().to("cpu", torch.float64)
         told = torch.where(told.isfinite(), told, torch.nan)
-        cut = asked.shape[0] - told.shape[0]
-        if cut:
-            padded = torch.cat([told, told.new_full((cut,), float("nan"))])
-            if gradients is not None:
-                gradients = torch.cat([gradients, gradients.new_zeros(cut, *gradients.shape[1:])])
-        else:
-            padded = told
-        self.optimizer.tell(Evaluations(asked, padded, gradients=None if gradients is None else gradients.cpu()))
-        self._remember(told.numpy())
+        if self._finals is not None:
+            self._finals.tell(told)
+            self._record(told.numpy())
+            if self._finals.done:
+                self.stopped_by = self._ended_by
+            return
+        means, variance = self.design.pooled(told)
+        if gradients is not None:
+            gradients = self.design.pooled_gradients(gradients, told)
+        shown = means.shape[0]
+        cut = asked.shape[0] - shown
+        padded = torch.cat([means, means.new_full((cut,), torch.nan)])
+        if cut and gradients is not None:
+            gradients = torch.cat([gradients, gradients.new_zeros(cut, *gradients.shape[1:])])
+        if cut and variance is not None:
+            variance = torch.cat([variance, variance.new_full((cut,), torch.nan)])
+        self.optimizer.tell(Evaluations(asked, padded, variance, None if gradients is None else gradients.cpu()))
+        if self.leaders.capacity:
+            self.leaders.add(self._hard(asked[:shown].detach().cpu()), means)
+        self._remember(told.numpy(), means.numpy())
 
     @property
     def listens(self) -> bool:
@@ -101,23 +142,48 @@ class Search:
         """Others' candidates, scored for this search: the optimizer may learn from them and recommend one; the record leaves them out."""
         if isinstance(self.optimizer, Listener):
             self.optimizer.overhear(evaluations)
+            self.leaders.add(evaluations.latents, evaluations.scores)
             self.overheard += evaluations.scores.shape[0]
 
-    def _remember(self, scores: np.ndarray) -> None:
-        self._scores.append(scores.copy())
-        if not np.isnan(scores).all():
-            at = int(np.nanargmax(scores))
-            if not self.best >= scores[at]:
-                self.best, self._best_at = float(scores[at]), self.evaluations + at + 1
-        self.evaluations += scores.size
-        if self.budget.evaluations is not None and self.evaluations >= self.budget.evaluations:
-            self.stopped_by = "evaluations"
+    def _remember(self, scores: np.ndarray, means: np.ndarray) -> None:
+        before = self.evaluations
+        self._record(scores)
+        if not np.isnan(means).all():
+            at = int(np.nanargmax(means))
+            if not self.best >= means[at]:
+                self.best, self._best_at = float(means[at]), min(before + (at + 1) * self.design.replicates, self.evaluations)
+        if self._left is not None and self._left <= 0:
+            self.end("evaluations")
         elif self.budget.plateau is not None and self.evaluations - self._best_at >= self.budget.plateau:
-            self.stopped_by = "plateau"
+            self.end("plateau")
+
+    def _record(self, scores: np.ndarray) -> None:
+        self._scores.append(scores.copy())
+        self.evaluations += scores.size
+
+    def end(self, reason: str) -> None:
+        """Ask the optimizer no more: measure leaders again where the design says so, and stop else. Nothing where that has begun.
+
+        What is kept back is a share of the evaluations: of the budget's, or of those made where another limit came first.
+        """
+        if self.stopped_by or self._finals is not None:
+            return
+        self._ended_by = reason
+        share, total = self.design.remeasure, self.budget.evaluations
+        again = int(share / (1 - share) * self.evaluations + 0.5)
+        if total is not None:
+            again = total - self.evaluations if reason == "evaluations" else min(again, total - self.evaluations)
+        leaders, _ = self.leaders.ranked()
+        if again > 0 and leaders.numel():
+            recommended = self.recommend()[None]
+            others = leaders[(leaders != recommended).flatten(1).any(1)]
+            self._finals = Finals(torch.cat([recommended, others]), again)
+        else:
+            self.stopped_by = reason
 
     @property
     def scores(self) -> np.ndarray:
-        """Every score so far, float64, in the order of evaluation."""
+        """Every score so far, float64, in the order of evaluation, every replicate and measurement of its own."""
         return np.concatenate(self._scores) if self._scores else np.empty(0)
 
     @property
@@ -128,15 +194,23 @@ class Search:
         return self.best / self.natural_best
 
     def recommend(self) -> Tensor:
-        """The optimizer's answer: codes or floats, (*latent).
+        """The answer: codes or floats, (*latent); the optimizer's, or of the leaders measured again the best.
 
         Raises
         ------
         RuntimeError
             Nothing was evaluated yet.
         """
-        latent = self.optimizer.recommend().cpu()
-        return self.latent.harden(latent[None])[0] if isinstance(self.latent, Categorical) and latent.is_floating_point() else latent
+        if self._finals is not None:
+            return self._finals.leading()
+        return self._hard(self.optimizer.recommend().cpu()[None])[0]
+
+    def measured(self) -> Measured | None:
+        """The answer with its response, where leaders were measured again; None otherwise."""
+        return None if self._finals is None else self._finals.measured()
+
+    def _hard(self, latents: Tensor) -> Tensor:
+        return self.latent.harden(latents) if isinstance(self.latent, Categorical) else latents
 
     def state_dict(self) -> dict[str, Any]:
         """All that it needs to go on, between ``tell`` and ``ask``."""
@@ -146,7 +220,11 @@ class Search:
             "optimizer": self.optimizer.state_dict(),
             "scores": torch.from_numpy(self.scores.copy()),
             "best_at": self._best_at,
+            "best": self.best,
             "overheard": self.overheard,
+            "leaders": self.leaders.state_dict(),
+            "finals": None if self._finals is None else self._finals.state_dict(),
+            "ended_by": self._ended_by,
             "stopped_by": self.stopped_by,
             "seconds": self.seconds,
         }
@@ -163,6 +241,9 @@ class Search:
         self.evaluations = int(scores.size)
         self._best_at = int(state["best_at"])
         self.overheard = int(state["overheard"])
-        self.best = float(np.nanmax(scores)) if scores.size and not np.isnan(scores).all() else float("nan")
+        self.best = float(state["best"])
+        self.leaders.load_state_dict(state["leaders"])
+        self._finals = None if state["finals"] is None else Finals.from_state(state["finals"])
+        self._ended_by = str(state["ended_by"])
         self.stopped_by = str(state["stopped_by"])
         self.seconds = float(state["seconds"])

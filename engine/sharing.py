@@ -62,16 +62,28 @@ class Exchange:
     def tell(self) -> None:
         """Tell every listener what the others have shown, in the order of the searches."""
         for group in self._groups.values():
-            shown = {search: _hard(search, torch.cat(self._shown[search])) for search in group if search in self._shown}
+            shown = {
+                search: _hard(search, torch.cat(self._shown[search])[:: search.design.replicates])
+                for search in group
+                if search in self._shown
+            }
             for hearer in group:
                 others = [other for other in group if (hearer, other) in self._scores]
                 if not others:
                     continue
-                latents = torch.cat([shown[other][0][shown[other][1]] for other in others])
-                scores = torch.cat([torch.cat(self._scores[hearer, other])[shown[other][1]] for other in others])
-                rows = _worth_telling(scores)
+                latents, scores, errors = [], [], []
+                for other in others:
+                    codes, whole = shown[other]
+                    means, variance = hearer.design.pooled(torch.cat(self._scores[hearer, other]))
+                    latents.append(codes[whole])
+                    scores.append(means[whole])
+                    errors.append(None if variance is None else variance[whole])
+                told = torch.cat(scores)
+                rows = _worth_telling(told)
                 if rows.numel():
-                    hearer.overhear(Evaluations(latents[rows], scores[rows]))
+                    known = [error for error in errors if error is not None]
+                    variance = torch.cat(known)[rows] if len(known) == len(errors) else None
+                    hearer.overhear(Evaluations(torch.cat(latents)[rows], told[rows], variance))
 
     def _hearers(self, searches: Sequence[Search]) -> list[Search]:
         labels = dict.fromkeys(search.optimizer_label for search in searches)

@@ -45,6 +45,24 @@ class BudgetSpec(_Strict):
         return self
 
 
+class DesignSpec(_Strict):
+    """What to do about noise.
+
+    Attributes
+    ----------
+    replicates : int
+        How often each candidate is shown; each time is an evaluation.
+    remeasure : float or None
+        Share of each search's evaluations kept back to measure the leading candidates again. None: 0.1 on a noisy target, else 0.
+    noisy : bool or None
+        Whether the same stimulus may be answered differently twice. None: as the target says; one that says nothing is taken to be exact.
+    """
+
+    replicates: Annotated[int, Field(ge=1, le=10_000)] = 1
+    remeasure: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)] | None = None
+    noisy: bool | None = None
+
+
 class JobSpec(_Strict):
     """What to search, for which units, how. See ``protos/actmax/v1/job.proto`` for the fields."""
 
@@ -60,6 +78,7 @@ class JobSpec(_Strict):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     prior: Literal["natural", "none"] = "natural"
     sharing: bool = True
+    design: DesignSpec = DesignSpec()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> JobSpec:

@@ -18,7 +18,7 @@ from .charts import Chart, convergence_chart, mean_chart, series_chart
 from .comparison import Comparison, exceeds, natural_best, natural_multiple
 from .pictures import enlarged, factor, own_size, png
 from .style import line_style
-from .words import count, duration, listed, printable, shown, times
+from .words import count, duration, listed, measured, printable, shown, times
 
 _MOST_LINES_OF_SERIES = 6
 _TEMPLATES = jinja2.Environment(
@@ -29,7 +29,7 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(shown=shown, times=times, count=count, listed=listed, duration=duration)
+_TEMPLATES.filters.update(shown=shown, measured=measured, times=times, count=count, listed=listed, duration=duration)
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def _found(drawn: Comparison, unit: str, optimizer: str, column: int, winners: l
     else:
         image = own_size(search.stimulus, spec)
         picture, width = _base64(png(image)), image.width * factor(image.size, 160)
-    measured = math.isfinite(search.response)
+    is_measured = math.isfinite(search.response)
     return Found(
-        search, column % 6, search in winners, measured, natural_multiple(search), exceeds(search), picture, min(width, 256), chart
+        search, column % 6, search in winners, is_measured, natural_multiple(search), exceeds(search), picture, min(width, 256), chart
     )
 
 
@@ -176,6 +176,7 @@ def _facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list
     facts += [
         ("Budget", _budget(spec)),
         ("Start", "from a bank of natural latents" if spec.prior == "natural" else "blind, without natural latents"),
+        ("Measurements", _measurements(result)),
         ("Seed", str(spec.seed)),
         ("Device", spec.device),
         ("Running time", duration(result.seconds)),
@@ -202,6 +203,16 @@ def _budget(spec: JobSpec) -> str:
     if spec.budget.plateau is not None:
         parts.append(f"ending a search after {count(spec.budget.plateau, 'evaluation')} without improvement")
     return ", ".join(parts)
+
+
+def _measurements(result: JobResult) -> str:
+    replicates = result.spec.design.replicates
+    parts = [f"each candidate shown {count(replicates, 'time')}" if replicates > 1 else "each candidate shown once"]
+    again = [search.measurements for search in result.searches if search.measurements > 1]
+    if again:
+        few, most = min(again), max(again)
+        parts.append(f"what was found measured {few if few == most else f'{few} to {most}'} times, after it had been chosen")
+    return "; ".join(parts)
 
 
 def _base64(data: bytes) -> str:

@@ -12,7 +12,7 @@ from ..result import SearchResult
 from .comparison import Comparison, natural_best, natural_multiple
 from .pictures import enlarged
 from .style import FONT, FONT_BOLD, GRID, INK, MUTED, PAPER
-from .words import count, shortened, shown, times
+from .words import count, measured, shortened, shown, times
 
 MOST_CELLS = 600
 _TILE, _LARGEST_TILE, _NARROWEST = 128, 256, 144
@@ -89,7 +89,7 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
 
 
 def _captions(search: SearchResult) -> tuple[str, str]:
-    response = shown(search.response) if math.isfinite(search.response) else "not measured"
+    response = measured(search.response, search.response_sem) if math.isfinite(search.response) else "not measured"
     multiple = natural_multiple(search)
     if multiple is not None:
         return response, f"{times(multiple)} best natural"

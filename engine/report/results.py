@@ -31,6 +31,8 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "unit_name": search.unit_name,
             "optimizer": search.optimizer,
             "response": search.response,
+            "response_sem": search.response_sem,
+            "measurements": search.measurements,
             "best_seen": best_seen(search),
             "natural_best": natural_best(search),
             "natural_multiple": natural_multiple(search),
@@ -91,9 +93,9 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
     """``arrays.npz``: one row a search in every array, nothing pickled.
 
     ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, *stimulus) float32 as the generator made them,
-    ``latents`` (n, *latent), ``responses`` and ``natural_best`` (n,) float64 with NaN where unknown, ``evaluations`` (n,)
-    int64, and ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores,
-    NaN where a trial was missed, and NaN behind them.
+    ``latents`` (n, *latent), ``responses``, ``response_sems`` and ``natural_best`` (n,) float64 with NaN where unknown,
+    ``evaluations`` (n,) int64, and ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]``
+    scores, NaN where a trial was missed, and NaN behind them.
     """
     searches = result.searches
     scores = np.full((len(searches), max((search.evaluations for search in searches), default=0)), np.nan)
@@ -109,6 +111,7 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
         stimuli=np.stack([search.stimulus for search in searches]) if searches else np.empty((0, *stimulus.shape), np.float32),
         latents=np.stack([search.latent for search in searches]) if searches else np.empty((0,), np.float32),
         responses=np.array([search.response for search in searches], np.float64),
+        response_sems=np.array([_or_nan(search.response_sem) for search in searches], np.float64),
         natural_best=np.array([_or_nan(natural_best(search)) for search in searches], np.float64),
         evaluations=np.array([search.evaluations for search in searches], np.int64),
         scores=scores,

@@ -17,6 +17,11 @@ def shown(value: float | None) -> str:
     return (f"{value:,.0f}" if value == round(value) else text).replace("-", "−")
 
 
+def measured(value: float | None, sem: float | None) -> str:
+    """``12.3 ± 0.4`` where the standard error is known and not zero, ``12.3`` else."""
+    return f"{shown(value)} ± {shown(float(f'{sem:.2g}'))}" if sem and math.isfinite(sem) else shown(value)
+
+
 def tick(value: float) -> str:
     """A round number on an axis, without trailing zeros."""
     text = shown(value)

@@ -32,7 +32,10 @@ class LayerInfo:
 
 @runtime_checkable
 class Target(Protocol):
-    """Answers stimuli. Its own normalisation happens inside it; it is never changed by being asked."""
+    """Answers stimuli. Its own normalisation happens inside it; it is never changed by being asked.
+
+    Equal stimuli get equal responses, unless it :class:`HasNoise`.
+    """
 
     @property
     def stimulus(self) -> StimulusSpec:
@@ -78,4 +81,23 @@ class HasNaturalResponses(Protocol):
 
     def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
         """Quantile (0 to 1) to response of one unit over natural stimuli, or None where it was not measured."""
+        ...
+
+
+@runtime_checkable
+class HasNoise(Protocol):
+    """A target that says whether it may answer the same stimulus differently twice."""
+
+    @property
+    def noisy(self) -> bool:
+        """Whether it may; searches then measure their leaders again, and optimizers mistrust a single score."""
+        ...
+
+
+@runtime_checkable
+class CountsTrials(Protocol):
+    """A target whose noise depends on nothing but a seed and the trial's number, so that a resumed job meets the same noise."""
+
+    def begin(self, seed: int, trial: int) -> None:
+        """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""
         ...

@@ -26,6 +26,7 @@ baselines: [adam, {name: nevergrad, options: {optimizer: NGOpt}}]
 budget: {evaluations: 1e3, seconds: "30"}
 seed: 1
 sharing: false
+design: {replicates: 3, remeasure: 0, noisy: false}
 """
 
 
@@ -45,6 +46,10 @@ def test_a_whole_job_is_read() -> None:
     assert spec.budget.seconds == 30.0
     assert spec.HasField("sharing")
     assert not spec.sharing
+    assert spec.design.replicates == 3
+    assert spec.design.HasField("remeasure")
+    assert spec.design.HasField("noisy")
+    assert not jobfile.loads("design: {}").spec.design.HasField("remeasure")
     assert not jobfile.loads("seed: 1").spec.HasField("sharing")
     assert jobfile.to_plain(spec)["target"]["options"] == {"steps": 12, "readout": "spikes", "windows": [1, {"from": None}]}
 

@@ -30,6 +30,8 @@ async def test_bad_specs_are_refused_by_field_and_leave_nothing(serving):
         "spec.seed": lambda s: setattr(s, "seed", -1),
         "spec.device": lambda s: setattr(s, "device", "tpu"),
         "spec.prior": lambda s: setattr(s, "prior", "some"),
+        "spec.design.replicates": lambda s: setattr(s.design, "replicates", -1),
+        "spec.design.remeasure": lambda s: setattr(s.design, "remeasure", 1.0),
         "spec": lambda s: over(s, rank=float("inf")),
     }
     async with serving(max_evaluations=1000, max_searches=3) as (_, calls):

@@ -105,6 +105,23 @@ async def test_a_job_whose_worker_and_server_went_away_ends_as_if_nothing_had_ha
                 np.testing.assert_array_equal(a[key], b[key])
 
 
+async def test_noise_is_met_by_design_over_the_wire(serving):
+    noisy = {"name": "noisy", "options": {"target": {"name": "toy_lab:network"}, "noise": "gaussian", "sigma": 0.05}}
+    spec = job(target=noisy, baselines=[], sharing=False, budget={"evaluations": 120}, design={"replicates": 3, "remeasure": 0.2})
+    assert job(design={}).design == job_pb2.Design()
+    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (_, calls):
+        async with refused(grpc.StatusCode.INVALID_ARGUMENT, "spec.target.options.target.name"):
+            await calls.create(job(target={"name": "noisy", "options": {"target": {"name": "cifar10-sn"}}}))
+        made = await calls.create(spec)
+        assert made.spec.HasField("sharing")
+        done = await calls.ended(made.name, 60)
+        assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
+        assert done.progress.evaluations == 240
+        found = json.loads(b"".join((await calls.download(made.name, "result.json"))[1]))
+        assert found["spec"]["design"] == {"replicates": 3, "remeasure": 0.2, "noisy": None}
+        assert all(search["measurements"] == 6 and search["response_sem"] > 0 for search in found["searches"])
+
+
 async def test_a_cancelled_job_keeps_what_was_found(serving):
     async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (_, calls):
         made = await calls.create(job(budget={"seconds": 300}))

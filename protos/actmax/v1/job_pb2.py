@@ -26,29 +26,31 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61\x63tmax/v1/job.proto\x12\tactmax.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x07options\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"?\n\x06\x42udget\x12\x13\n\x0b\x65valuations\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x0f\n\x07plateau\x18\x03 \x01(\x03\"\xe3\x02\n\x07JobSpec\x12\r\n\x05title\x18\x01 \x01(\t\x12\'\n\tgenerator\x18\x02 \x01(\x0b\x32\x14.actmax.v1.Component\x12$\n\x06target\x18\x03 \x01(\x0b\x32\x14.actmax.v1.Component\x12\r\n\x05units\x18\x04 \x03(\t\x12\'\n\tobjective\x18\x05 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\toptimizer\x18\x06 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\tbaselines\x18\x07 \x03(\x0b\x32\x14.actmax.v1.Component\x12!\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.actmax.v1.Budget\x12\x0c\n\x04seed\x18\t \x01(\x03\x12\x0e\n\x06\x64\x65vice\x18\n \x01(\t\x12\r\n\x05prior\x18\x0b \x01(\t\x12\x14\n\x07sharing\x18\x0c \x01(\x08H\x00\x88\x01\x01\x42\n\n\x08_sharing\"\xa5\x01\n\x0eSearchProgress\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\toptimizer\x18\x02 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x15\n\rbest_response\x18\x04 \x01(\x01\x12\x1d\n\x10natural_multiple\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nstopped_by\x18\x06 \x01(\tB\x13\n\x11_natural_multiple\"\x9d\x01\n\x08Progress\x12+\n\x08searches\x18\x01 \x03(\x0b\x32\x19.actmax.v1.SearchProgress\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x19\n\x11total_evaluations\x18\x03 \x01(\x03\x12\x1e\n\x16\x65valuations_per_second\x18\x04 \x01(\x01\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\"\xc4\x02\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x08progress\x18\x08 \x01(\x0b\x32\x13.actmax.v1.Progress\x12\"\n\x05\x65rror\x18\t \x01(\x0b\x32\x13.actmax.v1.JobError\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"P\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t*\xce\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUSPENDED\x10\x03\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61\x63tmax/v1/job.proto\x12\tactmax.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x07options\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"?\n\x06\x42udget\x12\x13\n\x0b\x65valuations\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x0f\n\x07plateau\x18\x03 \x01(\x03\"`\n\x06\x44\x65sign\x12\x12\n\nreplicates\x18\x01 \x01(\x03\x12\x16\n\tremeasure\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05noisy\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x0c\n\n_remeasureB\x08\n\x06_noisy\"\x86\x03\n\x07JobSpec\x12\r\n\x05title\x18\x01 \x01(\t\x12\'\n\tgenerator\x18\x02 \x01(\x0b\x32\x14.actmax.v1.Component\x12$\n\x06target\x18\x03 \x01(\x0b\x32\x14.actmax.v1.Component\x12\r\n\x05units\x18\x04 \x03(\t\x12\'\n\tobjective\x18\x05 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\toptimizer\x18\x06 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\tbaselines\x18\x07 \x03(\x0b\x32\x14.actmax.v1.Component\x12!\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.actmax.v1.Budget\x12\x0c\n\x04seed\x18\t \x01(\x03\x12\x0e\n\x06\x64\x65vice\x18\n \x01(\t\x12\r\n\x05prior\x18\x0b \x01(\t\x12\x14\n\x07sharing\x18\x0c \x01(\x08H\x00\x88\x01\x01\x12!\n\x06\x64\x65sign\x18\r \x01(\x0b\x32\x11.actmax.v1.DesignB\n\n\x08_sharing\"\xa5\x01\n\x0eSearchProgress\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\toptimizer\x18\x02 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x15\n\rbest_response\x18\x04 \x01(\x01\x12\x1d\n\x10natural_multiple\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nstopped_by\x18\x06 \x01(\tB\x13\n\x11_natural_multiple\"\x9d\x01\n\x08Progress\x12+\n\x08searches\x18\x01 \x03(\x0b\x32\x19.actmax.v1.SearchProgress\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x19\n\x11total_evaluations\x18\x03 \x01(\x03\x12\x1e\n\x16\x65valuations_per_second\x18\x04 \x01(\x01\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\"\xc4\x02\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x08progress\x18\x08 \x01(\x0b\x32\x13.actmax.v1.Progress\x12\"\n\x05\x65rror\x18\t \x01(\x0b\x32\x13.actmax.v1.JobError\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"P\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t*\xce\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUSPENDED\x10\x03\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'actmax.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=1370
-  _globals['_JOBSTATE']._serialized_end=1576
+  _globals['_JOBSTATE']._serialized_start=1503
+  _globals['_JOBSTATE']._serialized_end=1709
   _globals['_COMPONENT']._serialized_start=97
   _globals['_COMPONENT']._serialized_end=164
   _globals['_BUDGET']._serialized_start=166
   _globals['_BUDGET']._serialized_end=229
-  _globals['_JOBSPEC']._serialized_start=232
-  _globals['_JOBSPEC']._serialized_end=587
-  _globals['_SEARCHPROGRESS']._serialized_start=590
-  _globals['_SEARCHPROGRESS']._serialized_end=755
-  _globals['_PROGRESS']._serialized_start=758
-  _globals['_PROGRESS']._serialized_end=915
-  _globals['_JOB']._serialized_start=918
-  _globals['_JOB']._serialized_end=1242
-  _globals['_JOBERROR']._serialized_start=1244
-  _globals['_JOBERROR']._serialized_end=1285
-  _globals['_ARTIFACT']._serialized_start=1287
-  _globals['_ARTIFACT']._serialized_end=1367
+  _globals['_DESIGN']._serialized_start=231
+  _globals['_DESIGN']._serialized_end=327
+  _globals['_JOBSPEC']._serialized_start=330
+  _globals['_JOBSPEC']._serialized_end=720
+  _globals['_SEARCHPROGRESS']._serialized_start=723
+  _globals['_SEARCHPROGRESS']._serialized_end=888
+  _globals['_PROGRESS']._serialized_start=891
+  _globals['_PROGRESS']._serialized_end=1048
+  _globals['_JOB']._serialized_start=1051
+  _globals['_JOB']._serialized_end=1375
+  _globals['_JOBERROR']._serialized_start=1377
+  _globals['_JOBERROR']._serialized_end=1418
+  _globals['_ARTIFACT']._serialized_start=1420
+  _globals['_ARTIFACT']._serialized_end=1500
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,165 @@
+"""Leaders measured again, so that the answer is the best of them and not the luckiest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MOST_LEADERS = 16
+CLOSING = 0.25
+"""Share of the measurements that the winner gets after it was chosen; they alone make the response that is reported."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A search's answer: ``response`` is the mean of ``measurements`` fresh ones, ``sem`` its standard error (None for one alone)."""
+
+    latent: Tensor
+    response: float
+    sem: float | None
+    measurements: int
+
+
+class Finals:
+    """Successive halving over leaders, with nothing but fresh measurements.
+
+    A candidate that led because it was lucky is measured anew like all others, so the score that got it here counts for nothing (the
+    winner's curse). Rounds of equal length are shared out equally among the leaders left, the better half of which goes on, as in
+    sequential halving (Karnin, Koren and Somekh, "Almost optimal exploration in multi-armed bandits", 2013). Means are shrunk towards
+    the leaders' grand mean by the share of their spread that noise explains (empirical Bayes, normal-normal; Efron and Morris, 1975),
+    which decides between leaders of unlike numbers of measurements. The winner is then measured :data:`CLOSING` of the budget again,
+    and its response is the mean of these alone: they had no part in choosing it.
+
+    Parameters
+    ----------
+    leaders : Tensor
+        (m, *latent) distinct, m ≥ 1; of equals the earlier wins.
+    budget : int
+        Measurements, ≥ 1; all are used. With few of them, fewer leaders take part.
+    """
+
+    def __init__(self, leaders: Tensor, budget: int) -> None:
+        closing = max(1, math.ceil(CLOSING * budget))
+        entrants = min(leaders.shape[0], MOST_LEADERS)
+        while entrants > 1 and (budget - closing) < 2 * entrants * _rounds(entrants):
+            entrants = (entrants + 1) // 2
+        self.leaders = leaders[:entrants].clone()
+        self.budget = budget
+        self._halving = budget - closing if entrants > 1 else 0
+        self._spent = 0
+        self._alive = list(range(entrants))
+        self._rounds_left = _rounds(entrants)
+        self._measurements: list[list[float]] = [[] for _ in range(entrants)]
+        self._closing: list[float] = []
+        self._winner = 0 if entrants == 1 else None
+        self._rows: list[int] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether all measurements were made."""
+        return self._spent >= self.budget
+
+    def ask(self) -> Tensor:
+        """What to measure now, (n, *latent): a round of the halving, or all that is left on the winner."""
+        if self._winner is not None:
+            self._rows = [self._winner] * (self.budget - self._spent)
+        else:
+            room = (self._halving - self._spent) // self._rounds_left
+            each, over = divmod(room, len(self._alive))
+            self._rows = [row for at, row in enumerate(self._alive) for _ in range(each + (at < over))]
+        return self.leaders[self._rows]
+
+    def tell(self, scores: Tensor) -> None:
+        """Scores of the last ``ask``, (n,), NaN where missed."""
+        closing = self._winner is not None
+        for row, score in zip(self._rows, scores.tolist(), strict=True):
+            if math.isfinite(score):
+                (self._closing if closing else self._measurements[row]).append(score)
+        self._spent += len(self._rows)
+        self._rows = []
+        if closing:
+            return
+        self._rounds_left -= 1
+        shrunk = self.shrunk()
+        self._alive = sorted(self._alive, key=lambda row: (-shrunk[row], row))[: -(-len(self._alive) // 2)]
+        if self._rounds_left == 0:
+            self._winner = min(range(len(shrunk)), key=lambda row: (-shrunk[row], row))
+
+    def shrunk(self) -> list[float]:
+        """Each leader's mean, shrunk towards the grand mean; -inf where nothing was measured."""
+        groups = self._measurements
+        known = [row for row, found in enumerate(groups) if found]
+        means = {row: math.fsum(groups[row]) / len(groups[row]) for row in known}
+        freedom = sum(len(groups[row]) - 1 for row in known)
+        squares = math.fsum((score - means[row]) ** 2 for row in known for score in groups[row])
+        noise = squares / freedom if freedom else 0.0
+        if len(known) < 2 or noise == 0.0:
+            return [means.get(row, -math.inf) for row in range(len(groups))]
+        errors = {row: noise / len(groups[row]) for row in known}
+        plain = math.fsum(means.values()) / len(known)
+        spread = math.fsum((mean - plain) ** 2 for mean in means.values()) / (len(known) - 1) - math.fsum(errors.values()) / len(known)
+        # where noise explains all of the spread, a little is left, so that the better measured mean still leads
+        spread = max(spread, 1e-3 * noise)
+        weights = {row: 1 / (spread + errors[row]) for row in known}
+        grand = math.fsum(weights[row] * means[row] for row in known) / math.fsum(weights.values())
+        return [grand + spread / (spread + errors[row]) * (means[row] - grand) if row in means else -math.inf for row in range(len(groups))]
+
+    def leading(self) -> Tensor:
+        """The winner, or whoever leads so far."""
+        if self._winner is not None:
+            return self.leaders[self._winner].clone()
+        shrunk = self.shrunk()
+        return self.leaders[min(range(len(shrunk)), key=lambda row: (-shrunk[row], row))].clone()
+
+    def measured(self) -> Measured | None:
+        """The answer once all is done; None where every measurement of the winner was missed."""
+        if not self.done or self._winner is None:
+            return None
+        earlier = self._measurements[self._winner]
+        scores = self._closing or earlier
+        if not scores:
+            return None
+        mean = math.fsum(scores) / len(scores)
+        # of few closing ones alone the variance is a guess; the earlier ones know it too, around their own mean
+        groups = [group for group in (earlier, self._closing) if group]
+        freedom = sum(len(group) - 1 for group in groups)
+        squares = math.fsum((score - math.fsum(group) / len(group)) ** 2 for group in groups for score in group)
+        sem = math.sqrt(squares / freedom / len(scores)) if freedom else None
+        return Measured(self.leading(), mean, sem, len(scores))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it needs to go on, between ``tell`` and ``ask``."""
+        return {
+            "leaders": self.leaders.clone(),
+            "budget": self.budget,
+            "halving": self._halving,
+            "spent": self._spent,
+            "alive": list(self._alive),
+            "rounds_left": self._rounds_left,
+            "measurements": [torch.tensor(found, dtype=torch.float64) for found in self._measurements],
+            "closing": torch.tensor(self._closing, dtype=torch.float64),
+            "winner": self._winner,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Finals:
+        """Go on from ``state``."""
+        finals = cls(state["leaders"], int(state["budget"]))
+        finals.leaders = state["leaders"].clone()
+        finals._halving = int(state["halving"])
+        finals._spent = int(state["spent"])
+        finals._alive = [int(row) for row in state["alive"]]
+        finals._rounds_left = int(state["rounds_left"])
+        finals._measurements = [found.tolist() for found in state["measurements"]]
+        finals._closing = state["closing"].tolist()
+        finals._winner = None if state["winner"] is None else int(state["winner"])
+        return finals
+
+
+def _rounds(entrants: int) -> int:
+    return math.ceil(math.log2(entrants)) if entrants > 1 else 0

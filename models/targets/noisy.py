@@ -1,0 +1,136 @@
+"""Any target with the noise of a measurement on its responses."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from ..spaces import StimulusSpec
+from .target import HasNaturalResponses, HasUnitNames, LayerInfo, Target
+
+Noise = Literal["poisson", "gaussian", "multiplicative"]
+
+
+class WrappedSpec(BaseModel):
+    """The target inside, as a job would name it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Annotated[str, Field(min_length=1, max_length=200, description="A target of the catalog, or package:attribute.")]
+    options: Annotated[dict[str, Any], Field(description="Its options.")] = {}
+
+
+class NoisyTarget:
+    """Any target, its responses as a rig would measure them: spike counts, or with Gaussian noise.
+
+    Noise is a function of the job's seed, the trial's number, the layer and ``seed`` alone (a counter-based generator, Philox; Salmon et
+    al., "Parallel random numbers: as easy as 1, 2, 3", 2011): it has no state, does not depend on how trials are batched, and a resumed
+    job meets the noise that an undisturbed one meets. Used by itself, it counts the trials that it was shown.
+
+    Parameters
+    ----------
+    target : Target
+        What answers without noise.
+    noise : {"poisson", "gaussian", "multiplicative"}
+        ``poisson``: a spike count, Poisson with the mean ``gain`` · max(response, 0). ``gaussian``: response + ``sigma`` · ε.
+        ``multiplicative``: response · (1 + ``sigma`` · ε), ε standard normal.
+    gain : float
+        Spikes for a response of 1; ``poisson`` only.
+    sigma : float
+        Size of the Gaussian noise.
+    seed : int
+        Of the noise, besides the job's.
+    """
+
+    class Options(BaseModel):
+        """Options of the wrapper."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        target: Annotated[WrappedSpec, Field(description="The target inside, with its options.")]
+        noise: Annotated[Noise, Field(description="Spike counts, additive or multiplicative Gaussian noise.")] = "poisson"
+        gain: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False, description="Poisson: spikes for a response of 1.")] = 1.0
+        sigma: Annotated[
+            float, Field(ge=0, le=1e9, allow_inf_nan=False, description="Gaussian: standard deviation, multiplicative: as a share.")
+        ] = 0.2
+        seed: Annotated[int, Field(ge=0, lt=2**32, description="Of the noise, besides the job's seed.")] = 0
+
+    noisy = True
+
+    def __init__(self, target: Target, noise: Noise = "poisson", *, gain: float = 1.0, sigma: float = 0.2, seed: int = 0) -> None:
+        self.target = target
+        self.noise: Noise = noise
+        self.gain = gain
+        self.sigma = sigma
+        self.seed = seed
+        self._job_seed = 0
+        self._trial = 0
+
+    @classmethod
+    def around(cls, target: Target, options: Options) -> Self:
+        """Wrap the target that the options name, which the engine has built."""
+        return cls(target, options.noise, gain=options.gain, sigma=options.sigma, seed=options.seed)
+
+    @property
+    def stimulus(self) -> StimulusSpec:
+        """The inner target's."""
+        return self.target.stimulus
+
+    @property
+    def differentiable(self) -> bool:
+        """As the inner target; a spike count has no gradient."""
+        return self.target.differentiable and self.noise != "poisson"
+
+    def layers(self) -> Sequence[LayerInfo]:
+        """The inner target's."""
+        return self.target.layers()
+
+    def to(self, device: str, /) -> Self:
+        """Move the inner target; noise is drawn on the CPU, so that it is the same everywhere."""
+        self.target.to(device)
+        return self
+
+    def begin(self, seed: int, trial: int) -> None:
+        """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""
+        self._job_seed, self._trial = seed, trial
+
+    def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
+        """(n, *stimulus) -> {layer: (n, *layer)}, each row a trial with noise of its own."""
+        exact = self.target.respond(stimuli, layers)
+        first, self._trial = self._trial, self._trial + stimuli.shape[0]
+        return {layer: self._measured(layer, response, first) for layer, response in exact.items()}
+
+    def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
+        """The inner target's, without noise, in the unit of the measurement."""
+        if not isinstance(self.target, HasNaturalResponses):
+            return None
+        found = self.target.natural_quantiles(layer, index)
+        if found is None or self.noise != "poisson":
+            return found
+        return {quantile: self.gain * max(response, 0.0) for quantile, response in found.items()}
+
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """The inner target's."""
+        return self.target.unit_name(layer, index) if isinstance(self.target, HasUnitNames) else ""
+
+    def _measured(self, layer: str, response: Tensor, first: int) -> Tensor:
+        rows = [np.random.Generator(self._stream(layer, first + row)) for row in range(response.shape[0])]
+        if self.noise == "poisson":
+            means = (self.gain * response.detach()).cpu().double().clamp(min=0)
+            known = means.isfinite()
+            safe = torch.where(known, means, 0.0).numpy()
+            counts = torch.from_numpy(np.stack([rng.poisson(mean) for rng, mean in zip(rows, safe, strict=True)])) if rows else means
+            return torch.where(known, counts.double(), torch.nan).to(response)
+        shape = tuple(response.shape[1:])
+        drawn = np.stack([rng.standard_normal(shape) for rng in rows]) if rows else np.empty((0, *shape))
+        noise = self.sigma * torch.from_numpy(drawn).to(response)
+        return response + noise if self.noise == "gaussian" else response * (1 + noise)
+
+    def _stream(self, layer: str, trial: int) -> np.random.Philox:
+        key = np.array([self._job_seed, (self.seed << 32) | zlib.crc32(f"{self.noise} {layer}".encode())], np.uint64)
+        # a trial's draws advance the lowest word alone, so trials never overlap
+        return np.random.Philox(key=key, counter=np.array([0, 0, trial, 0], np.uint64))
