@@ -45,7 +45,7 @@ class Adam(GradientSearcher):
                 gt=0,
                 le=1e3,
                 allow_inf_nan=False,
-                description="Step of a logit, or of a coordinate as a share of half the box's width. None: 0.1 for logits, 0.02 in a box.",
+                description="Step of a logit, or of a coordinate as a share of half the box's width. None: 0.2 for logits, 0.1 in a box.",
             ),
         ] = None
         betas: Annotated[
@@ -109,9 +109,9 @@ class Adam(GradientSearcher):
     def _rate(self) -> float:
         space, rate = self.problem.latent, self.options.learning_rate
         if isinstance(space, Box):
-            rate = (0.02 if rate is None else rate) * (space.high - space.low) / 2
+            rate = (0.1 if rate is None else rate) * (space.high - space.low) / 2
         elif rate is None:
-            rate = 0.1
+            rate = 0.2
         return rate * step_factor(self.options.schedule, self._steps, self._left(), self.options.cycle)
 
     def _state(self) -> dict[str, Any]:

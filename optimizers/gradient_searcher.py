@@ -24,7 +24,7 @@ class GradientOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    batch: Annotated[int, Field(ge=1, le=10_000, description="Ascents run in parallel; each takes one evaluation an ask.")] = 4
+    batch: Annotated[int, Field(ge=1, le=10_000, description="Ascents run in parallel; each takes one evaluation an ask.")] = 1
     screen: Annotated[
         int,
         Field(

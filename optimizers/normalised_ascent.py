@@ -49,7 +49,7 @@ class NormalisedAscent(GradientSearcher):
                 gt=0,
                 le=1e3,
                 allow_inf_nan=False,
-                description="First step as a share of natural latents' distance from their mean. None: 1 for codes, 0.1 in a box.",
+                description="First step as a share of natural latents' distance from their mean. None: 5 for codes, 0.3 in a box.",
             ),
         ] = None
         steps: Annotated[
@@ -95,7 +95,7 @@ class NormalisedAscent(GradientSearcher):
     def _advance(self, gradient: Tensor) -> None:
         mean, deviation, size = self._around
         options = self.options
-        first = size * (options.step or (0.1 if isinstance(self.problem.latent, Box) else 1.0))
+        first = size * (options.step or (0.3 if isinstance(self.problem.latent, Box) else 5.0))
         done = (self._age / max(self._life - 1, 1)).clamp(max=1.0)
         lengths = first * (1.0 + (options.last_step - 1.0) * done)
         lengths = lengths.to(gradient).view(-1, *[1] * (gradient.ndim - 1))

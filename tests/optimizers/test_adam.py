@@ -11,7 +11,7 @@ from actmax.optimizers.testing import Landscape, run
 
 def test_asks_weights_of_real_codes() -> None:
     space = Categorical((3, 2), 7)
-    optimizer = Adam(Problem(space, 0), Adam.Options(noise=1.0))
+    optimizer = Adam(Problem(space, 0), Adam.Options(noise=1.0, batch=4))
     for told in run(optimizer, Landscape(space), 5):
         assert told.latents.shape == (4, 3, 2, 7)
         assert torch.equal(told.latents.sort(-1).values[..., -1], torch.ones(4, 3, 2))
@@ -29,7 +29,7 @@ def test_finds_the_best_code_of_every_position() -> None:
 def test_starts_at_latents_of_the_bank_and_stays_in_the_box() -> None:
     space = Box((3,), -1.0, 1.0)
     bank = space.sample(20, torch.Generator().manual_seed(0))
-    optimizer = Adam(Problem(space, 0, bank=bank), Adam.Options(learning_rate=0.7))
+    optimizer = Adam(Problem(space, 0, bank=bank), Adam.Options(learning_rate=0.7, batch=4))
     for row in optimizer.ask():
         assert (bank == row).all(1).any()
     for _ in range(5):
@@ -52,14 +52,14 @@ def test_the_scale_of_the_response_does_not_matter(scale: float) -> None:
 
 def test_the_cosine_schedule_ends_at_rest() -> None:
     space = Box((4,), -1.0, 1.0)
-    optimizer = Adam(Problem(space, 0, evaluations=40), Adam.Options(schedule="cosine"))
+    optimizer = Adam(Problem(space, 0, evaluations=40), Adam.Options(schedule="cosine", batch=4))
     asked = [one.latents for one in run(optimizer, Landscape(space), 11)]
     steps = [float((b - a).abs().max()) for a, b in pairwise(asked)]
     assert steps[-1] < 0.1 * max(steps)
 
 
 def test_refuses_answers_without_gradients() -> None:
-    optimizer = Adam(Problem(Box((4,), -1.0, 1.0), 0), Adam.Options())
+    optimizer = Adam(Problem(Box((4,), -1.0, 1.0), 0), Adam.Options(batch=4))
     with pytest.raises(ValueError, match="needs the gradient"):
         optimizer.tell(Evaluations(optimizer.ask(), torch.zeros(4).double()))
 

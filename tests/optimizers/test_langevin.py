@@ -82,7 +82,7 @@ def test_samples_the_frequencies_of_codes_where_the_score_is_flat(blind: bool) -
 def test_climbs_a_table_of_codes() -> None:
     space = Categorical((6, 6), 16)
     table = torch.randn(6, 6, 16, generator=torch.Generator().manual_seed(1))
-    optimizer = Langevin(Problem(space, 0), Langevin.Options())
+    optimizer = Langevin(Problem(space, 0), Langevin.Options(batch=4))
     for _ in range(150):
         weights = optimizer.ask()
         optimizer.tell(Evaluations(weights, (weights * table).flatten(1).sum(1).double(), None, table.expand_as(weights).clone()))
