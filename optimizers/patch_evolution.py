@@ -30,11 +30,12 @@ class PatchEvolution(Searcher):
     Left out, the shares are: from a bank of codes 0.1 elite and 0.9 bank, blind 0.2 elite and 0.8 random; in a box 0.1 elite, 0.4 bank and
     0.5 random, blind 0.1 and 0.9.
 
-    Tuned on codes of the CIFAR-10 VQ-VAE for three output units of the spiking network, spikes of 20 steps, mean over units and seeds
-    after 800 evaluations: without shrinking patches and model 8.3, with the first 10.2, with both 11.5, in batches of 5 instead of 20
-    12.8. No gain, on the same runs: a Gaussian process on the last 300 evaluations for a model (10.5), 24 principal components for 8
-    (10.5), a model that forgets (11.2), patches of up to 6 (10.7), two at once (11.0), an elite of 8 (11.3) or with a share of 0.4
-    (11.3), natural patches whose surroundings resemble the parent's (8.0 for 8.3).
+    Tuned on codes of the CIFAR-10 VQ-VAE for three output units of the spiking network. Spikes of 20 steps, mean over units and 1 to 3
+    seeds after 800 evaluations (± 0.7): without shrinking patches and model 8.3, with the first 10.2, with both 11.5; then with batches
+    of 10 for 20 12.5, with shifted patches 12.3; as it is now 12.2, and 15.8 after 2000, blind 11.0 and 15.7. No gain, on the same runs: a
+    Gaussian process on the last 300 evaluations for a model (10.5), 24 principal components for 8 (10.5), a model that forgets (11.2),
+    patches of up to 6 (10.7), two at once (11.0), an elite of 8 (11.3) or with a share of 0.4 (11.3), natural patches whose
+    surroundings resemble the parent's (8.0 for 8.3).
 
     Parameters
     ----------
