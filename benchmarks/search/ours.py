@@ -20,11 +20,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import actmax.engine.search
+from actmax.engine.build import REMEASURE
+from actmax.engine.design import Design
 from actmax.engine.registry import components, find, options_of
+from actmax.engine.search import Search
+from actmax.engine.spec import BudgetSpec
+from actmax.models.objectives.unit import UnitObjective
+from actmax.models.units import UnitAddress
 from actmax.optimizers.optimizer import Evaluations, Optimizer, Problem, Unsuitable
 
 from .problems import SearchProblem, derived_seed
-from .trace import REMEASURED, Trace
+from .trace import Trace
 
 PREFIX = "ours:"
 _METHOD = re.compile(r"^ours:(?P<name>[\w.-]+)(?:\((?P<options>.*)\))?(?P<flags>(?::(?:blind|no-gradient))*)$")
@@ -100,29 +107,35 @@ def built(problem: SearchProblem, method: Method, seed: int, budget: int) -> Opt
 
 
 def run_ours(text: str, trace: Trace, seed: int) -> tuple[Tensor, dict[str, Any]]:
-    """Run one to the end of the budget: its recommendation and further fields of the record.
-
-    Under noise the last REMEASURED evaluations show the recommendation again; their mean is what is ``reported``.
-    """
-    noisy = trace.problem.noise is not None
-    kept = min(REMEASURED, trace.budget // 4) if noisy else 0
-    optimizer = built(trace.problem, Method.parse(text), seed, trace.budget - kept)
-    while trace.left > kept:
-        step(optimizer, trace, trace.left - kept)
-        trace.recommend(lambda: optimizer.recommend().cpu())
-    recommendation = optimizer.recommend().cpu()
-    if not noisy:
-        return recommendation, {}
-    reported = trace.remeasured(recommendation)
-    trace.evaluations += kept
-    return recommendation, {"reported": float(f"{reported:.5g}")}
+    """Run one to the end of the budget: its recommendation and further fields of the record."""
+    if trace.problem.noise is not None:
+        return _run_noisy(text, trace, seed)
+    optimizer = built(trace.problem, Method.parse(text), seed, trace.budget)
+    while trace.left:
+        step(optimizer, trace)
+    return optimizer.recommend().cpu(), {}
 
 
-def step(optimizer: Optimizer, trace: Trace, left: int) -> None:
+def _run_noisy(text: str, trace: Trace, seed: int) -> tuple[Tensor, dict[str, Any]]:
+    """As the engine meets noise: a share of the budget measures leaders again; what the winner then answers is ``reported``."""
+    problem = trace.problem
+    design = Design(remeasure=REMEASURE, noisy=True)
+    optimizer = built(problem, Method.parse(text), seed, design.candidates(trace.budget))
+    # the objective scores responses in a loop; here the problem does
+    objective = UnitObjective(UnitAddress(problem.unit))
+    search = Search(problem.unit, text, problem.latent, objective, optimizer, BudgetSpec(evaluations=trace.budget), design=design)
+    while not search.stopped_by:
+        search.tell(trace.scores(search.ask()))
+        trace.recommend(search.recommend)
+    measured = search.measured()
+    return search.recommend(), {} if measured is None else {"reported": float(f"{measured.response:.5g}")}
+
+
+def step(optimizer: Optimizer, trace: Trace) -> None:
     """One ask and tell, as the engine does it: what the budget cuts off is told as missed."""
     graded = optimizer.needs_gradient is True
     asked = optimizer.ask()
-    shown = asked[:left]
+    shown = asked[: trace.left]
     if graded:
         scores, slopes = trace.gradients(shown)
         gradients = torch.cat([slopes, slopes.new_zeros(len(asked) - len(shown), *slopes.shape[1:])])
@@ -133,11 +146,16 @@ def step(optimizer: Optimizer, trace: Trace, left: int) -> None:
 
 
 @lru_cache(maxsize=64)
-def code_digest(name: str) -> str:
-    """Of the source that an optimizer is made of: its module and what that imports of the project. Results of another digest are stale."""
+def code_digest(name: str, noisy: bool = False) -> str:
+    """Of the source that an optimizer is made of: its module and what that imports of the project; under noise also the engine's search.
+
+    Results of another digest are stale.
+    """
     module = importlib.import_module(find("optimizer", name, "optimizer").__module__)
     seen: dict[str, bytes] = {}
     _collect(Path(str(module.__file__)), seen)
+    if noisy:
+        _collect(Path(str(actmax.engine.search.__file__)), seen)
     return hashlib.sha256(b"".join(seen[path] for path in sorted(seen))).hexdigest()[:8]
 
 

@@ -78,6 +78,11 @@ def multiplicative(sigma: float) -> Noise:
     return noise
 
 
+def is_noisy(name: str) -> bool:
+    """Whether the problem of this name answers the same stimulus differently each time."""
+    return "poisson" in name or "noise" in name
+
+
 def derived_seed(*parts: object) -> int:
     """One seed, below 2⁶³, of anything that prints."""
     words = [zlib.crc32(str(part).encode()) for part in parts]

@@ -16,7 +16,7 @@ from pathlib import Path
 from actmax.engine.errors import InvalidJob
 
 from . import ours, overhead, peers, sharing, tables
-from .problems import families
+from .problems import families, is_noisy
 from .run import RESULTS, load
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def stale_methods(records: Sequence[tables.Record]) -> frozenset[str]:
     for record in records:
         if "code" in record:
             try:
-                current = ours.code_digest(ours.Method.parse(record["method"]).name)
+                current = ours.code_digest(ours.Method.parse(record["method"]).name, is_noisy(record["problem"]))
             except InvalidJob:
                 current = ""
             if current != record["code"]:

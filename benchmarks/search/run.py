@@ -30,7 +30,7 @@ from actmax.engine.errors import InvalidJob
 from actmax.optimizers.optimizer import Unsuitable
 
 from . import ours, peers
-from .problems import Missing, families
+from .problems import Missing, families, is_noisy
 from .trace import Trace
 
 RESULTS = Path(__file__).with_name("results")
@@ -69,7 +69,7 @@ def perform(task: Task) -> dict[str, Any]:
     further: dict[str, Any] = {}
     if task.method.startswith(ours.PREFIX):
         recommendation, further = ours.run_ours(task.method, trace, task.seed)
-        further["code"] = ours.code_digest(ours.Method.parse(task.method).name)
+        further["code"] = ours.code_digest(ours.Method.parse(task.method).name, is_noisy(task.problem))
     else:
         recommendation, failed = peers.run_peer(task.method, trace, task.seed)
         further["package"] = peers.version(task.method)
@@ -135,7 +135,9 @@ def is_stored(task: Task, records: dict[tuple[str, str, str, int, int], dict[str
     record = records.get(task.key)
     if record is None or record["digest"] != families()[task.problem].build(task.unit, task.seed).digest:
         return False
-    return not (stale and "code" in record and record["code"] != ours.code_digest(ours.Method.parse(task.method).name))
+    return not (
+        stale and "code" in record and record["code"] != ours.code_digest(ours.Method.parse(task.method).name, is_noisy(task.problem))
+    )
 
 
 def attempt(task: Task) -> dict[str, Any] | str:

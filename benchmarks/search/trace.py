@@ -15,8 +15,6 @@ from actmax.models.spaces import Categorical
 from .problems import SearchProblem, derived_seed
 
 SHARES = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
-REMEASURED = 50
-"""Presentations of the final recommendation under noise, out of the budget."""
 
 
 class Spent(Exception):
@@ -98,12 +96,6 @@ class Trace:
         response = float(self.problem.clean(latent[None])[0])
         self._seconds(began)
         return response
-
-    def remeasured(self, latent: Tensor) -> float:
-        """Mean of REMEASURED further presentations of one latent, out of the budget."""
-        assert self.problem.noise is not None
-        clean = torch.full((REMEASURED,), self.clean(latent), dtype=torch.float64)
-        return float(self.problem.noise(clean, self._noise).mean())
 
     def finished(self, recommendation: Tensor | None, seconds: float) -> dict[str, Any]:
         """The record, of a run that took ``seconds`` of processor time in all."""

@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.search import ours, overhead, peers, run, tables  # noqa: E402
 from benchmarks.search.problems import Missing, families  # noqa: E402
-from benchmarks.search.trace import REMEASURED, Spent, Trace  # noqa: E402
+from benchmarks.search.trace import Spent, Trace  # noqa: E402
 
 INSTALLED = [name for name in peers.PEERS if name in ("random", "natural") or importlib.util.find_spec(name.split("-")[0])]
 
@@ -101,9 +101,9 @@ def test_peers_keep_the_budget_and_repeat(name):
 def test_our_optimizers_run_by_name_with_options_and_blind():
     record = run.perform(run.Task("bump-poisson", "0", "ours:random(batch=30)", 0, 300))
     assert record["evaluations"] == 300
-    assert record["reported"] == pytest.approx(record["final"], abs=4 * (record["final"] / REMEASURED) ** 0.5 + 0.5)
+    assert record["best_told"] > record["reported"] == pytest.approx(record["final"], abs=4.0), "measured again, not the luckiest"
     assert record["final"] == record["curve"][-1]
-    assert record["code"] == ours.code_digest("random")
+    assert record["code"] == ours.code_digest("random", noisy=True) != ours.code_digest("random")
     assert ours.Method.parse("ours:protes(batch=4,patch=2):blind:no-gradient") == ours.Method(
         "protes", {"batch": 4, "patch": 2}, True, False
     )
