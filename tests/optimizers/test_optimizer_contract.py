@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from actmax.models.spaces import Box, Categorical, LatentSpace
 from actmax.optimizers.adam import Adam
+from actmax.optimizers.auto import Auto
 from actmax.optimizers.cma import CMA
 from actmax.optimizers.langevin import Langevin
 from actmax.optimizers.nevergrad import Nevergrad
@@ -18,12 +19,17 @@ from actmax.optimizers.patch_evolution import PatchEvolution
 from actmax.optimizers.protes import Protes
 from actmax.optimizers.random_search import RandomSearch
 from actmax.optimizers.sphere_cma import SphereCMA
+from actmax.optimizers.surrogate import Surrogate
 from actmax.optimizers.testing import Landscape, OptimizerContract, check_resume
 from actmax.optimizers.tt_cross import TTCross
 from actmax.optimizers.xdream import XDream
 
 ALL = [RandomSearch, Adam, NormalisedAscent, Langevin, Protes, TTCross, PatchEvolution, Nevergrad]
-OF_BOXES = [CMA, SphereCMA, XDream]
+OF_BOXES = [CMA, SphereCMA, XDream, Surrogate]
+
+
+class TestAuto(OptimizerContract):
+    optimizer = Auto
 
 
 class TestRandomSearch(OptimizerContract):
@@ -132,6 +138,11 @@ class TestSphereCMA(OptimizerContract):
 
 class TestXDream(OptimizerContract):
     optimizer = XDream
+
+
+class TestSurrogate(OptimizerContract):
+    optimizer = Surrogate
+    options: ClassVar = {"screen": 20, "pool": 40}
 
 
 def searched(cls: type, space: LatentSpace, bank: torch.Tensor | None, seed: int, evaluations: int = 600) -> float:

@@ -1,0 +1,106 @@
+"""The default: the search that has measured best for the problem at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from ..models.spaces import Categorical
+from .adam import Adam
+from .alternate import Alternate
+from .cma import CMA
+from .optimizer import Evaluations, Listener, Problem, State
+from .patch_evolution import PatchEvolution
+from .searcher import Searcher
+from .sphere_cma import SphereCMA
+from .surrogate import Surrogate
+
+MODELLED = 512
+"""Coordinates up to which a model of the score leads the search of a box; in 4,096 it fell behind SphereCMA after 500 evaluations."""
+
+
+class Auto:
+    """Chooses the search by latents, gradients, noise and dimension, from what the benchmark of searches measured.
+
+    - Gradients, no noise: ``adam``, from the best of a screen of natural latents. A unit's own gradient is worth more than any search
+      without it.
+    - Codes: ``patch-evolution``, which crosses the geometry of the map with what natural codes look like.
+    - A box of up to 512 coordinates: ``surrogate``; under noise ``surrogate`` and ``cma`` in turn, the model hearing both and giving the
+      answer.
+    - A larger box: ``sphere-cma``; without natural latents diagonal ``cma``.
+
+    The figures are in docs/search.md. :attr:`note` says what was chosen, and why.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any.
+    options : Auto.Options
+    """
+
+    class Options(BaseModel):
+        """Options of the choice."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        gradient: Annotated[bool, Field(description="Use gradients where they are to be had.")] = True
+
+    needs_gradient: bool = False
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        self.options = options
+        self._search, chosen, reason = _chosen(problem, options.gradient)
+        self.needs_gradient = self._search.needs_gradient
+        self.note = f"{chosen}: {reason}"
+        """What was chosen, and why; one line."""
+
+    def ask(self) -> Tensor:
+        """The chosen search's candidates."""
+        return self._search.ask()
+
+    def tell(self, evaluations: Evaluations) -> None:
+        """Tell the chosen search."""
+        self._search.tell(evaluations)
+
+    def overhear(self, evaluations: Evaluations) -> None:
+        """Let the chosen search hear it, where it listens."""
+        if isinstance(self._search, Listener):
+            self._search.overhear(evaluations)
+
+    def recommend(self) -> Tensor:
+        """The chosen search's answer."""
+        return self._search.recommend()
+
+    def state_dict(self) -> State:
+        """The chosen search's state."""
+        return self._search.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from ``state``."""
+        self._search.load_state_dict(state)
+
+
+def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher | Alternate, str, str]:
+    """The search, its name, and why it was chosen."""
+    if problem.differentiable and gradient and not problem.noisy:
+        return Adam(problem, Adam.Options()), "adam", "gradients are to be had"
+    space = problem.latent
+    without = "gradients are noisy" if problem.differentiable and gradient else "no gradients"
+    if isinstance(space, Categorical):
+        search = PatchEvolution(problem, PatchEvolution.Options())
+        return search, "patch-evolution", f"{without}, {space.size} codes out of {space.cardinality}"
+    where = f"{without}, {space.size} coordinates"
+    if space.size > MODELLED:
+        if problem.bank is None:
+            return CMA(problem, CMA.Options()), "cma", f"{where}, blind"
+        return SphereCMA(problem, SphereCMA.Options()), "sphere-cma", where
+    if not problem.noisy or space.size == 1:
+        return Surrogate(problem, Surrogate.Options()), "surrogate", where
+    # each has half of the evaluations, and draws of its own
+    half = None if problem.evaluations is None else max(1, problem.evaluations // 2)
+    model = Surrogate(replace(problem, evaluations=half), Surrogate.Options())
+    evolution = CMA(replace(problem, evaluations=half, seed=problem.seed + 1), CMA.Options())
+    return Alternate(problem, [model, evolution]), "surrogate and cma in turn", f"{where}, noisy responses"

@@ -1,0 +1,85 @@
+"""What the default chooses, and searches that take turns."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from actmax.models.spaces import Box, Categorical
+from actmax.optimizers.alternate import Alternate
+from actmax.optimizers.auto import Auto
+from actmax.optimizers.cma import CMA
+from actmax.optimizers.optimizer import Evaluations, Problem
+from actmax.optimizers.surrogate import Surrogate
+from actmax.optimizers.testing import Landscape, check_resume
+
+CODES, SMALL, LARGE = Categorical((4, 4), 6), Box((8,), -1, 1), Box((600,), -1, 1)
+
+
+def banked(space, **known) -> Problem:
+    return Problem(space, 0, 400, space.sample(30, torch.Generator().manual_seed(1)), **known)
+
+
+@pytest.mark.parametrize(
+    ("problem", "chosen"),
+    [
+        (banked(CODES, differentiable=True), "adam: gradients"),
+        (banked(SMALL, differentiable=True, noisy=True), "surrogate and cma in turn: gradients are noisy"),
+        (banked(CODES), "patch-evolution: no gradients, 16 codes out of 6"),
+        (banked(SMALL), "surrogate: no gradients, 8 coordinates"),
+        (banked(SMALL, noisy=True), "surrogate and cma in turn: no gradients, 8 coordinates, noisy"),
+        (banked(Box((1,), 0, 1), noisy=True), "surrogate: no gradients, 1 coordinates"),
+        (banked(LARGE), "sphere-cma: no gradients, 600 coordinates"),
+        (Problem(LARGE, 0, 400), "cma: no gradients, 600 coordinates, blind"),
+    ],
+)
+def test_it_says_what_it_chose(problem, chosen):
+    auto = Auto(problem, Auto.Options())
+    assert auto.note.startswith(chosen)
+    assert auto.needs_gradient == chosen.startswith("adam")
+    latents = auto.ask()
+    if not auto.needs_gradient:
+        problem.latent.check(latents)
+
+
+def test_gradients_can_be_declined():
+    auto = Auto(banked(CODES, differentiable=True), Auto.Options(gradient=False))
+    assert auto.note.startswith("patch-evolution: no gradients")
+    assert Auto.needs_gradient is False  # so that a target without gradients isn't refused
+
+
+@pytest.mark.parametrize("problem", [banked(SMALL, noisy=True), banked(LARGE), banked(CODES), banked(SMALL)])
+def test_it_goes_on_bit_for_bit(problem):
+    check_resume(Auto, Auto.Options(), problem)
+
+
+def two(problem: Problem) -> Alternate:
+    other = replace(problem, seed=problem.seed + 1)
+    return Alternate(problem, [Surrogate(problem, Surrogate.Options(screen=10)), CMA(other, CMA.Options())])
+
+
+def test_members_take_turns_and_hear_each_other():
+    problem = banked(SMALL)
+    both, landscape = two(problem), Landscape(SMALL)
+    told = 0
+    for _ in range(4):
+        latents = both.ask()
+        both.tell(Evaluations(latents, landscape.score(latents)))
+        told += len(latents)
+    model = both.members[0]
+    assert isinstance(model, Surrogate)
+    assert len(model._rows) == told
+
+
+def test_the_best_of_all_is_recommended_and_missed_trials_are_not():
+    both, landscape = two(banked(SMALL)), Landscape(SMALL)
+    with pytest.raises(RuntimeError, match="no score was told"):
+        both.recommend()
+    best = -torch.inf
+    for number in range(4):
+        latents = both.ask()
+        scores = landscape.score(latents)
+        scores[number] = torch.nan
+        both.tell(Evaluations(latents, scores))
+        best = max(best, float(scores[~scores.isnan()].max()))
+    assert landscape.score(both.recommend()[None]) == pytest.approx(best)
