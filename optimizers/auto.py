@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -48,14 +48,17 @@ class Auto:
 
         gradient: Annotated[bool, Field(description="Use gradients where they are to be had.")] = True
 
-    needs_gradient: bool = False
-
     def __init__(self, problem: Problem, options: Options) -> None:
         self.options = options
-        self._search, chosen, reason = _chosen(problem, options.gradient)
-        self.needs_gradient = self._search.needs_gradient
+        search, chosen, reason = _chosen(problem, options.gradient)
+        self._search: Any = search
         self.note = f"{chosen}: {reason}"
         """What was chosen, and why; one line."""
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether the chosen search needs gradients of its next candidates."""
+        return self._search.needs_gradient
 
     def ask(self) -> Tensor:
         """The chosen search's candidates."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import BaseModel
 from torch import Tensor
 
 from ..models.densities import Density
@@ -94,7 +93,8 @@ class Optimizer(Protocol):
         From the constructor, when the latent space cannot be searched this way.
     """
 
-    Options: ClassVar[type[BaseModel]]
+    Options: ClassVar[Any]
+    """A pydantic model, ``type[BaseModel]``; typed loosely, since a class of one's own is not the base class."""
 
     @property
     def needs_gradient(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +27,6 @@ class Searcher(ABC):
     ValueError
         The bank is empty or not in the space.
     """
-
-    needs_gradient: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
         if problem.bank is not None:

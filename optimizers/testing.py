@@ -22,7 +22,7 @@ from torch import Tensor
 from ..models.spaces import Box, Categorical, LatentSpace
 from .optimizer import Evaluations, Optimizer, Problem, Unsuitable
 
-OptimizerClass = Callable[[Problem, Any], Optimizer]
+OptimizerClass = Callable[[Problem, Any], Any]
 
 
 class Landscape:
