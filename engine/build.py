@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..models.generators.constrained import ConstrainedGenerator, Unconstrainable
 from ..models.generators.generator import Generator, HasCodebook
 from ..models.objectives.objective import Objective
 from ..models.options import InvalidOption
@@ -20,7 +21,7 @@ from .adapt import adapt
 from .design import Design
 from .errors import InvalidJob, Violation
 from .registry import Kind, find, options_of
-from .spec import ComponentSpec, JobSpec
+from .spec import ComponentSpec, ConstraintsSpec, JobSpec
 
 REMEASURE = 0.1
 """Share of the evaluations on a noisy target that is kept back to measure leaders again."""
@@ -152,6 +153,8 @@ def check(spec: JobSpec, *, allow_imports: Sequence[str] = (), given: Mapping[st
         _collect(violations, lambda: _fits(generator.stimulus, target.stimulus))
         if spec.prior == "natural" and generator.prior is None:
             violations.append(Violation("prior", f"{spec.generator.name} has no natural latents to start from; set prior: none"))
+    if generator is not None:
+        generator = _collect(violations, lambda: _constrained(generator, spec))
     if violations or generator is None or target is None or device is None:
         raise InvalidJob(violations)
     job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports), given)
@@ -203,6 +206,16 @@ def _component(kind: Kind, spec: ComponentSpec, allow_imports: Sequence[str], gi
         except InvalidOption as error:
             raise InvalidJob.at(f"{field}.options.{error.option}", str(error)) from error
     return adapt(kind, found, spec.options, field)
+
+
+def _constrained(generator: Generator, spec: JobSpec) -> Generator:
+    asked = spec.constraints
+    if asked == ConstraintsSpec():
+        return generator
+    try:
+        return ConstrainedGenerator(generator, within=asked.within, luminance=asked.luminance, contrast=asked.contrast)
+    except Unconstrainable as error:
+        raise InvalidJob.at(f"constraints.{error.constraint}", str(error)) from error
 
 
 def _fits(made: StimulusSpec, taken: StimulusSpec) -> None:

@@ -40,6 +40,9 @@ def maximize(
     replicates: int = 1,
     remeasure: float | None = None,
     noisy: bool | None = None,
+    within: float | None = None,
+    luminance: float | None = None,
+    contrast: float | None = None,
     folder: str | Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> JobResult:
@@ -73,6 +76,10 @@ def maximize(
         Share of each search's evaluations kept back to measure the leading candidates again; None: 0.1 on a noisy target, else 0.
     noisy : bool or None
         Whether the same stimulus may be answered differently twice; None: as the target says.
+    within : float or None
+        Most standard deviations from natural latents: the root mean square over a latent's whitened coordinates.
+    luminance, contrast : float or None
+        Mean and standard deviation that the values of every stimulus shall have.
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
         Nothing is kept when None.
@@ -117,6 +124,7 @@ def maximize(
             "device": device,
             "prior": prior,
             "sharing": sharing,
+            "constraints": {"within": within, "luminance": luminance, "contrast": contrast},
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )

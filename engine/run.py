@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from ..models.generators.constrained import ConstrainedGenerator
 from .build import CheckedJob, check
 from .finals import Measured
 from .loop import Loop, Observer
@@ -152,7 +153,9 @@ def execute(
     for search, answer in zip(found, answers, strict=True):
         answer = answer or Measured(search.recommend(), float(next(scores)), None, 1)
         with torch.inference_mode():
-            stimulus = generator(answer.latent[None].to(job.device))[0].float().cpu().numpy()
+            latent = answer.latent[None].to(job.device)
+            latent = generator.project(latent) if isinstance(generator, ConstrainedGenerator) else latent
+            stimulus = generator(latent)[0].float().cpu().numpy()
         results.append(
             SearchResult(
                 unit=search.unit,
@@ -160,7 +163,7 @@ def execute(
                 response=answer.response,
                 natural_best=search.natural_best,
                 stimulus=stimulus,
-                latent=answer.latent.numpy(),
+                latent=latent[0].cpu().numpy(),
                 scores=search.scores,
                 seconds=search.seconds,
                 stopped_by=search.stopped_by,

@@ -63,6 +63,24 @@ class DesignSpec(_Strict):
     noisy: bool | None = None
 
 
+class ConstraintsSpec(_Strict):
+    """What every stimulus has to keep.
+
+    Attributes
+    ----------
+    within : float or None
+        Most standard deviations from natural latents (root mean square over whitened coordinates); real-valued latents only.
+    luminance : float or None
+        Mean over all values of a stimulus.
+    contrast : float or None
+        Standard deviation over all values of a stimulus.
+    """
+
+    within: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    luminance: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    contrast: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 class JobSpec(_Strict):
     """What to search, for which units, how. See ``protos/actmax/v1/job.proto`` for the fields."""
 
@@ -79,6 +97,7 @@ class JobSpec(_Strict):
     prior: Literal["natural", "none"] = "natural"
     sharing: bool = True
     design: DesignSpec = DesignSpec()
+    constraints: ConstraintsSpec = ConstraintsSpec()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> JobSpec:

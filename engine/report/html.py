@@ -103,7 +103,10 @@ def report_html(result: JobResult, comparison: Comparison, drawn: Comparison, st
 def job_yaml(spec: JobSpec) -> str:
     """The job as a job file, its defaults written out."""
     data = spec.model_dump(mode="json")
-    data["budget"] = {name: value for name, value in data["budget"].items() if value is not None}
+    for group in ("budget", "design", "constraints"):
+        data[group] = {name: value for name, value in data[group].items() if value is not None}
+    if not data["constraints"]:
+        del data["constraints"]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
@@ -176,6 +179,7 @@ def _facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list
     facts += [
         ("Budget", _budget(spec)),
         ("Start", "from a bank of natural latents" if spec.prior == "natural" else "blind, without natural latents"),
+        *[("Constraints", kept) for kept in [_constraints(spec)] if kept],
         ("Measurements", _measurements(result)),
         ("Seed", str(spec.seed)),
         ("Device", spec.device),
@@ -202,6 +206,13 @@ def _budget(spec: JobSpec) -> str:
         parts.append(f"{duration(spec.budget.seconds)} for the whole job")
     if spec.budget.plateau is not None:
         parts.append(f"ending a search after {count(spec.budget.plateau, 'evaluation')} without improvement")
+    return ", ".join(parts)
+
+
+def _constraints(spec: JobSpec) -> str:
+    kept = spec.constraints
+    parts = [f"within {shown(kept.within)} standard deviations of natural latents"] if kept.within is not None else []
+    parts += [f"{name} {shown(value)}" for name, value in (("luminance", kept.luminance), ("contrast", kept.contrast)) if value is not None]
     return ", ".join(parts)
 
 

@@ -55,6 +55,8 @@ def _check_gradient(generator: Generator, latents: torch.Tensor) -> None:
     else:
         assert isinstance(generator.latent, Box)
         leaf = latents.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(generator(leaf).sum(), leaf)
+    # weighted, since a generator may keep the sum of a stimulus fixed
+    weights = torch.randn(generator.stimulus.shape, generator=torch.Generator().manual_seed(0))
+    (slope,) = torch.autograd.grad((generator(leaf) * weights).sum(), leaf)
     assert bool(slope.isfinite().all()), "gradients are not finite"
     assert bool((slope != 0).any()), "all gradients are zero"

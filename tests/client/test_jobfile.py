@@ -27,6 +27,7 @@ budget: {evaluations: 1e3, seconds: "30"}
 seed: 1
 sharing: false
 design: {replicates: 3, remeasure: 0, noisy: false}
+constraints: {luminance: 0, contrast: .2}
 """
 
 
@@ -47,6 +48,8 @@ def test_a_whole_job_is_read() -> None:
     assert spec.HasField("sharing")
     assert not spec.sharing
     assert spec.design.replicates == 3
+    assert spec.constraints.HasField("luminance")
+    assert not spec.constraints.HasField("within")
     assert spec.design.HasField("remeasure")
     assert spec.design.HasField("noisy")
     assert not jobfile.loads("design: {}").spec.design.HasField("remeasure")

@@ -58,8 +58,18 @@ class Design(_message.Message):
     noisy: bool
     def __init__(self, replicates: _Optional[int] = ..., remeasure: _Optional[float] = ..., noisy: _Optional[bool] = ...) -> None: ...
 
+class Constraints(_message.Message):
+    __slots__ = ("within", "luminance", "contrast")
+    WITHIN_FIELD_NUMBER: _ClassVar[int]
+    LUMINANCE_FIELD_NUMBER: _ClassVar[int]
+    CONTRAST_FIELD_NUMBER: _ClassVar[int]
+    within: float
+    luminance: float
+    contrast: float
+    def __init__(self, within: _Optional[float] = ..., luminance: _Optional[float] = ..., contrast: _Optional[float] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design")
+    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design", "constraints")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +83,7 @@ class JobSpec(_message.Message):
     PRIOR_FIELD_NUMBER: _ClassVar[int]
     SHARING_FIELD_NUMBER: _ClassVar[int]
     DESIGN_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     title: str
     generator: Component
     target: Component
@@ -86,7 +97,8 @@ class JobSpec(_message.Message):
     prior: str
     sharing: bool
     design: Design
-    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ...) -> None: ...
+    constraints: Constraints
+    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
 
 class SearchProgress(_message.Message):
     __slots__ = ("unit", "optimizer", "evaluations", "best_response", "natural_multiple", "stopped_by")

@@ -1,0 +1,127 @@
+"""Any generator, held to what an experiment allows: near natural latents, at a fixed luminance and contrast."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from torch import Tensor
+
+from ..densities import GaussianDensity
+from ..spaces import LatentSpace, StimulusSpec
+from .generator import Generator, HasCodebook
+from .photometry import fixed, most_contrast
+from .prior import Prior
+
+
+class Unconstrainable(ValueError):
+    """A constraint that this generator can't keep; ``constraint`` is its name, the message says why and what would work."""
+
+    def __init__(self, constraint: str, message: str) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class ConstrainedGenerator:
+    """A generator of which every latent gives a stimulus that keeps the constraints, so that any optimizer can search it.
+
+    Latents are projected before they are decoded and stimuli rescaled after, both with their true gradients.
+
+    Parameters
+    ----------
+    generator : Generator
+        What decodes.
+    within : float or None
+        Most standard deviations from natural latents: the root mean square of a latent's whitened coordinates (its Mahalanobis
+        distance to the prior's mean ÷ √size) is at most this. Natural latents have about 1. One that is farther out is moved
+        straight towards the mean. A limit on the whole distance, unlike one on each coordinate, means the same whatever the
+        coordinates are.
+    luminance : float or None
+        Mean over all values of a stimulus, in its own unit.
+    contrast : float or None
+        Standard deviation over all values of a stimulus (root-mean-square contrast), in its own unit. A flat stimulus has none to scale
+        and stays flat.
+
+    Raises
+    ------
+    Unconstrainable
+        The prior has no Gaussian density, or no stimulus has that luminance or contrast.
+    """
+
+    def __init__(
+        self, generator: Generator, *, within: float | None = None, luminance: float | None = None, contrast: float | None = None
+    ) -> None:
+        self.generator = generator
+        self.within = within
+        self.luminance = luminance
+        self.contrast = contrast
+        self._density: GaussianDensity | None = None
+        spec = generator.stimulus
+        if within is not None:
+            density = None if generator.prior is None else generator.prior.density
+            if not isinstance(density, GaussianDensity):
+                raise Unconstrainable("within", _no_distance(generator))
+            self._density = density
+        if luminance is not None and not spec.low <= luminance <= spec.high:
+            raise Unconstrainable("luminance", f"stimuli have values in [{spec.low:g}, {spec.high:g}], so no mean of {luminance:g}")
+        if contrast is not None and contrast > (most := 0.98 * most_contrast(luminance, spec)):
+            of = "" if luminance is None else f" of luminance {luminance:g}"
+            raise Unconstrainable("contrast", f"stimuli{of} in [{spec.low:g}, {spec.high:g}] have a contrast of at most {most:.3g}")
+        self._take_codebook()
+
+    def _take_codebook(self) -> None:
+        if isinstance(self.generator, HasCodebook):
+            self.codebook = self.generator.codebook
+
+    @property
+    def latent(self) -> LatentSpace:
+        """The inner generator's: latents that break a constraint are asked and projected."""
+        return self.generator.latent
+
+    @property
+    def prior(self) -> Prior | None:
+        """The inner generator's."""
+        return self.generator.prior
+
+    @property
+    def stimulus(self) -> StimulusSpec:
+        """The inner generator's."""
+        return self.generator.stimulus
+
+    @property
+    def differentiable(self) -> bool:
+        """As the inner generator."""
+        return self.generator.differentiable
+
+    def to(self, device: str, /) -> Self:
+        """Move the inner generator."""
+        self.generator = self.generator.to(device)
+        self._take_codebook()
+        return self
+
+    def project(self, latents: Tensor) -> Tensor:
+        """The latents that are decoded: (n, *latent) -> (n, *latent), each within ``within`` of natural ones."""
+        if self._density is None or self.within is None:
+            return latents
+        density = self._density
+        limit = self.within * math.sqrt(density.space.size)
+        distance = density.whiten(latents).norm(dim=1)
+        # towards the mean, which lies in the box as its bank does; a little short of the limit, for rounding
+        share = (limit * (1 - 1e-6) / distance.clamp(min=limit)).clamp(max=1.0).where(distance > limit, distance.new_ones(()))
+        share = share.view(-1, *[1] * (latents.ndim - 1))
+        mean = density.mean.to(latents).view(density.space.shape)
+        moved = (mean + share * (latents - mean)).clamp(density.space.low, density.space.high)
+        return moved.where(share < 1, latents)
+
+    def __call__(self, latents: Tensor, /) -> Tensor:
+        """(n, *latent) -> (n, *stimulus) that keep the constraints."""
+        stimuli = self.generator(self.project(latents))
+        if self.luminance is None and self.contrast is None:
+            return stimuli
+        return fixed(stimuli, self.stimulus, self.luminance, self.contrast)
+
+
+def _no_distance(generator: Generator) -> str:
+    if generator.prior is None:
+        return "there are no natural latents to stay near; leave it out"
+    return "codes have no mean to be k standard deviations from; leave it out, or use a generator of real-valued latents"
