@@ -40,10 +40,10 @@ class GradientOptions(BaseModel):
             description="Where an ascent that has stalled begins again: at the next best screened latent or a fresh one, or at the best "
             "so far, mixed with a fresh one."
         ),
-    ] = "natural"
+    ] = "perturbed"
     patience: Annotated[
         int, Field(ge=1, le=10**9, description="Evaluations of one ascent without improvement after which it has stalled.")
-    ] = 100
+    ] = 50
     perturbation: Annotated[
         float,
         Field(

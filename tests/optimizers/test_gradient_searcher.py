@@ -96,7 +96,7 @@ def test_begins_again_near_the_best_codes() -> None:
 
 def test_moments_are_forgotten_with_the_way() -> None:
     space = Box((4,), -1.0, 1.0)
-    optimizer = Adam(Problem(space, 0), Adam.Options(patience=3, batch=1))
+    optimizer = Adam(Problem(space, 0), Adam.Options(patience=3, batch=1, restart="natural"))
     for _ in range(4):
         latents = optimizer.ask()
         optimizer.tell(Evaluations(latents, torch.zeros(1).double(), None, torch.ones(1, 4)))
@@ -129,7 +129,7 @@ def test_resumes_between_screening_and_climbing_and_after_beginning_again(cls: t
     space = Categorical((3, 3), 8)
     bank = space.sample(60, torch.Generator().manual_seed(0))
     for rounds in (1, 2, 12):
-        made = [cls(Problem(space, 0, 1000, bank), cls.Options(screen=20, patience=2)) for _ in range(2)]
+        made = [cls(Problem(space, 0, 1000, bank), cls.Options(screen=20, patience=2, restart="natural")) for _ in range(2)]
         run(made[0], Landscape(space), rounds, 0.2)
         made[1].load_state_dict(made[0].state_dict())
         told = [run(one, Landscape(space), 6, 0.2, seed=1) for one in made]

@@ -45,7 +45,7 @@ def test_blind_reaches_every_corner_of_the_box() -> None:
 
 def test_an_ascent_that_is_over_begins_again_with_long_steps() -> None:
     space = Box((4,), -1.0, 1.0)
-    optimizer = NormalisedAscent(Problem(space, 0, 1000), NormalisedAscent.Options(steps=10, batch=2))
+    optimizer = NormalisedAscent(Problem(space, 0, 1000), NormalisedAscent.Options(steps=10, batch=2, restart="natural"))
     asked = torch.stack([one.latents for one in run(optimizer, Landscape(space), 21)])
     moves = (asked[1:] - asked[:-1]).flatten(2).norm(dim=2)
     assert bool((moves.amax(1)[[9, 19]] > 0.2).all()), "no new start after ten steps"

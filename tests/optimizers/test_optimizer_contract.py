@@ -48,7 +48,7 @@ class TestAdamWithNoiseAndSchedule(OptimizerContract):
 
 class TestNAdamThatBeginsAgain(OptimizerContract):
     optimizer = Adam
-    options: ClassVar = {"rule": "nadam", "patience": 1, "schedule": "warm-restarts", "cycle": 3, "batch": 2}
+    options: ClassVar = {"rule": "nadam", "patience": 1, "restart": "natural", "schedule": "warm-restarts", "cycle": 3, "batch": 2}
 
 
 class TestSGDNearTheBest(OptimizerContract):
