@@ -82,6 +82,10 @@ class LinearModel:
         generator : torch.Generator
             For the draw.
         """
+        return (self._features(rows) @ self.weights(spread, generator))[:, 0]
+
+    def weights(self, spread: float, generator: torch.Generator) -> Tensor:
+        """Weights drawn from the posterior as :meth:`sample` does, (features, 1)."""
         mean, score = self._sums / self._count, self._score_sum / self._count
         squares = self._squares - torch.outer(mean, self._sums)
         products = self._products - self._sums * score
@@ -92,7 +96,12 @@ class LinearModel:
             unexplained = self._variance() - float(products @ weights[:, 0]) / self._count
             noise = torch.randn(len(mean), 1, generator=generator) * math.sqrt(max(unexplained, 0.0)) * spread
             weights = weights + torch.linalg.solve_triangular(factor.T, noise, upper=True)
-        return (self._features(rows) @ weights)[:, 0]
+        return weights
+
+    def of_codes(self, weights: Tensor) -> Tensor:
+        """What every code adds to the score at every position, under such weights: (size, cardinality); codes only."""
+        assert self._table is not None
+        return weights.view(-1, self._table.shape[1]) @ self._table.T
 
     def _variance(self) -> float:
         return max(self._score_squares / self._count - (self._score_sum / self._count) ** 2, 0.0)

@@ -167,10 +167,14 @@ class PatchEvolution(Searcher):
             near = parents + width * torch.randn(drawn.shape, generator=self.generator)
             drawn = torch.where(torch.rand(n, 1, generator=self.generator) < 0.75, near, drawn).clamp(space.low, space.high)
         donors = torch.where(kind == 0, self._elite_rows(n), drawn)
-        if self._bank is not None:
-            natural = self._shifted(self._bank[torch.randint(len(self._bank), (n,), generator=self.generator)])
-            donors = torch.where(kind == 1, natural, donors)
+        if float(self._shares[1]) > 0:
+            donors = torch.where(kind == 1, self._natural(n), donors)
         return donors
+
+    def _natural(self, n: int) -> Tensor:
+        """Natural latents to cut patches from, (n, size)."""
+        assert self._bank is not None
+        return self._shifted(self._bank[torch.randint(len(self._bank), (n,), generator=self.generator)])
 
     def _shifted(self, rows: Tensor) -> Tensor:
         """A share of ``rows``, (n, size), rolled by random distances along every axis."""

@@ -22,6 +22,7 @@ from actmax.optimizers.sphere_cma import SphereCMA
 from actmax.optimizers.surrogate import Surrogate
 from actmax.optimizers.testing import Landscape, OptimizerContract, check_resume
 from actmax.optimizers.tt_cross import TTCross
+from actmax.optimizers.tt_evolution import TTEvolution
 from actmax.optimizers.xdream import XDream
 
 ALL = [RandomSearch, Adam, NormalisedAscent, Langevin, Protes, TTCross, PatchEvolution, Nevergrad]
@@ -30,6 +31,10 @@ OF_BOXES = [CMA, SphereCMA, XDream, Surrogate]
 
 class TestAuto(OptimizerContract):
     optimizer = Auto
+
+
+class TestTTEvolution(OptimizerContract):
+    optimizer = TTEvolution
 
 
 class TestRandomSearch(OptimizerContract):
