@@ -91,7 +91,7 @@ def draw(name: str, methods: Mapping[str, Mapping[tables.Pair, tables.Record]], 
     for runs in methods.values():
         for (unit, _), record in runs.items():
             best[unit] = record["peak"] or max(best.get(unit, 0.0), *(value for value in record["curve"] if value is not None))
-    figure, axes = plt.subplots(figsize=(7.0, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8.4, 4.2), layout="constrained")
     drawn = 0
     for method, runs in sorted(methods.items(), key=lambda one: -statistics.median(record["final"] for record in one[1].values())):
         if len(runs) < FEWEST:
@@ -99,12 +99,13 @@ def draw(name: str, methods: Mapping[str, Mapping[tables.Pair, tables.Record]], 
         counts = next(iter(runs.values()))["counts"]
         rows = [[v / best[unit] if v is not None and best[unit] > 0 else math.nan for v in r["curve"]] for (unit, _), r in runs.items()]
         course = [tables.median([row[at] for row in rows if not math.isnan(row[at])]) for at in range(len(counts))]
+        colour = plt.get_cmap("tab20")(drawn % 20)
         style = "-" if method.startswith("ours:") else ":" if method == "natural" else "--"
-        axes.plot(counts, course, style, label=method, linewidth=1.8 if style == "-" else 1.1)
+        axes.plot(counts, course, style, color=colour, label=method, linewidth=1.8 if style == "-" else 1.1)
         drawn += 1
     if drawn:
         axes.set(xlabel="evaluations", ylabel="response ÷ best known", title=name, ylim=(0, None))
-        axes.legend(fontsize=6.5, ncols=2)
+        figure.legend(loc="outside right center", fontsize=7, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=100, metadata={"Software": None})

@@ -102,7 +102,7 @@ def compared(methods: Mapping[str, Mapping[Pair, Record]], stale: frozenset[str]
                     if common and (ours or name == "natural")
                     else "",
                     shown(median(passed)) if ours or name == "natural" else "",
-                    shown(median([record["overhead_seconds"] for record in runs.values()]), 2),
+                    shown(max(0.0, median([record["overhead_seconds"] for record in runs.values()])), 2),
                     str(len(runs)),
                 ],
             )

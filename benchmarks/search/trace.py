@@ -111,7 +111,7 @@ class Trace:
             "best_told": _short(float(self.best_told)) if self.best is not None else None,
             "improvements": [[n, _short(value)] for n, value in self._thinned()] if self.problem.noise is None else [],
             "scoring_seconds": round(self.scoring_seconds, 2),
-            "overhead_seconds": round(seconds - self.scoring_seconds, 2),
+            "overhead_seconds": max(0.0, round(seconds - self.scoring_seconds, 2)),
         }
 
     def _score(self, latents: Tensor) -> Tensor:
