@@ -52,7 +52,7 @@ class GradientOptions(BaseModel):
             allow_inf_nan=False,
             description="Of `restart: perturbed`: share of the positions that take the fresh latent's code; in a box, its weight.",
         ),
-    ] = 0.2
+    ] = 0.1
     temperature: Annotated[
         float, Field(gt=0, le=100, allow_inf_nan=False, description="Of the softmax that gradients pass through; codes only.")
     ] = 1.0
