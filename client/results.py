@@ -46,9 +46,12 @@ def table(results: Mapping[str, Any]) -> Table:
     for unit, name in units.items():
         row = [Text(unit), *([Text(name)] if any(units.values()) else [])]
         shown.add_row(*row, *(_cell(cells.get((unit, optimizer))) for optimizer in optimizers))
+    lines: list[str] = []
     if any(search.get("natural_multiple") is not None for search in searches):
-        shown.caption = "response, and its multiple of the best natural stimulus's"
-        shown.caption_justify = "left"
+        lines.append("response, and its multiple of the best natural stimulus's")
+    lines += dict.fromkeys(f"{search['optimizer']} chose {search['note']}" for search in searches if search.get("note"))
+    if lines:
+        shown.caption, shown.caption_justify = "\n".join(lines), "left"
     return shown
 
 

@@ -82,7 +82,8 @@ class CheckedJob:
         if found.needs_gradient is True and not self.differentiable:
             without = "generator" if not self.generator.differentiable else "target"
             raise InvalidJob.at(
-                field, f"{component.name} needs gradients and this {without} gives none; use protes, tt-cross, nevergrad or random"
+                field,
+                f"{component.name} needs gradients and this {without} gives none; use auto, which does without",
             )
         seed = int(np.random.SeedSequence((self.spec.seed, unit_number, number)).generate_state(1, np.uint64)[0] >> 1)
         prior = self.generator.prior if self.spec.prior == "natural" else None

@@ -23,7 +23,7 @@ def maximize(
     target: str | Target | nn.Module,
     units: str | Sequence[str],
     *,
-    optimizer: str | type[Optimizer] = "protes",
+    optimizer: str | type[Optimizer] = "auto",
     objective: str | type = "unit",
     generator_options: Mapping[str, Any] | None = None,
     target_options: Mapping[str, Any] | None = None,

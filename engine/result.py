@@ -44,6 +44,8 @@ class SearchResult:
         Standard error of ``response``; None where it is a single measurement.
     measurements : int
         How many measurements ``response`` is the mean of.
+    note : str
+        What the optimizer says of itself, such as what it chose and why; empty where it says nothing.
     """
 
     unit: str
@@ -59,6 +61,7 @@ class SearchResult:
     overheard: int = 0
     response_sem: float | None = None
     measurements: int = 1
+    note: str = ""
 
     @property
     def evaluations(self) -> int:

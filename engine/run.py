@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from ..models.generators.constrained import ConstrainedGenerator
+from ..optimizers.optimizer import HasNote
 from .build import CheckedJob, check
 from .finals import Measured
 from .loop import Loop, Observer
@@ -171,6 +172,7 @@ def execute(
                 overheard=search.overheard,
                 response_sem=answer.sem,
                 measurements=answer.measurements,
+                note=search.optimizer.note if isinstance(search.optimizer, HasNote) else "",
             )
         )
     return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")

@@ -89,7 +89,7 @@ class JobSpec(_Strict):
     target: ComponentSpec
     units: Annotated[list[str], Field(min_length=1, max_length=10_000)]
     objective: ComponentSpec = ComponentSpec(name="unit")
-    optimizer: ComponentSpec
+    optimizer: ComponentSpec = ComponentSpec(name="auto")
     baselines: Annotated[list[ComponentSpec], Field(max_length=20)] = Field(default_factory=list)
     budget: BudgetSpec
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

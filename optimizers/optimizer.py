@@ -136,6 +136,16 @@ class Optimizer(Protocol):
 
 
 @runtime_checkable
+class HasNote(Protocol):
+    """An optimizer that has something to say of itself, such as what it chose and why; reports show it."""
+
+    @property
+    def note(self) -> str:
+        """One line."""
+        ...
+
+
+@runtime_checkable
 class Listener(Protocol):
     """An optimizer that also learns from evaluations that it did not ask for.
 

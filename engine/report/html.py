@@ -176,6 +176,8 @@ def _facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list
     facts.append(("Optimizer", optimizers[0]))
     if optimizers[1:]:
         facts.append(("Compared with", "; ".join(optimizers[1:])))
+    notes = dict.fromkeys(f"{search.optimizer}: {search.note}" for search in result.searches if search.note)
+    facts += [("Chosen", note) for note in notes]
     facts += [
         ("Budget", _budget(spec)),
         ("Start", "from a bank of natural latents" if spec.prior == "natural" else "blind, without natural latents"),

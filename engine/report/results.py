@@ -30,6 +30,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "unit": search.unit,
             "unit_name": search.unit_name,
             "optimizer": search.optimizer,
+            "note": search.note,
             "response": search.response,
             "response_sem": search.response_sem,
             "measurements": search.measurements,
