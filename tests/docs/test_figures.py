@@ -8,7 +8,7 @@ import pytest
 from actmax.models.zoo.card import read_card
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-NAMES = ["cifar10-vqvae", "cifar10-snn", "cifar10-cnn", "cifar10-vit"]
+NAMES = ["cifar10-vqvae", "cifar10-sngan", "cifar10-snn", "cifar10-cnn", "cifar10-vit"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -69,7 +69,7 @@ def test_a_good_job_counts_its_searches():
         ({"target": {"name": "toy_lab:raw_network", "options": {"shape": [1, 6, 6]}}}, "target", "does not take stimuli"),
         ({"target": {"name": "toy_lab:raw_network", "options": {"shape": [3, 7, 6]}}}, "generator", "they must agree"),
         ({"target": {"name": "toy_lab:raw_network", "options": {"shape": [3]}}}, "target.options.shape", "channels"),
-        ({"target": {"name": "toy_lab:query_only"}, "units": ["answer[0]"], "optimizer": {"name": "adam"}}, "optimizer", "use protes"),
+        ({"target": {"name": "toy_lab:query_only"}, "units": ["answer[0]"], "optimizer": {"name": "adam"}}, "optimizer", "use auto"),
     ],
 )
 def test_bad_input_is_refused_by_field_with_what_would_work(changes, field, says):
@@ -91,7 +91,7 @@ def test_all_that_is_wrong_is_told_at_once():
 def test_missing_parts_are_named():
     with pytest.raises(InvalidJob) as caught:
         JobSpec.parse({"units": ["a"]})
-    assert {violation.field for violation in caught.value.violations} == {"generator", "target", "optimizer", "budget"}
+    assert {violation.field for violation in caught.value.violations} == {"generator", "target", "budget"}
 
 
 def test_the_catalog_holds_every_built_in_with_a_summary_and_a_schema():

@@ -5,12 +5,13 @@ import torch
 from safetensors.torch import save_file
 
 from actmax.models.options import InvalidOption
-from actmax.models.zoo.generators import VQVAEGenerator
+from actmax.models.zoo.generators import SNGANGenerator, VQVAEGenerator
 from actmax.models.zoo.targets import CNNTarget, SNNTarget, ViTTarget
 from actmax.models.zoo.weights import FOLDER
 
 COMPONENTS = {
     "cifar10-vqvae": VQVAEGenerator,
+    "cifar10-sngan": SNGANGenerator,
     "cifar10-snn": SNNTarget,
     "cifar10-cnn": CNNTarget,
     "cifar10-vit": ViTTarget,

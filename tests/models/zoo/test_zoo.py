@@ -3,25 +3,25 @@ import torch
 from PIL import Image
 
 from actmax.models.generators.testing import check_generator
-from actmax.models.spaces import Categorical
+from actmax.models.spaces import Box, Categorical
 from actmax.models.targets.testing import check_target
 from actmax.models.zoo.card import read_card
-from actmax.models.zoo.generators import VQVAEGenerator
+from actmax.models.zoo.generators import SNGANGenerator, VQVAEGenerator
 from actmax.models.zoo.targets import CNNTarget, SNNTarget, ViTTarget
 from actmax.models.zoo.weights import FOLDER
 
-GENERATORS = {"cifar10-vqvae": VQVAEGenerator}
+GENERATORS = {"cifar10-vqvae": (VQVAEGenerator, Categorical((8, 8), 512)), "cifar10-sngan": (SNGANGenerator, Box((128,), -3.0, 3.0))}
 TARGETS = {"cifar10-snn": (SNNTarget, "lif_out"), "cifar10-cnn": (CNNTarget, "fc"), "cifar10-vit": (ViTTarget, "head")}
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators_keep_the_contract(name):
-    component = GENERATORS[name]
+    component, latent = GENERATORS[name]
     generator = component.from_options(component.Options())
     check_generator(generator)
     assert generator.stimulus.shape == (3, 32, 32)
     assert generator.prior is not None
-    assert generator.latent == Categorical((8, 8), 512)
+    assert generator.latent == latent
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -75,3 +75,18 @@ def test_each_card_tells_what_was_trained_how(name):
     assert card.bytes == (FOLDER / f"{name}.safetensors").stat().st_size
     with Image.open(FOLDER / f"{name}.png") as sheet:
         assert min(sheet.size) > 300
+
+
+def test_the_cnn_tells_samples_of_the_gan_apart_as_it_does_reconstructions():
+    """Samples are of many kinds, and as recognisable to the CNN as the VQ-VAE's own pictures: by the score of Salimans et al., 2016."""
+    cnn = CNNTarget.from_options(CNNTarget.Options())
+    scores = []
+    for component, _ in GENERATORS.values():
+        generator = component.from_options(component.Options())
+        assert generator.prior is not None
+        with torch.inference_mode():
+            log = cnn.respond(generator(generator.prior.bank[:300]), ["fc"])["fc"].log_softmax(1)
+        mean = log.exp().mean(0)
+        assert mean.min() > 0.01  # no class is missing
+        scores.append(float((log.exp() * (log - mean.log())).sum(1).mean().exp()))
+    assert scores[1] > 0.85 * scores[0] > 1.7
