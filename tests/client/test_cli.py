@@ -267,7 +267,7 @@ def test_a_run_goes_on_from_its_checkpoint(toy: Path, tmp_path: Path) -> None:
 def test_the_first_job_is_a_job() -> None:
     spec = jobfile.load(Path(__file__).parents[2] / "examples/first_job.yaml").spec
     assert list(spec.units) == ["lif_out[*]"]
-    assert [spec.optimizer.name, *(b.name for b in spec.baselines)] == ["protes", "adam", "nevergrad"]
+    assert [spec.optimizer.name, *(b.name for b in spec.baselines)] == ["tt-evolution", "auto", "nevergrad"]
 
 
 def demo(toy: Path, folder: Path, *more: str) -> tuple[str, ...]:
