@@ -19,7 +19,9 @@ from .sphere_cma import SphereCMA
 from .surrogate import Surrogate
 
 MODELLED = 512
-"""Coordinates up to which a model of the score leads the search of a box; in 4,096 it fell behind SphereCMA after 500 evaluations."""
+"""Coordinates up to which a model of the score leads the blind search of a box."""
+SPHERE = 64
+"""Coordinates from which natural latents lie near a sphere, and evolution on it leads: a normal latent's norm varies by 9 %."""
 
 
 class Auto:
@@ -28,9 +30,10 @@ class Auto:
     - Gradients, no noise: ``adam``, from the best of a screen of natural latents. A unit's own gradient is worth more than any search
       without it.
     - Codes: ``patch-evolution``, which crosses the geometry of the map with what natural codes look like.
-    - A box of up to 512 coordinates: ``surrogate``; under noise ``surrogate`` and ``cma`` in turn, the model hearing both and giving the
-      answer.
-    - A larger box: ``sphere-cma``; without natural latents diagonal ``cma``.
+    - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``.
+    - Another box of up to 512 coordinates: ``surrogate``; under noise ``surrogate`` and ``cma`` in turn, the model hearing both and
+      giving the answer.
+    - A larger one: diagonal ``cma``.
 
     The figures are in docs/search.md. :attr:`note` says what was chosen, and why.
 
@@ -96,10 +99,10 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher | Alternate, str
         search = PatchEvolution(problem, PatchEvolution.Options())
         return search, "patch-evolution", f"{without}, {space.size} codes out of {space.cardinality}"
     where = f"{without}, {space.size} coordinates"
+    if space.size >= SPHERE and problem.bank is not None:
+        return SphereCMA(problem, SphereCMA.Options()), "sphere-cma", f"{where}, natural latents known"
     if space.size > MODELLED:
-        if problem.bank is None:
-            return CMA(problem, CMA.Options()), "cma", f"{where}, blind"
-        return SphereCMA(problem, SphereCMA.Options()), "sphere-cma", where
+        return CMA(problem, CMA.Options()), "cma", f"{where}, blind"
     if not problem.noisy or space.size == 1:
         return Surrogate(problem, Surrogate.Options()), "surrogate", where
     # each has half of the evaluations, and draws of its own

@@ -29,6 +29,8 @@ def banked(space, **known) -> Problem:
         (banked(SMALL), "surrogate: no gradients, 8 coordinates"),
         (banked(SMALL, noisy=True), "surrogate and cma in turn: no gradients, 8 coordinates, noisy"),
         (banked(Box((1,), 0, 1), noisy=True), "surrogate: no gradients, 1 coordinates"),
+        (banked(Box((128,), -3, 3)), "sphere-cma: no gradients, 128 coordinates, natural"),
+        (Problem(Box((128,), -3, 3), 0, 400), "surrogate: no gradients, 128 coordinates"),
         (banked(LARGE), "sphere-cma: no gradients, 600 coordinates"),
         (Problem(LARGE, 0, 400), "cma: no gradients, 600 coordinates, blind"),
     ],
