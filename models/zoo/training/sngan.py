@@ -35,7 +35,7 @@ class _Average:
 
     @torch.no_grad()
     def settle(self, seed: int, batches: int = 100) -> None:
-        """Measure the statistics of batch normalisation under the averaged weights, which the running ones don't fit (Brock et al., 2019)."""
+        """Measure batch normalisation's statistics under the averaged weights, which the running ones don't fit (Brock et al., 2019)."""
         latents = torch.Generator().manual_seed(seed)
         device = next(self.model.parameters()).device
         for part in self.model.modules():
