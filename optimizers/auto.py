@@ -17,6 +17,7 @@ from .patch_evolution import PatchEvolution
 from .searcher import Searcher
 from .sphere_cma import SphereCMA
 from .surrogate import Surrogate
+from .tt_evolution import TTEvolution
 
 MODELLED = 512
 """Coordinates up to which a model of the score leads the blind search of a box."""
@@ -29,7 +30,8 @@ class Auto:
 
     - Gradients, no noise: ``adam``, from the best of a screen of natural latents. A unit's own gradient is worth more than any search
       without it.
-    - Codes: ``patch-evolution``, which crosses the geometry of the map with what natural codes look like.
+    - Codes: ``tt-evolution``, which crosses the geometry of the map with what natural codes look like; blind ``patch-evolution``, which
+      measures the same there and costs less.
     - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``.
     - Another box of up to 512 coordinates: ``surrogate``; under noise ``surrogate`` and ``cma`` in turn, the model hearing both and
       giving the answer.
@@ -96,8 +98,10 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher | Alternate, str
     space = problem.latent
     without = "gradients are noisy" if problem.differentiable and gradient else "no gradients"
     if isinstance(space, Categorical):
-        search = PatchEvolution(problem, PatchEvolution.Options())
-        return search, "patch-evolution", f"{without}, {space.size} codes out of {space.cardinality}"
+        where = f"{without}, {space.size} codes out of {space.cardinality}"
+        if problem.bank is None:
+            return PatchEvolution(problem, PatchEvolution.Options()), "patch-evolution", f"{where}, blind"
+        return TTEvolution(problem, TTEvolution.Options()), "tt-evolution", f"{where}, natural ones known"
     where = f"{without}, {space.size} coordinates"
     if space.size >= SPHERE and problem.bank is not None:
         return SphereCMA(problem, SphereCMA.Options()), "sphere-cma", f"{where}, natural latents known"

@@ -25,7 +25,8 @@ def banked(space, **known) -> Problem:
     [
         (banked(CODES, differentiable=True), "adam: gradients"),
         (banked(SMALL, differentiable=True, noisy=True), "surrogate and cma in turn: gradients are noisy"),
-        (banked(CODES), "patch-evolution: no gradients, 16 codes out of 6"),
+        (banked(CODES), "tt-evolution: no gradients, 16 codes out of 6, natural"),
+        (Problem(CODES, 0, 400), "patch-evolution: no gradients, 16 codes out of 6, blind"),
         (banked(SMALL), "surrogate: no gradients, 8 coordinates"),
         (banked(SMALL, noisy=True), "surrogate and cma in turn: no gradients, 8 coordinates, noisy"),
         (banked(Box((1,), 0, 1), noisy=True), "surrogate: no gradients, 1 coordinates"),
@@ -46,7 +47,7 @@ def test_it_says_what_it_chose(problem, chosen):
 
 def test_gradients_can_be_declined():
     auto = Auto(banked(CODES, differentiable=True), Auto.Options(gradient=False))
-    assert auto.note.startswith("patch-evolution: no gradients")
+    assert auto.note.startswith("tt-evolution: no gradients")
     assert Auto.needs_gradient is not True  # so that a target without gradients isn't refused
 
 
