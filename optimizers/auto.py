@@ -57,6 +57,8 @@ class Auto:
         self.options = options
         search, chosen, reason = _chosen(problem, options.gradient)
         self._search: Any = search
+        if isinstance(search, Listener):
+            self.overhear = search.overhear  # an attribute, so that one that doesn't listen is told, and scored for, nothing
         self.note = f"{chosen}: {reason}"
         """What was chosen, and why; one line."""
 
@@ -73,11 +75,6 @@ class Auto:
         """Tell the chosen search."""
         self._search.tell(evaluations)
 
-    def overhear(self, evaluations: Evaluations) -> None:
-        """Let the chosen search hear it, where it listens."""
-        if isinstance(self._search, Listener):
-            self._search.overhear(evaluations)
-
     def recommend(self) -> Tensor:
         """The chosen search's answer."""
         return self._search.recommend()
@@ -91,7 +88,7 @@ class Auto:
         self._search.load_state_dict(state)
 
 
-def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher | Alternate, str, str]:
+def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
     """The search, its name, and why it was chosen."""
     if problem.differentiable and gradient and not problem.noisy:
         return Adam(problem, Adam.Options()), "adam", "gradients are to be had"

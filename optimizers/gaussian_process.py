@@ -43,26 +43,19 @@ class GaussianProcess:
     whose noise grows with them (Snelson et al., "Warped Gaussian processes", 2004). All are chosen anew each time the number of
     evaluations has grown by half. Between, the Cholesky factor grows by a block a batch, so that a batch of b after n costs n² b.
     Warped scores are standardised.
-
-    Parameters
-    ----------
-    noise : float or None
-        Variance of the noise as a share of the scores' variance; chosen where None.
     """
 
-    def __init__(self, noise: float | None = None) -> None:
-        self.given_noise = noise
+    def __init__(self) -> None:
         self.features = torch.empty(0, 0)
         """(n, d) float32."""
         self.scores = torch.empty(0, dtype=torch.float64)
-        self.length, self.noise = 1.0, 0.1 if noise is None else noise
+        self.length, self.noise = 1.0, 0.1
         self.warp, self._unit = 0, 1.0
         self._fitted_at = 0
         self._factor = torch.empty(0, 0)
         self._norms = torch.empty(0)
         self._weights = torch.empty(0)
         self._standard = torch.empty(0)
-        self._mean, self._deviation = 0.0, 1.0
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -138,7 +131,7 @@ class GaussianProcess:
         for length in LENGTHS:
             values, vectors = torch.linalg.eigh((distances / (-2.0 * length**2)).exp() + JITTER * eye)
             projected = (vectors.T @ warped).square()
-            for noise in NOISES if self.given_noise is None else (self.given_noise,):
+            for noise in NOISES:
                 spectrum = values.clamp(min=JITTER) + noise
                 for number in range(len(warps)):
                     # the signal's variance at its optimum, in closed form
@@ -179,9 +172,8 @@ class GaussianProcess:
 
     def _solve(self) -> None:
         warped = WARPS[self.warp](self.scores, self._unit)[0]
-        self._mean = float(warped.mean())
-        self._deviation = float(warped.std(correction=0)) or 1.0
-        self._standard = ((warped - self._mean) / self._deviation).float()
+        deviation = float(warped.std(correction=0)) or 1.0
+        self._standard = ((warped - float(warped.mean())) / deviation).float()
         self._weights = torch.cholesky_solve(self._standard[:, None], self._factor)[:, 0]
 
     def state(self) -> dict[str, Any]:

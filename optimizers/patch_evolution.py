@@ -11,6 +11,7 @@ from torch import Tensor
 from ..models.spaces import Box, Categorical
 from .linear_model import LinearModel
 from .optimizer import Evaluations, Problem, State
+from .patches import box_masks
 from .ranking import Elite
 from .searcher import Searcher
 
@@ -145,14 +146,7 @@ class PatchEvolution(Searcher):
         budget, shape = self.problem.evaluations, self.problem.latent.shape
         left = 1.0 if not budget else max(0.0, 1.0 - self._told / budget)
         sides = 1 + (torch.rand(n, 1, generator=self.generator) * (1.0 + (self._largest - 1) * left)).long()
-        masks = torch.ones(n, *shape, dtype=torch.bool)
-        for axis, length in enumerate(shape):
-            side = sides.clamp(max=length)
-            start = (torch.rand(n, 1, generator=self.generator) * (length - side + 1)).long()
-            position = torch.arange(length)
-            inside = (position >= start) & (position < start + side)
-            masks &= inside.view(n, *[length if other == axis else 1 for other in range(len(shape))])
-        return masks.flatten(1)
+        return box_masks(shape, n, lambda length: sides.clamp(max=length), self.generator)
 
     def _elite_rows(self, n: int) -> Tensor:
         return self._elite.rows[torch.randint(len(self._elite), (n,), generator=self.generator)]

@@ -12,6 +12,7 @@ from ..models.densities import train as tt
 from ..models.spaces import Box, Categorical
 from .adam_state import adam_state, load_adam_state
 from .optimizer import Evaluations, Problem, State
+from .patches import box_masks
 from .ranking import Elite
 from .searcher import Searcher
 
@@ -135,14 +136,11 @@ class Protes(Searcher):
 
     def _patches(self, n: int) -> Tensor:
         """Masks, (n, size), each of one box of positions, placed uniformly."""
-        masks = torch.ones(n, *self.problem.latent.shape, dtype=torch.bool)
-        for axis, length in enumerate(self.problem.latent.shape):
-            side = torch.randint(1, min(self.options.patch, length) + 1, (n, 1), generator=self.generator)
-            start = (torch.rand(n, 1, generator=self.generator) * (length - side + 1)).long()
-            position = torch.arange(length)
-            inside = (position >= start) & (position < start + side)
-            masks &= inside.view(n, *[length if other == axis else 1 for other in range(masks.ndim - 1)])
-        return masks.flatten(1)
+
+        def sides(length: int) -> Tensor:
+            return torch.randint(1, min(self.options.patch, length) + 1, (n, 1), generator=self.generator)
+
+        return box_masks(self.problem.latent.shape, n, sides, self.generator)
 
     def _indices(self, latents: Tensor) -> Tensor:
         """Latents to levels, (n, size)."""

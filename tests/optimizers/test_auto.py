@@ -9,7 +9,7 @@ from actmax.models.spaces import Box, Categorical
 from actmax.optimizers.alternate import Alternate
 from actmax.optimizers.auto import Auto
 from actmax.optimizers.cma import CMA
-from actmax.optimizers.optimizer import Evaluations, Problem
+from actmax.optimizers.optimizer import Evaluations, Listener, Problem
 from actmax.optimizers.surrogate import Surrogate
 from actmax.optimizers.testing import Landscape, check_resume
 
@@ -54,6 +54,12 @@ def test_gradients_can_be_declined():
 @pytest.mark.parametrize("problem", [banked(SMALL, noisy=True), banked(LARGE), banked(CODES), banked(SMALL)])
 def test_it_goes_on_bit_for_bit(problem):
     check_resume(Auto, Auto.Options(), problem)
+
+
+def test_it_listens_where_its_search_does():
+    assert isinstance(Auto(banked(CODES), Auto.Options()), Listener)
+    assert isinstance(Auto(banked(SMALL, noisy=True), Auto.Options()), Listener)
+    assert not isinstance(Auto(banked(CODES, differentiable=True), Auto.Options()), Listener)
 
 
 def two(problem: Problem) -> Alternate:
