@@ -6,8 +6,8 @@ import torch
 
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
-from actmax.engine.run import StopReason, Suspended, execute, run_job, searches_of
-from jobs import ALLOWED, job
+from actmax.engine.run import execute, searches_of
+from jobs import ALLOWED, job, run_with_stops
 
 NOISY = {"name": "noisy", "options": {"target": {"name": "toy_lab:network"}, "noise": "gaussian", "sigma": 0.05}}
 
@@ -105,15 +105,7 @@ def test_a_noisy_job_goes_on_bit_for_bit_also_while_it_measures_again(tmp_path, 
         design={"replicates": 2, "remeasure": 0.4},
     )
     whole, _ = searched(spec)
-    stops = 0
-    while True:
-        order: tuple[StopReason, ...] = ("", "suspend")
-        reasons = iter(order)
-        try:
-            resumed = run_job(spec, tmp_path, should_stop=lambda reasons=reasons: next(reasons), allow_imports=ALLOWED)
-            break
-        except Suspended:
-            stops += 1
+    resumed, stops = run_with_stops(spec, tmp_path, 1)
     assert stops >= 3
     for one, other in zip(whole.searches, resumed.searches, strict=True):
         assert np.array_equal(one.scores, other.scores)

@@ -5,9 +5,9 @@ from torch.nn.functional import one_hot
 
 from actmax.engine.build import check
 from actmax.engine.loop import Loop
-from actmax.engine.run import StopReason, Suspended, execute, run_job, searches_of
+from actmax.engine.run import execute, searches_of
 from actmax.engine.sharing import MOST_OVERHEARD, Exchange
-from jobs import ALLOWED, job
+from jobs import ALLOWED, job, run_with_stops
 
 LISTENER = {"name": "toy_lab:Eavesdropper", "options": {"batch": 15}}
 
@@ -90,15 +90,7 @@ def test_missed_trials_are_not_overheard():
 def test_a_resumed_job_overhears_the_same(tmp_path):
     spec = job(optimizer=LISTENER, units=["4[0]", "4[2]", "4[3]"], generator={"name": "toy_lab:codes"}, budget={"evaluations": 130})
     whole = execute(check(spec, allow_imports=ALLOWED), searches_of(check(spec, allow_imports=ALLOWED)))
-    stops = 0
-    while True:
-        order: tuple[StopReason, ...] = ("", "", "suspend")
-        reasons = iter(order)
-        try:
-            resumed = run_job(spec, tmp_path, should_stop=lambda reasons=reasons: next(reasons), allow_imports=ALLOWED)
-            break
-        except Suspended:
-            stops += 1
+    resumed, stops = run_with_stops(spec, tmp_path, 2)
     assert stops >= 2
     for one, other in zip(whole.searches, resumed.searches, strict=True):
         assert np.array_equal(one.scores, other.scores)
