@@ -11,6 +11,7 @@ from torch import Tensor
 from .optimizer import State
 
 JITTER = 1e-6
+TINY = 1e-300
 FITTED = 400
 """Evaluations, half of them the latest, from which the kernel's scales are chosen."""
 LENGTHS = tuple(2.0 ** (k / 2) for k in range(-4, 7))
@@ -135,7 +136,8 @@ class GaussianProcess:
                 spectrum = values.clamp(min=JITTER) + noise
                 for number in range(len(warps)):
                     # the signal's variance at its optimum, in closed form
-                    variance = float((projected[:, number] / spectrum).mean())
+                    # at least TINY: scores that differ by one rounding may leave nothing once their mean is taken off
+                    variance = max(float((projected[:, number] / spectrum).mean()), TINY)
                     score = jacobians[number] - 0.5 * (len(rows) * math.log(variance) + float(spectrum.log().sum()))
                     if score > best_score:
                         best_score, self.length, self.noise, self.warp = score, length, noise, number
