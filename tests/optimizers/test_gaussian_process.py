@@ -90,6 +90,10 @@ def test_forgetting_leaves_the_model_of_the_rest():
     assert torch.allclose(model.mean(at), direct(model, at)[0], atol=5e-3)
 
 
+FAINT = torch.full((10,), 1e-200, dtype=torch.float64).cumsum(0)
+"""Whose squares are zero."""
+
+
 @pytest.mark.parametrize("scores", [torch.zeros(10), torch.full((10,), 3.0), FAINT, torch.arange(10) * 1e9])
 def test_strange_scores_make_no_strange_model(scores):
     model = GaussianProcess()
