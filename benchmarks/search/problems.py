@@ -105,6 +105,8 @@ class Family:
         Units of a first, reduced grid.
     about : str
         One line for the tables.
+    respond : callable or None
+        (latents, units) -> (n, units): the clean responses of several units in one pass, where units share a network.
     """
 
     build: Callable[[str, int], SearchProblem]
@@ -112,6 +114,7 @@ class Family:
     budget: int
     first: tuple[str, ...]
     about: str
+    respond: Callable[[Tensor, list[str]], Tensor] | None = None
 
 
 def families() -> dict[str, Family]:

@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,8 @@ from actmax.engine.errors import InvalidJob
 from actmax.optimizers.optimizer import Unsuitable
 
 from . import ours, peers
-from .problems import Missing, families, is_noisy
+from .problems import Missing, SearchProblem, families, is_noisy
+from .together import run_together
 from .trace import Trace
 
 RESULTS = Path(__file__).with_name("results")
@@ -52,8 +53,8 @@ class Task:
         return self.problem, self.unit, self.method, self.seed, self.budget
 
 
-def perform(task: Task) -> dict[str, Any]:
-    """Run one task: its record.
+def perform(task: Task, adapt: Callable[[SearchProblem], SearchProblem] | None = None) -> dict[str, Any]:
+    """Run one task, its problem adapted where ``adapt`` is given: its record.
 
     Raises
     ------
@@ -64,6 +65,8 @@ def perform(task: Task) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     problem = families()[task.problem].build(task.unit, task.seed)
+    if adapt is not None:
+        problem = adapt(problem)
     trace = Trace(problem, task.seed, task.budget)
     began = time.process_time()
     further: dict[str, Any] = {}
@@ -140,10 +143,10 @@ def is_stored(task: Task, records: dict[tuple[str, str, str, int, int], dict[str
     )
 
 
-def attempt(task: Task) -> dict[str, Any] | str:
+def attempt(task: Task, adapt: Callable[[SearchProblem], SearchProblem] | None = None) -> dict[str, Any] | str:
     """Its record, or why there is none."""
     try:
-        return perform(task)
+        return perform(task, adapt)
     except (Missing, peers.NotTried, Unsuitable) as error:
         return str(error)
     except InvalidJob as error:
@@ -164,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=None, help="evaluations; each problem's own by default")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--together", type=int, default=0, help="so many runs at once, scored in common batches by one core")
     parser.add_argument("--stale", action="store_true", help="run ours again where their code has changed since")
     parser.add_argument("--again", action="store_true", help="run all again")
     parser.add_argument("--seconds", type=float, default=None, help="start nothing new after so long")
@@ -190,6 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def due() -> bool:
         return options.seconds is None or time.monotonic() - began < options.seconds
 
+    if options.together:
+        for name in dict.fromkeys(task.problem for task in left):
+            run_together([task for task in left if task.problem == name], attempt, options.together, due, note)
+        return 0
     if options.jobs == 1:
         for task in left:
             if due():

@@ -114,5 +114,11 @@ def families() -> dict[str, Family]:
         units = (*(f"{output}[{k}]" for k in range(10)), *inner)
         first = (*(f"{output}[{k}]" for k in (0, 4, 7)), inner[2], inner[7])
         about = f"{generator.removeprefix('cifar10-').upper()} × {'spiking network' if target == 'cifar10-snn' else 'CNN'}"
-        found[name] = Family(build, units, 2000, first, about)
+
+        def respond(latents: Tensor, chosen: list[str], generator: str = generator, target: str = target) -> Tensor:
+            network = component("target", target)
+            addresses = [address for unit in chosen for address in resolve(unit, network.layers())]
+            return all_responses(component("generator", generator), network, latents, addresses)
+
+        found[name] = Family(build, units, 2000, first, about, respond)
     return found
