@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..models.generators.constrained import ConstrainedGenerator, Unconstrainable
-from ..models.generators.generator import Generator, HasCodebook
+from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, Unfit
 from ..models.objectives.objective import Objective
 from ..models.options import InvalidOption
 from ..models.spaces import StimulusSpec
@@ -39,6 +39,7 @@ class CheckedJob:
     device: str
     allow_imports: tuple[str, ...]
     given: Mapping[str, Any]
+    allow_files: bool = False
 
     @property
     def differentiable(self) -> bool:
@@ -71,14 +72,16 @@ class CheckedJob:
     def objective(self, unit: UnitAddress) -> Objective:
         """The job's objective for one unit."""
         component = _found("objective", self.spec.objective.name, "objective.name", self.allow_imports, self.given)
-        return component.from_options(options_of(component, self.spec.objective.options, "objective.options"), unit)
+        return component.from_options(
+            options_of(component, self.spec.objective.options, "objective.options", allow_files=self.allow_files), unit
+        )
 
     def optimizer(self, number: int, unit_number: int) -> Optimizer:
         """A fresh optimizer for one search, with a seed of its own."""
         field = "optimizer" if number == 0 else f"baselines[{number - 1}]"
         component = self.optimizers[number]
         found = _found("optimizer", component.name, f"{field}.name", self.allow_imports, self.given)
-        options = options_of(found, component.options, f"{field}.options")
+        options = options_of(found, component.options, f"{field}.options", allow_files=self.allow_files)
         if found.needs_gradient is True and not self.differentiable:
             without = "generator" if not self.generator.differentiable else "target"
             raise InvalidJob.at(
@@ -117,7 +120,9 @@ class CheckedJob:
         return None if quantiles is None else quantiles.get(1.0)
 
 
-def check(spec: JobSpec, *, allow_imports: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> CheckedJob:
+def check(
+    spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: bool = False, given: Mapping[str, Any] | None = None
+) -> CheckedJob:
     """Resolve every component, option, layer, unit and pairing of a job without starting it.
 
     Parameters
@@ -126,6 +131,8 @@ def check(spec: JobSpec, *, allow_imports: Sequence[str] = (), given: Mapping[st
         The job.
     allow_imports : sequence of str
         Packages that ``package:attribute`` names may come from; ``*`` for any.
+    allow_files : bool
+        Whether options may name image files of this machine by their paths.
     given : mapping of str to object, optional
         Parts that the job names and that are at hand: generators, targets, and classes of objectives and optimizers.
 
@@ -136,8 +143,10 @@ def check(spec: JobSpec, *, allow_imports: Sequence[str] = (), given: Mapping[st
     """
     violations: list[Violation] = []
     given = given or {}
-    generator = _collect(violations, lambda: _component("generator", spec.generator, allow_imports, given))
-    target = _collect(violations, lambda: _component("target", spec.target, allow_imports, given))
+    builder = _Builder(tuple(allow_imports), given, allow_files)
+    target = _collect(violations, lambda: builder.component("target", spec.target))
+    taken = None if target is None else target.stimulus
+    generator = _collect(violations, lambda: builder.component("generator", spec.generator, stimulus=taken))
     device = _collect(violations, lambda: _device(spec.device))
     units: list[UnitAddress] = []
     if target is not None:
@@ -158,7 +167,7 @@ def check(spec: JobSpec, *, allow_imports: Sequence[str] = (), given: Mapping[st
         generator = _collect(violations, lambda: _constrained(generator, spec))
     if violations or generator is None or target is None or device is None:
         raise InvalidJob(violations)
-    job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports), given)
+    job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports), given, allow_files)
     _collect(violations, lambda: job.objective(units[0]))
     for number in range(len(job.optimizers)):
         _collect(violations, lambda number=number: job.optimizer(number, 0))
@@ -177,7 +186,7 @@ def describe_target(
     InvalidJob
         The component or its options are wrong, below ``field``.
     """
-    target = _component("target", component, allow_imports, {}, field)
+    target = _Builder(tuple(allow_imports), {}, False).component("target", component, field)
     return target.stimulus, target.differentiable, list(target.layers())
 
 
@@ -193,20 +202,39 @@ def _found(kind: Kind, name: str, field: str, allow_imports: Sequence[str], give
     return given[name] if name in given else find(kind, name, field, allow_imports=allow_imports)
 
 
-def _component(kind: Kind, spec: ComponentSpec, allow_imports: Sequence[str], given: Mapping[str, Any], field: str | None = None) -> Any:
-    field = field or kind
-    found = _found(kind, spec.name, f"{field}.name", allow_imports, given)
-    if isinstance(found, type) and hasattr(found, "around"):  # it wraps another of its kind, which its options name
-        options = options_of(found, spec.options, f"{field}.options")
-        inside = ComponentSpec.model_validate(getattr(options, kind).model_dump())
-        return found.around(_component(kind, inside, allow_imports, given, f"{field}.options.{kind}"), options)
-    if hasattr(found, "from_options"):
-        options = options_of(found, spec.options, f"{field}.options")
+@dataclass(frozen=True)
+class _Builder:
+    """Makes generators and targets, with what a job may do."""
+
+    allow_imports: tuple[str, ...]
+    given: Mapping[str, Any]
+    allow_files: bool
+
+    def component(self, kind: Kind, spec: ComponentSpec, field: str | None = None, *, stimulus: StimulusSpec | None = None) -> Any:
+        """One part; None for a generator that is made to fit a target that could not be built."""
+        field = field or kind
+        found = _found(kind, spec.name, f"{field}.name", self.allow_imports, self.given)
+        made = not isinstance(found, type)  # an object at hand, whatever its class could be made from
+        if not made and hasattr(found, "around"):  # it wraps another of its kind, which its options name
+            options = self._options(found, spec, field)
+            inside = ComponentSpec.model_validate(getattr(options, kind).model_dump())
+            wrapped = self.component(kind, inside, f"{field}.options.{kind}", stimulus=stimulus)
+            return None if wrapped is None else found.around(wrapped, options)
+        fits = kind == "generator" and isinstance(found, FitsStimulus)
+        if made or not (fits or hasattr(found, "from_options")):
+            return adapt(kind, found, spec.options, field)
+        options = self._options(found, spec, field)
         try:
-            return found.from_options(options)
+            if not fits:
+                return found.from_options(options)
+            return None if stimulus is None else found.for_stimulus(options, stimulus)
         except InvalidOption as error:
             raise InvalidJob.at(f"{field}.options.{error.option}", str(error)) from error
-    return adapt(kind, found, spec.options, field)
+        except Unfit as error:
+            raise InvalidJob.at(field, str(error)) from error
+
+    def _options(self, found: Any, spec: ComponentSpec, field: str) -> Any:
+        return options_of(found, spec.options, f"{field}.options", allow_files=self.allow_files)
 
 
 def _constrained(generator: Generator, spec: JobSpec) -> Generator:

@@ -129,4 +129,4 @@ def maximize(
         }
     )
     with tempfile.TemporaryDirectory() as temporary:
-        return run_job(spec, Path(folder or temporary), on_progress=on_progress, allow_imports=("*",), given=given)
+        return run_job(spec, Path(folder or temporary), on_progress=on_progress, allow_imports=("*",), allow_files=True, given=given)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from ..models.image_source import FILES
 from .errors import InvalidJob
 from .spec import violations_of
 
@@ -89,8 +90,8 @@ def _import(name: str, field: str, allow_imports: Sequence[str]) -> Any:
     return found
 
 
-def options_of(component: Any, options: Mapping[str, Any], field: str) -> BaseModel:
-    """``options`` checked by the component's own model.
+def options_of(component: Any, options: Mapping[str, Any], field: str, *, allow_files: bool = False) -> BaseModel:
+    """``options`` checked by the component's own model; paths of images are refused unless ``allow_files``.
 
     Raises
     ------
@@ -105,6 +106,6 @@ def options_of(component: Any, options: Mapping[str, Any], field: str) -> BaseMo
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}" if known else "it has no options"
         raise InvalidJob.at(f"{field}.{unknown[0]}", f"there is no such option; {hint}")
     try:
-        return model.model_validate(dict(options))
+        return model.model_validate(dict(options), context={FILES: allow_files})
     except ValidationError as error:
         raise InvalidJob(violations_of(error, field)) from None

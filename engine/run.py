@@ -55,6 +55,7 @@ def run_job(
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
     allow_imports: Sequence[str] = (),
+    allow_files: bool = False,
     threads: int | None = None,
     checkpoint_interval: float = 5.0,
     given: Mapping[str, Any] | None = None,
@@ -74,6 +75,8 @@ def run_job(
         Asked between generations: "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
     allow_imports : sequence of str
         Packages that ``package:attribute`` names may come from.
+    allow_files : bool
+        Whether options may name image files of this machine by their paths.
     threads : int or None
         CPU threads for torch; its own number when None.
     checkpoint_interval : float
@@ -99,7 +102,7 @@ def run_job(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    job = check(spec, allow_imports=allow_imports, given=given)
+    job = check(spec, allow_imports=allow_imports, allow_files=allow_files, given=given)
     folder.mkdir(parents=True, exist_ok=True)
     searches = searches_of(job)
     saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval)

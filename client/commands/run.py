@@ -79,7 +79,15 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
     try:
         with stopping(display) as should_stop:
             spec = JobSpec.parse(jobfile.to_plain(file.spec))
-            result = run_job(spec, work, on_progress=show, should_stop=should_stop, allow_imports=allow_imports, threads=threads)
+            result = run_job(
+                spec,
+                work,
+                on_progress=show,
+                should_stop=should_stop,
+                allow_imports=allow_imports,
+                allow_files=True,
+                threads=threads,
+            )
     except InvalidJob as error:
         violations = [FieldViolation(v.field, v.description) for v in error.violations]
         _discard(work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -45,6 +45,38 @@ class Generator(Protocol):
 
     def to(self, device: str, /) -> Generator:
         """Move to a device and return itself."""
+        ...
+
+
+class Unfit(ValueError):
+    """A generator that can't make the stimuli that a target takes; the message says why."""
+
+
+@runtime_checkable
+class FitsStimulus(Protocol):
+    """The class of a generator that has no stimulus of its own and makes whatever the target takes."""
+
+    @classmethod
+    def for_stimulus(cls, options: Any, stimulus: StimulusSpec, /) -> Generator:
+        """A generator of such stimuli, of ``options``, a model of the class's own ``Options``.
+
+        Raises
+        ------
+        Unfit
+            It can't make stimuli of that modality, shape or range.
+        InvalidOption
+            An option does not fit the stimulus.
+        """
+        ...
+
+
+@runtime_checkable
+class HasStep(Protocol):
+    """A generator that knows how far a gradient search should move a latent at once."""
+
+    @property
+    def step(self) -> float:
+        """Length of one step of one coordinate, in the latent's unit."""
         ...
 
 
