@@ -133,7 +133,8 @@ class Loop:
     def _respond(self, asked: Asked, exchange: Exchange) -> list[Tensor]:
         scores: list[list[Tensor]] = [[] for _ in asked]
         for numbers, latents in self._passes(asked):
-            for number, score in zip(numbers, self._scores(asked, numbers, latents, exchange), strict=True):
+            found, _ = self._scores(asked, numbers, latents, exchange)
+            for number, score in zip(numbers, found, strict=True):
                 scores[number].append(score)
         return [torch.cat(parts) if parts else torch.empty(0) for parts in scores]
 
@@ -143,12 +144,16 @@ class Loop:
         with torch.enable_grad():
             for numbers, latents in self._passes(asked):
                 leaves = [part.detach().float().requires_grad_() for part in latents]
-                found = self._scores(asked, numbers, leaves, exchange)
-                # grad() of these leaves alone: the networks' parameters stay untouched
-                slopes = torch.autograd.grad(torch.stack([score.sum() for score in found]).sum(), leaves, allow_unused=True)
+                found, stimuli = self._scores(asked, numbers, leaves, exchange)
+                # grad() of these tensors alone: the networks' parameters stay untouched
+                total = torch.stack([score.sum() for score in found]).sum()
+                *slopes, at_stimuli = torch.autograd.grad(total, [*leaves, stimuli], allow_unused=True)
                 for number, score, leaf, slope in zip(numbers, found, leaves, slopes, strict=True):
                     scores[number].append(score.detach())
                     gradients[number].append(torch.zeros_like(leaf) if slope is None else slope)
+                if at_stimuli is not None:
+                    for number, part in zip(numbers, at_stimuli.split([leaf.shape[0] for leaf in leaves]), strict=True):
+                        asked[number][0].attend(part)
         return [(torch.cat(s), torch.cat(g)) for s, g in zip(scores, gradients, strict=True)]
 
     def _passes(self, asked: Asked) -> list[tuple[list[int], list[Tensor]]]:
@@ -168,7 +173,8 @@ class Loop:
                 room -= part.shape[0]
         return passes
 
-    def _scores(self, asked: Asked, numbers: Sequence[int], latents: Sequence[Tensor], exchange: Exchange) -> list[Tensor]:
+    def _scores(self, asked: Asked, numbers: Sequence[int], latents: Sequence[Tensor], exchange: Exchange) -> tuple[list[Tensor], Tensor]:
+        """Each search's scores of its latents, and the stimuli of all."""
         searches = [asked[number][0] for number in numbers]
         objectives = [search.objective for search in searches]
         stimuli = self.generator(torch.cat(list(latents)))
@@ -184,4 +190,4 @@ class Loop:
             rows = slice(start, start + part.shape[0])
             scores.append(objective({layer: responses[layer][rows] for layer in objective.layers}))
             start = rows.stop
-        return scores
+        return scores, stimuli

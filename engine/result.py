@@ -46,6 +46,9 @@ class SearchResult:
         How many measurements ``response`` is the mean of.
     note : str
         What the optimizer says of itself, such as what it chose and why; empty where it says nothing.
+    importance : ndarray or None
+        float32, the stimulus's shape without its channels: |d score / d stimulus|, summed over channels and over all candidates that
+        were evaluated with gradients; None where none was.
     """
 
     unit: str
@@ -62,6 +65,7 @@ class SearchResult:
     response_sem: float | None = None
     measurements: int = 1
     note: str = ""
+    importance: NDArray[np.float32] | None = None
 
     @property
     def evaluations(self) -> int:

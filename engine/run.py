@@ -176,6 +176,7 @@ def execute(
                 response_sem=answer.sem,
                 measurements=answer.measurements,
                 note=search.optimizer.note if isinstance(search.optimizer, HasNote) else "",
+                importance=None if search.importance is None else search.importance.numpy(),
             )
         )
     return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")
