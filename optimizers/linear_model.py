@@ -14,6 +14,8 @@ from .optimizer import Problem, State
 
 MOST_FEATURES = 512
 """Beyond which refitting would cost more than the few milliseconds that an ask may take."""
+GROWTH = 0.02
+"""Share by which the evaluations grow before the weights are fitted anew."""
 COMPONENTS = 8
 """Most principal components of the code vectors."""
 
@@ -41,6 +43,8 @@ class LinearModel:
         self._products = torch.zeros(width)
         self._sums = torch.zeros(width)
         self._count, self._score_sum, self._score_squares = 0, 0.0, 0.0
+        self._fit: tuple[Tensor, Tensor, float] | None = None
+        self._fit_count = 0
 
     @classmethod
     def of(cls, problem: Problem, ridge: float) -> LinearModel | None:
@@ -63,7 +67,7 @@ class LinearModel:
         """Take in latents, (n, size), with their scores; what isn't finite is left out."""
         told = scores.isfinite()
         features, scores = self._features(rows[told]), scores[told].float()
-        self._squares += features.T @ features
+        self._squares.addmm_(features.T, features)
         self._products += features.T @ scores
         self._sums += features.sum(0)
         self._count += len(scores)
@@ -84,24 +88,43 @@ class LinearModel:
         """
         return (self._features(rows) @ self.weights(spread, generator))[:, 0]
 
-    def weights(self, spread: float, generator: torch.Generator) -> Tensor:
-        """Weights drawn from the posterior as :meth:`sample` does, (features, 1)."""
+    def weights(self, spread: float, generator: torch.Generator, draws: int = 1) -> Tensor:
+        """Weights drawn from the posterior as :meth:`sample` does, (features, draws)."""
+        weights, factor, unexplained = self._fitted()
+        if not spread:
+            return weights.expand(-1, draws)
+        noise = torch.randn(len(weights), draws, generator=generator) * (math.sqrt(unexplained) * spread)
+        return weights + torch.linalg.solve_triangular(factor.T, noise, upper=True)
+
+    def _fitted(self) -> tuple[Tensor, Tensor, float]:
+        """The posterior's mean, (features, 1), the factor of its precision, and the variance that the mean leaves unexplained.
+
+        They are found anew when evaluations have grown by a share: a factorization costs more than all else of an ask.
+        """
+        if self._fit is not None and self._count < self._fit_count * (1 + GROWTH):
+            return self._fit
         mean, score = self._sums / self._count, self._score_sum / self._count
-        squares = self._squares - torch.outer(mean, self._sums)
+        squares = torch.addr(self._squares, mean, self._sums, alpha=-1.0)
         products = self._products - self._sums * score
         squares.diagonal().add_(self._ridge)
         factor = torch.linalg.cholesky(squares)
         weights = torch.cholesky_solve(products[:, None], factor)
-        if spread:
-            unexplained = self._variance() - float(products @ weights[:, 0]) / self._count
-            noise = torch.randn(len(mean), 1, generator=generator) * math.sqrt(max(unexplained, 0.0)) * spread
-            weights = weights + torch.linalg.solve_triangular(factor.T, noise, upper=True)
-        return weights
+        unexplained = max(self._variance() - float(products @ weights[:, 0]) / self._count, 0.0)
+        self._fit, self._fit_count = (weights, factor, unexplained), self._count
+        return self._fit
+
+    def gains(self, weights: Tensor, positions: Tensor, values: Tensor) -> Tensor:
+        """What ``values`` at ``positions``, both (cells,), add to the score under weights, (features, 1): (cells,)."""
+        if self._table is not None:
+            return self.of_codes(weights)[positions, values]
+        linear, square = weights.reshape(2, -1)
+        standard = (values.float() - self._centre[positions]) / self._scale[positions]
+        return standard * (linear[positions] + square[positions] * standard)
 
     def of_codes(self, weights: Tensor) -> Tensor:
         """What every code adds to the score at every position, under such weights: (size, cardinality); codes only."""
         assert self._table is not None
-        return weights.view(-1, self._table.shape[1]) @ self._table.T
+        return weights.reshape(-1, self._table.shape[1]) @ self._table.T
 
     def _variance(self) -> float:
         return max(self._score_squares / self._count - (self._score_sum / self._count) ** 2, 0.0)
@@ -113,8 +136,11 @@ class LinearModel:
         return self._table[rows].flatten(1)
 
     def state(self) -> dict[str, Any]:
-        """Its sums."""
+        """Its sums, and the fit in use."""
+        fit = None if self._fit is None else {"weights": self._fit[0].clone(), "factor": self._fit[1].clone(), "unexplained": self._fit[2]}
         return {
+            "fit": fit,
+            "fit_count": self._fit_count,
             "squares": self._squares.clone(),
             "products": self._products.clone(),
             "sums": self._sums.clone(),
@@ -127,6 +153,9 @@ class LinearModel:
         """Go on from :meth:`state`."""
         self._squares, self._products, self._sums = (state[name].clone() for name in ("squares", "products", "sums"))
         self._count, self._score_sum, self._score_squares = state["count"], state["score_sum"], state["score_squares"]
+        fit = state["fit"]
+        self._fit = None if fit is None else (fit["weights"].clone(), fit["factor"].clone(), float(fit["unexplained"]))
+        self._fit_count = int(state["fit_count"])
 
 
 def _code_features(space: LatentSpace, vectors: Tensor | None) -> Tensor | None:

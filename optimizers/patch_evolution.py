@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -104,8 +105,9 @@ class PatchEvolution(Searcher):
         """Latents still to be looked at."""
         self._screened = len(self._screen)
         self._told = 0
-        self._seen = torch.empty(0, dtype=torch.long)
+        self._seen: dict[int, None] = {}
         """Keys of all latents whose score is known."""
+        self._factors = torch.randint(-(2**62), 2**62, (space.size,), generator=torch.Generator().manual_seed(0)) * 2 + 1
 
     def _given_shares(self) -> Tensor:
         """Weights of elite, bank and random draws as donors."""
@@ -130,16 +132,46 @@ class PatchEvolution(Searcher):
         return rows.view(-1, *self.problem.latent.shape)
 
     def _offspring(self) -> Tensor:
-        """The most promising of a pool, those that were not evaluated yet first."""
+        """The most promising of a pool, those that were not evaluated yet first: (batch, size).
+
+        Only what differs from the parents is drawn, scored and compared.
+        """
         model = self._model if self._model is not None and self._model.ready else None
         n = self.options.batch * (self.options.pool if model is not None else 2)
-        rows = torch.where(self._masks(n), self._donors(n, parents := self._elite_rows(n)), parents)
-        promise = torch.zeros(n) if model is None else model.sample(rows, self.options.explore, self.generator)
-        keys = _keys(rows)
-        order = keys.argsort(stable=True)
-        again = torch.isin(keys, self._seen)
-        again[order[1:]] |= keys[order[1:]] == keys[order[:-1]]
-        return rows[torch.where(again, -torch.inf, promise).argsort(descending=True, stable=True)[: self.options.batch]]
+        rows, positions = self._masks(n).nonzero().unbind(1)
+        parents = torch.randint(len(self._elite), (n,), generator=self.generator)
+        old = self._elite.rows[parents[rows], positions]
+        values = self._donated(n, rows, positions, old)
+        change = (_numbers(values) - _numbers(old)) * self._factors[positions]
+        keys = self._keys(self._elite.rows)[parents].index_add_(0, rows, change).tolist()
+        order: Sequence[int] = range(n)
+        if model is not None:
+            weights = model.weights(self.options.explore, self.generator)
+            gained = model.gains(weights, positions, values) - model.gains(weights, positions, old)
+            promise = self._standing(model, weights)[parents].index_add_(0, rows, gained)
+            order = promise.argsort(descending=True, stable=True).tolist()
+        fresh: dict[int, int] = {}
+        for number in order:
+            if keys[number] not in self._seen and keys[number] not in fresh:
+                fresh[keys[number]] = number
+                if len(fresh) == self.options.batch:
+                    break
+        chosen = list(fresh.values())
+        if len(chosen) < self.options.batch:
+            taken = set(chosen)
+            chosen += [number for number in order if number not in taken][: self.options.batch - len(chosen)]
+        offspring = self._elite.rows[parents[chosen]]
+        place = torch.full((n,), -1)
+        place[chosen] = torch.arange(len(chosen))
+        place = place[rows]
+        kept = (place >= 0).nonzero()[:, 0]
+        offspring[place[kept], positions[kept]] = values[kept]
+        return offspring
+
+    def _standing(self, model: LinearModel, weights: Tensor) -> Tensor:
+        """What the model says of each of the elite, (k,)."""
+        k, size = self._elite.rows.shape
+        return model.gains(weights, torch.arange(size).repeat(k), self._elite.rows.flatten()).view(k, size).sum(1)
 
     def _masks(self, n: int) -> Tensor:
         """(n, size), each true in one patch, placed uniformly; its side is uniform between 1 and a limit that falls with time."""
@@ -148,41 +180,60 @@ class PatchEvolution(Searcher):
         sides = 1 + (torch.rand(n, 1, generator=self.generator) * (1.0 + (self._largest - 1) * left)).long()
         return box_masks(shape, n, lambda length: sides.clamp(max=length), self.generator)
 
-    def _elite_rows(self, n: int) -> Tensor:
-        return self._elite.rows[torch.randint(len(self._elite), (n,), generator=self.generator)]
+    def _donated(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
+        """What ``n`` offspring's donors hold where they are cut, (cells,); every offspring has one donor.
 
-    def _donors(self, n: int, parents: Tensor) -> Tensor:
-        """(n, size), what each patch is cut from."""
-        space = self.problem.latent
-        kind = torch.multinomial(self._shares, n, replacement=True, generator=self.generator)[:, None]
-        drawn = space.sample(n, self.generator).flatten(1)
-        if isinstance(space, Box):
-            # widths of 0.3 % to 30 % of the box, evenly in the logarithm
-            width = 0.003 * 100 ** torch.rand(n, 1, generator=self.generator) * (space.high - space.low)
-            near = parents + width * torch.randn(drawn.shape, generator=self.generator)
-            drawn = torch.where(torch.rand(n, 1, generator=self.generator) < 0.75, near, drawn).clamp(space.low, space.high)
-        donors = torch.where(kind == 0, self._elite_rows(n), drawn)
-        if float(self._shares[1]) > 0:
-            donors = torch.where(kind == 1, self._natural(n), donors)
-        return donors
+        Parameters
+        ----------
+        n : int
+        rows, positions : Tensor
+            (cells,) offspring and position of each place.
+        old : Tensor
+            (cells,) what the parents hold there.
+        """
+        kinds = torch.multinomial(self._shares, n, replacement=True, generator=self.generator)[rows]
+        values = torch.empty_like(old)
+        for kind, draw in enumerate((self._from_elite, self._natural, self._from_random)):
+            if float(self._shares[kind]) > 0:
+                cells = (kinds == kind).nonzero()[:, 0]
+                values[cells] = draw(n, rows[cells], positions[cells], old[cells])
+        return values
 
-    def _natural(self, n: int) -> Tensor:
-        """Natural latents to cut patches from, (n, size)."""
+    def _from_elite(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
+        del old
+        return self._elite.rows[torch.randint(len(self._elite), (n,), generator=self.generator)[rows], positions]
+
+    def _from_random(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
+        """Uniform draws; in a box, three of four donors are the parent itself with noise."""
+        del positions
+        space, cells = self.problem.latent, len(rows)
+        if not isinstance(space, Box):
+            return torch.randint(space.cardinality, (cells,), generator=self.generator)
+        # widths of 0.3 % to 30 % of the box, evenly in the logarithm
+        width = 0.003 * 100 ** torch.rand(n, generator=self.generator) * (space.high - space.low)
+        near = torch.rand(n, generator=self.generator) < 0.75
+        drawn = torch.rand(cells, generator=self.generator) * (space.high - space.low) + space.low
+        noisy = old + width[rows] * torch.randn(cells, generator=self.generator)
+        return torch.where(near[rows], noisy, drawn).clamp_(space.low, space.high)
+
+    def _natural(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
+        """What ``n`` natural latents hold, (cells,)."""
+        del old
         assert self._bank is not None
-        return self._shifted(self._bank[torch.randint(len(self._bank), (n,), generator=self.generator)])
+        chosen = torch.randint(len(self._bank), (n,), generator=self.generator)
+        return self._bank[chosen[rows], self._sources(n, rows, positions)]
 
-    def _shifted(self, rows: Tensor) -> Tensor:
-        """A share of ``rows``, (n, size), rolled by random distances along every axis."""
+    def _sources(self, n: int, rows: Tensor, positions: Tensor) -> Tensor:
+        """Where natural patches are taken from: a share of the ``n`` latents is rolled by a random distance along every axis."""
         if not self._shift:
-            return rows
-        n, shape = len(rows), self.problem.latent.shape
+            return positions
         moved = torch.rand(n, generator=self.generator) < self._shift
-        position = torch.zeros(n, *shape, dtype=torch.long)
-        for axis, length in enumerate(shape):
-            by = torch.randint(length, (n, 1), generator=self.generator) * moved[:, None]
-            along = (torch.arange(length) + by) % length
-            position = position * length + along.view(n, *[length if other == axis else 1 for other in range(len(shape))])
-        return rows.gather(1, position.flatten(1))
+        found, stride = torch.zeros_like(positions), 1
+        for length in reversed(self.problem.latent.shape):
+            by = torch.randint(length, (n,), generator=self.generator) * moved
+            found += (positions // stride + by[rows]) % length * stride
+            stride *= length
+        return found
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
         self._told += len(scores)
@@ -190,7 +241,7 @@ class PatchEvolution(Searcher):
 
     def _take_in(self, rows: Tensor, scores: Tensor) -> None:
         self._elite.add(rows, scores)
-        self._seen = torch.cat([self._seen, _keys(rows[~scores.isnan()])])
+        self._seen.update(dict.fromkeys(self._keys(rows[~scores.isnan()]).tolist()))
         if self._model is not None:
             self._model.add(rows, scores)
 
@@ -213,25 +264,27 @@ class PatchEvolution(Searcher):
             self._best = rows[int(known.argmax())].clone().view(self.problem.latent.shape)
             self._best_score = float(known.max())
 
+    def _keys(self, rows: Tensor) -> Tensor:
+        """A 64-bit number for each row, the same for equal ones: a product sum modulo 2⁶⁴ with fixed odd factors."""
+        return (_numbers(rows) * self._factors).sum(1)
+
     def _state(self) -> dict[str, Any]:
         return {
             "elite": self._elite.state(),
             "model": None if self._model is None else self._model.state(),
             "screen": self._screen.clone(),
             "told": self._told,
-            "seen": self._seen.clone(),
+            "seen": torch.tensor(list(self._seen), dtype=torch.long),
         }
 
     def _restore(self, state: State) -> None:
         self._elite.restore(state["elite"])
         if self._model is not None:
             self._model.restore(state["model"])
-        self._screen, self._seen = state["screen"].clone(), state["seen"].clone()
+        self._screen, self._seen = state["screen"].clone(), dict.fromkeys(state["seen"].tolist())
         self._told = int(state["told"])
 
 
-def _keys(rows: Tensor) -> Tensor:
-    """A 64-bit number for each row, the same for equal ones: a product sum modulo 2⁶⁴ with fixed odd factors."""
-    numbers = rows.contiguous().view(torch.int32).long() if rows.is_floating_point() else rows
-    factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=torch.Generator().manual_seed(0)) * 2 + 1
-    return (numbers * factors).sum(1)
+def _numbers(values: Tensor) -> Tensor:
+    """Integers that tell values apart."""
+    return values.contiguous().view(torch.int32).long() if values.is_floating_point() else values

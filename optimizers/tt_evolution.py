@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..models.densities import train as tt
+from ..models.densities.diagonal import DiagonalTrain
 from ..models.spaces import Categorical
 from .optimizer import Problem, Unsuitable
 from .patch_evolution import PatchEvolution
@@ -18,10 +18,11 @@ class TTEvolution(PatchEvolution):
     """Patches from a tensor-train density of natural codes, tilted towards high scores by a model of all evaluations.
 
     The density of natural codes is a mixture of products of categoricals, which is a tensor train with diagonal cores
-    (:func:`actmax.models.densities.train.fit_mixture`); blind, it is uniform. All evaluations fit a linear model of the score,
+    (:class:`actmax.models.densities.diagonal.DiagonalTrain`); blind, it is uniform. All evaluations fit a linear model of the score,
     s(z) = Σ w_p[z_p]. Their product p(z) exp(β s(z)) is again a tensor train of the same rank: every core's entries for code c at
     position p are multiplied by exp(β w_p[c]). So the tilted density is sampled exactly, mode by mode, with no gradient steps to learn
-    it, and its components that the tilt makes improbable drop out by themselves: the rank adapts. β is drawn anew for every ask, from 0
+    it, and its components that the tilt makes improbable drop out by themselves: the rank adapts. Since its cores are diagonal, only what
+    is cut out is drawn (:class:`actmax.models.densities.diagonal.Draws`). β is drawn anew for every ask, from 0
     (natural codes) up to ``tilt`` standard deviations of the model's score.
 
     What is drawn is set patch by patch into the best latents (:class:`PatchEvolution`, whose options and screening these are).
@@ -53,14 +54,15 @@ class TTEvolution(PatchEvolution):
         super().__init__(problem, options)
         space = problem.latent
         if not isinstance(space, Categorical):
-            raise Unsuitable("tt-evolution searches codes, not boxes; surrogate, sphere-cma or patch-evolution search boxes")
+            raise Unsuitable("tt-evolution searches codes, not boxes; tt-grid, surrogate, sphere-cma or patch-evolution search boxes")
         self._tt = options
         if self._bank is None:
-            self._cores = torch.full((space.size, 1, space.cardinality, 1), 0.5)
+            self._train = DiagonalTrain.uniform(space.size, space.cardinality)
         else:
             fitted = torch.Generator().manual_seed(problem.seed)
             rank = min(options.rank, len(self._bank))
-            self._cores = tt.fit_mixture(self._bank, space.cardinality, rank, fitted, options.smoothing)
+            self._train = DiagonalTrain.fit(self._bank, space.cardinality, rank, fitted, options.smoothing)
+        self._frequencies = self._train.frequencies()
 
     def _given_shares(self) -> Tensor:
         """Blind, too, most patches are drawn from the train."""
@@ -70,17 +72,18 @@ class TTEvolution(PatchEvolution):
             return torch.tensor([0.1, 0.6, 0.3])
         return shares
 
-    def _natural(self, n: int) -> Tensor:
-        cores, model = self._cores, self._model
-        if model is not None and model.ready and self._tt.tilt:
-            share = float(torch.rand(1, generator=self.generator))
-            gains = model.of_codes(model.weights(self.options.explore, self.generator))
-            # under the codes' own frequencies, positions taken as independent
-            frequencies = cores.sum((1, 3))
-            frequencies = frequencies / frequencies.sum(1, keepdim=True)
-            mean = (frequencies * gains).sum(1, keepdim=True)
-            deviation = float((frequencies * (gains - mean).square()).sum().sqrt())
-            if deviation > 0:
-                factor = (share * self._tt.tilt / deviation * (gains - gains.max(1, keepdim=True).values)).exp()
-                cores = cores * factor[:, None, :, None]
-        return tt.sample(cores, n, self.generator)
+    def _natural(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
+        del old
+        return self._tilted().draws(n, self.generator).values(rows, positions)
+
+    def _tilted(self) -> DiagonalTrain:
+        """The train of natural codes, tilted by a draw of β and of the model's weights."""
+        model = self._model
+        if model is None or not model.ready or not self._tt.tilt:
+            return self._train
+        share = float(torch.rand(1, generator=self.generator))
+        gains = model.of_codes(model.weights(self.options.explore, self.generator))
+        # under the codes' own frequencies, positions taken as independent
+        mean = (self._frequencies * gains).sum(1, keepdim=True)
+        deviation = float((self._frequencies * (gains - mean).square()).sum().sqrt())
+        return self._train.tilted(gains * (share * self._tt.tilt / deviation)) if deviation > 0 else self._train

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..spaces import Categorical
-from . import train
+from .diagonal import DiagonalTrain
 
 
 class ProductsDensity:
@@ -17,25 +17,25 @@ class ProductsDensity:
     Parameters
     ----------
     space : Categorical
-    cores : Tensor
-        (size, rank, cardinality, rank), as :mod:`actmax.models.densities.train` takes them.
+    train : DiagonalTrain
+        One mode a position.
     """
 
-    def __init__(self, space: Categorical, cores: Tensor) -> None:
+    def __init__(self, space: Categorical, train: DiagonalTrain) -> None:
         self.space = space
-        self.cores = cores
+        self.train = train
 
     @classmethod
     def fit(cls, space: Categorical, bank: Tensor, components: int = 8, smoothing: float = 20.0, seed: int = 0) -> Self:
         """Fit to ``bank``, (m, *latent) codes; ``smoothing`` pseudo-counts a position and component."""
         rows = bank.detach().cpu().flatten(1).long()
         generator = torch.Generator().manual_seed(seed)
-        return cls(space, train.fit_mixture(rows, space.cardinality, min(components, len(rows)), generator, smoothing))
+        return cls(space, DiagonalTrain.fit(rows, space.cardinality, min(components, len(rows)), generator, smoothing))
 
     def log_density(self, latents: Tensor) -> Tensor:
         """Codes, (n, *latent) -> (n,) nats."""
-        return train.log_likelihood(self.cores, latents.cpu().flatten(1))
+        return self.train.log_likelihood(latents.cpu().flatten(1))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` draws: int64, (n, *latent)."""
-        return train.sample(self.cores, n, generator).view(n, *self.space.shape)
+        return self.train.sample(n, generator).view(n, *self.space.shape)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .diagonal import DiagonalTrain
+
 TINY = 1e-30
 
 
@@ -73,59 +75,9 @@ def sample(cores: Tensor, n: int, generator: torch.Generator) -> Tensor:
 def fit_mixture(indices: Tensor, size: int, components: int, generator: torch.Generator, smoothing: float, iterations: int = 20) -> Tensor:
     """A train of rank ``components`` fitted to data: a mixture of products of categoricals, by expectation maximisation.
 
-    The mixture is a train exactly: its inner cores are diagonal, and the weights are in the first one. Every component's
-    frequencies are smoothed by ``smoothing`` pseudo-counts a mode, which follow that mode's own frequencies, those of all modes
-    together and the uniform ones in equal parts. Cores are scaled to a mean of 0.5 along their diagonals, that of
-    :func:`random_train`.
-
-    Parameters
-    ----------
-    indices : Tensor
-        (m, d) int64 data.
-    size : int
-        Size of every mode.
-    components : int
-        Number of components, the rank.
-    generator : torch.Generator
-        Picks the rows from which the components start.
-    smoothing : float
-        Pseudo-counts, > 0.
-    iterations : int
-        Steps of expectation maximisation.
+    See :meth:`DiagonalTrain.fit` for what the parameters are, and :meth:`DiagonalTrain.cores` for how the cores are scaled.
     """
-    m, d = indices.shape
-    one = torch.ones(m, 1)
-
-    def frequencies(weights: Tensor) -> Tensor:  # (m, c) -> counts (d, size, c)
-        counts = torch.zeros(d, size, weights.shape[1])
-        return counts.scatter_add_(1, indices.T[:, :, None].expand(-1, -1, weights.shape[1]), weights.expand(d, -1, -1))
-
-    each = frequencies(one) / m
-    background = smoothing * (each + each.mean(0) + 1.0 / size) / 3.0  # (d, size, 1)
-    seeds = indices[torch.randint(m, (components,), generator=generator)]
-    # closest seed by Hamming distance, random where equal
-    distance = (indices[:, None] != seeds[None]).sum(2) + torch.rand(m, components, generator=generator)
-    weights = torch.nn.functional.one_hot(distance.argmin(1), components).float()
-    for _ in range(iterations if components > 1 else 1):
-        counts = frequencies(weights)
-        theta = (counts + background) / (counts.sum(1, keepdim=True) + smoothing)  # (d, size, c)
-        shares = (weights.sum(0) + 1.0) / (m + components)
-        log = theta.log()[torch.arange(d)[:, None], indices.T].sum(0) + shares.log()
-        weights = log.softmax(1)
-    cores = torch.zeros(d, components, size, components)
-    diagonal = torch.arange(components)
-    cores[:, diagonal, :, diagonal] = theta.permute(2, 0, 1) * (0.5 * size)  # pyright: ignore[reportPossiblyUnboundVariable]
-    first = cores[0, diagonal, :, diagonal] * shares[:, None]  # pyright: ignore[reportPossiblyUnboundVariable]
-    last = cores[-1, diagonal, :, diagonal].clone()
-    if d == 1:
-        cores.zero_()
-        cores[0, 0, :, 0] = first.sum(0)
-        return cores
-    cores[0].zero_()
-    cores[0, 0] = first.T * components
-    cores[-1].zero_()
-    cores[-1, :, :, 0] = last
-    return cores
+    return DiagonalTrain.fit(indices, size, components, generator, smoothing, iterations).cores()
 
 
 def _weighted(cores: Tensor, right: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 
-from actmax.models.densities import train as tt
 from actmax.models.spaces import Box, Categorical
 from actmax.optimizers.optimizer import Evaluations, Problem, Unsuitable
 from actmax.optimizers.testing import Landscape
@@ -22,6 +21,12 @@ def told(problem: Problem, **options) -> TTEvolution:
     return search
 
 
+def whole(search: TTEvolution, n: int) -> torch.Tensor:
+    """Draws at all positions."""
+    rows, positions = torch.arange(n).repeat_interleave(4), torch.arange(4).repeat(n)
+    return search._natural(n, rows, positions, positions).view(n, 4)
+
+
 @pytest.mark.parametrize("blind", [False, True])
 def test_draws_follow_the_density_times_the_tilt(blind):
     bank = None if blind else SPACE.sample(60, torch.Generator().manual_seed(3))
@@ -29,7 +34,7 @@ def test_draws_follow_the_density_times_the_tilt(blind):
     model = search._model
     assert model is not None
     every = torch.tensor(list(itertools.product(range(3), repeat=4)))
-    natural = tt.log_likelihood(search._cores, every).double()
+    natural = search._train.log_likelihood(every).double()
     state = search.generator.get_state()
     share = float(torch.rand(1, generator=search.generator))
     search.generator.set_state(state)
@@ -38,7 +43,7 @@ def test_draws_follow_the_density_times_the_tilt(blind):
     deviation = ((frequencies * gains.square()).sum(1) - (frequencies * gains).sum(1).square()).sum().sqrt()
     score = gains[torch.arange(4), every].sum(1).double()
     expected = (natural + share * 1.5 / deviation * score).softmax(0)
-    drawn = search._natural(60_000)
+    drawn = whole(search, 60_000)
     counts = torch.bincount((drawn * torch.tensor([27, 9, 3, 1])).sum(1), minlength=81) / 60_000
     assert (counts - expected).abs().max() < 0.02
 
@@ -47,11 +52,11 @@ def test_without_tilt_it_draws_natural_codes():
     bank = SPACE.sample(60, torch.Generator().manual_seed(3))
     search = told(Problem(SPACE, 0, 1000, bank), rank=2, tilt=0.0)
     every = torch.tensor(list(itertools.product(range(3), repeat=4)))
-    drawn = search._natural(60_000)
+    drawn = whole(search, 60_000)
     counts = torch.bincount((drawn * torch.tensor([27, 9, 3, 1])).sum(1), minlength=81) / 60_000
-    assert (counts - tt.log_likelihood(search._cores, every).exp()).abs().max() < 0.02
+    assert (counts - search._train.log_likelihood(every).exp()).abs().max() < 0.02
 
 
 def test_boxes_are_refused():
-    with pytest.raises(Unsuitable, match="surrogate, sphere-cma or patch-evolution"):
+    with pytest.raises(Unsuitable, match="tt-grid, surrogate, sphere-cma or patch-evolution"):
         TTEvolution(Problem(Box((4,), -1, 1), 0), TTEvolution.Options())

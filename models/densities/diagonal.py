@@ -1,0 +1,172 @@
+"""Tensor trains whose inner cores are diagonal: mixtures of products of categoricals, drawn and tilted without building any core.
+
+Given the component, positions are independent. So the positions that are wanted can be drawn without the others, and a factor on every
+position's values leaves a train of the same kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class DiagonalTrain:
+    """A mixture of ``rank`` products of categoricals over ``modes`` positions of ``size`` values.
+
+    Attributes
+    ----------
+    log_weights : Tensor
+        (rank,) logarithm of what each component weighs, up to a constant.
+    tables : Tensor
+        (modes, rank, size), >= 0: values' probabilities at each position, up to a constant for each position and component, which
+        counts towards the component's weight.
+    """
+
+    log_weights: Tensor
+    tables: Tensor
+
+    @classmethod
+    def uniform(cls, modes: int, size: int) -> Self:
+        """One component, all values alike."""
+        return cls(torch.zeros(1), torch.full((modes, 1, size), 1.0 / size))
+
+    @classmethod
+    def fit(cls, indices: Tensor, size: int, components: int, generator: torch.Generator, smoothing: float, iterations: int = 20) -> Self:
+        """Fit to data by expectation maximisation.
+
+        Every component's frequencies are smoothed by ``smoothing`` pseudo-counts a mode, which follow that mode's own frequencies, those
+        of all modes together and the uniform ones in equal parts.
+
+        Parameters
+        ----------
+        indices : Tensor
+            (m, modes) int64 data.
+        size : int
+            Size of every mode.
+        components : int
+            Number of components.
+        generator : torch.Generator
+            Picks the rows from which the components start.
+        smoothing : float
+            Pseudo-counts, > 0.
+        iterations : int
+            Steps of expectation maximisation.
+        """
+        m, d = indices.shape
+        one = torch.ones(m, 1)
+
+        def frequencies(weights: Tensor) -> Tensor:  # (m, c) -> counts (d, size, c)
+            counts = torch.zeros(d, size, weights.shape[1])
+            return counts.scatter_add_(1, indices.T[:, :, None].expand(-1, -1, weights.shape[1]), weights.expand(d, -1, -1))
+
+        each = frequencies(one) / m
+        background = smoothing * (each + each.mean(0) + 1.0 / size) / 3.0  # (d, size, 1)
+        seeds = indices[torch.randint(m, (components,), generator=generator)]
+        # closest seed by Hamming distance, random where equal
+        distance = (indices[:, None] != seeds[None]).sum(2) + torch.rand(m, components, generator=generator)
+        weights = torch.nn.functional.one_hot(distance.argmin(1), components).float()
+        for _ in range(iterations if components > 1 else 1):
+            counts = frequencies(weights)
+            theta = (counts + background) / (counts.sum(1, keepdim=True) + smoothing)  # (d, size, c)
+            shares = (weights.sum(0) + 1.0) / (m + components)
+            log = theta.log()[torch.arange(d)[:, None], indices.T].sum(0) + shares.log()
+            weights = log.softmax(1)
+        return cls(shares.log(), theta.transpose(1, 2).contiguous())  # pyright: ignore[reportPossiblyUnboundVariable]
+
+    @property
+    def rank(self) -> int:
+        """Number of components."""
+        return self.tables.shape[1]
+
+    def cores(self) -> Tensor:
+        """The train as :mod:`actmax.models.densities.train` takes it: (modes, rank, size, rank).
+
+        The weights are in the first core; cores are scaled to a mean of 0.5 along their diagonals, that of a random train.
+        """
+        d, components, size = self.tables.shape
+        scaled = self.tables * (0.5 * size)
+        first = scaled[0] * self.log_weights.exp()[:, None]
+        cores = torch.zeros(d, components, size, components)
+        if d == 1:
+            cores[0, 0, :, 0] = first.sum(0)
+            return cores
+        diagonal = torch.arange(components)
+        cores[1:-1, diagonal, :, diagonal] = scaled[1:-1].transpose(0, 1)
+        cores[0, 0] = first.T * components
+        cores[-1, :, :, 0] = scaled[-1]
+        return cores
+
+    def component_weights(self) -> Tensor:
+        """(rank,) probability of each component."""
+        return (self.log_weights + (self.tables.sum(2) + TINY).log().sum(0)).softmax(0)
+
+    def frequencies(self) -> Tensor:
+        """(modes, size) probability of each value at each position, whatever the others hold."""
+        normal = self.tables / (self.tables.sum(2, keepdim=True) + TINY)
+        return torch.einsum("drn,r->dn", normal, self.component_weights())
+
+    def tilted(self, gains: Tensor) -> Self:
+        """The train times exp(Σ gains[p, value at p]); ``gains`` is (modes, size)."""
+        factor = (gains - gains.amax(1, keepdim=True)).exp_()
+        return type(self)(self.log_weights, self.tables * factor[:, None])
+
+    def log_likelihood(self, indices: Tensor) -> Tensor:
+        """Log of the probability with which each of ``indices``, (b, modes), is drawn: (b,)."""
+        chosen = self.tables[torch.arange(len(self.tables))[:, None], :, indices.T]  # (modes, b, rank)
+        shares = (self.tables.sum(2) + TINY).log().sum(0) + self.log_weights
+        return ((chosen + TINY).log().sum(0) + self.log_weights).logsumexp(1) - shares.logsumexp(0)
+
+    @torch.no_grad()
+    def draws(self, n: int, generator: torch.Generator) -> Draws:
+        """``n`` draws, of which any positions may be asked."""
+        cumulative = self.tables.cumsum(2)
+        totals = cumulative[:, :, -1]
+        weights = (self.log_weights + (totals + TINY).log().sum(0)).softmax(0)
+        components = torch.multinomial(weights, n, replacement=True, generator=generator) if self.rank > 1 else torch.zeros(n).long()
+        return Draws(components, cumulative, generator)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """``n`` whole draws: int64, (n, modes)."""
+        modes = len(self.tables)
+        rows, positions = torch.arange(n).repeat_interleave(modes), torch.arange(modes).repeat(n)
+        return self.draws(n, generator).values(rows, positions).view(n, modes)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws from a :class:`DiagonalTrain` whose values are settled only where they are looked at; each place is to be asked once.
+
+    Attributes
+    ----------
+    components : Tensor
+        (n,) component of each draw.
+    cumulative : Tensor
+        (modes, rank, size) cumulated tables.
+    generator : torch.Generator
+        Draws the values.
+    """
+
+    components: Tensor
+    cumulative: Tensor
+    generator: torch.Generator
+
+    def values(self, rows: Tensor, positions: Tensor) -> Tensor:
+        """What the draws ``rows`` hold at ``positions``, both (cells,): int64."""
+        _, rank, size = self.cumulative.shape
+        flat = self.cumulative.view(-1)
+        start = (positions * rank + self.components[rows]) * size
+        goal = torch.rand(len(rows), generator=self.generator) * flat[start + (size - 1)]
+        # bisection: the first value whose cumulated probability is above the goal
+        found, step = torch.zeros_like(start), 1 << (size - 1).bit_length()
+        while step > 1:
+            step >>= 1
+            ahead = found + step
+            inside = (ahead <= size - 1) & (flat[start + (ahead - 1).clamp_(max=size - 1)] <= goal)
+            found = torch.where(inside, ahead, found)
+        return found
