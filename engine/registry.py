@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from ..models.image_source import FILES
+from ..models.file_access import FILES
 from .errors import InvalidJob
 from .spec import violations_of
 
