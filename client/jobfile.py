@@ -1,7 +1,8 @@
 """Job files: the YAML form of ``actmax.v1.JobSpec``, read into the message and written from it.
 
-A job file is the message's JSON form with the names of ``job.proto``, in YAML, and two abbreviations: a component without options is
-its name alone (``optimizer: protes``), and a list of one is its only item (``units: lif_out[3]``).
+A job file is the message's JSON form with the names of ``job.proto``, in YAML, and three abbreviations: a component without options is
+its name alone (``optimizer: protes``), transformations by a recipe are its name (``transformations: lucid``), and a list of one is its
+only item (``units: lif_out[3]``).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .plainyaml import Path as FieldPath
 from .plainyaml import show
 
 _COMPONENT = job_pb2.Component.DESCRIPTOR.full_name
+_TRANSFORMATIONS = job_pb2.Transformations.DESCRIPTOR.full_name
 # Descriptors are of one class or another, by protobuf's implementation, so they are Any below.
 _STRUCT = struct_pb2.Struct.DESCRIPTOR.full_name
 
@@ -172,8 +174,8 @@ class _Reader:
     def _value(self, value: Any, slot: Any, path: FieldPath) -> Any:
         if slot.message_type is not None:
             return self.message(value, slot.message_type, path)
-        if slot.cpp_type == FieldDescriptor.CPPTYPE_INT64:
-            return self._integer(value, path)
+        if slot.cpp_type in (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_INT32):
+            return self._integer(value, path, 63 if slot.cpp_type == FieldDescriptor.CPPTYPE_INT64 else 31)
         if slot.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
             return self._number(value, path)
         if slot.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
@@ -186,14 +188,14 @@ class _Reader:
             self._fault(path, f"expected text, got {_kind(value)}")
         return ""
 
-    def _integer(self, value: Any, path: FieldPath) -> int:
+    def _integer(self, value: Any, path: FieldPath, bits: int) -> int:
         number = _unquoted(value)
         if isinstance(number, float) and number.is_integer():
             number = int(number)
         if isinstance(number, bool) or not isinstance(number, int):
             self._fault(path, f"expected a whole number, got {_kind(value)}")
-        elif not -(1 << 63) <= number < 1 << 63:
-            self._fault(path, f"expected a whole number below 2^63, got {value}")
+        elif not -(1 << bits) <= number < 1 << bits:
+            self._fault(path, f"expected a whole number below 2^{bits}, got {value}")
         else:
             return number
         return 0
@@ -248,12 +250,15 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(known)}"
 
 
-def _spelled_out(data: Mapping[str, Any]) -> dict[str, Any]:
-    """``data`` with components that are only a name made ``{name: ...}``."""
+def _spelled_out(data: Mapping[str, Any], descriptor: Any = job_pb2.JobSpec.DESCRIPTOR) -> dict[str, Any]:
+    """``data`` with components that are only a name made ``{name: ...}``, and transformations that are one ``{preset: ...}``."""
     found: dict[str, Any] = {}
     for name, value in data.items():
-        slot = job_pb2.JobSpec.DESCRIPTOR.fields_by_name.get(name) if isinstance(name, str) else None
-        if slot is not None and slot.message_type is not None and slot.message_type.full_name == _COMPONENT:
+        slot = descriptor.fields_by_name.get(name) if isinstance(name, str) else None
+        if slot is not None and slot.message_type is not None and slot.message_type.full_name == _TRANSFORMATIONS:
+            value = {"preset": value} if isinstance(value, str) else value
+            value = _spelled_out(value, slot.message_type) if isinstance(value, Mapping) else value
+        elif slot is not None and slot.message_type is not None and slot.message_type.full_name == _COMPONENT:
             if isinstance(value, str):
                 value = {"name": value}
             elif isinstance(value, (list, tuple)):

@@ -16,8 +16,8 @@ from ..models.file_access import FILES
 from .errors import InvalidJob
 from .spec import violations_of
 
-Kind = Literal["generator", "target", "objective", "optimizer"]
-KINDS: tuple[Kind, ...] = ("generator", "target", "objective", "optimizer")
+Kind = Literal["generator", "target", "objective", "optimizer", "transformation"]
+KINDS: tuple[Kind, ...] = ("generator", "target", "objective", "optimizer", "transformation")
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,30 @@ class ConstraintsSpec(_Strict):
     contrast: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
+class TransformationsSpec(_Strict):
+    """Random changes of each stimulus, over which its score is averaged.
+
+    Attributes
+    ----------
+    preset : str
+        Name of a recipe; or else
+    steps : list of ComponentSpec
+        Transformations in order.
+    samples : int or None
+        Draws a candidate and evaluation; None: as the preset says, else 1.
+    """
+
+    preset: Annotated[str, Field(max_length=200)] = ""
+    steps: Annotated[list[ComponentSpec], Field(max_length=50)] = Field(default_factory=list)
+    samples: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> TransformationsSpec:
+        if bool(self.preset) == bool(self.steps):
+            raise ValueError("name a preset, or steps, at least one; leave transformations out where there are none")
+        return self
+
+
 class JobSpec(_Strict):
     """What to search, for which units, how. See ``protos/actmax/v1/job.proto`` for the fields."""
 
@@ -98,6 +122,7 @@ class JobSpec(_Strict):
     sharing: bool = True
     design: DesignSpec = DesignSpec()
     constraints: ConstraintsSpec = ConstraintsSpec()
+    transformations: TransformationsSpec | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> JobSpec:

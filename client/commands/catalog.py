@@ -19,7 +19,10 @@ from .common import SERVER, Json, Server, connect, out, print_json
 app = typer.Typer(help="What a server offers: components, their options, the layers of a target.", invoke_without_command=True)
 
 Kind = Annotated[
-    str, typer.Option("--kind", metavar="KIND", help="Only one kind: generator, target, objective or optimizer.", show_default=False)
+    str,
+    typer.Option(
+        "--kind", metavar="KIND", help="Only one kind: generator, target, objective, optimizer or transformation.", show_default=False
+    ),
 ]
 
 
@@ -40,7 +43,7 @@ def catalog(context: typer.Context, server: Server = SERVER, as_json: Json = Fal
 
 @app.command()
 def components(kind: Kind = "", server: Server = SERVER, as_json: Json = False) -> None:
-    """List the generators, targets, objectives and optimizers."""
+    """List the generators, targets, objectives, optimizers and transformations."""
     with connect(server) as client:
         found = client.components(kind)
     if as_json:

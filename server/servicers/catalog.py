@@ -21,6 +21,7 @@ _KINDS: dict[str, pb.ComponentKind] = {
     "target": pb.COMPONENT_KIND_TARGET,
     "objective": pb.COMPONENT_KIND_OBJECTIVE,
     "optimizer": pb.COMPONENT_KIND_OPTIMIZER,
+    "transformation": pb.COMPONENT_KIND_TRANSFORMATION,
 }
 
 

@@ -68,8 +68,18 @@ class Constraints(_message.Message):
     contrast: float
     def __init__(self, within: _Optional[float] = ..., luminance: _Optional[float] = ..., contrast: _Optional[float] = ...) -> None: ...
 
+class Transformations(_message.Message):
+    __slots__ = ("preset", "steps", "samples")
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    steps: _containers.RepeatedCompositeFieldContainer[Component]
+    samples: int
+    def __init__(self, preset: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., samples: _Optional[int] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design", "constraints")
+    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design", "constraints", "transformations")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +94,7 @@ class JobSpec(_message.Message):
     SHARING_FIELD_NUMBER: _ClassVar[int]
     DESIGN_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORMATIONS_FIELD_NUMBER: _ClassVar[int]
     title: str
     generator: Component
     target: Component
@@ -98,7 +109,8 @@ class JobSpec(_message.Message):
     sharing: bool
     design: Design
     constraints: Constraints
-    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
+    transformations: Transformations
+    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., transformations: _Optional[_Union[Transformations, _Mapping]] = ...) -> None: ...
 
 class SearchProgress(_message.Message):
     __slots__ = ("unit", "optimizer", "evaluations", "best_response", "natural_multiple", "stopped_by")

@@ -1,0 +1,1 @@
+"""Random changes of stimuli, under which responses are averaged."""

@@ -1,0 +1,50 @@
+"""Each channel's own offset and contrast."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field
+from torch import Tensor
+
+from ..spaces import StimulusSpec
+from .options import TransformationOptions
+from .transformation import IMAGES, Draws
+
+CHANNELS = 4
+"""That have draws of their own; an image of more channels takes them in turn."""
+
+
+class Colour:
+    """Shifts and stretches every channel by itself: (x - shift) ÷ exp(u).
+
+    The "ColorJitter" of Ghiasi, Kazemi et al., "What do vision transformers learn?", 2022, and of Ghiasi et al., "Plug-in inversion",
+    2022, without which what a ViT wants to see has one colour.
+    """
+
+    modalities = IMAGES
+    variates = 2 * CHANNELS
+
+    class Options(TransformationOptions):
+        """Options of the transformation."""
+
+        shift: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False, description="Largest shift either way ÷ width of the range.")] = 0.1
+        stretch: Annotated[
+            float, Field(ge=0, le=5, allow_inf_nan=False, description="Contrast is changed by a factor of exp(-stretch) to exp(stretch).")
+        ] = 0.1
+
+    def __init__(self, shift: float, stretch: float) -> None:
+        self.shift, self.stretch = shift, stretch
+
+    @classmethod
+    def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
+        """For stimuli of that kind."""
+        return cls(options.shift * (stimulus.high - stimulus.low), options.stretch)
+
+    def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
+        """(n, channels, height, width) -> the same shape."""
+        own = [channel % CHANNELS for channel in range(stimuli.shape[1])]
+        signed = (2 * draws.uniform - 1)[:, :, None, None]
+        shift = (self.shift * signed[:, own]).to(stimuli)
+        factor = (self.stretch * signed[:, [CHANNELS + channel for channel in own]]).exp().to(stimuli)
+        return (stimuli - shift) / factor

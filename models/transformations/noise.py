@@ -1,0 +1,63 @@
+"""Noise on every value, or on every channel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from ..spaces import StimulusSpec
+from .options import TransformationOptions
+from .transformation import BOTH, Draws
+
+
+class Noise:
+    """Gaussian noise, which may fade as the search goes on (for MACO: Fel et al., 2023)."""
+
+    modalities = BOTH
+    variates = 0
+
+    class Options(TransformationOptions):
+        """Options of the transformation."""
+
+        std: Annotated[
+            float, Field(ge=0, le=10, allow_inf_nan=False, description="Standard deviation ÷ width of the stimulus's range.")
+        ] = 0.05
+        until: Annotated[
+            float | None,
+            Field(
+                ge=0,
+                le=10,
+                allow_inf_nan=False,
+                description="Standard deviation at the end of the search, reached linearly; none: constant.",
+            ),
+        ] = None
+        per: Annotated[
+            Literal["value", "channel"], Field(description="'value': each its own. 'channel': one for all of a channel, a tint.")
+        ] = "value"
+
+        @model_validator(mode="after")
+        def _some(self) -> Self:
+            if self.std == 0 and not self.until:
+                raise ValueError("set std above 0; noise of 0 is none")
+            return self
+
+    def __init__(self, std: float, until: float | None = None, per: Literal["value", "channel"] = "value") -> None:
+        self.std, self.until, self.per = std, until, per
+
+    @classmethod
+    def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
+        """For stimuli of that kind."""
+        width = stimulus.high - stimulus.low
+        return cls(options.std * width, None if options.until is None else options.until * width, options.per)
+
+    def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
+        """(n, channels, height, width) -> the same shape."""
+        shape = stimuli.shape[1:] if self.per == "value" else (stimuli.shape[1], 1, 1)
+        noise = draws.normal(shape, stimuli.device)
+        if self.until is None:
+            return stimuli + self.std * noise
+        std = torch.lerp(torch.full_like(draws.progress, self.std), torch.full_like(draws.progress, self.until), draws.progress)
+        return stimuli + std.to(stimuli)[:, None, None, None] * noise

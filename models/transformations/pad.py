@@ -1,0 +1,37 @@
+"""A margin around the stimulus."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from ..spaces import StimulusSpec
+from .geometry import Geometric, Move, identity
+from .options import GeometricOptions
+from .transformation import BOTH, Draws, Fill, Size
+
+
+class Pad(Geometric):
+    """A margin on every side, so that later moves have room (Olah et al., "Feature Visualization", 2017)."""
+
+    modalities = BOTH
+    variates = 0
+
+    class Options(GeometricOptions):
+        """Options of the transformation."""
+
+        pixels: Annotated[int, Field(ge=1, le=2048, description="Width of the margin; of a series, in time steps.")] = 12
+
+    def __init__(self, pixels: int, fill: Fill = "grey", middle: float = 0.5) -> None:
+        self.pixels, self.fill, self.middle = pixels, fill, middle
+
+    @classmethod
+    def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
+        """For stimuli of that kind."""
+        return cls(options.pixels, options.fill, (stimulus.low + stimulus.high) / 2)
+
+    def move(self, size: Size, draws: Draws) -> Move:
+        """The middle stays where it is."""
+        height, width = (length + 2 * self.pixels if length > 1 else 1 for length in size)
+        return Move(identity(draws.n), (height, width))

@@ -1,0 +1,49 @@
+"""Round and round: what leaves on one side comes in on the other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..spaces import StimulusSpec
+from .options import TransformationOptions
+from .transformation import BOTH, Draws
+
+
+class Roll:
+    """Shifts by whole pixels and wraps around, as in Ghiasi, Kazemi et al., "What do vision transformers learn?", 2022."""
+
+    modalities = BOTH
+    variates = 2
+
+    class Options(TransformationOptions):
+        """Options of the transformation."""
+
+        most: Annotated[int, Field(ge=1, le=100_000, description="Largest shift either way, in pixels or time steps.")] = 32
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    @classmethod
+    def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
+        """For stimuli of that kind."""
+        del stimulus
+        return cls(options.most)
+
+    def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
+        """Whole shifts of -most … most down and right, each as likely."""
+        n, _, height, width = stimuli.shape
+        down, right = (draws.whole(axis, -self.most, self.most).long() for axis in (0, 1))
+        if n == 1:
+            return stimuli.roll((int(down), int(right)), (2, 3))
+        rows = (torch.arange(height) - down[:, None]) % height
+        columns = (torch.arange(width) - right[:, None]) % width
+        each = torch.arange(n)[:, None, None]
+        # indices at 0, 2 and 3, with the channels between them kept, put the channels last
+        taken = stimuli.permute(0, 2, 3, 1)[
+            each.to(stimuli.device), rows[:, :, None].to(stimuli.device), columns[:, None].to(stimuli.device)
+        ]
+        return taken.permute(0, 3, 1, 2)
