@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tntorch.maxvol import py_rect_maxvol
@@ -18,6 +19,7 @@ from .searcher import Searcher
 HALF_SWEEPS = 20
 """How many half sweeps the default sizes leave room for."""
 RANKS = (4, 3, 2)
+Array = np.ndarray[Any, np.dtype[Any]]
 LEVELS = 8, 64
 """Fewest levels a mode that a rank above 1 is worth having with, and most that are taken by default."""
 
@@ -109,18 +111,26 @@ class TTCross(Searcher):
                 f"rank {self.rank}) and may expect {budget}; raise the evaluations, lower rank or levels, or raise patch"
             )
         self._elite = Elite(max(self.rank, 2))
+        self._least = -np.inf
+        """Score of the worst of a full elite."""
         self._spread = Spread()
         self._known: dict[bytes, float] = {}
         """Answers that may be met again: the elite's and those of the mode before."""
         self._rounds = 0
         self._mode, self._forward = 0, True
-        self._left: list[Tensor] = []
-        """For every mode the levels to its left in the parts held, (rank, mode); to its right, (rank, modes - mode - 1)."""
-        self._right: list[Tensor] = []
-        self._palette = torch.empty(0, space.size)
-        self._grid = torch.empty(0, space.size)
-        """All combinations of the present mode, and which of them are still to be asked."""
-        self._todo = torch.empty(0, dtype=torch.long)
+        self._left: list[Array] = []
+        """For every mode the levels to its left in the parts held, (rank, mode); to its right, (rank, modes - mode - 1). Above rank 1."""
+        self._right: list[Array] = []
+        self._held: Array = np.empty(0)
+        """At rank 1 the whole latent held."""
+        self._columns = [(self._patches == mode).nonzero()[:, 0].numpy() for mode in range(self.modes)]
+        self._palette: Array = np.empty((0, space.size))
+        self._grid: Array = np.empty((0, space.size))
+        """All combinations of the present mode, their keys, and which of them are still to be asked."""
+        self._keys: list[bytes] = []
+        self._todo: list[int] = []
+        # arrays, not tensors: with a candidate or two an ask it is calls that cost, a tensor's several times an array's
+        self._of_patch: Array = self._patches.numpy()
 
     @property
     def modes(self) -> int:
@@ -145,18 +155,22 @@ class TTCross(Searcher):
     def _propose(self) -> Tensor:
         if not self._rounds:
             return self._starts(self._screen)
-        return self._grid[self._todo[: self.options.batch]].view(-1, *self.problem.latent.shape)
+        return torch.from_numpy(self._grid[self._todo[: self.options.batch]]).view(-1, *self.problem.latent.shape)
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
         rows = latents.flatten(1)
-        self._spread.add(scores)
-        self._elite.add(rows, scores)
+        if self.rank > 1:
+            self._spread.add(scores)
+        told = scores.tolist()
+        if not len(self._elite) or any(score >= self._least for score in told):
+            self._elite.add(rows, scores)
+            self._least = float(self._elite.scores[-1]) if len(self._elite) == self._elite.most else -np.inf
         if self._rounds:
-            self._known.update(zip(_keys(rows), scores.tolist(), strict=True))
-            self._todo = self._todo[len(rows) :]
+            self._known.update(zip((self._keys[number] for number in self._todo[: len(told)]), told, strict=True))
+            self._todo = self._todo[len(told) :]
         elif len(self._elite):
             self._begin()
-        while self._rounds and not len(self._todo):
+        while self._rounds and not self._todo:
             self._step()
 
     def _begin(self) -> None:
@@ -164,56 +178,83 @@ class TTCross(Searcher):
         self._rounds += 1
         held = self._elite.rows[: self.rank]
         width = 0.5 * 0.8**self._rounds
-        self._palette = draw_palette(self.problem.latent, self._patches, self.levels, held, self._bank, width, self.generator)
-        digits = torch.arange(len(held))[:, None].expand(-1, self.modes)
-        self._left = [digits[:1, :0]] * self.modes
-        self._right = [*(digits[:, mode + 1 :] for mode in range(self.modes - 1)), digits[:1, :0]]
+        self._palette = draw_palette(self.problem.latent, self._patches, self.levels, held, self._bank, width, self.generator).numpy()
+        self._held = held[0].numpy()
+        if self.rank > 1:
+            digits = np.repeat(np.arange(len(held))[:, None], self.modes, 1)
+            self._left = [digits[:1, :0]] * self.modes
+            self._right = [*(digits[:, mode + 1 :] for mode in range(self.modes - 1)), digits[:1, :0]]
         self._mode, self._forward = 0, True
-        self._known = dict(zip(_keys(self._elite.rows), self._elite.scores.tolist(), strict=True))
+        self._known = dict(zip(_keys(self._elite.rows.numpy()), self._elite.scores.tolist(), strict=True))
         self._lay_out()
 
     def _lay_out(self) -> None:
         """The combinations of the present mode; each that isn't known is asked once."""
-        left, right = self._left[self._mode], self._right[self._mode]
-        a, i, b = torch.meshgrid(torch.arange(len(left)), torch.arange(self.levels), torch.arange(len(right)), indexing="ij")
-        digits = torch.cat([left[a.flatten()], i.reshape(-1, 1), right[b.flatten()]], 1)
-        self._grid = self._palette[digits[:, self._patches], torch.arange(self._palette.shape[1])]
+        if self.rank == 1:
+            columns = self._columns[self._mode]
+            self._grid = np.repeat(self._held[None], self.levels, 0)
+            self._grid[:, columns] = self._palette[:, columns]
+        else:
+            left, right = self._left[self._mode], self._right[self._mode]
+            digits = np.empty((len(left), self.levels, len(right), self.modes), dtype=np.int64)
+            digits[..., : self._mode] = left[:, None, None]
+            digits[..., self._mode] = np.arange(self.levels)[:, None]
+            digits[..., self._mode + 1 :] = right
+            self._grid = self._palette[digits.reshape(-1, self.modes)[:, self._of_patch], np.arange(self._palette.shape[1])]
+        self._keys = _keys(self._grid)
         first: dict[bytes, int] = {}
-        for row, key in enumerate(_keys(self._grid)):
+        for row, key in enumerate(self._keys):
             if key not in self._known:
                 first.setdefault(key, row)
-        self._todo = torch.tensor(list(first.values()), dtype=torch.long)
+        self._todo = list(first.values())
 
     def _step(self) -> None:
         """Keep the best spanning rows of the mode that is answered, and go to the next."""
-        keys = _keys(self._grid)
-        self._known = {key: self._known[key] for key in keys}
+        self._known = {key: self._known[key] for key in self._keys}
+        told = [self._known[key] for key in self._keys]
+        if self.rank == 1:
+            self._held = self._grid[self._best_of(told)]
+            self._mode += 1
+            done = self._mode == self.modes
+        else:
+            done = self._span(np.array(told))
+        if not done:
+            self._lay_out()
+            return
+        self._begin()
+        if not self._todo:  # a small space may be known through and through: what was best is asked again
+            self._todo = [0]
+
+    def _best_of(self, told: list[float]) -> int:
+        """The row of largest volume of a single column: the best answer's, one at random of equals."""
+        best = max((score for score in told if score == score), default=np.nan)
+        equals = [row for row, score in enumerate(told) if score == best] or list(range(len(told)))
+        return equals[int(torch.randint(len(equals), (1,), generator=self.generator))] if len(equals) > 1 else equals[0]
+
+    def _span(self, told: Array) -> bool:
+        """At rank above 1: whether the round is done."""
         left, right, mode = self._left[self._mode], self._right[self._mode], self._mode
-        answers = torch.tensor([self._known[key] for key in keys], dtype=torch.float64).view(len(left), self.levels, len(right))
+        answers = told.reshape(len(left), self.levels, len(right))
         if self._forward and mode < self.modes - 1:
             kept = self._spanning(answers.reshape(-1, len(right)))
-            self._left[mode + 1] = torch.cat([left[kept // self.levels], (kept % self.levels)[:, None]], 1)
+            self._left[mode + 1] = np.concatenate([left[kept // self.levels], (kept % self.levels)[:, None]], 1)
             self._mode += 1
-        elif self.rank > 1 and mode > 0:
+        elif mode > 0:
             self._forward = False
             kept = self._spanning(answers.reshape(len(left), -1).T)
-            self._right[mode - 1] = torch.cat([(kept // len(right))[:, None], right[kept % len(right)]], 1)
+            self._right[mode - 1] = np.concatenate([(kept // len(right))[:, None], right[kept % len(right)]], 1)
             self._mode -= 1
         else:
-            self._begin()
-            if not len(self._todo):  # a small space may be known through and through: what was best is asked again
-                self._todo = torch.arange(1)
-            return
-        self._lay_out()
+            return True
+        return False
 
-    def _spanning(self, matrix: Tensor) -> Tensor:
+    def _spanning(self, matrix: Array) -> Array:
         """Up to ``rank`` rows of largest volume, that of the best answer among them: indices."""
         # in random order, since of equal answers the first is taken
-        order = torch.randperm(len(matrix), generator=self.generator)
-        filled = self._spread.transform(matrix)[order]
-        basis = torch.linalg.qr(filled)[0].numpy()
-        kept = torch.from_numpy(py_rect_maxvol(basis, maxK=self.rank, minK=self.rank)[0]).long()
-        best = filled.max(1).values.argmax()
+        order = torch.randperm(len(matrix), generator=self.generator).numpy()
+        filled = self._spread.transform(torch.from_numpy(np.ascontiguousarray(matrix))).numpy()[order]
+        kept = py_rect_maxvol(np.linalg.qr(filled)[0], maxK=self.rank, minK=self.rank)[0].astype(np.int64)
+        best = filled.max(1).argmax()
         if best not in kept:
             kept[-1] = best
         return order[kept]
@@ -225,24 +266,28 @@ class TTCross(Searcher):
             "rounds": self._rounds,
             "mode": self._mode,
             "forward": self._forward,
-            "left": [part.clone() for part in self._left],
-            "right": [part.clone() for part in self._right],
-            "palette": self._palette.clone(),
-            "grid": self._grid.clone(),
-            "todo": self._todo.clone(),
+            "left": [torch.from_numpy(part.copy()) for part in self._left],
+            "right": [torch.from_numpy(part.copy()) for part in self._right],
+            "held": torch.from_numpy(self._held.copy()),
+            "palette": torch.from_numpy(self._palette.copy()),
+            "todo": list(self._todo),
             "known": [torch.frombuffer(bytearray(key), dtype=torch.uint8) for key in self._known],
             "answers": torch.tensor(list(self._known.values()), dtype=torch.float64),
         }
 
     def _restore(self, state: State) -> None:
         self._elite.restore(state["elite"])
+        self._least = float(self._elite.scores[-1]) if len(self._elite) == self._elite.most else -np.inf
         self._spread.restore(state["spread"])
         self._rounds, self._mode, self._forward = state["rounds"], state["mode"], state["forward"]
-        self._left, self._right = [part.clone() for part in state["left"]], [part.clone() for part in state["right"]]
-        self._palette, self._grid, self._todo = state["palette"].clone(), state["grid"].clone(), state["todo"].clone()
+        self._left, self._right = ([part.numpy().copy() for part in state[name]] for name in ("left", "right"))
+        self._palette, self._held = state["palette"].numpy().copy(), state["held"].numpy().copy()
         keys = [key.numpy().tobytes() for key in state["known"]]
         self._known = dict(zip(keys, state["answers"].tolist(), strict=True))
+        if self._rounds:
+            self._lay_out()
+        self._todo = list(state["todo"])
 
 
-def _keys(rows: Tensor) -> list[bytes]:
-    return [row.tobytes() for row in rows.numpy()]
+def _keys(rows: Array) -> list[bytes]:
+    return [row.tobytes() for row in rows]
