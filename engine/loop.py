@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..models.generators.generator import Generator
+from ..models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective, compares
 from ..models.targets.target import CountsTrials, Target
+from ..models.transformations.pipeline import Pipeline
 from .search import Search
 from .sharing import Exchange
+from .shown import Shown
 
 Asked = list[tuple[Search, Tensor]]
 
@@ -49,6 +52,8 @@ class Loop:
         Whether searches of one optimizer learn from each other's candidates.
     seed : int
         The job's, for targets with noise of their own.
+    transformations : Pipeline or None
+        Changes every stimulus before the target sees it.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Loop:
         sharing: bool = True,
         seed: int = 0,
         max_batch: int = MAX_BATCH,
+        transformations: Pipeline | None = None,
     ) -> None:
         self.generator = generator
         self.target = target
@@ -71,7 +77,9 @@ class Loop:
         self.device = device
         self.observers = observers
         self.budget_seconds = seconds
-        self.max_batch = max_batch
+        self.transformations = transformations
+        self.samples = 1 if transformations is None else transformations.samples
+        self.max_batch = max(1, max_batch // self.samples)
         self.sharing = sharing
         self.seed = seed
         self._trial = 0
@@ -124,16 +132,16 @@ class Loop:
                 search.tell(told, gradients)
         exchange.tell()
 
-    def measure(self, asked: Asked) -> list[Tensor]:
-        """Scores of given latents, without telling anyone."""
+    def measure(self, asked: Asked, plain: Mapping[Search, Objective] | None = None) -> list[Tensor]:
+        """Scores of given latents, without telling anyone; or, by the objectives of ``plain``, of the untransformed stimuli."""
         self._trial = sum(search.evaluations for search in self.searches)
         with torch.inference_mode():
-            return self._respond(asked, Exchange(()))
+            return self._respond(asked, Exchange(()), plain)
 
-    def _respond(self, asked: Asked, exchange: Exchange) -> list[Tensor]:
+    def _respond(self, asked: Asked, exchange: Exchange, plain: Mapping[Search, Objective] | None = None) -> list[Tensor]:
         scores: list[list[Tensor]] = [[] for _ in asked]
         for numbers, latents in self._passes(asked):
-            found, _ = self._scores(asked, numbers, latents, exchange)
+            found, _ = self._scores(asked, numbers, latents, exchange, plain)
             for number, score in zip(numbers, found, strict=True):
                 scores[number].append(score)
         return [torch.cat(parts) if parts else torch.empty(0) for parts in scores]
@@ -157,10 +165,14 @@ class Loop:
         return [(torch.cat(s), torch.cat(g)) for s, g in zip(scores, gradients, strict=True)]
 
     def _passes(self, asked: Asked) -> list[tuple[list[int], list[Tensor]]]:
-        """Candidates of all searches, packed into forward passes of at most ``max_batch``."""
+        """Candidates of all searches, packed into forward passes of at most ``max_batch``; compared candidates stay together."""
         passes: list[tuple[list[int], list[Tensor]]] = []
         room = 0
-        for number, (_, latents) in enumerate(asked):
+        for number, (search, latents) in enumerate(asked):
+            if compares(search.objective) and latents.shape[0]:
+                passes.append(([number], [latents.to(self.device)]))
+                room = 0
+                continue
             start = 0
             while start < latents.shape[0]:
                 if room == 0:
@@ -173,21 +185,47 @@ class Loop:
                 room -= part.shape[0]
         return passes
 
-    def _scores(self, asked: Asked, numbers: Sequence[int], latents: Sequence[Tensor], exchange: Exchange) -> tuple[list[Tensor], Tensor]:
+    def _scores(
+        self,
+        asked: Asked,
+        numbers: Sequence[int],
+        latents: Sequence[Tensor],
+        exchange: Exchange,
+        plain: Mapping[Search, Objective] | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
         """Each search's scores of its latents, and the stimuli of all."""
         searches = [asked[number][0] for number in numbers]
-        objectives = [search.objective for search in searches]
-        stimuli = self.generator(torch.cat(list(latents)))
+        objectives = [search.objective if plain is None else plain[search] for search in searches]
+        together = torch.cat(list(latents))
+        stimuli = self.generator(together)
         layers = frozenset().union(exchange.layers(searches), *(objective.layers for objective in objectives))
+        samples = 1 if plain is not None else self.samples
         if isinstance(self.target, CountsTrials):
-            self.target.begin(self.seed, self._trial)
+            self.target.begin(self.seed, self._trial * samples)
+        seen = self._as_seen(stimuli, [(search, part.shape[0]) for search, part in zip(searches, latents, strict=True)], plain is not None)
         self._trial += stimuli.shape[0]
-        responses = self.target.respond(stimuli, layers)
-        exchange.add(searches, latents, responses)
+        responses = self.target.respond(seen, layers - OFFERED) if layers - OFFERED else {}
+        shown = Shown(responses, {STIMULUS: stimuli, LATENT: together}, samples)
+        exchange.add(searches, latents, shown)
         scores: list[Tensor] = []
         start = 0
         for objective, part in zip(objectives, latents, strict=True):
             rows = slice(start, start + part.shape[0])
-            scores.append(objective({layer: responses[layer][rows] for layer in objective.layers}))
+            scores.append(shown.scores(objective, rows))
             start = rows.stop
         return scores, stimuli
+
+    def _as_seen(self, stimuli: Tensor, counts: Sequence[tuple[Search, int]], plain: bool) -> Tensor:
+        """What the target sees of ``stimuli``, so many of each search."""
+        if self.transformations is None:
+            return stimuli
+        if plain:
+            return self.transformations.plain(stimuli)
+        progress = torch.cat([torch.full((n,), _progress(search), dtype=torch.float64) for search, n in counts])
+        return self.transformations(stimuli, self._trial, progress)
+
+
+def _progress(search: Search) -> float:
+    """The share of its evaluations that a search has made; 0 where seconds alone limit it, which no two runs use alike."""
+    total = search.budget.evaluations
+    return 0.0 if total is None else min(search.evaluations / total, 1.0)

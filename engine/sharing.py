@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from ..models.objectives.objective import compares
 from ..models.spaces import Categorical
 from ..optimizers.optimizer import Evaluations
 from .search import Search
+from .shown import Shown
 
 MOST_OVERHEARD = 1000
 """Candidates that a search is told of others a generation; beyond, those that score best for it."""
@@ -20,7 +22,7 @@ class Exchange:
     """Collects one generation's responses, scores them for every search that listens, and tells it once all were told their own.
 
     Searches of different optimizers don't hear each other, so that comparing optimizers stays fair. The scores are read off responses
-    that were computed anyway: no stimulus is shown twice.
+    that were computed anyway: no stimulus is shown twice. Scores that depend on a search's own generation are nobody else's.
 
     Parameters
     ----------
@@ -31,7 +33,8 @@ class Exchange:
     def __init__(self, searches: Sequence[Search]) -> None:
         groups: dict[str, list[Search]] = defaultdict(list)
         for search in searches:
-            groups[search.optimizer_label].append(search)
+            if not compares(search.objective):
+                groups[search.optimizer_label].append(search)
         self._groups = {label: group for label, group in groups.items() if len(group) > 1 and any(one.listens for one in group)}
         self._shown: dict[Search, list[Tensor]] = defaultdict(list)
         self._scores: dict[tuple[Search, Search], list[Tensor]] = defaultdict(list)
@@ -41,13 +44,13 @@ class Exchange:
         return frozenset().union(*(hearer.objective.layers for hearer in self._hearers(searches)))
 
     @torch.no_grad()
-    def add(self, searches: Sequence[Search], latents: Sequence[Tensor], responses: Mapping[str, Tensor]) -> None:
-        """The responses to one pass: its rows are ``latents`` of each of ``searches``, in order."""
+    def add(self, searches: Sequence[Search], latents: Sequence[Tensor], shown: Shown) -> None:
+        """One pass: its candidates are ``latents`` of each of ``searches``, in order."""
         hearers = self._hearers(searches)
         if not hearers:
             return
-        responses = {layer: response.detach() for layer, response in responses.items()}
-        heard = {hearer: _scored(hearer, responses) for hearer in hearers}
+        shown = shown.detached()
+        heard = {hearer: shown.scores(hearer.objective).detach().to("cpu", torch.float64) for hearer in hearers}
         start = 0
         for search, part in zip(searches, latents, strict=True):
             rows = slice(start, start + part.shape[0])
@@ -88,10 +91,6 @@ class Exchange:
     def _hearers(self, searches: Sequence[Search]) -> list[Search]:
         labels = dict.fromkeys(search.optimizer_label for search in searches)
         return [hearer for label in labels for hearer in self._groups.get(label, []) if hearer.listens]
-
-
-def _scored(search: Search, responses: Mapping[str, Tensor]) -> Tensor:
-    return search.objective({layer: responses[layer] for layer in search.objective.layers}).detach().to("cpu", torch.float64)
 
 
 def _hard(search: Search, latents: Tensor) -> tuple[Tensor, Tensor]:

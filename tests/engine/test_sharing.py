@@ -7,6 +7,7 @@ from actmax.engine.build import check
 from actmax.engine.loop import Loop
 from actmax.engine.run import execute, searches_of
 from actmax.engine.sharing import MOST_OVERHEARD, Exchange
+from actmax.engine.shown import Shown
 from jobs import ALLOWED, job, run_with_stops
 
 LISTENER = {"name": "toy_lab:Eavesdropper", "options": {"batch": 15}}
@@ -104,7 +105,7 @@ def test_mixed_codes_are_nobodys_stimulus_and_one_hot_weights_are_codes():
     weights = one_hot(codes, 7).float()
     weights[1] = 1 / 7
     exchange = Exchange([first, second])
-    exchange.add([first], [weights], checked.target.respond(checked.generator(weights), {"4"}))
+    exchange.add([first], [weights], Shown(checked.target.respond(checked.generator(weights), {"4"}), {}))
     exchange.tell()
     latents, _ = heard(second)
     assert torch.equal(latents, codes[[0, 2, 3]])
@@ -116,7 +117,7 @@ def test_of_very_many_candidates_the_best_are_told():
     latents = checked.generator.latent.sample(MOST_OVERHEARD + 50, torch.Generator().manual_seed(0))
     responses = checked.target.respond(checked.generator(latents), {"4"})
     exchange = Exchange([first, second])
-    exchange.add([first], [latents], responses)
+    exchange.add([first], [latents], Shown(responses, {}))
     exchange.tell()
     told, scores = heard(second)
     ranked = responses["4"][:, 2].detach().double().sort(descending=True).values
