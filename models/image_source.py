@@ -31,7 +31,7 @@ Fit = Literal["exact", "crop", "stretch"]
 """What to do about another size: refuse it, take the largest centred part of the right proportions, or distort it; both are resized."""
 
 ImageSource = Annotated[str, Field(min_length=1), AfterValidator(permitted_image)]
-"""Option type of a PNG or JPEG picture: a data URI, or a path where the caller may read files; a ``.npy`` file holds a stimulus as it is."""
+"""Option type of a PNG or JPEG picture: a data URI, or a path where the caller may read files; a ``.npy`` file is a stimulus as it is."""
 
 
 def image_stimulus(source: str, stimulus: StimulusSpec, option: str = "image", *, fit: Fit = "exact") -> Tensor:
