@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..models.generators.constrained import ConstrainedGenerator, Unconstrainable
-from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, Unfit
+from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, HasStep, Unfit
 from ..models.objectives.objective import Objective
 from ..models.options import InvalidOption
 from ..models.spaces import StimulusSpec
@@ -100,6 +100,7 @@ class CheckedJob:
             code_vectors=self.generator.codebook if isinstance(self.generator, HasCodebook) else None,
             differentiable=self.differentiable,
             noisy=self.design.noisy,
+            step=self.generator.step if isinstance(self.generator, HasStep) else None,
         )
         try:
             return found(problem, options)

@@ -45,7 +45,8 @@ class Adam(GradientSearcher):
                 gt=0,
                 le=1e3,
                 allow_inf_nan=False,
-                description="Step of a logit, or of a coordinate as a share of half the box's width. None: 0.2 for logits, 0.1 in a box.",
+                description="Step of a logit, or of a coordinate as a share of half the box's width. None: 0.2 for logits; in a box the "
+                "generator's own where it has one, else 0.1.",
             ),
         ] = None
         betas: Annotated[
@@ -109,7 +110,8 @@ class Adam(GradientSearcher):
     def _rate(self) -> float:
         space, rate = self.problem.latent, self.options.learning_rate
         if isinstance(space, Box):
-            rate = (0.1 if rate is None else rate) * (space.high - space.low) / 2
+            own = self.problem.step if rate is None else None
+            rate = (0.1 if rate is None else rate) * (space.high - space.low) / 2 if own is None else own
         elif rate is None:
             rate = 0.2
         return rate * step_factor(self.options.schedule, self._steps, self._left(), self.options.cycle)

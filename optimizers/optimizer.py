@@ -43,6 +43,8 @@ class Problem:
         Whether gradients are to be had, for optimizers that can do with or without.
     noisy : bool
         Whether the same latent may score differently twice.
+    step : float or None
+        How far one step along a gradient should move a coordinate of a Box, in its own unit; None when unknown.
     """
 
     latent: LatentSpace
@@ -54,6 +56,7 @@ class Problem:
     code_vectors: Tensor | None = None
     differentiable: bool = False
     noisy: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..densities import GaussianDensity
 from ..spaces import LatentSpace, StimulusSpec
-from .generator import Generator, HasCodebook
+from .generator import Generator, HasCodebook, HasStep
 from .photometry import fixed, most_contrast
 from .prior import Prior
 
@@ -67,11 +67,13 @@ class ConstrainedGenerator:
         if contrast is not None and contrast > (most := 0.98 * most_contrast(luminance, spec)):
             of = "" if luminance is None else f" of luminance {luminance:g}"
             raise Unconstrainable("contrast", f"stimuli{of} in [{spec.low:g}, {spec.high:g}] have a contrast of at most {most:.3g}")
-        self._take_codebook()
+        self._take_extras()
 
-    def _take_codebook(self) -> None:
+    def _take_extras(self) -> None:
         if isinstance(self.generator, HasCodebook):
             self.codebook = self.generator.codebook
+        if isinstance(self.generator, HasStep):
+            self.step = self.generator.step
 
     @property
     def latent(self) -> LatentSpace:
@@ -96,7 +98,7 @@ class ConstrainedGenerator:
     def to(self, device: str, /) -> Self:
         """Move the inner generator."""
         self.generator = self.generator.to(device)
-        self._take_codebook()
+        self._take_extras()
         return self
 
     def project(self, latents: Tensor) -> Tensor:

@@ -1,0 +1,96 @@
+"""An image by the phases of its spectrum, whose magnitude is that of natural images."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..file_access import FolderSource
+from ..image_source import folder_stimuli
+from ..spaces import Box, StimulusSpec
+from .canvas import MAPPING, Canvas, CanvasOptions, Mapping, images_only, in_range, out_of_range
+from .natural import NaturalStatistics, cifar10
+
+
+class MacoGenerator(Canvas):
+    """Phases of an image's spectrum, its magnitude fixed to that of natural images (MACO, Fel et al., 2023).
+
+    Fel, Boissin, Boutin, Picard, Novello, Colin, Linsley, Rousseau, Cadène, Goetschalckx, Gardes and Serre, "Unlocking feature
+    visualization for deeper networks with magnitude constrained optimization", NeurIPS 2023. The magnitude is the mean |FFT| of natural
+    images in uncorrelated colour; phases are all that is searched, so every stimulus has the contrast of nature at every scale.
+
+    A real image's spectrum is its own conjugate mirror image: on the two columns that mirror themselves, phases below the middle are
+    taken from above it, so that the magnitude stays what it is; where a coefficient has to be real, its phase is 0. The mean is that of
+    natural images.
+
+    Parameters
+    ----------
+    stimulus : StimulusSpec
+        An image of any size.
+    options : MacoGenerator.Options
+
+    Attributes
+    ----------
+    magnitude : Tensor
+        (channels, height, width // 2 + 1): |rfft2| of every :meth:`planes`.
+    """
+
+    class Options(CanvasOptions):
+        """Options of phases."""
+
+        images: Annotated[
+            FolderSource | None,
+            Field(description="Folder of PNG or JPEG images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."),
+        ] = None
+        contrast: Annotated[
+            float, Field(gt=0, le=100, allow_inf_nan=False, description="Contrast of what is made, in that of natural images.")
+        ] = 1.0
+        mapping: Annotated[Mapping, MAPPING] = "sigmoid"
+
+    BOUND = 4 * math.pi
+    """Twice round in either direction, so that few phases come to the end of the box."""
+
+    def __init__(self, stimulus: StimulusSpec, options: Options) -> None:
+        channels, height, width = images_only(stimulus, "maco")
+        self.options = options
+        natural = _natural(options.images, stimulus).resized(height, width)
+        columns = width // 2 + 1
+        latent = Box((channels, height, columns), -self.BOUND, self.BOUND)
+        bank = latent.sample(max(16, min(256, (1 << 22) // latent.size)), torch.Generator().manual_seed(0))
+        super().__init__(latent, stimulus, bank, step=1.0)
+        self.magnitude = natural.magnitude.expand(channels, height, columns).contiguous()
+        self._colour = natural.colour if natural.colour.shape[0] == channels else natural.colour[0, 0] * torch.eye(channels)
+        self._offset = out_of_range(natural.mean.expand(channels).clamp(0.02, 0.98), options.mapping).view(-1, 1, 1)
+        rows = torch.arange(height)
+        mirrored = (rows > (height - 1) // 2) if height % 2 else (rows > height // 2)
+        own = torch.tensor([column == 0 or 2 * column == width for column in range(columns)])
+        self._mirrored = mirrored[:, None] & own
+        self._real = ((rows == 0) | (2 * rows == height))[:, None] & own
+
+    @classmethod
+    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
+        """Phases of such images."""
+        return cls(stimulus, options)
+
+    def planes(self, latents: Tensor) -> Tensor:
+        """Phases to uncorrelated planes, before they are mixed into colours: (n, channels, height, width) with that very magnitude."""
+        other = -latents.roll(-1, -2).flip(-2)  # of the conjugate row, -k for k
+        phase = torch.where(self._mirrored, other, latents).masked_fill(self._real, 0.0)
+        return torch.fft.irfft2(torch.polar(self.magnitude.expand_as(phase), phase), s=self.stimulus.shape[1:])
+
+    def _draw(self, latents: Tensor) -> Tensor:
+        colours = torch.einsum("rc,nchw->nrhw", self._colour, self.planes(latents))
+        # of the same contrast where nothing saturates, since a quarter is the slope of what follows
+        return in_range(4 * self.options.contrast * colours + self._offset, self.stimulus, self.options.mapping)
+
+
+def _natural(folder: str | None, stimulus: StimulusSpec) -> NaturalStatistics:
+    channels = stimulus.shape[0]
+    if folder is None:
+        return cifar10(channels)
+    images = (folder_stimuli(folder, stimulus, "images") - stimulus.low) / (stimulus.high - stimulus.low)
+    return NaturalStatistics.of(images if channels == 3 else images[:, :1])

@@ -1,0 +1,97 @@
+"""A given image, changed within a ball around it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import BeforeValidator, Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..image_source import Fit, ImageSource, image_stimulus
+from ..options import InvalidOption
+from ..spaces import Box, StimulusSpec
+from .canvas import BANK_VALUES, Canvas, CanvasOptions
+
+Norm = Literal["linf", "l2", "l1"]
+
+
+def _number(value: Any) -> Any:
+    """8/255 as text is the fraction that everybody writes."""
+    if isinstance(value, str) and value.count("/") == 1:
+        above, below = value.split("/")
+        try:
+            return float(above) / float(below)
+        except (ValueError, ZeroDivisionError):
+            return value
+    return value
+
+
+class PerturbationGenerator(Canvas):
+    """A given image plus a perturbation inside a ball of L∞, L2 or L1: adversarial examples, by any search.
+
+    Szegedy et al., "Intriguing properties of neural networks", 2014; Madry et al., "Towards deep learning models resistant to adversarial
+    attacks", 2018. The latent in ±1 is the perturbation in units of ``epsilon``; what leaves the ball is scaled back onto it (for L∞ and L2
+    its projection), and what leaves the stimulus's range is clipped, which only ever shortens a perturbation. With ``size`` the latent is a
+    coarse grid of tiles (Ilyas, Engstrom and Madry, "Prior convictions", 2019; Andriushchenko et al., "Square attack", 2020), which
+    is what searches without gradients need.
+
+    Parameters
+    ----------
+    image : Tensor
+        (*stimulus) to change.
+    stimulus : StimulusSpec
+        An image or a series.
+    options : PerturbationGenerator.Options
+    """
+
+    class Options(CanvasOptions):
+        """Options of a perturbation."""
+
+        image: Annotated[ImageSource, Field(description="The image: a data URI, in a job file file:NAME.png, in a library call a path.")]
+        fit: Annotated[Fit, Field(description="What to do about an image of another size.")] = "exact"
+        norm: Annotated[Norm, Field(description="What the perturbation's size is measured by.")] = "linf"
+        epsilon: Annotated[
+            float,
+            BeforeValidator(_number),
+            Field(gt=0, le=1e9, allow_inf_nan=False, description="Radius of the ball, in the stimulus's unit; 8/255 may be written so."),
+        ] = 8 / 255
+        size: Annotated[
+            int | None,
+            Field(ge=1, le=1_000_000, description="Tiles along the longer side; tiles are as near to square as may be. None: one a pixel."),
+        ] = None
+
+    def __init__(self, image: Tensor, stimulus: StimulusSpec, options: Options) -> None:
+        self.options = options
+        self.image = image
+        whole = stimulus.shape[1:]
+        longest = max(whole)
+        if options.size is not None and options.size > longest:
+            raise InvalidOption("size", f"the longer side has {longest} values, so at most as many tiles")
+        tiles = whole if options.size is None else tuple(max(1, round(side * options.size / longest)) for side in whole)
+        latent = Box((stimulus.shape[0], *tiles), -1.0, 1.0)
+        bank = latent.sample(max(16, min(256, BANK_VALUES // latent.size)), torch.Generator().manual_seed(0))
+        super().__init__(latent, stimulus, bank, step=0.2 if options.norm == "linf" else 0.05)
+
+    @classmethod
+    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
+        """Perturbations of the options' image."""
+        return cls(image_stimulus(options.image, stimulus, "image", fit=options.fit), stimulus, options)
+
+    def perturbation(self, latents: Tensor) -> Tensor:
+        """(n, *latent) -> (n, *stimulus) within the ball, before the stimulus's range is seen to."""
+        epsilon = self.options.epsilon
+        moved = epsilon * latents
+        if self.latent.shape != self.stimulus.shape:
+            moved = F.interpolate(moved, self.stimulus.shape[1:], mode="nearest-exact")
+        if self.options.norm == "linf":
+            return moved.clamp(-epsilon, epsilon)
+        flat = moved.flatten(1)
+        # the root has no slope at 0, and rounding may not leave the ball
+        length = (flat.square().sum(1) + 1e-24).sqrt() if self.options.norm == "l2" else flat.abs().sum(1)
+        share = (epsilon * (1 - 1e-6) / length.clamp(min=1e-12)).clamp(max=1.0)
+        return moved * share.view(-1, *[1] * (moved.ndim - 1))
+
+    def _draw(self, latents: Tensor) -> Tensor:
+        return torch.clamp(self.image + self.perturbation(latents), self.stimulus.low, self.stimulus.high)

@@ -1,0 +1,52 @@
+"""The stimulus itself, value by value."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field
+from torch import Tensor
+
+from ..spaces import Box, StimulusSpec
+from .canvas import MAPPING, Canvas, CanvasOptions, Mapping, Std, in_range, normal_bank, out_of_range
+from .colour import COLOUR, Colour, colour_matrix, coloured
+
+
+class PixelGenerator(Canvas):
+    """Every value of a stimulus is a coordinate: pixels of an image, samples of a series (Erhan et al., 2009).
+
+    Without further constraints, gradients find adversarial noise here; it is the baseline that every other generator improves on, and
+    under transformations it becomes a picture.
+
+    Parameters
+    ----------
+    stimulus : StimulusSpec
+        Any.
+    options : PixelGenerator.Options
+    """
+
+    class Options(CanvasOptions):
+        """Options of pixels."""
+
+        mean: Annotated[float, Field(gt=0, lt=1, description="Mean of the values that searches begin at, as a share of the range.")] = 0.5
+        std: Annotated[Std, Field(description="Their standard deviation, as a share of the range.")] = 0.02
+        mapping: Annotated[Mapping, MAPPING] = "sigmoid"
+        colour: Annotated[Colour, COLOUR] = "none"
+
+    BOUND = 6.0
+
+    def __init__(self, stimulus: StimulusSpec, options: Options) -> None:
+        self.options = options
+        bound = self.BOUND if options.mapping == "sigmoid" else 2.0
+        latent = Box(stimulus.shape, -bound, bound)
+        share = normal_bank(Box(stimulus.shape, 0.003, 0.997), options.std, options.mean)
+        super().__init__(latent, stimulus, out_of_range(share, options.mapping), step=0.05 * 4)
+        self._matrix = colour_matrix(options.colour, stimulus.shape[0]) if stimulus.modality == "image" else None
+
+    @classmethod
+    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
+        """Pixels of such stimuli."""
+        return cls(stimulus, options)
+
+    def _draw(self, latents: Tensor) -> Tensor:
+        return in_range(coloured(latents, self._matrix), self.stimulus, self.options.mapping)
