@@ -2,11 +2,13 @@
 
 A job file is the message's JSON form with the names of ``job.proto``, in YAML, and three abbreviations: a component without options is
 its name alone (``optimizer: protes``), transformations by a recipe are its name (``transformations: lucid``), and a list of one is its
-only item (``units: lif_out[3]``).
+only item (``units: lif_out[3]``). In options, ``file:cat.png`` stands for that picture, a path relative to the job file's folder; it
+becomes a data URI, so that the job has the picture in it.
 """
 
 from __future__ import annotations
 
+import base64
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +29,8 @@ from .plainyaml import show
 
 _COMPONENT = job_pb2.Component.DESCRIPTOR.full_name
 _TRANSFORMATIONS = job_pb2.Transformations.DESCRIPTOR.full_name
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
+MAX_PICTURE_BYTES = 4 << 20
 # Descriptors are of one class or another, by protobuf's implementation, so they are Any below.
 _STRUCT = struct_pb2.Struct.DESCRIPTOR.full_name
 
@@ -88,11 +92,11 @@ def load(path: Path, overrides: Sequence[str] = ()) -> JobFile:
         raise InvalidJobFile(f"{path} is not a job file: it is not UTF-8 text") from None
     except OSError as error:
         raise InvalidJobFile(f"cannot read the job file {path}: {error.strerror}") from None
-    return loads(text, overrides, source=str(path))
+    return loads(text, overrides, source=str(path), folder=path.parent)
 
 
-def loads(text: str, overrides: Sequence[str] = (), *, source: str = "the job file") -> JobFile:
-    """Read a job from the text of a job file; see :func:`load`."""
+def loads(text: str, overrides: Sequence[str] = (), *, source: str = "the job file", folder: Path | None = None) -> JobFile:
+    """Read a job from the text of a job file; see :func:`load`. Its pictures are found from ``folder``, the working folder by default."""
     try:
         data, lines = plainyaml.parse(text)
     except plainyaml.YamlError as error:
@@ -101,7 +105,7 @@ def loads(text: str, overrides: Sequence[str] = (), *, source: str = "the job fi
         data = {}
     if not isinstance(data, dict):
         raise InvalidJobFile(f"{source}: a job file holds fields such as 'generator: cifar10-vqvae', not {_kind(data)}")
-    return _message(data, source, lines, [Override.parse(text) for text in overrides])
+    return _message(data, source, lines, [Override.parse(text) for text in overrides], folder)
 
 
 def from_plain(data: Mapping[str, Any], *, source: str = "the job") -> job_pb2.JobSpec:
@@ -125,8 +129,10 @@ def dumps(spec: job_pb2.JobSpec) -> str:
     return plainyaml.dump(to_plain(spec))
 
 
-def _message(data: Mapping[str, Any], source: str, lines: Mapping[FieldPath, int], overrides: Iterable[Override]) -> JobFile:
-    reader = _Reader()
+def _message(
+    data: Mapping[str, Any], source: str, lines: Mapping[FieldPath, int], overrides: Iterable[Override], folder: Path | None = None
+) -> JobFile:
+    reader = _Reader(folder)
     job = reader.message(_spelled_out(data), job_pb2.JobSpec.DESCRIPTOR, ())
     overridden: dict[FieldPath, str] = {}
     for override in overrides:
@@ -134,7 +140,7 @@ def _message(data: Mapping[str, Any], source: str, lines: Mapping[FieldPath, int
         apply(override, job)
         overridden[override.path] = override.text
     if overridden:
-        faults, reader = reader.faults, _Reader()
+        faults, reader = reader.faults, _Reader(folder)
         job = reader.message(_spelled_out(job), job_pb2.JobSpec.DESCRIPTOR, ())
         reader.faults = faults + reader.faults
     if reader.faults:
@@ -148,7 +154,8 @@ def _message(data: Mapping[str, Any], source: str, lines: Mapping[FieldPath, int
 class _Reader:
     """Checks plain data against a message's fields, noting every fault instead of stopping at the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder or Path()
         self.faults: list[tuple[FieldPath, str]] = []
 
     def message(self, data: Any, descriptor: Any, path: FieldPath) -> dict[str, Any]:
@@ -233,9 +240,28 @@ class _Reader:
             self._fault(path, "whole numbers in options go up to 2^53; as text, in quotes, this one keeps all its digits")
         elif value is not None and not isinstance(value, (bool, int, float, str)):
             self._fault(path, f"expected plain data, got {_kind(value)}")
+        elif isinstance(value, str) and value.startswith("file:"):
+            return self._picture(value.removeprefix("file:"), path)
         else:
             return value
         return None
+
+    def _picture(self, name: str, path: FieldPath) -> str:
+        """The picture of that name as a data URI."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                data = file.read(MAX_PICTURE_BYTES + 1)
+        except (OSError, ValueError) as error:
+            self._fault(path, f"cannot read the picture {self.folder / name}: {getattr(error, 'strerror', None) or error}")
+            return ""
+        kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
+        if len(data) > MAX_PICTURE_BYTES:
+            self._fault(path, f"the picture {self.folder / name} is larger than {MAX_PICTURE_BYTES >> 20} MiB")
+        elif kind is None:
+            self._fault(path, f"{self.folder / name} is neither a PNG nor a JPEG picture")
+        else:
+            return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        return ""
 
     def _fault(self, path: FieldPath, text: str) -> None:
         self.faults.append((path, text))
