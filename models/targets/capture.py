@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+
+from .attention import heads_of_multihead, split_heads
+
+Path = tuple[str | int, ...]
+"""Where a tensor lies in what a layer answers with: keys of mappings and places in tuples."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where a layer is read in one forward pass.
+
+    Attributes
+    ----------
+    module : str
+        The submodule; empty for the whole module.
+    calls : int
+        How many times it is called in one forward pass; the last call is read.
+    path : tuple
+        Where the tensor lies in its answer; empty where the answer is the tensor.
+    heads : int
+        0 for the answer. Otherwise what its attention heads put together before they are projected, split into so many: of a linear
+        projection its input, of an ``nn.MultiheadAttention`` computed again from its input, for it answers in one fused step.
+    """
+
+    module: str
+    calls: int = 1
+    path: Path = ()
+    heads: int = 0
 
 
 class _Reached(Exception):
@@ -17,27 +46,38 @@ class _Reached(Exception):
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
     """Every part of ``module`` in evaluation mode, each one's training flag restored after."""
     flags = [(part, part.training) for part in module.modules()]
-    module.eval()
     try:
+        module.eval()
         yield
     finally:
         for part, training in flags:
             part.training = training
 
 
-def first_tensor(output: Any) -> Tensor | None:
-    """The tensor of a layer's output: itself, or the first of a tuple, list or mapping of tensors."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        output = list(output.values())
-    if isinstance(output, tuple | list) and output:
-        return first_tensor(output[0])
-    return None
+def tensors_in(answer: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
+    """Every tensor of what a layer answers with, and where: in tuples, lists, mappings (so ``ModelOutput`` too), to any depth."""
+    if isinstance(answer, Tensor):
+        yield path, answer
+    elif isinstance(answer, Mapping):
+        for key, value in answer.items():
+            yield from tensors_in(value, (*path, str(key)))
+    elif isinstance(answer, tuple | list):
+        for place, value in enumerate(answer):
+            yield from tensors_in(value, (*path, place))
 
 
-def capture(module: nn.Module, stimuli: Tensor, calls: Mapping[str, int], *, stop: bool = True) -> dict[str, Tensor]:
-    """Run ``module`` and return what the layers of ``calls`` answered.
+def tensor_at(answer: Any, path: Path) -> Tensor | None:
+    """The tensor of ``answer`` at ``path``; None where there is none, as in a call that answers with less."""
+    for part in path:
+        try:
+            answer = answer[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return answer if isinstance(answer, Tensor) else None
+
+
+def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading], *, stop: bool = True) -> dict[str, Tensor]:
+    """Run ``module`` and return what ``readings`` found.
 
     Parameters
     ----------
@@ -45,55 +85,44 @@ def capture(module: nn.Module, stimuli: Tensor, calls: Mapping[str, int], *, sto
         Run in evaluation mode; hooks and training flags are put back whatever happens.
     stimuli : Tensor
         (n, *stimulus).
-    calls : mapping of str to int
-        Layers to read, and how many times each is called in one forward pass; the last call is read.
+    readings : mapping of str to Reading
+        What to read, by any names.
     stop : bool
-        Whether to end the forward pass once all have answered.
+        Whether to end the forward pass once all were read.
+
+    Returns
+    -------
+    dict of str to Tensor
+        One for each of ``readings``, but for those that the pass never came to.
     """
     answers: dict[str, Tensor] = {}
-    left = dict(calls)
+    left = {name: reading.calls for name, reading in readings.items()}
 
-    def hook_for(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            left[name] -= 1
-            tensor = first_tensor(output)
-            if left[name] <= 0 and tensor is not None:
-                # a later in-place operation (ReLU(inplace=True)) would overwrite it
-                answers[name] = tensor.clone()
-                if stop and len(answers) == len(calls):
-                    raise _Reached
+    def read(name: str, find: Callable[[], Tensor | None]) -> None:
+        left[name] -= 1
+        if left[name] > 0 or (tensor := find()) is None:
+            return
+        done = stop and len(answers) + (name not in answers) == len(readings)
+        # a later in-place operation (ReLU(inplace=True)) would overwrite it
+        answers[name] = tensor if done else tensor.clone()
+        if done:
+            raise _Reached
 
-        return hook
-
-    handles = [module.get_submodule(name).register_forward_hook(hook_for(name)) for name in calls]
-    try:
-        with evaluation_mode(module):
+    with ExitStack() as stack:
+        stack.enter_context(evaluation_mode(module))
+        for name, reading in readings.items():
+            stack.callback(_attach(module.get_submodule(reading.module), name, reading, read).remove)
+        with suppress(_Reached):
             module(stimuli)
-    except _Reached:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
     return answers
 
 
-def trace(module: nn.Module, stimuli: Tensor, names: Collection[str]) -> list[tuple[str, Tensor]]:
-    """Every call of the layers ``names`` in one forward pass, in order, with its first tensor output."""
-    calls: list[tuple[str, Tensor]] = []
-
-    def hook_for(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            tensor = first_tensor(output)
-            if tensor is not None:
-                calls.append((name, tensor.detach()))
-
-        return hook
-
-    handles = [module.get_submodule(name).register_forward_hook(hook_for(name)) for name in names]
-    try:
-        with evaluation_mode(module):
-            module(stimuli)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return calls
+def _attach(part: nn.Module, name: str, reading: Reading, read: Callable[[str, Callable[[], Tensor | None]], None]) -> Any:
+    """The hook of one reading."""
+    if not reading.heads:
+        return part.register_forward_hook(lambda _module, _inputs, answer: read(name, lambda: tensor_at(answer, reading.path)))
+    if isinstance(part, nn.MultiheadAttention):
+        return part.register_forward_pre_hook(
+            lambda _module, inputs, named: read(name, lambda: heads_of_multihead(part, *inputs, **named)), with_kwargs=True
+        )
+    return part.register_forward_pre_hook(lambda _module, inputs: read(name, lambda: split_heads(inputs[0], reading.heads)))

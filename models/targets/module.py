@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
-from typing import Self
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Annotated, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..spaces import StimulusSpec
-from .capture import capture, trace
+from .capture import capture
+from .discover import OUTPUT, discover
+from .redirect import redirecting, watching
+from .rescue import rescued
 from .target import LayerInfo
 
-OUTPUT = "output"
-"""Name of what the module itself returns."""
+__all__ = ["OUTPUT", "ModuleTarget", "Redirect"]
+
+Redirect = Annotated[
+    Literal["dead"] | Annotated[int, Field(ge=0, le=10**9)],
+    Field(
+        description="Units whose ReLUs let no gradient through: 'dead' redirects the gradient of stimuli that get exactly none; "
+        "a number does so at every ReLU that lets none through, in the first so many passes (16 in Lucid); 0 never."
+    ),
+]
+"""The option of a target; see :class:`ModuleTarget`."""
 
 
 class ModuleTarget:
@@ -25,12 +38,22 @@ class ModuleTarget:
     module : nn.Module
         Takes (n, *stimulus). It is run in evaluation mode and never changed: no hook, flag or gradient stays behind.
     stimulus : StimulusSpec
-        What it takes; normalisation belongs inside the module.
+        What it takes.
+    prepare : callable, optional
+        Applied to stimuli before the module, such as :class:`actmax.models.targets.normalise.Normalise`.
+    unit_names : sequence of str
+        What the units of the module's output stand for, if anything.
+    redirect : {"dead"} or int
+        What to do about units behind rectifiers that are off. ``"dead"``: where a stimulus gets a gradient of exactly zero, its backward
+        pass is run again with redirected gradients (:mod:`actmax.models.targets.redirect`); it costs nothing while there is a gradient,
+        and changes none. A number: in the first so many gradient passes, every rectifier through which nothing came back for a stimulus
+        redirects (Lucid, with 16). 0: never. Passes are counted as the trials shown so far ÷ the stimuli of this pass.
 
     Notes
     -----
-    The forward pass ends at the deepest layer that is asked for. A submodule that is called several times answers with
-    its last call.
+    The forward pass ends at the deepest layer that is asked for. A submodule that is called several times answers with its last call.
+    What the layers are is said in :func:`actmax.models.targets.discover.discover`. The module is given stimuli in its own precision;
+    responses of half precision come back as float32.
 
     Raises
     ------
@@ -40,28 +63,29 @@ class ModuleTarget:
 
     differentiable = True
 
-    def __init__(self, module: nn.Module, stimulus: StimulusSpec) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        stimulus: StimulusSpec,
+        *,
+        prepare: Callable[[Tensor], Tensor] | None = None,
+        unit_names: Sequence[str] = (),
+        redirect: Literal["dead"] | int = "dead",
+    ) -> None:
         self.module = module
         self.stimulus = stimulus
-        names = [name for name, _ in module.named_modules() if name]
-        with torch.no_grad():
+        self.redirect: Literal["dead"] | int = redirect
+        self._prepare = prepare
+        self._unit_names = list(unit_names)
+        self._trial = 0
+        with torch.no_grad(), watching() as rectifiers:
             try:
-                parameter = next(module.parameters(), None)
                 probe = torch.full((2, *stimulus.shape), (stimulus.low + stimulus.high) / 2)
-                calls = trace(module, probe if parameter is None else probe.to(parameter.device), ["", *names])
-            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                self._found = discover(module, self._prepared(probe))
+            except Exception as error:  # modules raise all kinds at what they don't take, assertions too
                 raise ValueError(f"{type(module).__name__} does not take stimuli of {stimulus}: {error}") from error
-        self._calls: dict[str, int] = {}
-        self._layers: dict[str, LayerInfo] = {}
-        for name, answer in calls:
-            if answer.ndim < 2 or answer.shape[0] != 2 or not answer.is_floating_point():
-                continue
-            shown = name or OUTPUT
-            self._calls[shown] = self._calls.get(shown, 0) + 1
-            self._layers.pop(shown, None)  # order by the last call
-            kind = type(module.get_submodule(name)).__name__
-            self._layers[shown] = LayerInfo(shown, tuple(answer.shape[1:]), kind)
-        if not self._layers:
+            self._rectified = rectifiers() > 0
+        if not self._found.infos:
             raise ValueError(f"{type(module).__name__} answers with no float tensor that has a row for each stimulus")
 
     def to(self, device: str) -> Self:
@@ -71,7 +95,16 @@ class ModuleTarget:
 
     def layers(self) -> Sequence[LayerInfo]:
         """Every layer, in the order of evaluation; ``output`` is what the module returns."""
-        return list(self._layers.values())
+        return list(self._found.infos.values())
+
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """What a unit of the output stands for; empty where that is not known."""
+        known = layer in self._found.ends and len(index) == 1 and index[0] < len(self._unit_names)
+        return self._unit_names[index[0]] if known else ""
+
+    def begin(self, seed: int, trial: int) -> None:
+        """Stimuli shown from now on are trials ``trial``, ``trial + 1``, …: what the passes of ``redirect`` are counted by."""
+        self._trial = trial
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
         """(n, *stimulus) -> {layer: (n, *layer)}.
@@ -82,9 +115,29 @@ class ModuleTarget:
             A layer does not exist; near names are told.
         """
         for layer in layers:
-            if layer not in self._layers:
-                near = difflib.get_close_matches(layer, self._layers, n=3, cutoff=0.4)
+            if layer not in self._found.infos:
+                near = difflib.get_close_matches(layer, self._found.infos, n=3, cutoff=0.4)
                 raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
-        wanted = {"" if layer == OUTPUT else layer: self._calls[layer] for layer in layers}
-        answers = capture(self.module, stimuli, wanted)
-        return {name or OUTPUT: answer for name, answer in answers.items()}
+        trial, rows = self._trial, stimuli.shape[0]
+        self._trial += rows
+        wanted = list(layers)
+        if not (self._rectified and rows and torch.is_grad_enabled() and stimuli.requires_grad):
+            return self._run(stimuli, wanted)
+        if self.redirect == "dead":
+            return rescued(lambda shown: self._run(shown, wanted), stimuli)
+        with redirecting(rows) if trial // rows < self.redirect else nullcontext():
+            return self._run(stimuli, wanted)
+
+    def _run(self, stimuli: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        answers = capture(self.module, self._prepared(stimuli), {layer: self._found.readings[layer] for layer in layers})
+        return {layer: _readable(answers[layer]) for layer in layers}
+
+    def _prepared(self, stimuli: Tensor) -> Tensor:
+        """As the module takes them: on its device, in its precision."""
+        anchor = next((tensor for tensor in (*self.module.parameters(), *self.module.buffers()) if tensor.is_floating_point()), stimuli)
+        placed = stimuli.to(anchor.device)
+        return (placed if self._prepare is None else self._prepare(placed)).to(anchor.dtype)
+
+
+def _readable(answer: Tensor) -> Tensor:
+    return answer.float() if answer.dtype in (torch.float16, torch.bfloat16) else answer

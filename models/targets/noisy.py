@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ..spaces import StimulusSpec
-from .target import HasNaturalResponses, HasUnitNames, LayerInfo, Target
+from .target import CountsTrials, HasNaturalResponses, HasUnitNames, LayerInfo, Target
 
 Noise = Literal["poisson", "gaussian", "multiplicative"]
 
@@ -97,6 +97,8 @@ class NoisyTarget:
     def begin(self, seed: int, trial: int) -> None:
         """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""
         self._job_seed, self._trial = seed, trial
+        if isinstance(self.target, CountsTrials):
+            self.target.begin(seed, trial)
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
         """(n, *stimulus) -> {layer: (n, *layer)}, each row a trial with noise of its own."""

@@ -96,7 +96,7 @@ class HasNoise(Protocol):
 
 @runtime_checkable
 class CountsTrials(Protocol):
-    """A target whose noise depends on nothing but a seed and the trial's number, so that a resumed job meets the same noise."""
+    """A target that depends on a seed and the trial's number, as by its noise, and on nothing else: a resumed job meets the same."""
 
     def begin(self, seed: int, trial: int) -> None:
         """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 from .target import Target
+
+
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """All that asking a module must leave as it is: weights, buffers, gradients, flags and hooks of every part."""
+    state: dict[str, Any] = {}
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        state[f"{name} value"] = tensor.detach().clone()
+        state[f"{name} grad"] = None if tensor.grad is None else tensor.grad.clone()
+        state[f"{name} requires_grad"] = tensor.requires_grad
+    for name, part in module.named_modules():
+        state[f"{name} training"] = part.training
+        for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_forward_hooks_with_kwargs"):
+            state[f"{name} {kind}"] = dict(getattr(part, kind))
+        state[f"{name} forward"] = part.__dict__.get("forward")
+    return state
+
+
+def check_unchanged(module: nn.Module, before: dict[str, Any]) -> None:
+    """Raise AssertionError where ``module`` is not as ``state_of`` found it."""
+    after = state_of(module)
+    assert after.keys() == before.keys(), f"parts have come or gone: {set(after) ^ set(before)}"
+    for key, value in before.items():
+        same = torch.equal(value, after[key]) if isinstance(value, torch.Tensor) and isinstance(after[key], torch.Tensor) else None
+        assert value == after[key] if same is None else same, f"it changes its module: {key}"
 
 
 def check_target(target: Target, seed: int = 0) -> None:
@@ -17,6 +44,8 @@ def check_target(target: Target, seed: int = 0) -> None:
     """
     assert isinstance(target, Target), "it lacks a member of the Target protocol"
     target.to("cpu")
+    module = getattr(target, "module", None) or getattr(target, "network", None)
+    before = state_of(module) if isinstance(module, nn.Module) else None
     spec = target.stimulus
     rng = torch.Generator().manual_seed(seed)
     stimuli = torch.rand(3, *spec.shape, generator=rng) * (spec.high - spec.low) + spec.low
@@ -42,7 +71,5 @@ def check_target(target: Target, seed: int = 0) -> None:
         (slope,) = torch.autograd.grad(target.respond(leaf, {last})[last].sum(), leaf)
         assert slope.shape == stimuli.shape
         assert bool(slope.isfinite().all()), "gradients are not finite"
-    module = getattr(target, "module", None) or getattr(target, "network", None)
-    if isinstance(module, torch.nn.Module):
-        assert not any(part._forward_hooks for part in module.modules()), "it leaves hooks behind"
-        assert all(parameter.grad is None for parameter in module.parameters()), "it leaves gradients behind"
+    if isinstance(module, nn.Module) and before is not None:
+        check_unchanged(module, before)

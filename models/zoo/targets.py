@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import nn
 
 from ..spaces import StimulusSpec
-from ..targets.module import ModuleTarget
+from ..targets.module import ModuleTarget, Redirect
 from ..targets.spiking import SpikingOptions, SpikingTarget
 from .architectures.cnn import ResidualCNN
 from .architectures.snn import STEPS, spiking_cnn
@@ -21,11 +21,23 @@ from .weights import load_into, read_tensors
 IMAGE = StimulusSpec((3, 32, 32))
 
 
-class MeasuredModule(ModuleTarget):
-    """A module that knows how its output units answer natural images."""
+class ModuleOptions(WeightOptions):
+    """Options of a torch module."""
 
-    def __init__(self, module: nn.Module, natural: NaturalResponses | None) -> None:
-        super().__init__(module, IMAGE)
+    redirect: Redirect = "dead"
+
+
+class MeasuredModule(ModuleTarget):
+    """A module that knows how its output units answer natural stimuli."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        natural: NaturalResponses | None,
+        stimulus: StimulusSpec = IMAGE,
+        redirect: Literal["dead"] | int = "dead",
+    ) -> None:
+        super().__init__(module, stimulus, redirect=redirect)
         self._natural = natural
 
     def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
@@ -62,27 +74,27 @@ def _loaded(module: nn.Module, name: str, options: WeightOptions) -> NaturalResp
 class CNNTarget:
     """Residual CNN trained on CIFAR-10; its ten classes are ``fc[0]`` to ``fc[9]``."""
 
-    class Options(WeightOptions):
+    class Options(ModuleOptions):
         """Options of the target."""
 
     @classmethod
     def from_options(cls, options: Options) -> MeasuredModule:
         """Load it."""
         module = ResidualCNN()
-        return MeasuredModule(module, _loaded(module, "cifar10-cnn", options))
+        return MeasuredModule(module, _loaded(module, "cifar10-cnn", options), redirect=options.redirect)
 
 
 class ViTTarget:
     """Small vision transformer trained on CIFAR-10; its ten classes are ``head[0]`` to ``head[9]``."""
 
-    class Options(WeightOptions):
+    class Options(ModuleOptions):
         """Options of the target."""
 
     @classmethod
     def from_options(cls, options: Options) -> MeasuredModule:
         """Load it."""
         module = SmallViT()
-        return MeasuredModule(module, _loaded(module, "cifar10-vit", options))
+        return MeasuredModule(module, _loaded(module, "cifar10-vit", options), redirect=options.redirect)
 
 
 class SNNTarget:

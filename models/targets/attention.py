@@ -1,0 +1,120 @@
+"""Attention heads as units: what each puts together out of the tokens, before the projection mixes them.
+
+In nearly every vision transformer (timm's, Hugging Face's, the zoo's) that is the input of a linear projection, features in the order
+(heads, features of a head); how attention was computed before it, fused or spelled out, does not matter. ``nn.MultiheadAttention``
+(torchvision's) calls no projection: it is computed again from what went into it, and only where heads are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+HEADS = "heads"
+"""Last part of the name of a layer of heads: ``blocks.5.attn.heads``."""
+
+_COUNTS = ("num_heads", "heads", "num_attention_heads", "n_heads")
+_PROJECTIONS = ("proj", "out_proj", "o_proj", "to_out", "to_out.0", "output.dense", "dense")
+
+
+@dataclass(frozen=True)
+class Attention:
+    """An attention module.
+
+    Attributes
+    ----------
+    name : str
+        Of the module.
+    reads : str
+        The submodule that is read for its heads.
+    heads : int
+        How many there are.
+    """
+
+    name: str
+    reads: str
+    heads: int
+
+
+def attentions(module: nn.Module) -> Iterator[Attention]:
+    """The attention modules inside ``module`` whose heads can be read."""
+    for name, part in module.named_modules():
+        prefix = f"{name}." if name else ""
+        if isinstance(part, nn.MultiheadAttention):
+            if part.bias_k is None and not part.add_zero_attn:
+                yield Attention(name, name, part.num_heads)
+            continue
+        heads = _count(part)
+        if not heads:
+            continue
+        for projection in _PROJECTIONS:
+            try:
+                found = part.get_submodule(projection)
+            except AttributeError:
+                continue
+            if isinstance(found, nn.Linear) and found.in_features % heads == 0:
+                yield Attention(name, prefix + projection, heads)
+                break
+
+
+def _count(part: nn.Module) -> int:
+    """Number of heads of an attention module or, as older Hugging Face models nest them, of its child ``attention`` or ``self``."""
+    for holder in (part, getattr(part, "attention", None), getattr(part, "self", None)):
+        for attribute in _COUNTS if isinstance(holder, nn.Module) else ():
+            count = getattr(holder, attribute, None)
+            if isinstance(count, int) and count > 0:
+                return count
+    return 0
+
+
+def split_heads(mixed: Tensor, heads: int) -> Tensor:
+    """(n, *positions, heads · features) -> (n, heads, *positions, features)."""
+    return mixed.unflatten(-1, (heads, -1)).movedim(-2, 1)
+
+
+def heads_of_multihead(
+    module: nn.MultiheadAttention,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_padding_mask: Tensor | None = None,
+    need_weights: bool = True,
+    attn_mask: Tensor | None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> Tensor:
+    """What the heads of an ``nn.MultiheadAttention`` put together, in evaluation mode: (n, heads, queries, features).
+
+    Takes what the module's ``forward`` takes. Vaswani et al., "Attention is all you need", 2017, equation 1.
+    """
+    if not module.batch_first:
+        query, key, value = (part.transpose(0, 1) for part in (query, key, value))
+    if module.in_proj_weight is not None:
+        weights = module.in_proj_weight.chunk(3)
+    else:
+        weights = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
+    biases = (None, None, None) if module.in_proj_bias is None else module.in_proj_bias.chunk(3)
+    q, k, v = (
+        split_heads(F.linear(part, weight, bias), module.num_heads)
+        for part, weight, bias in zip((query, key, value), weights, biases, strict=True)
+    )
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=_mask(module.num_heads, q, attn_mask, key_padding_mask))
+
+
+def _mask(heads: int, query: Tensor, attention: Tensor | None, padding: Tensor | None) -> Tensor | None:
+    """The module's two masks (True or -inf where nothing is looked at) as one that is added: broadcasts to (n, heads, queries, keys)."""
+    total: Tensor | None = None
+    for mask in (attention, padding):
+        if mask is None:
+            continue
+        added = torch.zeros_like(mask, dtype=query.dtype).masked_fill(mask, float("-inf")) if mask.dtype == torch.bool else mask
+        if mask is padding:
+            added = added[:, None, None, :]
+        elif added.ndim == 3:
+            added = added.unflatten(0, (-1, heads))
+        total = added if total is None else total + added
+    return total

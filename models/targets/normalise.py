@@ -1,0 +1,63 @@
+"""Normalisation inside a target, so that stimuli keep their plain range outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Subtracts a mean from each channel and divides by a standard deviation.
+
+    Attributes
+    ----------
+    mean, std : tuple of float
+        One value a channel, or one for all; in the unit of the stimulus, ``std`` positive.
+
+    Raises
+    ------
+    ValueError
+        A standard deviation is not positive, or the two have different lengths.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} values, std {len(self.std)}; give both for each channel")
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"std must be positive, got {list(self.std)}")
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        """(n, channels, …) -> the same shape."""
+        mean, std = (stimuli.new_tensor(values).view(1, -1, *[1] * (stimuli.ndim - 2)) for values in (self.mean, self.std))
+        return (stimuli - mean) / std
+
+
+IMAGENET = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Statistics of ImageNet, which most networks are trained with."""
+
+
+def channels_fit(normalise: Normalise, channels: int) -> bool:
+    """Whether it has one value for each of ``channels``, or one for all."""
+    return len(normalise.mean) in (1, channels)
+
+
+def for_channels(mean: Sequence[float] | None, std: Sequence[float] | None, default: Normalise, channels: int) -> Normalise:
+    """What options ask for: ``default`` where they say nothing, its average over channels where it has not as many.
+
+    Raises
+    ------
+    ValueError
+        They don't fit each other or the channels.
+    """
+    if not channels_fit(default, channels):
+        default = Normalise((sum(default.mean) / len(default.mean),), (sum(default.std) / len(default.std),))
+    chosen = Normalise(tuple(mean) if mean is not None else default.mean, tuple(std) if std is not None else default.std)
+    if not channels_fit(chosen, channels):
+        raise ValueError(f"{len(chosen.mean)} values for {channels} channels")
+    return chosen

@@ -1,0 +1,161 @@
+"""Redirected gradients: a way out for units whose ReLUs let no gradient through.
+
+A unit behind a rectifier that is off at the start (on a grey image, say) gets a gradient of exactly zero, and no gradient search can move.
+Lucid's remedy (Olah, Mordvintsev and Schubert, "Feature visualization", 2017; ``lucid/misc/redirected_relu_grad.py``): where nothing came
+back through a rectifier for a whole stimulus, pass on what would raise an input that is too low, or lower one that is too high.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+
+@dataclass(frozen=True)
+class Rectifier:
+    """An activation that is flat below ``low`` and above ``high``.
+
+    Attributes
+    ----------
+    apply : callable
+        The activation, elementwise, not in place.
+    low, high : float
+        Between them its slope is not zero.
+    """
+
+    apply: Callable[[Tensor], Tensor]
+    low: float = 0.0
+    high: float = math.inf
+
+    def gradient(self, x: Tensor, outer: Tensor, rows: int | None = None) -> Tensor:
+        """The redirected gradient at its input, of a score that is to be climbed.
+
+        Parameters
+        ----------
+        x : Tensor
+            The input, (n, …).
+        outer : Tensor
+            The score's gradient at the output, like ``x``.
+        rows : int or None
+            Stimuli in the batch, n by default; an ``x`` that has not a row for each counts as a whole.
+
+        Returns
+        -------
+        Tensor
+            For each row the true gradient, unless that is zero throughout: then ``outer``, but for elements that it would
+            push further below ``low`` or above ``high``.
+        """
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            (true,) = torch.autograd.grad(self.apply(leaf), leaf, outer)
+        useless = ((x < self.low) & (outer < 0)) | ((x > self.high) & (outer > 0))
+        if x.ndim > 1 and (rows is None or x.shape[0] == rows):
+            alive = true.ne(0).flatten(1).any(1).view(-1, *[1] * (x.ndim - 1))
+        else:
+            alive = true.ne(0).any()
+        return torch.where(alive, true, outer.masked_fill(useless, 0))
+
+
+class _Redirected(torch.autograd.Function):
+    """A rectifier with its redirected gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rectifier: Rectifier, rows: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.rectifier, ctx.rows = rectifier, rows
+        return rectifier.apply(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        (x,) = ctx.saved_tensors
+        return ctx.rectifier.gradient(x, grads[0], ctx.rows), None, None
+
+
+_RELU = Rectifier(torch.relu)
+
+
+def _relu(x: Tensor, inplace: bool = False) -> tuple[Tensor, Rectifier, bool]:
+    return x, _RELU, inplace
+
+
+def _relu6(x: Tensor, inplace: bool = False) -> tuple[Tensor, Rectifier, bool]:
+    return x, Rectifier(F.relu6, 0.0, 6.0), inplace
+
+
+def _hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> tuple[Tensor, Rectifier, bool]:
+    return x, Rectifier(partial(F.hardtanh, min_val=min_val, max_val=max_val), min_val, max_val), inplace
+
+
+def _hardswish(x: Tensor, inplace: bool = False) -> tuple[Tensor, Rectifier, bool]:
+    return x, Rectifier(F.hardswish, -3.0), inplace
+
+
+def _gelu(x: Tensor, *, approximate: str = "none") -> tuple[Tensor, Rectifier, bool]:
+    return x, Rectifier(partial(F.gelu, approximate=approximate)), False
+
+
+_READERS: dict[Any, Callable[..., tuple[Tensor, Rectifier, bool]]] = {
+    torch.relu: _relu,
+    torch.Tensor.relu: _relu,
+    torch.relu_: partial(_relu, inplace=True),
+    torch.Tensor.relu_: partial(_relu, inplace=True),
+    F.relu: _relu,
+    F.relu6: _relu6,
+    F.hardtanh: _hardtanh,  # what nn.ReLU6 calls
+    F.hardswish: _hardswish,
+    F.gelu: _gelu,
+}
+"""From the arguments of a function of torch to its input, what it does, and whether it does so in place."""
+
+
+class _Watch(TorchFunctionMode):
+    """Sees every rectifier that is called meanwhile, by a module or by a function, and redirects it where ``rows`` are given."""
+
+    def __init__(self, rows: int | None) -> None:
+        super().__init__()
+        self.rows = rows
+        self.seen = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        reader = _READERS.get(func)
+        if reader is None:
+            return func(*args, **kwargs)
+        self.seen += 1
+        if self.rows is None or not torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        if "input" in kwargs:
+            args, kwargs = (kwargs["input"], *args), {key: value for key, value in kwargs.items() if key != "input"}
+        x, rectifier, in_place = reader(*args, **kwargs)
+        if not x.requires_grad:
+            return func(*args, **kwargs)
+        if not in_place:
+            return _Redirected.apply(x, rectifier, self.rows)
+        return x.copy_(_Redirected.apply(x.clone(), rectifier, self.rows))  # pyright: ignore[reportArgumentType]
+
+
+@contextmanager
+def redirecting(rows: int) -> Iterator[None]:
+    """Every rectifier that is called inside has its redirected gradient, for a batch of ``rows`` stimuli.
+
+    ReLU, ReLU6, Hardtanh, Hardswish and GELU, as modules and as functions of torch, in place or not. Nothing is attached to any module,
+    and nothing outlives the block but the graph that was recorded; run backward passes after it.
+    """
+    with _Watch(rows):
+        yield
+
+
+@contextmanager
+def watching() -> Iterator[Callable[[], int]]:
+    """Gives a function that tells how many rectifiers were called since the block began."""
+    with _Watch(None) as watch:
+        yield lambda: watch.seen
