@@ -9,6 +9,7 @@ from ..result import JobResult
 from .comparison import Comparison
 from .folder import replaced_folder
 from .html import report_html
+from .importance import faded, shows_importance
 from .montage import MOST_CELLS, montage
 from .names import ArtifactNames
 from .pictures import enlarged, own_size, png
@@ -28,8 +29,9 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> 
         What was found; it may hold no search at all.
     folder : Path
         Where: ``report.html``, ``montage.png``, ``convergence.png``, ``convergence/<unit>.png``,
-        ``stimuli/<unit>--<optimizer>.png`` (enlarged), ``stimuli/raw/…`` (an image at its own size), ``result.json`` and
-        ``arrays.npz``. It appears, or changes, at once when everything has been written.
+        ``stimuli/<unit>--<optimizer>.png`` (enlarged), ``stimuli/raw/…`` (an image at its own size), ``stimuli/importance/…`` (of a
+        search by gradients, opaque where the score hung on the image), ``result.json`` and ``arrays.npz``. It appears, or changes, at once
+        when everything has been written.
     stimulus : StimulusSpec
         What ``result``'s stimuli are: shape, value range, and whether images or series.
 
@@ -50,6 +52,10 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> 
             (fresh / names.stimulus(search)).write_bytes(png(enlarged(search.stimulus, stimulus)))
             if stimulus.modality == "image":
                 (fresh / names.raw(search)).write_bytes(png(own_size(search.stimulus, stimulus)))
+            if search.importance is not None and shows_importance(stimulus):
+                path = fresh / names.importance(search)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(png(faded(search.stimulus, search.importance, stimulus)))
         for unit in drawn.units:
             (fresh / names.convergence(unit)).write_bytes(convergence_plot(drawn, unit))
         if comparison.units:

@@ -54,6 +54,10 @@ class ArtifactNames:
         """The found image at its own size."""
         return f"stimuli/raw/{self._pair(search)}"
 
+    def importance(self, search: SearchResult) -> str:
+        """The found image, opaque where its score hung on it."""
+        return f"stimuli/importance/{self._pair(search)}"
+
     def convergence(self, unit: str) -> str:
         """The unit's convergence plot."""
         return f"convergence/{self._units[unit]}.png"

@@ -12,6 +12,7 @@ import numpy as np
 from ...models.spaces import StimulusSpec
 from ..result import JobResult
 from .comparison import Comparison, best_seen, exceeds, natural_best, natural_multiple
+from .importance import shows_importance
 from .names import ArtifactNames
 
 FORMAT = 1
@@ -45,6 +46,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "files": {
                 "stimulus": names.stimulus(search),
                 "raw": names.raw(search) if stimulus.modality == "image" else None,
+                "importance": names.importance(search) if search.importance is not None and shows_importance(stimulus) else None,
                 "convergence": names.convergence(search.unit) if search.unit in plotted else None,
             },
         }
@@ -95,13 +97,18 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
 
     ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, *stimulus) float32 as the generator made them,
     ``latents`` (n, *latent), ``responses``, ``response_sems`` and ``natural_best`` (n,) float64 with NaN where unknown,
-    ``evaluations`` (n,) int64, and ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]``
-    scores, NaN where a trial was missed, and NaN behind them.
+    ``importance`` (n, *stimulus without its channels) float32 with NaN where a search had no gradients, ``evaluations`` (n,) int64, and
+    ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores, NaN where a trial was
+    missed, and NaN behind them.
     """
     searches = result.searches
     scores = np.full((len(searches), max((search.evaluations for search in searches), default=0)), np.nan)
     for row, search in zip(scores, searches, strict=True):
         row[: search.evaluations] = search.scores
+    importance = np.full((len(searches), *stimulus.shape[1:]), np.nan, np.float32)
+    for map_, search in zip(importance, searches, strict=True):
+        if search.importance is not None:
+            map_[...] = search.importance
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -115,6 +122,7 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
         response_sems=np.array([_or_nan(search.response_sem) for search in searches], np.float64),
         natural_best=np.array([_or_nan(natural_best(search)) for search in searches], np.float64),
         evaluations=np.array([search.evaluations for search in searches], np.int64),
+        importance=importance,
         scores=scores,
     )
     return buffer.getvalue()
