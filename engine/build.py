@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from ..models.generators.constrained import ConstrainedGenerator, Unconstrainable
 from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, HasStep, Unfit
-from ..models.objectives.objective import Objective
+from ..models.objectives.objective import Objective, compares
 from ..models.options import InvalidOption
 from ..models.spaces import StimulusSpec
 from ..models.targets.target import HasNaturalResponses, HasNoise, HasUnitNames, LayerInfo, Target
@@ -21,6 +22,7 @@ from .adapt import adapt
 from .design import Design
 from .errors import InvalidJob, Violation
 from .registry import Kind, find, options_of
+from .scoring import Scoring
 from .spec import ComponentSpec, ConstraintsSpec, JobSpec
 
 REMEASURE = 0.1
@@ -71,10 +73,17 @@ class CheckedJob:
 
     def objective(self, unit: UnitAddress) -> Objective:
         """The job's objective for one unit."""
-        component = _found("objective", self.spec.objective.name, "objective.name", self.allow_imports, self.given)
-        return component.from_options(
-            options_of(component, self.spec.objective.options, "objective.options", allow_files=self.allow_files), unit
-        )
+        return self.scoring.objective(unit)
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        """Builds its objectives and transformations."""
+        return Scoring(self.spec, self.generator, self.target, self.allow_imports, self.given, self.allow_files)
+
+    @property
+    def plain(self) -> bool:
+        """Whether scores are the units' own responses to the stimuli as they are."""
+        return self.spec.objective == ComponentSpec(name="unit") and self.spec.transformations is None
 
     def optimizer(self, number: int, unit_number: int) -> Optimizer:
         """A fresh optimizer for one search, with a seed of its own."""
@@ -113,9 +122,9 @@ class CheckedJob:
         return self.target.unit_name(unit.layer, index) if index is not None and isinstance(self.target, HasUnitNames) else ""
 
     def natural_best(self, unit: UnitAddress) -> float | None:
-        """The best natural stimulus's response, where the target knows it and the objective is the unit's plain response."""
+        """The best natural stimulus's response, where the target knows it and the unit is not kept down."""
         index = unit.integers
-        if index is None or self.spec.objective != ComponentSpec(name="unit") or not isinstance(self.target, HasNaturalResponses):
+        if index is None or self.spec.objective.options.get("direction") == "down" or not isinstance(self.target, HasNaturalResponses):
             return None
         quantiles = self.target.natural_quantiles(unit.layer, index)
         return None if quantiles is None else quantiles.get(1.0)
@@ -161,7 +170,7 @@ def check(
         if repeated:
             violations.append(Violation("units", f"{', '.join(sorted(repeated)[:3])} would be searched more than once"))
     if generator is not None and target is not None:
-        _collect(violations, lambda: _fits(generator.stimulus, target.stimulus))
+        _collect(violations, lambda: _fits(generator.stimulus, target.stimulus, spec.transformations is not None))
         if spec.prior == "natural" and generator.prior is None:
             violations.append(Violation("prior", f"{spec.generator.name} has no natural latents to start from; set prior: none"))
     if generator is not None:
@@ -169,7 +178,7 @@ def check(
     if violations or generator is None or target is None or device is None:
         raise InvalidJob(violations)
     job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports), given, allow_files)
-    _collect(violations, lambda: job.objective(units[0]))
+    _collect(violations, lambda: _check_scoring(job))
     for number in range(len(job.optimizers)):
         _collect(violations, lambda number=number: job.optimizer(number, 0))
     if violations:
@@ -248,7 +257,22 @@ def _constrained(generator: Generator, spec: JobSpec) -> Generator:
         raise InvalidJob.at(f"constraints.{error.constraint}", str(error)) from error
 
 
-def _fits(made: StimulusSpec, taken: StimulusSpec) -> None:
+def _check_scoring(job: CheckedJob) -> None:
+    job.scoring.transformations()
+    for unit in job.units:
+        objective = job.objective(unit)
+    if compares(objective):  # pyright: ignore[reportPossiblyUnboundVariable] - a job has units
+        if job.design.replicates > 1:
+            raise InvalidJob.at("design.replicates", "candidates are scored by how they differ from each other; show each once")
+        if job.design.remeasure:
+            raise InvalidJob.at(
+                "design.remeasure", "candidates are scored by how they differ from each other, so none can be measured alone; set 0"
+            )
+
+
+def _fits(made: StimulusSpec, taken: StimulusSpec, resized: bool) -> None:
+    if resized and replace(made, shape=taken.shape) == taken and made.shape[0] == taken.shape[0]:
+        return
     if made != taken:
         raise InvalidJob.at("generator", f"it makes an {made}, the target takes an {taken}; they must agree")
 

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from ..units import UnitAddress
+from .options import Direction, UnitOptions
+
+
+def read(unit: UnitAddress, responses: Mapping[str, Tensor]) -> Tensor:
+    """The unit's part of its layer's response, (n, *what its address leaves open)."""
+    return responses[unit.layer][(slice(None), *unit.index)]
+
+
+def mean_response(unit: UnitAddress, responses: Mapping[str, Tensor]) -> Tensor:
+    """(n,), averaged over what the unit's address leaves open."""
+    chosen = read(unit, responses)
+    return chosen.flatten(1).mean(1) if chosen.ndim > 1 else chosen
 
 
 class UnitObjective:
     """A unit's response, averaged over whatever its address leaves open (Erhan et al., 2009)."""
 
-    class Options(BaseModel):
+    class Options(UnitOptions):
         """Options of the objective."""
 
-        model_config = ConfigDict(extra="forbid")
-        direction: Literal["up", "down"] = Field("up", description="'up' seeks the strongest response, 'down' the weakest.")
+        direction: Annotated[Direction, Field(description="'up' seeks the strongest response, 'down' the weakest.")] = "up"
 
-    def __init__(self, unit: UnitAddress, direction: Literal["up", "down"] = "up") -> None:
+    def __init__(self, unit: UnitAddress, direction: Direction = "up") -> None:
         self.unit = unit
         self.sign = 1.0 if direction == "up" else -1.0
 
@@ -36,5 +47,4 @@ class UnitObjective:
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
         """{layer: (n, *layer)} -> (n,)."""
-        chosen = responses[self.unit.layer][(slice(None), *self.unit.index)]
-        return self.sign * (chosen.flatten(1).mean(1) if chosen.ndim > 1 else chosen)
+        return self.sign * mean_response(self.unit, responses)

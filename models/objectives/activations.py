@@ -1,0 +1,59 @@
+"""The responses to a given image, again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..options import InvalidOption
+from ..units import UnitAddress
+from .options import UnitOptions
+from .reference import ReferenceOptions
+from .setting import Setting
+from .unit import read
+
+Measure = Literal["distance", "cosine", "dot"]
+
+
+class Activations:
+    """How like its responses are to those to a given image: inversion of a layer, or of the part that the unit's address names.
+
+    ``distance``: minus the squared distance over the squared norm of the reference, ≤ 0 (Mahendran and Vedaldi, "Understanding deep image
+    representations by inverting them", 2015, equation 2). ``cosine``: in [-1, 1]. ``dot``: the product, normalised by the reference's
+    norm alone, which exaggerates what the layer sees in the image (an activation caricature).
+    """
+
+    class Options(ReferenceOptions, UnitOptions):
+        """Options of the objective."""
+
+        measure: Annotated[Measure, Field(description="'distance', 'cosine', or 'dot' for a caricature.")] = "distance"
+
+    def __init__(self, unit: UnitAddress, reference: Tensor, measure: Measure = "distance") -> None:
+        self.unit, self.reference, self.measure = unit, reference.flatten(), measure
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
+        """Built for one address of a job."""
+        reference = read(unit, setting.reference(options.image, {unit.layer}, "image", options.fit))
+        if not bool((reference != 0).any()):
+            raise InvalidOption("image", f"{unit} does not respond to it at all")
+        return cls(unit, reference, options.measure)
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The unit's layer."""
+        return frozenset({self.unit.layer})
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """{layer: (n, *layer)} -> (n,)."""
+        values = read(self.unit, responses)
+        values = values.flatten(1) if values.ndim > 1 else values[:, None]
+        reference = self.reference.to(values)
+        if self.measure == "distance":
+            return -(values - reference).square().sum(1) / reference.square().sum()
+        direction = F.normalize(reference, dim=0)
+        return (F.normalize(values, dim=1) if self.measure == "cosine" else values) @ direction

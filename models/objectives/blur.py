@@ -1,0 +1,57 @@
+"""Nothing that a blur would take away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..transformations.blur import kernel
+from ..units import UnitAddress
+from .objective import STIMULUS
+from .options import ObjectiveOptions
+
+
+class BlurDistance:
+    """Mean squared distance of a stimulus from its own blurred self, ≥ 0: the energy of high frequencies; subtract it.
+
+    To follow its gradient is to blur a little at every step (Olah et al., "Feature Visualization", 2017, "Frequency penalization";
+    Lucid's ``blur_input_each_step``).
+    """
+
+    class Options(ObjectiveOptions):
+        """Options of the regulariser."""
+
+        sigma: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="Of the Gaussian, in pixels or time steps.")] = 1.0
+
+    def __init__(self, sigma: float = 1.0) -> None:
+        self.sigma = sigma
+        self._kernels: dict[int, Tensor] = {}
+
+    @classmethod
+    def from_options(cls, options: Options, unit: UnitAddress) -> Self:
+        """The job's unit plays no part."""
+        del unit
+        return cls(options.sigma)
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The stimulus."""
+        return frozenset({STIMULUS})
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """(n, channels, height, width) or (n, channels, time) -> (n,)."""
+        stimuli = responses[STIMULUS]
+        blurred = stimuli @ self._kernel(stimuli, stimuli.shape[-1]).T
+        if stimuli.ndim == 4:
+            blurred = self._kernel(stimuli, stimuli.shape[2]) @ blurred
+        return (stimuli - blurred).square().flatten(1).mean(1)
+
+    def _kernel(self, stimuli: Tensor, length: int) -> Tensor:
+        if length not in self._kernels:
+            with torch.inference_mode(False):
+                self._kernels[length] = kernel(torch.tensor([self.sigma], dtype=torch.float64), length)[0]
+        return self._kernels[length].to(stimuli)

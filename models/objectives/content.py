@@ -1,0 +1,50 @@
+"""What an image shows, not how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..units import UnitAddress
+from .options import WeightedLayers
+from .reference import ReferenceOptions
+from .setting import Setting
+from .unit import read
+
+
+class Content:
+    """Minus the mean squared difference to the responses to a given image, summed over layers (Gatys et al., 2016, equation 1)."""
+
+    class Options(ReferenceOptions):
+        """Options of the objective."""
+
+        layers: Annotated[WeightedLayers, Field(description="Addresses of layers, each with a weight.")]
+
+    def __init__(self, terms: Sequence[tuple[UnitAddress, Tensor, float]]) -> None:
+        self.terms = tuple(terms)
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
+        """The job's unit plays no part."""
+        del unit
+        units = [setting.unit(each.layer, f"layers[{at}].layer") for at, each in enumerate(options.layers)]
+        references = setting.reference(options.image, {each.layer for each in units}, "image", options.fit)
+        return cls([(each, read(each, references)[0], layer.weight) for each, layer in zip(units, options.layers, strict=True)])
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """Of all terms."""
+        return frozenset(unit.layer for unit, _, _ in self.terms)
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """{layer: (n, *layer)} -> (n,), ≤ 0 where weights are positive."""
+        scores: list[Tensor] = []
+        for unit, reference, weight in self.terms:
+            values = read(unit, responses)
+            squares = (values - reference.to(values)).square()
+            scores.append(-weight * (squares.flatten(1).mean(1) if squares.ndim > 1 else squares))
+        return torch.stack(scores).sum(0)

@@ -1,0 +1,41 @@
+"""The angle between a response and a vector, whatever its strength."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..units import UnitAddress
+from .direction import along
+from .setting import Setting
+from .unit import read
+from .vectors import VectorOptions, read_vector
+
+
+class Cosine:
+    """Cosine between the response and a vector, averaged over places, in [-1, 1] (Olah et al., "Feature Visualization", 2017)."""
+
+    class Options(VectorOptions):
+        """Options of the objective."""
+
+    def __init__(self, unit: UnitAddress, vector: Tensor, axis: int | None = 0) -> None:
+        self.unit, self.axis = unit, axis
+        self.vector = F.normalize(vector.flatten().float(), dim=0)
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
+        """Built for one layer of a job."""
+        return cls(unit, *read_vector(options, unit, setting))
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The unit's layer."""
+        return frozenset({self.unit.layer})
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """{layer: (n, *layer)} -> (n,)."""
+        at = along(read(self.unit, responses), self.axis)
+        return (F.normalize(at, dim=2) @ self.vector.to(at)).mean(1)

@@ -1,0 +1,60 @@
+"""A direction in a layer's space, such as a concept vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..units import UnitAddress
+from .channels import places
+from .setting import Setting
+from .unit import read
+from .vectors import VectorOptions, read_vector
+
+LEAST_COSINE = 0.1
+"""Below which the cosine counts no less, so that a start in no such direction still finds one (as in Lucid)."""
+
+
+class Direction:
+    """How far the response goes along a vector, averaged over places: the projection, times a power of the cosine where asked.
+
+    Olah et al., "Feature Visualization", 2017 (direction), and Carter et al., "Activation Atlas", 2019 (dot × cosine^k, which keeps what
+    is found from being merely strong). With a concept activation vector (Kim et al., "TCAV", 2018) it shows the concept.
+    """
+
+    class Options(VectorOptions):
+        """Options of the objective."""
+
+        cosine_power: Annotated[float, Field(ge=0, le=20, allow_inf_nan=False, description="Power of the cosine; 0 leaves it out.")] = 0.0
+
+    def __init__(self, unit: UnitAddress, vector: Tensor, axis: int | None = 0, cosine_power: float = 0.0) -> None:
+        self.unit, self.axis, self.cosine_power = unit, axis, cosine_power
+        self.vector = F.normalize(vector.flatten().float(), dim=0)
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
+        """Built for one layer of a job."""
+        return cls(unit, *read_vector(options, unit, setting), options.cosine_power)
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The unit's layer."""
+        return frozenset({self.unit.layer})
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """{layer: (n, *layer)} -> (n,)."""
+        at = along(read(self.unit, responses), self.axis)
+        dots = at @ self.vector.to(at)
+        if self.cosine_power:
+            cosines = F.normalize(at, dim=2) @ self.vector.to(at)
+            dots = dots * cosines.clamp(min=LEAST_COSINE) ** self.cosine_power
+        return dots.mean(1)
+
+
+def along(response: Tensor, axis: int | None) -> Tensor:
+    """(n, *response) -> (n, places, channels), or (n, 1, values) where the vector has a value for each."""
+    return response.flatten(1)[:, None] if axis is None else places(response, axis)

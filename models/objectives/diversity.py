@@ -1,0 +1,62 @@
+"""Stimuli that differ from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..options import InvalidOption
+from ..units import UnitAddress
+from .channels import Channels, channel_axis
+from .gram import gram
+from .options import UnitOptions
+from .setting import Setting
+from .unit import read
+
+MOST_CHANNELS = 4096
+
+
+class Diversity:
+    """How unlike a candidate is to the others of its generation: minus the mean cosine of their Gram matrices, in [-1, 1].
+
+    Olah et al., "Feature Visualization", 2017 ("Diversity"). Add it to another objective, of a gradient search with ``batch`` above 1; the
+    gradient moves each candidate away from where the others are. A candidate alone scores 0.
+    """
+
+    compares = True
+
+    class Options(UnitOptions):
+        """Options of the objective."""
+
+        channels: Channels = "auto"
+
+    def __init__(self, unit: UnitAddress, axis: int = 0) -> None:
+        self.unit, self.axis = unit, axis
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
+        """Built for one layer of a job, usually an intermediate one."""
+        unit = UnitAddress(unit.layer) if not setting.shape(unit) or unit.integers else unit
+        shape = setting.shape(unit)
+        axis = channel_axis(len(shape), setting.stimulus, options.channels)
+        if shape[axis] > MOST_CHANNELS:
+            raise InvalidOption("channels", f"{unit} has {shape[axis]} channels; a Gram matrix is made of at most {MOST_CHANNELS}")
+        return cls(unit, axis)
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The unit's layer."""
+        return frozenset({self.unit.layer})
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """{layer: (n, *layer)} -> (n,)."""
+        own = F.normalize(gram(read(self.unit, responses), self.axis).flatten(1), dim=1)
+        n = own.shape[0]
+        if n < 2:
+            return own.sum(1) * 0
+        # the others stand still, so that a candidate's gradient is that of its own score
+        cosines = own @ own.detach().T
+        return -(cosines.sum(1) - cosines.diagonal()) / (n - 1)

@@ -1,0 +1,27 @@
+"""On the way from one unit to another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..units import UnitAddress
+from .joint import Joint
+from .options import UnitOptions
+from .setting import Setting
+
+
+class Interpolated:
+    """(1 - share) of one unit and share of another (Olah et al., "Feature Visualization", 2017, "Interaction between neurons")."""
+
+    class Options(UnitOptions):
+        """Options of the objective."""
+
+        other: Annotated[str, Field(min_length=1, max_length=500, description="Address of the second unit.")]
+        share: Annotated[float, Field(ge=0, le=1, description="Of the second unit; the job's own has the rest.")] = 0.5
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Joint:
+        """Built for one unit of a job."""
+        return Joint([(unit, 1 - options.share), (setting.unit(options.other, "other"), options.share)])

@@ -1,0 +1,48 @@
+"""A whole layer, whatever it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+from torch import Tensor
+
+from ..units import UnitAddress
+from .options import UnitOptions
+from .unit import read
+
+Energy = Literal["mean-square", "l2", "mean-absolute"]
+
+
+class LayerEnergy:
+    """The energy of a layer, or of the part that the unit's address names (DeepDream: Mordvintsev et al., "Inceptionism", 2015)."""
+
+    class Options(UnitOptions):
+        """Options of the objective."""
+
+        energy: Annotated[
+            Energy, Field(description="Mean of squares, their sum's root (l2, DeepDream's 'L2 norm'), or the mean of absolute values.")
+        ] = "mean-square"
+
+    def __init__(self, unit: UnitAddress, energy: Energy = "mean-square") -> None:
+        self.unit, self.energy = unit, energy
+
+    @classmethod
+    def from_options(cls, options: Options, unit: UnitAddress) -> Self:
+        """Built for one address of a job, such as ``conv2`` for the whole layer."""
+        return cls(unit, options.energy)
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The unit's layer."""
+        return frozenset({self.unit.layer})
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """{layer: (n, *layer)} -> (n,)."""
+        values = read(self.unit, responses)
+        values = values.flatten(1) if values.ndim > 1 else values[:, None]
+        if self.energy == "mean-absolute":
+            return values.abs().mean(1)
+        # norm's own slope at zero is zero, where a root's would be infinite
+        return values.square().mean(1) if self.energy == "mean-square" else values.norm(dim=1)

@@ -1,0 +1,62 @@
+"""Sums of objectives with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from ..units import UnitAddress
+from .objective import Objective, compares
+from .options import ObjectiveOptions, Weight
+from .setting import NamedObjective, Setting
+
+
+class Term(BaseModel):
+    """An objective and what it counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    objective: NamedObjective
+    weight: Annotated[Weight, Field(description="What its score counts; negative for what shall be kept down.")] = 1.0
+
+
+class Sum:
+    """Objectives with weights, added up: a unit minus a share of a regulariser, or whatever else shall hold together.
+
+    Parameters
+    ----------
+    terms : sequence of (Objective, float)
+        Objectives, each with its weight.
+    """
+
+    class Options(ObjectiveOptions):
+        """Options of the objective."""
+
+        terms: Annotated[list[Term], Field(min_length=1, max_length=100, description="Objectives, each with its weight.")]
+
+    def __init__(self, terms: Sequence[tuple[Objective, float]]) -> None:
+        self.terms = tuple(terms)
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
+        """Built for one unit of a job, which each term may replace by an option ``unit`` of its own."""
+        return cls(
+            [(setting.objective(term.objective, unit, f"terms[{at}].objective"), term.weight) for at, term in enumerate(options.terms)]
+        )
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """Of all terms."""
+        return frozenset().union(*(objective.layers for objective, _ in self.terms))
+
+    @property
+    def compares(self) -> bool:
+        """Whether one of the terms does."""
+        return any(compares(objective) for objective, _ in self.terms)
+
+    def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
+        """{layer: (n, *layer)} -> (n,)."""
+        return torch.stack([weight * objective(responses) for objective, weight in self.terms]).sum(0)
