@@ -9,12 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from ..models.densities import train as tt
+from ..models.densities.diagonal import DiagonalTrain
 from ..models.spaces import Box, Categorical
 from .adam_state import adam_state, load_adam_state
 from .optimizer import Evaluations, Problem, State
 from .patches import box_masks
 from .ranking import Elite
 from .searcher import Searcher
+
+LEAST = 1e-6
+"""Least entry of a diagonal core."""
 
 
 class Protes(Searcher):
@@ -29,8 +33,9 @@ class Protes(Searcher):
     near where it began.
 
     From a bank, the train starts as a mixture of ``rank`` products of categoricals fitted to it
-    (:func:`actmax.models.densities.train.fit_mixture`), a train whose inner cores are diagonal, and Adam keeps it one: it moves only cores
-    that are not zero. A few thousand evaluations teach a density of 10⁵ parameters little, so what makes small budgets work is
+    (:class:`actmax.models.densities.diagonal.DiagonalTrain`), a train whose inner cores are diagonal, and Adam keeps it one: it moves
+    only the diagonals, along a gradient in closed form. A few thousand evaluations teach a density of 10⁵ parameters little, so what makes
+    small budgets work is
     ``crossover``: that share of a batch are members of the elite in which one patch, of up to ``patch`` positions a side, is
     replaced by that of a fresh sample. The elite is then the best ``top`` of all rounds, and its first members come from
     ``screen`` latents of the bank itself: without them a spiking unit that is silent at nearly every sample gives no direction.
@@ -99,40 +104,74 @@ class Protes(Searcher):
         self._elite = Elite(self._top)
         self._memory = natural
         """Whether the elite outlives its round."""
+        self._diagonal = natural
+        """Whether the train's cores are, and stay, diagonal: the parameters are then its tables."""
         if problem.bank is None:
-            cores = tt.random_train(space.size, self._levels, options.rank, self.generator)
+            parameters = tt.random_train(space.size, self._levels, options.rank, self.generator)
         else:
-            cores = tt.fit_mixture(self._indices(problem.bank.cpu()), self._levels, options.rank, self.generator, options.smoothing)
-        self._free = cores > 0 if natural else None
-        """Which entries Adam may move; None for all."""
-        self._cores = cores.requires_grad_()
-        self._adam = torch.optim.Adam([self._cores], lr=options.learning_rate)
+            train = DiagonalTrain.fit(self._indices(problem.bank.cpu()), self._levels, options.rank, self.generator, options.smoothing)
+            parameters = scaled_tables(train) if natural else train.cores()
+        self._parameters = parameters.requires_grad_()
+        self._adam = self._fresh_adam()
         screen = options.screen if options.screen is not None else 50 if natural else 0
         most = screen if problem.evaluations is None else min(screen, problem.evaluations // 10)
         self._screen = self._indices(self._starts(most)) if problem.bank is not None else torch.empty(0, space.size, dtype=torch.long)
         """Bank latents still to be looked at."""
+        self._drawn = torch.empty(0)
+        """Levels of what was asked."""
+
+    def _fresh_adam(self) -> torch.optim.Adam:
+        return torch.optim.Adam([self._parameters], lr=self.options.learning_rate, fused=True)
 
     def _propose(self) -> Tensor:
         if len(self._screen):
-            first, self._screen = self._screen[: self._batch], self._screen[self._batch :]
-            return self._latents(first)
-        indices = tt.sample(self._cores.detach(), self._batch, self.generator)
-        crossed = round(self._crossover * self._batch)
-        if crossed and len(self._elite):
-            parents = self._elite.rows[torch.randint(len(self._elite), (crossed,), generator=self.generator)]
-            indices[:crossed] = torch.where(self._patches(crossed), indices[:crossed], parents)
-        return self._latents(indices)
+            self._drawn, self._screen = self._screen[: self._batch], self._screen[self._batch :]
+        elif self._diagonal:
+            self._drawn = self._crossed()
+        else:
+            self._drawn = tt.sample(self._parameters.detach(), self._batch, self.generator)
+            crossed = round(self._crossover * self._batch)
+            if crossed and len(self._elite):
+                self._drawn[:crossed] = torch.where(self._patches(crossed), self._drawn[:crossed], self._parents(crossed))
+        return self._latents(self._drawn)
+
+    def _crossed(self) -> Tensor:
+        """A batch from the diagonal train, in which only what ends up in a candidate is drawn."""
+        crossed = round(self._crossover * self._batch) if len(self._elite) else 0
+        masks = torch.ones(self._batch, self.problem.latent.size, dtype=torch.bool)
+        indices = torch.empty(masks.shape, dtype=torch.long)
+        if crossed:
+            masks[:crossed], indices[:crossed] = self._patches(crossed), self._parents(crossed)
+        rows, positions = masks.nonzero().unbind(1)
+        train = DiagonalTrain(torch.zeros(self._parameters.shape[1]), self._parameters.detach())
+        indices[rows, positions] = train.draws(self._batch, self.generator).values(rows, positions)
+        return indices
+
+    def _parents(self, n: int) -> Tensor:
+        return self._elite.rows[torch.randint(len(self._elite), (n,), generator=self.generator)]
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
         if not self._memory:
             self._elite = Elite(self._top)
-        self._elite.add(self._indices(latents), scores)
+        rows = self._drawn
+        if len(self._elite) == self._top:  # what is below the last of them can't enter
+            near = scores >= self._elite.scores[-1]
+            rows, scores = rows[near], scores[near]
+        if len(scores):
+            self._elite.add(rows, scores)
         if not len(self._elite):
             return
         for _ in range(self.options.steps):
-            (gradient,) = torch.autograd.grad(-tt.log_likelihood(self._cores, self._elite.rows).mean(), self._cores)
-            self._cores.grad = gradient if self._free is None else gradient * self._free
+            if self._diagonal:
+                self._parameters.grad = descent(self._parameters.detach(), self._elite.rows)
+            else:
+                (self._parameters.grad,) = torch.autograd.grad(
+                    -tt.log_likelihood(self._parameters, self._elite.rows).mean(), self._parameters
+                )
             self._adam.step()
+            if self._diagonal:
+                # PROTES takes the absolute value of what its cores say
+                self._parameters.detach().abs_().clamp_(min=LEAST)
 
     def _patches(self, n: int) -> Tensor:
         """Masks, (n, size), each of one box of positions, placed uniformly."""
@@ -160,15 +199,39 @@ class Protes(Searcher):
 
     def _state(self) -> dict[str, Any]:
         return {
-            "cores": self._cores.detach().clone(),
+            "parameters": self._parameters.detach().clone(),
             "adam": adam_state(self._adam),
             "screen": self._screen.clone(),
             "elite": self._elite.state(),
         }
 
     def _restore(self, state: State) -> None:
-        self._cores = state["cores"].clone().requires_grad_()
-        self._adam = torch.optim.Adam([self._cores], lr=self.options.learning_rate)
+        self._parameters = state["parameters"].clone().requires_grad_()
+        self._adam = self._fresh_adam()
         load_adam_state(self._adam, state["adam"])
         self._screen = state["screen"].clone()
         self._elite.restore(state["elite"])
+
+
+def scaled_tables(train: DiagonalTrain) -> Tensor:
+    """The diagonals of its cores, scaled as :meth:`DiagonalTrain.cores` does, the weights in the first: (modes, rank, size)."""
+    tables = train.tables * (0.5 * train.tables.shape[2])
+    tables[0] *= train.rank * train.log_weights.exp()[:, None]
+    return tables
+
+
+def descent(tables: Tensor, rows: Tensor) -> Tensor:
+    """The gradient of minus the mean log likelihood of ``rows``, (b, modes), under the diagonal train of ``tables``, (modes, rank, size).
+
+    The likelihood is Σ_k Π_p t_pk[x_p] / Σ_k Π_p s_pk with s_pk = Σ_i t_pk[i]. So with w_k the components' weights and w_k(x) those given
+    a row, its logarithm has the slope w_k(x) / t_pk[x_p], at the value that the row holds, - w_k / s_pk everywhere.
+    """
+    modes, rank, size = tables.shape
+    sums = tables.sum(2)
+    weights = sums.log().sum(0).softmax(0)
+    places = (torch.arange(modes)[:, None] * rank + torch.arange(rank)) * size + rows[:, :, None]  # (b, modes, rank)
+    chosen = tables.flatten()[places]
+    given = chosen.log().sum(1).softmax(1)
+    slope = (weights / sums)[:, :, None].expand_as(tables).contiguous()
+    slope.view(-1).index_add_(0, places.flatten(), (given[:, None] / chosen).flatten(), alpha=-1.0 / len(rows))
+    return slope

@@ -3,9 +3,10 @@ import torch
 from pydantic import ValidationError
 
 from actmax.models.densities import train as tt
+from actmax.models.densities.diagonal import DiagonalTrain
 from actmax.models.spaces import Box, Categorical
 from actmax.optimizers.optimizer import Problem
-from actmax.optimizers.protes import Protes
+from actmax.optimizers.protes import Protes, descent, scaled_tables
 from actmax.optimizers.testing import Landscape, run
 
 
@@ -23,10 +24,23 @@ def test_published_settings_reach_the_peak_of_a_separable_function() -> None:
 def test_learning_makes_the_elite_likelier() -> None:
     space = Categorical((4, 4), 6)
     optimizer = Protes(Problem(space, 0), Protes.Options(batch=50, top=5, steps=5))
-    cores = optimizer._cores.detach().clone()
+    cores = optimizer._parameters.detach().clone()
     told = run(optimizer, Landscape(space), 1)[0]
     elite = told.latents[told.scores.argsort(descending=True)[:5]].flatten(1)
-    assert float(tt.log_likelihood(optimizer._cores.detach(), elite).mean()) > float(tt.log_likelihood(cores, elite).mean()) + 1.0
+    assert float(tt.log_likelihood(optimizer._parameters.detach(), elite).mean()) > float(tt.log_likelihood(cores, elite).mean()) + 1.0
+
+
+def test_a_diagonal_train_learns_by_the_slope_of_its_cores() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train = DiagonalTrain.fit(torch.randint(4, (30, 5), generator=generator), 4, 3, generator, smoothing=2.0)
+    rows = torch.randint(4, (6, 5), generator=generator)
+    cores = train.cores().requires_grad_()
+    (slope,) = torch.autograd.grad(-tt.log_likelihood(cores, rows).mean(), cores)
+    found = descent(scaled_tables(train), rows)
+    each = torch.arange(3)
+    torch.testing.assert_close(found[1:-1], slope[1:-1, each, :, each].transpose(0, 1), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(found[0], slope[0, 0].T, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(found[-1], slope[-1, :, :, 0], rtol=1e-3, atol=1e-5)
 
 
 def test_a_natural_start_samples_natural_codes() -> None:
