@@ -16,7 +16,7 @@ from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
 
 LARGEST_COVARIANCE = 256
-"""Coordinates up to which a full covariance matrix is kept by default: its upkeep costs 30 ms a generation there."""
+"""Coordinates up to which a full covariance matrix is kept by default: its upkeep costs some 10 ms a generation there."""
 LARGEST_POSSIBLE = 2048
 """Coordinates beyond which a full matrix is refused: one decomposition would take seconds."""
 
@@ -127,13 +127,25 @@ class CMA(Searcher):
         points = (latents.flatten(1).double().numpy() - self._centre) / self._scale
         points[~told] = strategy._mean
         losses = np.where(told, -scores.numpy(), np.inf)
+        basis, lengths = getattr(strategy, "_B", None), strategy._D
         strategy.tell([(point, float(loss)) for point, loss in zip(points, losses, strict=True)])
+        if isinstance(strategy, cmaes.CMA) and strategy.generation % self._gap(strategy):
+            strategy._B, strategy._D = basis, lengths
         if not told.all():  # its history of best and worst losses takes the worst that was told
             at = 2 * (strategy.generation % strategy._funhist_term)
             strategy._funhist_values[at + 1] = losses[told].max()
         if self.options.restart and strategy.should_stop():
             start = self._starts(1).flatten().double().numpy()
             self._strategy = self._fresh((start - self._centre) / self._scale)
+
+    def _gap(self, strategy: cmaes.CMA) -> int:
+        """Generations for which one decomposition of a full covariance serves: until some 1 / (2 size) of the matrix is learned anew.
+
+        pycma's rule (``lazy_update_gap``); with a learning rate that adapts, every generation has its own.
+        """
+        if self.covariance != "full":
+            return 1
+        return max(1, int(0.5 / (self.space.size * (strategy._c1 + strategy._cmu))))
 
     def recommend(self) -> Tensor:
         """The mean where the problem is noisy, otherwise the best candidate evaluated: (*latent).
