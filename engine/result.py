@@ -21,8 +21,8 @@ class SearchResult:
     optimizer : str
         Its label: the component's name, with a number where a job names it twice.
     response : float
-        Score of the recommended stimulus, measured once more after the search had ended; of several such measurements, which had no part
-        in choosing it, the mean.
+        The unit's response to the recommended stimulus, measured once more after the search had ended; of several such measurements, which
+        had no part in choosing it, the mean.
     natural_best : float or None
         The best natural stimulus's response, where the target knows it.
     stimulus : ndarray
@@ -46,6 +46,11 @@ class SearchResult:
         How many measurements ``response`` is the mean of.
     note : str
         What the optimizer says of itself, such as what it chose and why; empty where it says nothing.
+    score : float or None
+        What the search went by where that is something else than the response, measured once more likewise: another objective's score, or
+        the mean over transformations. None: the response itself.
+    score_sem : float or None
+        Standard error of ``score``; None where it is a single measurement.
     importance : ndarray or None
         float32, the stimulus's shape without its channels: |d score / d stimulus|, summed over channels and over all candidates that
         were evaluated with gradients; None where none was.
@@ -66,6 +71,13 @@ class SearchResult:
     measurements: int = 1
     note: str = ""
     importance: NDArray[np.float32] | None = None
+    score: float | None = None
+    score_sem: float | None = None
+
+    @property
+    def sought(self) -> float:
+        """What the search went by, and is compared with others by: the score, or the response where that is the same."""
+        return self.response if self.score is None else self.score
 
     @property
     def evaluations(self) -> int:

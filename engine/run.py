@@ -15,6 +15,7 @@ from .build import CheckedJob, check
 from .finals import Measured
 from .loop import Loop, Observer
 from .observers import Checkpointer, ProgressReporter
+from .plain import with_plain_responses
 from .progress import Progress
 from .report import write_artifacts
 from .result import JobResult, SearchResult
@@ -39,7 +40,7 @@ def searches_of(job: CheckedJob) -> list[Search]:
             job.objective(unit),
             job.optimizer(number, unit_number),
             job.spec.budget,
-            job.natural_best(unit),
+            job.natural_best(unit) if job.plain else None,  # of which its scores are multiples
             job.unit_name(unit),
             job.design,
         )
@@ -138,6 +139,7 @@ def execute(
         elapsed=elapsed,
         sharing=job.spec.sharing,
         seed=job.spec.seed,
+        transformations=job.scoring.transformations(),
     )
     reason = loop.run(should_stop)
     if reason == "suspend":
@@ -179,6 +181,7 @@ def execute(
                 importance=None if search.importance is None else search.importance.numpy(),
             )
         )
+    results = with_plain_responses(job, loop, found, results)
     return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")
 
 

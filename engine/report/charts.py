@@ -95,12 +95,13 @@ class _Plane:
 def convergence_chart(comparison: Comparison, unit: str) -> Chart:
     """One unit: the best response so far against evaluations, a line an optimizer, a dot for the response measured again."""
     row = comparison.row(unit)
-    natural = comparison.natural_best(unit)
+    natural = comparison.natural_line(unit)
     curves = {search.optimizer: best_so_far(search) for search in row}
-    ends = [search.response for search in row if math.isfinite(search.response)]
+    ends = [search.sought for search in row if math.isfinite(search.sought)]
     known = [curve[~np.isnan(curve)] for curve in curves.values()]
     ys = [*ends, *([] if natural is None else [natural]), *(float(part[at]) for part in known if part.size for at in (0, -1))]
     plane = _Plane(360, 220, (0, max((curve.size for curve in curves.values()), default=1)), ys)
+    what = "response" if all(search.score is None for search in row) else "score"
     lines: list[Line] = []
     says: list[str] = []
     for column, optimizer in enumerate(comparison.optimizers):
@@ -109,13 +110,13 @@ def convergence_chart(comparison: Comparison, unit: str) -> Chart:
             continue
         curve = curves[optimizer]
         at = np.flatnonzero(~np.isnan(curve) & (np.diff(curve, prepend=np.nan) != 0))
-        dot = (plane.x(curve.size), plane.y(search.response)) if math.isfinite(search.response) else None
+        dot = (plane.x(curve.size), plane.y(search.sought)) if math.isfinite(search.sought) else None
         lines.append(_line(column, plane.steps(at + 1, curve[at], curve.size), dot))
         says.append(f"{optimizer} reached {shown(best_seen(search))}")
     if natural is not None:
         says.append(f"the best natural response is {shown(natural)}")
     return plane.chart(
-        lines, natural, "evaluations", "best response so far", f"Best response so far of {unit} against evaluations: {', '.join(says)}."
+        lines, natural, "evaluations", f"best {what} so far", f"Best {what} so far of {unit} against evaluations: {', '.join(says)}."
     )
 
 

@@ -73,15 +73,19 @@ class Comparison:
         """The strongest natural response of the unit, where it is known."""
         return next((best for search in self.row(unit) if (best := natural_best(search)) is not None), None)
 
+    def natural_line(self, unit: str) -> float | None:
+        """The same where the unit's searches went by its response; where they went by another score that is another quantity."""
+        return None if any(search.score is not None for search in self.row(unit)) else self.natural_best(unit)
+
     def name(self, unit: str) -> str:
         """What the target calls the unit; empty where it has no name."""
         return next((search.unit_name for search in self.row(unit)), "")
 
     def winners(self, unit: str) -> list[SearchResult]:
         """Whoever found the most, all of them in a tie; none where nothing was measured."""
-        measured = [search for search in self.row(unit) if math.isfinite(search.response)]
-        most = max((search.response for search in measured), default=math.nan)
-        return [search for search in measured if search.response == most]
+        measured = [search for search in self.row(unit) if math.isfinite(search.sought)]
+        most = max((search.sought for search in measured), default=math.nan)
+        return [search for search in measured if search.sought == most]
 
     def above_natural(self) -> list[str]:
         """Units for which at least one response is higher than the strongest natural one."""
@@ -155,7 +159,7 @@ def mean_multiples(comparison: Comparison, optimizer: str) -> tuple[NDArray[np.i
     curves = [
         best_so_far(search) / best
         for search in comparison.column(optimizer)
-        if (best := natural_best(search)) is not None and best > 0 and best_seen(search) is not None
+        if search.score is None and (best := natural_best(search)) is not None and best > 0 and best_seen(search) is not None
     ]
     if not curves:
         return np.empty(0, np.int64), np.empty(0)

@@ -89,6 +89,7 @@ def report_html(result: JobResult, comparison: Comparison, drawn: Comparison, st
         channels_apart=stimulus.modality == "image" and stimulus.shape[0] not in (1, 3),
         comparison=comparison,
         compared=comparison.compared(),
+        scored=any(search.score is not None for search in result.searches),
         above=comparison.above_natural(),
         standings=[(standing, _style(column), _beaten(standing.above_natural)) for column, standing in enumerate(standings)],
         styles=[_style(column) for column in range(len(comparison.optimizers))],
@@ -103,10 +104,11 @@ def report_html(result: JobResult, comparison: Comparison, drawn: Comparison, st
 def job_yaml(spec: JobSpec) -> str:
     """The job as a job file, its defaults written out."""
     data = spec.model_dump(mode="json")
-    for group in ("budget", "design", "constraints"):
-        data[group] = {name: value for name, value in data[group].items() if value is not None}
-    if not data["constraints"]:
-        del data["constraints"]
+    for group in ("budget", "design", "constraints", "transformations"):
+        data[group] = {name: value for name, value in (data[group] or {}).items() if value not in (None, "", [])}
+    for group in ("constraints", "transformations"):
+        if not data[group]:
+            del data[group]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
@@ -147,6 +149,9 @@ def _verdict(winners: list[SearchResult], natural: str) -> str:
         return "No response could be measured."
     names, first = listed([search.optimizer for search in winners]), winners[0]
     best, multiple = natural_best(first), natural_multiple(first)
+    if first.score is not None:
+        beside = "" if best is None else f", of the best of the {natural} with {shown(best)}"
+        return f"{names} found the highest score, {shown(first.score)}; the unit's own response to it is {shown(first.response)}{beside}."
     if best is None:
         return f"{names} found the most: {shown(first.response)}."
     than = f" ({times(multiple)})" if multiple is not None else ""
@@ -182,12 +187,21 @@ def _facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list
         ("Budget", _budget(spec)),
         ("Start", "from a bank of natural latents" if spec.prior == "natural" else "blind, without natural latents"),
         *[("Constraints", kept) for kept in [_constraints(spec)] if kept],
+        *[("Transformations", under) for under in [_transformations(spec)] if under],
         ("Measurements", _measurements(result)),
         ("Seed", str(spec.seed)),
         ("Device", spec.device),
         ("Running time", duration(result.seconds)),
     ]
     return facts
+
+
+def _transformations(spec: JobSpec) -> str:
+    asked = spec.transformations
+    if asked is None:
+        return ""
+    steps = asked.preset or ", ".join(_component(step) for step in asked.steps)
+    return steps if asked.samples is None else f"{steps}; {count(asked.samples, 'draw')} a stimulus"
 
 
 def _component(component: ComponentSpec, label: str = "") -> str:

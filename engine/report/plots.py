@@ -26,7 +26,7 @@ _MOST_LINES = 6
 
 def convergence_plot(comparison: Comparison, unit: str) -> bytes:
     """One unit: the best response so far against evaluations, a line an optimizer."""
-    legend = _legend_rows(comparison, 5.4, natural=comparison.natural_best(unit) is not None)
+    legend = _legend_rows(comparison, 5.4, natural=comparison.natural_line(unit) is not None)
     height = 3.9 + len(legend) * _LEGEND_PITCH
     figure = _figure(6.4, height)
     axes = _axes(figure, (0.85, 0.6, 5.35, 2.7))
@@ -50,7 +50,7 @@ def convergence_overview(comparison: Comparison) -> bytes:
     means = {optimizer: mean_multiples(comparison, optimizer) for optimizer in comparison.optimizers}
     natural = any(x.size for x, _ in means.values())
     top_panel = 3.3 if natural else 0.0
-    legend = _legend_rows(comparison, width - left, natural=any(comparison.natural_best(unit) is not None for unit in units))
+    legend = _legend_rows(comparison, width - left, natural=any(comparison.natural_line(unit) is not None for unit in units))
     head = 0.35 + len(legend) * _LEGEND_PITCH
     height = head + top_panel + rows * pitch_y + 0.45
     figure = _figure(width, height)
@@ -126,12 +126,10 @@ def _draw_unit(axes: Axes, comparison: Comparison, unit: str) -> None:
         changes = np.flatnonzero(~np.isnan(curve) & (np.diff(curve, prepend=np.nan) != 0))
         if changes.size:
             _draw_line(axes, column, np.append(changes + 1, curve.size), np.append(curve[changes], curve[-1]))
-        if math.isfinite(search.response):
+        if math.isfinite(search.sought):
             color = line_style(column).color
-            axes.plot(
-                [search.evaluations], [search.response], "o", color=color, markersize=5, markeredgecolor=PAPER, clip_on=False, zorder=3
-            )
-    best = comparison.natural_best(unit)
+            axes.plot([search.evaluations], [search.sought], "o", color=color, markersize=5, markeredgecolor=PAPER, clip_on=False, zorder=3)
+    best = comparison.natural_line(unit)
     if best is not None:
         axes.axhline(best, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1.5)
     axes.set_xlim(0, max((search.evaluations for search in comparison.row(unit)), default=1) or 1)

@@ -34,6 +34,8 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "note": search.note,
             "response": search.response,
             "response_sem": search.response_sem,
+            "score": search.score,
+            "score_sem": search.score_sem,
             "measurements": search.measurements,
             "best_seen": best_seen(search),
             "natural_best": natural_best(search),
