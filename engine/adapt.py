@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import snntorch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import nn
 
 from ..models.generators.decoder import DecoderGenerator
 from ..models.generators.generator import Generator
+from ..models.options import InvalidOption
 from ..models.spaces import Box, StimulusSpec
-from ..models.targets.module import ModuleTarget
+from ..models.targets.module import ModuleTarget, Redirect
+from ..models.targets.normalise import Normalise, for_channels
 from ..models.targets.spiking import SpikingOptions, SpikingTarget
 from ..models.targets.target import Target
 from .errors import InvalidJob
@@ -25,6 +28,7 @@ class _StimulusOptions(BaseModel):
     shape: tuple[int, ...] = Field(description="Shape of one stimulus, e.g. [3, 224, 224].")
     low: float = Field(0.0, description="Lowest value of a stimulus.")
     high: float = Field(1.0, description="Highest value of a stimulus.")
+    modality: Literal["image", "series"] | None = Field(None, description="By default an image of three dimensions, a series of two.")
 
     @field_validator("shape")
     @classmethod
@@ -32,6 +36,21 @@ class _StimulusOptions(BaseModel):
         if len(shape) not in (2, 3) or min(shape) < 1:
             raise ValueError("needs (channels, height, width) or (channels, time), all positive")
         return shape
+
+    @field_validator("high")
+    @classmethod
+    def _ordered(cls, high: float, info: ValidationInfo) -> float:
+        if not info.data.get("low", -math.inf) < high < math.inf:
+            raise ValueError(f"has to be finite and above low, {info.data.get('low')}")
+        return high
+
+    @field_validator("modality")
+    @classmethod
+    def _matches(cls, modality: str | None, info: ValidationInfo) -> str | None:
+        dimensions = len(info.data.get("shape", ()))
+        if modality is not None and dimensions and dimensions != (3 if modality == "image" else 2):
+            raise ValueError(f"a shape of {dimensions} dimensions is no {modality}")
+        return modality
 
     def spec(self) -> StimulusSpec:
         """As a StimulusSpec; three dimensions are an image, two a series."""
@@ -44,10 +63,22 @@ class ModuleAdapter:
     class Options(_StimulusOptions):
         """Options of the adapter."""
 
+        mean: list[float] | None = Field(None, description="Subtracted from each channel, one value each or one for all.")
+        std: list[float] | None = Field(None, description="Divides each channel, one value each or one for all.")
+        names: list[str] = Field(default_factory=list, description="What the units of the module's output stand for.")
+        redirect: Redirect = "dead"
+
     @staticmethod
     def adapt(module: nn.Module, options: Options) -> ModuleTarget:
         """The module as a target."""
-        return ModuleTarget(module, options.spec())
+        spec = options.spec()
+        try:
+            prepare = None
+            if options.mean is not None or options.std is not None:
+                prepare = for_channels(options.mean, options.std, Normalise((0.0,), (1.0,)), spec.shape[0])
+        except ValueError as error:
+            raise InvalidOption("mean" if options.mean is not None else "std", str(error)) from error
+        return ModuleTarget(module, spec, prepare=prepare, unit_names=options.names, redirect=options.redirect)
 
 
 class SpikingAdapter:
@@ -110,6 +141,8 @@ def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str) -> Any:
         checked = options_of(adapter, options, below)
         try:
             return adapter.adapt(found, checked)  # pyright: ignore[reportArgumentType]
+        except InvalidOption as error:
+            raise InvalidJob.at(f"{below}.{error.option}", str(error)) from error
         except ValueError as error:
             raise InvalidJob.at(field, str(error)) from error
     if not isinstance(found, contract) or isinstance(found, type):

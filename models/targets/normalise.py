@@ -57,6 +57,9 @@ def for_channels(mean: Sequence[float] | None, std: Sequence[float] | None, defa
     """
     if not channels_fit(default, channels):
         default = Normalise((sum(default.mean) / len(default.mean),), (sum(default.std) / len(default.std),))
+    given = max((len(values) for values in (mean, std) if values is not None), default=0)
+    if given > 1 and len(default.mean) == 1:
+        default = Normalise(default.mean * given, default.std * given)
     chosen = Normalise(tuple(mean) if mean is not None else default.mean, tuple(std) if std is not None else default.std)
     if not channels_fit(chosen, channels):
         raise ValueError(f"{len(chosen.mean)} values for {channels} channels")

@@ -12,6 +12,7 @@ from ..spaces import StimulusSpec
 from ..targets.module import ModuleTarget, Redirect
 from ..targets.spiking import SpikingOptions, SpikingTarget
 from .architectures.cnn import ResidualCNN
+from .architectures.series import SeriesCNN
 from .architectures.snn import STEPS, spiking_cnn
 from .architectures.vit import SmallViT
 from .card import NaturalResponses, read_card
@@ -19,6 +20,7 @@ from .generators import WeightOptions
 from .weights import load_into, read_tensors
 
 IMAGE = StimulusSpec((3, 32, 32))
+SERIES = StimulusSpec((1, 128), -1.0, 1.0, "series")
 
 
 class ModuleOptions(WeightOptions):
@@ -95,6 +97,19 @@ class ViTTarget:
         """Load it."""
         module = SmallViT()
         return MeasuredModule(module, _loaded(module, "cifar10-vit", options), redirect=options.redirect)
+
+
+class SeriesTarget:
+    """Small network over series of 128 samples, trained on generated signals; its six classes are ``fc[0]`` to ``fc[5]``."""
+
+    class Options(ModuleOptions):
+        """Options of the target."""
+
+    @classmethod
+    def from_options(cls, options: Options) -> MeasuredModule:
+        """Load it."""
+        module = SeriesCNN()
+        return MeasuredModule(module, _loaded(module, "series-classifier", options), SERIES, options.redirect)
 
 
 class SNNTarget:

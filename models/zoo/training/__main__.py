@@ -1,4 +1,7 @@
-"""``python -m actmax.models.zoo.training NAME --train TRAIN.parquet --test TEST.parquet``: trains one model of the zoo."""
+"""``python -m actmax.models.zoo.training NAME --train TRAIN.parquet --test TEST.parquet``: trains one model of the zoo.
+
+``series`` draws its own data and takes no files.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from ..weights import FOLDER
 from .cifar10 import read_parquet
 from .task import Task
 
-NAMES = ("cnn", "snn", "vqvae", "vit", "sngan")
+NAMES = ("cnn", "snn", "vqvae", "vit", "sngan", "series")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, or go on from the checkpoint; then write weights, card and sample sheet."""
     parser = argparse.ArgumentParser(prog="python -m actmax.models.zoo.training", description=main.__doc__)
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--train", required=True, type=Path, help="CIFAR-10 training parquet (columns image or img, label)")
-    parser.add_argument("--test", required=True, type=Path, help="CIFAR-10 test parquet")
+    parser.add_argument("--train", type=Path, help="CIFAR-10 training parquet (columns image or img, label); series draws its own data")
+    parser.add_argument("--test", type=Path, help="CIFAR-10 test parquet")
     parser.add_argument("--checkpoints", type=Path, default=Path(".zoo"), help="folder of checkpoints to resume from")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder that weights, card and sample sheet are written to")
     parser.add_argument("--epochs", type=int, default=None, help="other than the script's own number")
@@ -31,16 +34,21 @@ def main(arguments: list[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     script = importlib.import_module(f".{options.name}", __package__)
+    own = hasattr(script, "data")
+    if not own and None in (options.train, options.test):
+        parser.error(f"{options.name} needs --train and --test")
+    train, test = script.data(options.seed) if own else (read_parquet(options.train), read_parquet(options.test))
     task = Task(
-        train=read_parquet(options.train),
-        test=read_parquet(options.test),
+        train=train,
+        test=test,
         seed=options.seed,
         device=options.device,
         checkpoint=options.checkpoints / f"{options.name}-{options.seed}.pt",
         epochs=options.epochs,
     )
     trained = script.train(task)
-    command = f"python -m actmax.models.zoo.training {options.name} --train TRAIN.parquet --test TEST.parquet --seed {options.seed}"
+    files = "" if own else " --train TRAIN.parquet --test TEST.parquet"
+    command = f"python -m actmax.models.zoo.training {options.name}{files} --seed {options.seed}"
     script.publish(trained, task, command, options.out)
     print(trained.figures)
 

@@ -28,6 +28,10 @@ class Images:
         int64, (n,), values 0 to 9.
     """
 
+    source = "CIFAR-10 (Krizhevsky 2009)"
+    stimuli = "CIFAR-10 test images"
+    classes = CLASSES
+
     pixels: Tensor
     labels: Tensor
 

@@ -13,32 +13,31 @@ from torch import Tensor
 
 from ...targets.target import Target
 from ..card import Card, Responses
-from .cifar10 import CLASSES, Images
-from .task import Task, Trained
+from .task import Labelled, Task, Trained
 
 LEVELS = [0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0]
 
 
-def measure(target: Target, layer: str, images: Images, batch: int = 250) -> Tensor:
-    """Responses of every unit of ``layer`` to every image: (images, units)."""
+def measure(target: Target, layer: str, stimuli: Labelled, batch: int = 250) -> Tensor:
+    """Responses of every unit of ``layer`` to every stimulus: (stimuli, units)."""
     rows: list[Tensor] = []
     with torch.inference_mode():
-        for start in range(0, len(images), batch):
-            stimuli = images.unit_range(slice(start, start + batch))
-            rows.append(target.respond(stimuli, {layer})[layer].float())
+        for start in range(0, len(stimuli), batch):
+            shown = stimuli.unit_range(slice(start, start + batch))
+            rows.append(target.respond(shown, {layer})[layer].float())
     return torch.cat(rows)
 
 
-def quantiles(answers: Tensor, layer: str, readout: str) -> Responses:
-    """The card's quantiles of responses (images, units); observed values, not interpolated ones."""
+def quantiles(answers: Tensor, layer: str, readout: str, test: Labelled) -> Responses:
+    """The card's quantiles of responses (stimuli, units) to ``test``; observed values, not interpolated ones."""
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     found = torch.quantile(answers.double(), levels, dim=0, interpolation="nearest")
     return Responses(
         layer=layer,
         readout=readout,
-        stimuli=f"{answers.shape[0]} CIFAR-10 test images",
+        stimuli=f"{answers.shape[0]} {test.stimuli}",
         levels=LEVELS,
-        names=list(CLASSES),
+        names=list(test.classes),
         quantiles=[[round(float(value), 6) for value in unit] for unit in found.T],
     )
 
@@ -55,10 +54,10 @@ def sheet(images: Tensor, columns: int, path: Path, scale: int = 2) -> None:
     canvas.save(path, optimize=True)
 
 
-def most_activating(answers: Tensor, images: Images, count: int = 10) -> Tensor:
-    """For each unit a row of the ``count`` images that drive it most: (units * count, 3, 32, 32)."""
+def most_activating(answers: Tensor, stimuli: Labelled, count: int = 10) -> Tensor:
+    """For each unit a row of the ``count`` stimuli that drive it most: (units * count, *stimulus)."""
     best = answers.topk(count, dim=0).indices.T.flatten()
-    return images.unit_range(best)
+    return stimuli.unit_range(best)
 
 
 def write(
@@ -82,7 +81,7 @@ def write(
     card = Card(
         name=name,
         summary=summary,
-        data=f"CIFAR-10 (Krizhevsky 2009): {len(task.train)} training images; figures over {len(task.test)} test images",
+        data=f"{task.train.source}: {len(task.train)} training {_kind(task.train)}; figures over {len(task.test)} test {_kind(task.test)}",
         figures={key: round(value, 4) for key, value in trained.figures.items()},
         command=command,
         seed=task.seed,
@@ -107,8 +106,9 @@ def write_target(
     layer: str,
     readout: str,
     load: Callable[[Path], Target],
+    draw: Callable[[Tensor, int, Path], None] = sheet,
 ) -> None:
-    """Write a target's weights, its card with every output unit's quantiles, and a sheet of each unit's most activating test images.
+    """Write a target's weights, its card with every output unit's quantiles, and a sheet of each unit's most activating test stimuli.
 
     ``load`` makes the target from the weights that were just written, so that what is measured is what is shipped.
     """
@@ -116,8 +116,12 @@ def write_target(
 
     def responses(path: Path) -> Responses:
         answers.append(measure(load(path), layer, task.test))
-        return quantiles(answers[0], layer, readout)
+        return quantiles(answers[0], layer, readout, task.test)
 
     tensors = dict(trained.modules["model"].state_dict())
     path = write(trained, task, command, tensors, summary, folder, responses=responses)
-    sheet(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))
+    draw(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))
+
+
+def _kind(stimuli: Labelled) -> str:
+    return stimuli.stimuli.rpartition(" ")[2]
