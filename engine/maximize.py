@@ -19,7 +19,7 @@ from .spec import JobSpec
 
 
 def maximize(
-    generator: str | Generator | nn.Module,
+    generator: str | Generator | nn.Module | type,
     target: str | Target | nn.Module,
     units: str | Sequence[str],
     *,
@@ -41,6 +41,7 @@ def maximize(
     remeasure: float | None = None,
     noisy: bool | None = None,
     within: float | None = None,
+    changes: float | None = None,
     luminance: float | None = None,
     contrast: float | None = None,
     folder: str | Path | None = None,
@@ -52,7 +53,8 @@ def maximize(
     ----------
     generator, target : str, Generator, Target or nn.Module
         A name of the catalog, an object of yours, or a torch module, which takes the options of its adapter
-        (``generator_options={"latent": [128]}``, ``target_options={"shape": [3, 32, 32]}``).
+        (``generator_options={"latent": [128]}``, ``target_options={"shape": [3, 32, 32]}``). A generator may also be a class that takes
+        its shape from the target.
     units : str or sequence of str
         Addresses such as ``lif_out[3]``, ``conv2[12]`` or ``fc[*]``.
     optimizer, objective : str or type
@@ -78,6 +80,8 @@ def maximize(
         Whether the same stimulus may be answered differently twice; None: as the target says.
     within : float or None
         Most standard deviations from natural latents: the root mean square over a latent's whitened coordinates.
+    changes : float or None
+        Largest share of a code map's codes that differ from the nearest natural map.
     luminance, contrast : float or None
         Mean and standard deviation that the values of every stimulus shall have.
     folder : path or None
@@ -124,7 +128,7 @@ def maximize(
             "device": device,
             "prior": prior,
             "sharing": sharing,
-            "constraints": {"within": within, "luminance": luminance, "contrast": contrast},
+            "constraints": {"within": within, "changes": changes, "luminance": luminance, "contrast": contrast},
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )

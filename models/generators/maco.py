@@ -13,6 +13,7 @@ from ..file_access import FolderSource
 from ..image_source import folder_stimuli
 from ..spaces import Box, StimulusSpec
 from .canvas import MAPPING, Canvas, CanvasOptions, Mapping, images_only, in_range, out_of_range
+from .generator import Unfit
 from .natural import NaturalStatistics, cifar10
 
 
@@ -70,6 +71,8 @@ class MacoGenerator(Canvas):
         own = torch.tensor([column == 0 or 2 * column == width for column in range(columns)])
         self._mirrored = mirrored[:, None] & own
         self._real = ((rows == 0) | (2 * rows == height))[:, None] & own
+        if bool((self._mirrored | self._real).all()):
+            raise Unfit(f"an image of {height} × {width} has no phases to search; use pixel")
 
     @classmethod
     def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:

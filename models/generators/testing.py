@@ -46,6 +46,36 @@ def check_generator(generator: Generator, seed: int = 0) -> None:
         _check_gradient(generator, latents)
 
 
+def check_slope(generator: Generator, seed: int = 0, step: float = 1e-2, tolerance: float = 0.05) -> None:
+    """Raise AssertionError where gradients of a smooth generator over a Box are not the slopes of what it makes.
+
+    Parameters
+    ----------
+    generator : Generator
+        Differentiable.
+    seed : int
+        Of the latents, the direction and the weights of the stimulus's values.
+    step : float
+        Of the central difference, as a share of a random direction of unit length.
+    tolerance : float
+        Difference allowed, as a share of the gradient's length.
+    """
+    assert isinstance(generator.latent, Box)
+    rng = torch.Generator().manual_seed(seed)
+    prior = generator.prior
+    latents = generator.latent.sample(3, rng) if prior is None else prior.sample(3, rng)
+    latents = latents.clone().requires_grad_()
+    weights = torch.randn(generator.stimulus.shape, generator=rng)
+    (slope,) = torch.autograd.grad((generator(latents) * weights).sum(), latents)
+    way = slope / slope.norm() + torch.randn(latents.shape, generator=rng) / latents.numel() ** 0.5
+    way = way / way.norm()
+    with torch.no_grad():
+        ahead, behind = (generator(latents + sign * step * way).double() for sign in (1, -1))
+        found = float(((ahead - behind) * weights).sum()) / (2 * step)
+    expected = float((slope.double() * way).sum())
+    assert abs(found - expected) <= tolerance * float(slope.norm()), f"the gradient says {expected:.4g}, differences say {found:.4g}"
+
+
 def _check_gradient(generator: Generator, latents: torch.Tensor) -> None:
     if isinstance(generator.latent, Categorical):
         weights = torch.nn.functional.one_hot(latents, generator.latent.cardinality).float()
