@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 
 import grpc
 import grpc.aio
+import sqlalchemy as sa
 import sqlalchemy.exc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -25,16 +26,19 @@ from .config import ConfigError, ServerConfig, split_address
 from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
 from .execution.inspector import Inspector
+from .execution.steward import Steward
 from .jobs.hub import Hub
 from .jobs.lifecycle import Lifecycle
 from .jobs.service import Jobs
 from .servicers.catalog import CatalogServicer
 from .servicers.decoding import Decoding
 from .servicers.jobs import JobServicer
-from .storage.folders import JobFolders
+from .storage.database import DatabaseTooNew, database_url, sqlite_url
+from .storage.folders import JobFiles
 from .storage.lock import FileLock, FolderInUse
-from .storage.sql import SqlJobStore, sqlite_url
-from .storage.store import StorageFull
+from .storage.remote import job_files
+from .storage.sql import SqlJobStore
+from .storage.store import StorageFull, StorageGone
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +121,7 @@ class Server:
         # First of all, as a port that is taken must leave no folder behind.
         self._port = self._bind(server)
         self._undo.push_async_callback(self._unbind, server)
-        store, folders = self._open()
+        store, files = self._open()
         self.store = store
 
         loop = asyncio.get_running_loop()
@@ -125,20 +129,17 @@ class Server:
         self._undo.callback(threads.shutdown)
         hub = Hub(loop)
         lifecycle = Lifecycle(store, hub.changed)
-        try:
-            for job in await loop.run_in_executor(threads, lifecycle.recover):
-                _log.info("jobs/%s is taken up again", job.id)
-        except StorageFull as error:
-            raise StartError(f"{config.data}: {error}") from error
-
         inspector = self.inspector = Inspector(self._engine, config.allow_imports, config.check_seconds)
         self._undo.push_async_callback(inspector.close)
         await inspector.start()
-        executor = self.executor = Executor(config, lifecycle, folders, self._engine)
+        executor = self.executor = Executor(config, lifecycle, files, self._engine)
+        shared = store.database.shared
+        steward = Steward(config, store, lifecycle, files, executor, hub, shared=shared, address=self.address)
+        self._undo.callback(steward.stop)
         self._stop_executor = lambda seconds: loop.run_in_executor(None, executor.stop, seconds)
         self._undo.callback(executor.stop, 0.0)
 
-        jobs = Jobs(config, store, folders, lifecycle, executor, inspector, hub, threads)
+        jobs = Jobs(config, store, files, lifecycle, executor, inspector, hub, threads)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, inspector), server)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -148,6 +149,10 @@ class Server:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
         self._grpc, self._hub = server, hub
+        try:
+            await loop.run_in_executor(threads, steward.start)
+        except OSError as error:
+            raise StartError(f"{config.data}: {error}") from error
         executor.start()
         await server.start()
         self._serving = True
@@ -179,7 +184,7 @@ class Server:
             await server.start()  # one that never started would keep its port
         await server.stop(0)
 
-    def _open(self) -> tuple[SqlJobStore, JobFolders]:
+    def _open(self) -> tuple[SqlJobStore, JobFiles]:
         data = self.config.data
         try:
             data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -191,14 +196,19 @@ class Server:
         except OSError as error:
             raise StartError(f"the data folder {data} can't be used: {error.strerror}") from error
         self._undo.callback(lock.release)
+        where = self.config.database
+        shown = sa.make_url(where).render_as_string() if where else str(data / "actmax.db")  # without its password
         try:
-            store = SqlJobStore(sqlite_url(data / "actmax.db"))
-        except StorageFull as error:
-            raise StartError(f"{data}: {error}") from error
-        except sqlalchemy.exc.DatabaseError as error:
-            raise StartError(f"{data / 'actmax.db'} can't be read as a database of actmax: {error.orig}") from error
+            store = SqlJobStore(database_url(where) if where else sqlite_url(data / "actmax.db"))
+        except (StorageFull, StorageGone, DatabaseTooNew) as error:
+            raise StartError(f"{shown}: {error}") from error
+        except (sqlalchemy.exc.DatabaseError, ModuleNotFoundError) as error:
+            raise StartError(f"{shown} can't be read as a database of actmax: {getattr(error, 'orig', error)}") from error
         self._undo.callback(store.close)
-        return store, JobFolders(data / "jobs")
+        try:
+            return store, job_files(self.config.files, data)
+        except (ValueError, ImportError, OSError) as error:
+            raise StartError(f"the files can't be kept at {self.config.files}: {error}") from error
 
 
 def serve(config: ServerConfig, *, engine: Engine | None = None) -> int:

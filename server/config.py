@@ -47,6 +47,21 @@ class ServerConfig:
         Time that workers have to write their checkpoints when the server stops, before they are killed.
     check_seconds : float
         Longest time that the check of one new job may take.
+    checkpoint_seconds : float
+        Least time between two checkpoints of a job; a longer one where writing takes more than a twentieth of it.
+    database : str
+        URL of the database, such as ``postgresql://actmax@db/actmax``, which several servers may share; ``actmax.db`` in the data folder
+        (SQLite) when empty.
+    files : str
+        URL of the folder that checkpoints and artifacts are kept in, of any kind that fsspec knows, such as ``s3://bucket/actmax``;
+        ``jobs`` in the data folder when empty.
+    lease_seconds : float
+        Time without a sign of life after which other servers on the same database take a server's jobs over.
+    poll_seconds : float
+        How often a server looks for what other servers changed.
+    max_queued_per_owner, max_running_per_owner, max_stored_bytes_per_owner : int
+        Most jobs that one owner may have waiting, most that run at once, and the size of artifacts above which no new job is taken; 0 is
+        no limit.
     """
 
     address: str = DEFAULT_ADDRESS
@@ -62,6 +77,14 @@ class ServerConfig:
     cancel_seconds: float = 120.0
     stop_seconds: float = 10.0
     check_seconds: float = 120.0
+    checkpoint_seconds: float = 5.0
+    database: str = ""
+    files: str = ""
+    lease_seconds: float = 15.0
+    poll_seconds: float = 1.0
+    max_queued_per_owner: int = 0
+    max_running_per_owner: int = 0
+    max_stored_bytes_per_owner: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what can't work.
@@ -76,9 +99,20 @@ class ServerConfig:
         for name in ("workers", "max_evaluations", "max_searches", "max_attempts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} is too few, at least 1 is needed")
-        for name in ("keep_alive_seconds", "cancel_seconds", "stop_seconds", "check_seconds"):
+        for name in (
+            "keep_alive_seconds",
+            "cancel_seconds",
+            "stop_seconds",
+            "check_seconds",
+            "lease_seconds",
+            "poll_seconds",
+            "checkpoint_seconds",
+        ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is not a time, more than 0 is needed")
+        for name in ("max_queued_per_owner", "max_running_per_owner", "max_stored_bytes_per_owner"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: {getattr(self, name)} is below zero; 0 is no limit")
         if self.threads < 0:
             raise ConfigError(f"threads: {self.threads} is too few; 0 shares the CPUs out")
         if not 4096 <= self.max_receive_bytes < 2**31:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "actmax"
@@ -40,6 +41,8 @@ class ServiceError(Exception):
         The wrong fields, where it is about fields.
     metadata : mapping
         Further facts for a program.
+    retry_seconds : float
+        After which trying again may help; 0 says nothing about that.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class ServiceError(Exception):
         reason: str,
         violations: Sequence[FieldViolation] = (),
         metadata: Mapping[str, str] | None = None,
+        retry_seconds: float = 0.0,
     ) -> None:
         super().__init__(message)
+        self.retry_seconds = retry_seconds
         self.code = code
         self.message = message
         self.reason = reason
@@ -75,9 +80,22 @@ def not_found(message: str, *, reason: str) -> ServiceError:
     return ServiceError(grpc.StatusCode.NOT_FOUND, message, reason=reason)
 
 
+def already_exists(message: str, *, reason: str, metadata: Mapping[str, str] | None = None) -> ServiceError:
+    """ALREADY_EXISTS."""
+    return ServiceError(grpc.StatusCode.ALREADY_EXISTS, message, reason=reason, metadata=metadata)
+
+
+def unreachable(error: OSError) -> ServiceError:
+    """UNAVAILABLE: the store can't be reached for now."""
+    what = f"{error}; whether anything was changed is not known, so try again with the same request_id"
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)
+
+
 def stopping() -> ServiceError:
     """UNAVAILABLE: the server is on its way out."""
-    return ServiceError(grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again once it is back", reason="SERVER_STOPPING")
+    return ServiceError(
+        grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again once it is back", reason="SERVER_STOPPING", retry_seconds=2.0
+    )
 
 
 def exhausted(what: str, error: OSError | str) -> ServiceError:
@@ -86,16 +104,31 @@ def exhausted(what: str, error: OSError | str) -> ServiceError:
     return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{what}: {detail}", reason="STORAGE_FULL")
 
 
+def over_quota(owner: str, what: str, limit: int) -> ServiceError:
+    """RESOURCE_EXHAUSTED: the owner has as much as one may have."""
+    described = {
+        "queued": f"{limit} jobs of yours wait already, the most that this server queues for one owner; try again when one has begun",
+        "stored_bytes": f"your jobs' artifacts have reached {limit} bytes, the most that this server keeps for one owner; delete some jobs",
+    }[what]
+    metadata = {"quota": what, "limit": str(limit), "owner": owner}
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    return ServiceError(code, described, reason="OVER_QUOTA", metadata=metadata, retry_seconds=30.0)
+
+
 OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 """Numbers of the OSErrors that say that something has run out."""
 
 
 def status_of(error: ServiceError) -> status_pb2.Status:
-    """The refusal as google.rpc.Status: ErrorInfo first, then BadRequest; shortened to what a peer accepts."""
+    """The refusal as google.rpc.Status: ErrorInfo first, then RetryInfo and BadRequest; shortened to what a peer accepts."""
     number: int = error.code.value[0]
     status = status_pb2.Status(code=number, message=_shortened(error.message, _MESSAGE_BYTES))
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     _add(status, info)
+    if error.retry_seconds:
+        again = error_details_pb2.RetryInfo()
+        again.retry_delay.FromMilliseconds(round(1000 * error.retry_seconds))
+        _add(status, again)
     if error.violations:
         bad = error_details_pb2.BadRequest()
         room = _STATUS_BYTES - status.ByteSize()
@@ -113,7 +146,7 @@ def code_name(number: int) -> str:
     return code_pb2.Code.Name(number)  # type: ignore[arg-type]
 
 
-def _add(status: status_pb2.Status, detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> None:
+def _add(status: status_pb2.Status, detail: Message) -> None:
     packed = any_pb2.Any()
     packed.Pack(detail)
     status.details.append(packed)

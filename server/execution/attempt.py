@@ -18,7 +18,7 @@ from ..config import ServerConfig
 from ..jobs import states
 from ..jobs.lifecycle import Lifecycle
 from ..jobs.plain import plain
-from ..storage.folders import JobFolders
+from ..storage.folders import JobFiles
 from ..storage.records import JobRecord
 from . import child, messages, worker
 from .engine import Engine
@@ -34,17 +34,18 @@ class Attempt:
     ``run`` is called once, in a thread that has time; the other methods may be called from any thread, at any time.
     """
 
-    def __init__(self, config: ServerConfig, lifecycle: Lifecycle, folders: JobFolders, engine: Engine, job: JobRecord) -> None:
+    def __init__(self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine, job: JobRecord) -> None:
         self.job = job
         self._config = config
         self._lifecycle = lifecycle
-        self._folders = folders
+        self._files = files
         self._engine = engine
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
-        self._cancelled_at = time.monotonic() if job.state == states.CANCELLING else None
-        self._stopping = self._killed = self._fenced = False
+        self._cancelled = job.state == states.CANCELLING
+        self._told_at = time.monotonic() if self._cancelled else None
+        self._paused = self._stopping = self._killed = self._fenced = False
 
     @property
     def pid(self) -> int:
@@ -54,9 +55,24 @@ class Attempt:
     def cancel(self) -> None:
         """Have the worker end the job and write what was found."""
         with self._lock:
-            if self._cancelled_at is None:
-                self._cancelled_at = time.monotonic()
-            self._send(messages.CANCEL)
+            if not self._cancelled:
+                self._cancelled, self._told_at = True, time.monotonic()
+                self._send(messages.CANCEL)
+
+    def pause(self) -> None:
+        """Have the worker write a checkpoint and end, as the job is to be suspended."""
+        with self._lock:
+            if not self._paused:
+                self._paused = True
+                self._told_at = self._told_at or time.monotonic()
+                self._send(messages.SUSPEND)
+
+    def fence(self) -> None:
+        """End the worker: the job is no longer this attempt's."""
+        with self._lock:
+            self._fenced = True
+            if self._process is not None:
+                self._process.kill()
 
     def suspend(self) -> None:
         """Have the worker write a checkpoint and end, as the server stops."""
@@ -89,6 +105,8 @@ class Attempt:
             with self._lock:
                 self._process = self._connection = None
             connection.close()
+        if not self._fenced:
+            self._save()
         self._conclude(last, process.exitcode)
         process.close()
 
@@ -111,11 +129,11 @@ class Attempt:
         with self._lock:
             self._process, self._connection = process, ours
             # Words that came while it was being started.
-            if self._cancelled_at is not None:
+            if self._cancelled:
                 self._send(messages.CANCEL)
-            if self._stopping:
+            if self._stopping or self._paused:
                 self._send(messages.SUSPEND)
-            if self._killed:
+            if self._killed or self._fenced:
                 process.kill()
         _log.info("jobs/%s: attempt %d runs in process %d", self.job.id, self.job.attempt, process.pid)
         return ours, process
@@ -126,9 +144,10 @@ class Attempt:
             self.job.id,
             self.job.attempt,
             spec,
-            self._folders.work(self.job.id),
+            self._files.begin(self.job.id, self.job.attempt),
             self._config.allow_imports,
             self._config.worker_threads,
+            self._config.checkpoint_seconds,
             logging.getLogger().getEffectiveLevel(),
         )
 
@@ -154,11 +173,12 @@ class Attempt:
             if not self._keep(newest):
                 self._fenced = True
                 return None
+            self._save()
             if newest is not None:
                 time.sleep(_PROGRESS_SECONDS)  # what comes meanwhile is one write
 
     def _overdue(self) -> bool:
-        return self._cancelled_at is not None and time.monotonic() > self._cancelled_at + self._config.cancel_seconds
+        return self._told_at is not None and time.monotonic() > self._told_at + self._config.cancel_seconds
 
     def _keep(self, newest: messages.Advanced | None) -> bool:
         if newest is None:
@@ -169,53 +189,56 @@ class Attempt:
             _log.exception("jobs/%s: progress could not be kept", self.job.id)
             return True  # the next one makes it good
 
+    def _save(self) -> None:
+        try:
+            self._files.saved(self.job.id, self.job.attempt)
+        except OSError:
+            _log.exception("jobs/%s: its checkpoint could not be brought to the store; the next one is tried again", self.job.id)
+
     def _conclude(self, last: messages.Message | None, exitcode: int | None) -> None:
-        job, lifecycle, publish = self.job, self._lifecycle, self._folders.publish
+        job, lifecycle = self.job, self._lifecycle
         match last:
+            case _ if self._fenced:
+                _log.warning("jobs/%s: it was no longer the turn of attempt %d; its worker was ended", job.id, job.attempt)
             case messages.Finished(cancelled, artifacts):
                 try:
-                    publish(job.id, job.attempt)
+                    self._files.publish(job.id, job.attempt)
                 except OSError as error:
                     return self._crashed(f"its artifacts could not be published ({error})")
                 if cancelled:
-                    self._insist(lambda: lifecycle.cancelled(job, "", artifacts))
+                    kept = self._insist(lambda: lifecycle.cancelled(job, "", artifacts))
                 else:
-                    self._insist(lambda: lifecycle.succeeded(job, artifacts))
-                self._folders.clear(job.id, keep=job.attempt)
+                    kept = self._insist(lambda: lifecycle.succeeded(job, artifacts))
+                if kept:
+                    self._files.clear(job.id, keep=job.attempt)
             case messages.Failed(code, message, details):
                 _log.error("jobs/%s failed: %s: %s\n%s", job.id, code, message, details)
                 self._insist(lambda: lifecycle.failed(job, code, message))
             case messages.Suspended():
                 self._insist(lambda: lifecycle.returned(job, "its worker stopped at a checkpoint; the job goes on when there is a worker"))
-            case _ if self._fenced:
-                _log.warning("jobs/%s: it was no longer the turn of attempt %d; its worker was ended", job.id, job.attempt)
             case _ if self._stopping:
                 self._insist(lambda: lifecycle.returned(job, "the server stopped; the job goes on from its last checkpoint"))
-            case _ if self._overdue():
+            case _ if self._overdue() and self._cancelled:
                 seconds = f"{self._config.cancel_seconds:g} s"
                 self._insist(lambda: lifecycle.cancelled(job, f"its worker did not end within {seconds} and was killed; nothing was kept"))
+            case _ if self._overdue():
+                self._insist(lambda: lifecycle.returned(job, "its worker did not stop in time and was killed; the last checkpoint is kept"))
             case _:
                 self._crashed(f"its worker {_death(exitcode)}")
 
     def _crashed(self, what: str) -> None:
         _log.error("jobs/%s: attempt %d: %s", self.job.id, self.job.attempt, what)
-        tries = self.job.crashes + 1
-        if tries < self._config.max_attempts:
-            message = f"{what}; the job goes on from its last checkpoint (try {tries + 1} of {self._config.max_attempts})"
-            self._insist(lambda: self._lifecycle.returned(self.job, message, crashed=True))
-        else:
-            times = "once" if tries == 1 else f"{tries} times"
-            message = f"{what}; that happened {times}, so it is given up"
-            self._insist(lambda: self._lifecycle.failed(self.job, "RESOURCE_EXHAUSTED", message))
+        self._insist(lambda: self._lifecycle.crashed(self.job, what, self._config.max_attempts))
 
-    def _insist(self, change: Callable[[], JobRecord | None]) -> None:
+    def _insist(self, change: Callable[[], JobRecord | None]) -> bool:
         # A full disk must not lose the end of a job. Should the server stop first, its next start takes the job up again.
         pause = 0.5
         while True:
             try:
-                if change() is None:
+                kept = change() is not None
+                if not kept:
                     _log.warning("jobs/%s: the end of attempt %d came too late", self.job.id, self.job.attempt)
-                return
+                return kept
             except Exception:
                 if self._stopping:
                     raise

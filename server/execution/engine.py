@@ -58,6 +58,7 @@ class Engine(Protocol):
         should_stop: Callable[[], Command],
         allow_imports: Sequence[str],
         threads: int,
+        checkpoint_seconds: float,
     ) -> bool:
         """Run a job, or resume it from ``folder``, and write ``folder/artifacts``; whether it was cancelled.
 
@@ -121,6 +122,7 @@ class ActmaxEngine:
         should_stop: Callable[[], Command],
         allow_imports: Sequence[str],
         threads: int,
+        checkpoint_seconds: float,
     ) -> bool:
         """See ``Engine``."""
         from ...engine import run
@@ -138,6 +140,7 @@ class ActmaxEngine:
                 should_stop=should_stop,
                 allow_imports=allow_imports,
                 threads=threads,
+                checkpoint_interval=checkpoint_seconds,
                 keep_checkpoint=True,
             )
         except run.Suspended as suspended:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
+from collections.abc import Callable
 
 from ..config import ServerConfig
+from ..jobs import states
 from ..jobs.lifecycle import Lifecycle
-from ..storage.folders import JobFolders
+from ..storage.folders import JobFiles
+from ..storage.records import JobRecord
 from .attempt import Attempt
 from .engine import Engine
 
@@ -16,20 +20,22 @@ _log = logging.getLogger(__name__)
 
 
 class Executor:
-    """As many threads as workers; each takes the job that has waited longest and watches over its process.
+    """As many threads as workers; each takes the job whose turn it is and watches over its process.
 
     Parameters
     ----------
-    config, lifecycle, folders
+    config, lifecycle, files
         The server's.
     engine : Engine
         What the processes run.
     """
 
-    def __init__(self, config: ServerConfig, lifecycle: Lifecycle, folders: JobFolders, engine: Engine) -> None:
+    def __init__(self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine) -> None:
+        self.holder = secrets.token_hex(8)
+        """What the jobs that this server has are marked with; another one after it was taken for dead."""
         self._config = config
         self._lifecycle = lifecycle
-        self._folders = folders
+        self._files = files
         self._engine = engine
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
@@ -46,12 +52,36 @@ class Executor:
         with self._changed:
             self._changed.notify_all()
 
-    def cancel(self, job_id: str) -> None:
-        """Tell the job's worker, where it has one, to end it."""
+    def told(self, job: JobRecord) -> None:
+        """Pass what a client has asked of a job on to its worker, where that is here."""
         with self._changed:
-            attempt = self._attempts.get(job_id)
-        if attempt is not None:
+            attempt = self._attempts.get(job.id)
+        if attempt is None or attempt.job.attempt != job.attempt:
+            return
+        if job.state == states.CANCELLING:
             attempt.cancel()
+        elif job.suspending:
+            attempt.pause()
+
+    def refresh(self, read: Callable[[], list[JobRecord]]) -> None:
+        """Read which jobs the store says are held here: pass on what was asked, end workers whose job has gone elsewhere."""
+        with self._changed:
+            before = dict(self._attempts)
+        held = read()  # after: what is claimed in between is no attempt that has lost its turn
+        for job in held:
+            self.told(job)
+        turns = {(job.id, job.attempt) for job in held}
+        for attempt in before.values():
+            if (attempt.job.id, attempt.job.attempt) not in turns and attempt.pid:
+                attempt.fence()
+
+    def taken_for_dead(self) -> None:
+        """Another server has this one's jobs: end all workers, and go on under another name."""
+        with self._changed:
+            self.holder = secrets.token_hex(8)
+            attempts = list(self._attempts.values())
+        for attempt in attempts:
+            attempt.fence()
 
     def stop(self, seconds: float) -> None:
         """Have workers write their checkpoints; whoever is still there after ``seconds`` is killed."""
@@ -95,13 +125,13 @@ class Executor:
                 if self._stopping:
                     return None
                 try:
-                    job = self._lifecycle.claim(list(self._attempts))
+                    job = self._lifecycle.claim(self.holder, list(self._attempts), self._config.max_running_per_owner)
                 except Exception:
                     _log.exception("the queue can't be read or written; trying again")
                     job = None
                 if job is not None:
-                    attempt = Attempt(self._config, self._lifecycle, self._folders, self._engine, job)
+                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job)
                     self._attempts[job.id] = attempt
                     return attempt
-                # A claim that failed, on a full disk say, is tried again without being woken.
-                self._changed.wait(5.0)
+                # A claim that failed, on a full disk say, is tried again without being woken; so is one after another server's change.
+                self._changed.wait(self._config.poll_seconds)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import mimetypes
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +19,6 @@ from ..storage.folders import artifact_files
 from ..storage.records import ArtifactRecord
 from . import child, engine, messages
 
-_TURN_SECONDS = 30.0
-
 
 @dataclass(frozen=True)
 class Order:
@@ -35,6 +30,7 @@ class Order:
     folder: Path
     allow_imports: tuple[str, ...]
     threads: int
+    checkpoint_seconds: float
     log_level: int
 
 
@@ -49,33 +45,20 @@ def main(connection: Connection, maker: engine.Engine, order: Order) -> None:
 
 def _attempt(maker: engine.Engine, order: Order, commands: _Commands, outbox: _Outbox) -> messages.Message:
     try:
-        with (order.folder / "turn").open("a") as file:
-            _take_turn(file.fileno())
-            cancelled = maker.run(
-                order.spec,
-                order.folder,
-                on_progress=outbox.advance,
-                should_stop=commands.latest,
-                allow_imports=order.allow_imports,
-                threads=order.threads,
-            )
-            return messages.Finished(cancelled, tuple(describe(order.folder / "artifacts")))
+        cancelled = maker.run(
+            order.spec,
+            order.folder,
+            on_progress=outbox.advance,
+            should_stop=commands.latest,
+            allow_imports=order.allow_imports,
+            threads=order.threads,
+            checkpoint_seconds=order.checkpoint_seconds,
+        )
+        return messages.Finished(cancelled, tuple(describe(order.folder / "artifacts")))
     except engine.Suspended:
         return messages.Suspended()
     except Exception as error:
         return failure(error)
-
-
-def _take_turn(descriptor: int) -> None:
-    # An earlier attempt's process may be a moment from its end: two must never write the same checkpoint.
-    deadline = time.monotonic() + _TURN_SECONDS
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(errno.ETIMEDOUT, f"an earlier worker still holds the job's folder after {_TURN_SECONDS:g} s") from None
-            time.sleep(0.05)
 
 
 def failure(error: Exception) -> messages.Failed:

@@ -33,6 +33,10 @@ class Hub:
             if not self._signals[job_id]:
                 del self._signals[job_id]
 
+    def watched(self) -> list[str]:
+        """Jobs that have watchers; may be called from any thread."""
+        return list(self._signals.copy())
+
     def close(self) -> None:
         """Wake every watcher, for it to see that the server stops."""
         self.closed = True

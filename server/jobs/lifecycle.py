@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from actmax.v1 import job_pb2, job_service_pb2
 
-from ..storage.records import ArtifactRecord, Change, JobRecord, NewJob
+from ..storage.records import ArtifactRecord, Change, JobRecord, NewJob, Quota
 from ..storage.store import JobStore
 from . import states
+
+
+class StaleVersion(Exception):
+    """The job has changed since the caller looked; ``job`` is how it stands."""
+
+    def __init__(self, job: JobRecord) -> None:
+        super().__init__(job.id)
+        self.job = job
 
 
 class Lifecycle:
@@ -28,7 +37,17 @@ class Lifecycle:
         self._store = store
         self._changed = changed
 
-    def create(self, spec: job_pb2.JobSpec, total_evaluations: int, request_id: str) -> tuple[JobRecord, bool]:
+    def create(
+        self,
+        spec: job_pb2.JobSpec,
+        total_evaluations: int,
+        request_id: str,
+        *,
+        owner: str = "",
+        priority: int = 0,
+        labels: Sequence[tuple[str, str]] = (),
+        quota: Quota = Quota(),  # noqa: B008 - frozen
+    ) -> tuple[JobRecord, bool]:
         """Queue a job; or return the one that ``request_id`` created, and False."""
         job = NewJob(
             id=secrets.token_hex(8),
@@ -38,28 +57,27 @@ class Lifecycle:
             first_event=_payload(states.PENDING, ""),
             create_time=now(),
             request_id=request_id,
+            owner=owner,
+            priority=priority,
+            labels=tuple(sorted(labels)),
+            quota=quota,
         )
         record, created = self._store.create(job)
         if created:
             self._changed(record.id)
         return record, created
 
-    def recover(self) -> list[JobRecord]:
-        """Put what a dead server was running back in the queue."""
-        found = self._store.page(states=[states.RUNNING], limit=1_000_000)
-        message = "the server had gone away; the job goes on from its last checkpoint"
-        return [job for job in (self._move(old.id, states.PENDING, message) for old in found) if job is not None]
+    def claim(self, holder: str, excluding: Collection[str] = (), running: int = 0) -> JobRecord | None:
+        """Start an attempt, on the server ``holder``, at the job whose turn it is; see ``JobStore.claim``."""
 
-    def claim(self, active: Sequence[str]) -> JobRecord | None:
-        """Start an attempt at the job that has waited longest and isn't ``active``."""
-        while True:
-            job = self._store.oldest(states.WAITING, excluding=active)
-            if job is None:
-                return None
+        def start(job: JobRecord) -> Change:
             to = states.CANCELLING if job.state == states.CANCELLING else states.RUNNING
-            started = self._move(job.id, to, f"attempt {job.attempt + 1}", only=job.state, attempt=job.attempt, starts=True)
-            if started is not None:
-                return started
+            return _change(job, to, f"attempt {job.attempt + 1}", starts=True, holder=holder, suspending=False)
+
+        claimed = self._store.claim(states.WAITING, start, excluding=excluding, running=running)
+        if claimed is not None:
+            self._changed(claimed.id)
+        return claimed
 
     def progress(self, job: JobRecord, progress: bytes) -> bool:
         """Keep the attempt's progress; False where it is no longer its turn."""
@@ -70,69 +88,128 @@ class Lifecycle:
 
     def succeeded(self, job: JobRecord, artifacts: Sequence[ArtifactRecord]) -> JobRecord | None:
         """The attempt reached the job's end."""
-        return self._move(job.id, states.SUCCEEDED, "", attempt=job.attempt, artifacts=tuple(artifacts))
+        return self._end(job, states.SUCCEEDED, "", artifacts=tuple(artifacts))
 
     def cancelled(self, job: JobRecord, message: str, artifacts: Sequence[ArtifactRecord] = ()) -> JobRecord | None:
         """The attempt ended because it was asked to."""
-        return self._move(job.id, states.CANCELLED, message, attempt=job.attempt, artifacts=tuple(artifacts))
+        return self._end(job, states.CANCELLED, message, artifacts=tuple(artifacts))
 
     def failed(self, job: JobRecord, code: str, message: str) -> JobRecord | None:
         """The attempt can't be finished by trying again."""
-        return self._move(job.id, states.FAILED, message, attempt=job.attempt, error_code=code)
+        return self._end(job, states.FAILED, message, error_code=code, error_message=message)
 
-    def returned(self, job: JobRecord, message: str, *, crashed: bool = False) -> JobRecord | None:
+    def returned(self, job: JobRecord, message: str) -> JobRecord | None:
         """The attempt stopped short of the end, and another one is to go on from its checkpoint."""
-        for to in (states.PENDING, states.CANCELLING):  # RUNNING goes to PENDING, CANCELLING stays
-            moved = self._move(job.id, to, message, attempt=job.attempt, crashed=crashed, only=None if to == states.PENDING else to)
-            if moved is not None:
-                return moved
-        return None
+        return self._attempted(job, lambda old: self._back(old, message))
 
-    def cancel(self, job_id: str) -> JobRecord | None:
-        """Ask for a job's end: at once where no worker has it; None where it has ended or is unknown."""
-        while True:
-            job = self._store.get(job_id)
-            if job is None or job.state in states.ENDED:
+    def crashed(self, job: JobRecord, what: str, limit: int) -> JobRecord | None:
+        """The attempt's worker died: the job is given up where ``limit`` of them died with it no further than before."""
+
+        def decide(old: JobRecord) -> Change:
+            reached = job_pb2.Progress.FromString(old.progress).evaluations
+            crashes = old.crashes + 1 if reached <= old.evaluations and old.crashes else 1
+            count: dict[str, Any] = {"crashes": crashes, "evaluations": max(reached, old.evaluations)}
+            if crashes < limit:
+                message = f"{what}; the job goes on from its last checkpoint (try {crashes + 1} of {limit})"
+                return self._back(old, message, **count)
+            message = f"{what}; that happened {_times(crashes)} with the job no further, so it is given up; ResumeJob tries again"
+            return _change(old, states.FAILED, message, error_code="RESOURCE_EXHAUSTED", error_message=message, **_ENDS, **count)
+
+        return self._attempted(job, decide)
+
+    def cancel(self, job_id: str, version: int | None = None) -> JobRecord | None:
+        """Ask for a job's end: at once where it never ran; None where it has ended or is unknown."""
+
+        def decide(job: JobRecord) -> Change | JobRecord | None:
+            if job.state in states.ENDED:
                 return None
             if job.state == states.CANCELLING:
                 return job
-            # A job back in the queue has findings in its checkpoint: a worker takes it up once more to write them.
-            to = states.CANCELLED if job.state == states.PENDING and job.attempt == 0 else states.CANCELLING
-            moved = self._move(job.id, to, "cancelled by a client", only=job.state, attempt=job.attempt)
+            # A job that ran before has findings in its checkpoint: a worker takes it up once more to write them.
+            never_ran = job.attempt == 0 and job.state in (states.PENDING, states.SUSPENDED)
+            to = states.CANCELLED if never_ran else states.CANCELLING
+            return _change(job, to, "cancelled by a client", ends=to in states.ENDED, suspending=False)
+
+        return self._decided(job_id, decide, version)
+
+    def suspend(self, job_id: str, version: int | None = None) -> JobRecord | None:
+        """Have a job wait at a checkpoint: at once where no worker has it; None where it is ending, has ended, or is unknown."""
+
+        def decide(job: JobRecord) -> Change | JobRecord | None:
+            if job.state == states.SUSPENDED or (job.state == states.RUNNING and job.suspending):
+                return job
+            if job.state == states.PENDING:
+                return _change(job, states.SUSPENDED, "suspended by a client")
+            if job.state == states.RUNNING:
+                return _change(job, states.RUNNING, "to be suspended: its worker writes a checkpoint", suspending=True)
+            return None
+
+        return self._decided(job_id, decide, version)
+
+    def resume(self, job_id: str, version: int | None = None) -> JobRecord | None:
+        """Have a suspended or failed job go on; None where it is ending, has ended otherwise, or is unknown."""
+
+        def decide(job: JobRecord) -> Change | JobRecord | None:
+            if job.state in (states.SUSPENDED, states.FAILED):
+                return _change(job, states.PENDING, "resumed by a client", crashes=0)
+            if job.state == states.RUNNING and job.suspending:
+                return _change(job, states.RUNNING, "not to be suspended after all", suspending=False)
+            return job if job.state in (states.PENDING, states.RUNNING) else None
+
+        return self._decided(job_id, decide, version)
+
+    def delete(self, job_id: str, version: int | None = None) -> bool:
+        """Forget a job that has ended, is suspended, or never ran; False where it is something else or unknown."""
+        job = self._store.get(job_id)
+        if job is None:
+            return False
+        if version is not None and job.version != version:
+            raise StaleVersion(job)
+        allowed = states.DELETABLE | {states.PENDING} if job.attempt == 0 else states.DELETABLE
+        deleted = self._store.delete(job_id, allowed, job.version)
+        if deleted:
+            self._changed(job_id)
+        return deleted
+
+    def _end(self, job: JobRecord, to: job_pb2.JobState, message: str, **values: Any) -> JobRecord | None:
+        return self._attempted(job, lambda old: _change(old, to, message, **_ENDS, **values))
+
+    def _back(self, job: JobRecord, message: str, **values: Any) -> Change:
+        to = states.PENDING
+        if job.state == states.CANCELLING:
+            to = states.CANCELLING
+        elif job.suspending:
+            to, message = states.SUSPENDED, f"suspended; {message}"
+        return _change(job, to, message, holder="", suspending=False, **values)
+
+    def _attempted(self, job: JobRecord, decide: Callable[[JobRecord], Change]) -> JobRecord | None:
+        # Fenced: an attempt that is no longer the job's changes nothing.
+        def decided(old: JobRecord) -> Change | None:
+            change = decide(old)
+            return change if old.attempt == job.attempt and old.state in change.allowed and old.state in states.ACTIVE else None
+
+        return self._decided(job.id, decided)
+
+    def _decided(
+        self, job_id: str, decide: Callable[[JobRecord], Change | JobRecord | None], version: int | None = None
+    ) -> JobRecord | None:
+        """Read, decide, and write what was decided unless someone was faster; then again."""
+        while True:
+            job = self._store.get(job_id)
+            if job is None:
+                return None
+            if version is not None and job.version != version:
+                raise StaleVersion(job)
+            change = decide(job)
+            if not isinstance(change, Change):
+                return change
+            moved = self._store.change(job_id, change)
             if moved is not None:
+                self._changed(job_id)
                 return moved
 
-    def _move(
-        self,
-        job_id: str,
-        to: job_pb2.JobState,
-        message: str,
-        *,
-        only: int | None = None,
-        attempt: int | None = None,
-        starts: bool = False,
-        crashed: bool = False,
-        error_code: str = "",
-        artifacts: tuple[ArtifactRecord, ...] = (),
-    ) -> JobRecord | None:
-        allowed = states.sources(to)
-        change = Change(
-            to=to,
-            allowed=allowed if only is None else allowed & {only},
-            payload=_payload(to, message),
-            time=now(),
-            attempt=attempt,
-            starts=starts,
-            ends=to in states.ENDED,
-            crashed=crashed,
-            error_code=error_code,
-            error_message=message if error_code else "",
-            artifacts=artifacts,
-        )
-        moved = self._store.change(job_id, change)
-        if moved is not None:
-            self._changed(job_id)
-        return moved
+
+_ENDS: dict[str, Any] = {"ends": True, "holder": "", "suspending": False}
 
 
 def now() -> int:
@@ -140,5 +217,15 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
+def _change(job: JobRecord, to: job_pb2.JobState, message: str, **values: Any) -> Change:
+    return Change(
+        to=to, allowed=states.sources(to), payload=_payload(to, message), time=now(), attempt=job.attempt, version=job.version, **values
+    )
+
+
 def _payload(state: job_pb2.JobState, message: str) -> bytes:
     return job_service_pb2.StateChange(state=state, message=message).SerializeToString()
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"

@@ -6,6 +6,7 @@ from actmax.v1 import job_pb2
 
 PENDING = job_pb2.JOB_STATE_PENDING
 RUNNING = job_pb2.JOB_STATE_RUNNING
+SUSPENDED = job_pb2.JOB_STATE_SUSPENDED
 CANCELLING = job_pb2.JOB_STATE_CANCELLING
 SUCCEEDED = job_pb2.JOB_STATE_SUCCEEDED
 FAILED = job_pb2.JOB_STATE_FAILED
@@ -14,17 +15,20 @@ CANCELLED = job_pb2.JOB_STATE_CANCELLED
 ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
 ACTIVE = frozenset({RUNNING, CANCELLING})
 WAITING = frozenset({PENDING, CANCELLING})
-"""States whose jobs a free worker takes: a cancelled one too, as its dead worker's findings are still to be written."""
+"""States whose jobs a free worker takes where no server holds them: a cancelled one too, for what its dead worker had found."""
+DELETABLE = ENDED | {SUSPENDED}
 
 _NEXT: dict[job_pb2.JobState, frozenset[job_pb2.JobState]] = {
     # CANCELLING where an earlier attempt left findings that are to be written.
-    PENDING: frozenset({RUNNING, CANCELLED, CANCELLING, FAILED}),
-    # Back to PENDING when its worker or its server went away.
-    RUNNING: frozenset({SUCCEEDED, FAILED, CANCELLING, PENDING}),
+    PENDING: frozenset({RUNNING, SUSPENDED, CANCELLED, CANCELLING}),
+    # Back to PENDING when its worker or its server went away; itself when its worker is asked to stop at a checkpoint.
+    RUNNING: frozenset({SUCCEEDED, FAILED, CANCELLING, PENDING, SUSPENDED, RUNNING}),
+    SUSPENDED: frozenset({PENDING, CANCELLED, CANCELLING}),
     # SUCCEEDED where it reached its end before its worker saw the cancellation; itself when a new worker takes it up.
     CANCELLING: frozenset({CANCELLED, SUCCEEDED, FAILED, CANCELLING}),
     SUCCEEDED: frozenset(),
-    FAILED: frozenset(),
+    # Resumed by a client: it goes on from its last checkpoint.
+    FAILED: frozenset({PENDING}),
     CANCELLED: frozenset(),
 }
 

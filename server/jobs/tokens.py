@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
-from collections.abc import Collection
 
 from ..errors import invalid
+from ..storage.records import Filter
 
 _PREFIX = "jobs/"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -47,12 +48,25 @@ def request_id(text: str) -> str:
     return lower
 
 
-def page_token(before: int, states: Collection[int]) -> str:
-    """A token of the page after the job with number ``before``, for a list filtered by ``states``."""
-    return _seal(f"p:{before}:{_filter(states)}")
+def version(etag: str) -> int | None:
+    """The version in an etag; None where it is empty.
+
+    Raises
+    ------
+    ServiceError
+        INVALID_ARGUMENT: it isn't one.
+    """
+    if etag and not (etag.isascii() and etag.isdigit() and len(etag) < 19):
+        raise invalid("etag", f"{etag[:100]!r} is not the etag of a job")
+    return int(etag) if etag else None
 
 
-def page_before(token: str, states: Collection[int]) -> int | None:
+def page_token(before: int, which: Filter) -> str:
+    """A token of the page after the job with number ``before``, for a list filtered like ``which``."""
+    return _seal(f"p:{before}:{_filter(which)}")
+
+
+def page_before(token: str, which: Filter) -> int | None:
     """The number in a page token; None where it is empty.
 
     Raises
@@ -64,8 +78,8 @@ def page_before(token: str, states: Collection[int]) -> int | None:
         return None
     match _open(token, "page_token").split(":"):
         case ["p", before, given] if before.isdigit():
-            if given != _filter(states):
-                raise invalid("page_token", "it belongs to a list with other states; keep the same states while turning pages")
+            if given != _filter(which):
+                raise invalid("page_token", "it belongs to a list with another filter; keep the same one while turning pages")
             return int(before)
         case _:
             raise invalid("page_token", "it is not a next_page_token of this method")
@@ -95,8 +109,9 @@ def resume_after(token: str, job_id: str, last: int) -> int:
             raise invalid("resume_token", "it is not the resume_token of a response of this method")
 
 
-def _filter(states: Collection[int]) -> str:
-    return ",".join(str(state) for state in sorted(set(states)))
+def _filter(which: Filter) -> str:
+    text = repr((sorted(which.states), sorted(which.labels), which.since, which.until))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _seal(text: str) -> str:

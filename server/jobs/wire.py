@@ -19,6 +19,12 @@ def job(record: JobRecord) -> job_pb2.Job:
         attempt=record.attempt,
         create_time=timestamp(record.create_time),
         progress=job_pb2.Progress.FromString(record.progress),
+        owner=record.owner,
+        priority=record.priority,
+        labels=dict(record.labels),
+        etag=str(record.version),
+        suspending=record.suspending,
+        artifact_bytes=record.size,
     )
     if record.start_time:
         message.start_time.CopyFrom(timestamp(record.start_time))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 
+from google.protobuf import empty_pb2
+
 from actmax.v1 import job_pb2, job_service_pb2
 
 from ..errors import invalid
@@ -25,7 +27,8 @@ class JobServicer:
         """See the proto."""
         if not request.HasField("spec"):
             raise invalid("spec", "it is needed: what to search, for which units, how")
-        return wire.job(await self._jobs.create(request.spec, request.request_id))
+        labels = dict(request.labels)
+        return wire.job(await self._jobs.create(request.spec, request.request_id, priority=request.priority, labels=labels))
 
     @unary
     async def GetJob(self, request: job_service_pb2.GetJobRequest) -> job_pb2.Job:
@@ -35,7 +38,14 @@ class JobServicer:
     @unary
     async def ListJobs(self, request: job_service_pb2.ListJobsRequest) -> job_service_pb2.ListJobsResponse:
         """See the proto."""
-        page, token = await self._jobs.page(request.page_size, request.page_token, request.states)
+        page, token = await self._jobs.page(
+            request.page_size,
+            request.page_token,
+            request.states,
+            dict(request.labels),
+            request.created_since.ToMicroseconds() if request.HasField("created_since") else None,
+            request.created_until.ToMicroseconds() if request.HasField("created_until") else None,
+        )
         return job_service_pb2.ListJobsResponse(jobs=[wire.job(job) for job in page], next_page_token=token)
 
     @stream
@@ -55,7 +65,23 @@ class JobServicer:
     @unary
     async def CancelJob(self, request: job_service_pb2.CancelJobRequest) -> job_pb2.Job:
         """See the proto."""
-        return wire.job(await self._jobs.cancel(request.name))
+        return wire.job(await self._jobs.cancel(request.name, request.etag))
+
+    @unary
+    async def SuspendJob(self, request: job_service_pb2.SuspendJobRequest) -> job_pb2.Job:
+        """See the proto."""
+        return wire.job(await self._jobs.suspend(request.name, request.etag))
+
+    @unary
+    async def ResumeJob(self, request: job_service_pb2.ResumeJobRequest) -> job_pb2.Job:
+        """See the proto."""
+        return wire.job(await self._jobs.resume(request.name, request.etag))
+
+    @unary
+    async def DeleteJob(self, request: job_service_pb2.DeleteJobRequest) -> empty_pb2.Empty:
+        """See the proto."""
+        await self._jobs.delete(request.name, request.etag)
+        return empty_pb2.Empty()
 
     @unary
     async def ListArtifacts(self, request: job_service_pb2.ListArtifactsRequest) -> job_service_pb2.ListArtifactsResponse:
@@ -68,6 +94,6 @@ class JobServicer:
         self, request: job_service_pb2.DownloadArtifactRequest
     ) -> AsyncGenerator[job_service_pb2.DownloadArtifactResponse, None]:
         """See the proto."""
-        async with contextlib.aclosing(self._jobs.download(request.name, request.path, request.offset)) as chunks:
+        async with contextlib.aclosing(self._jobs.download(request.name, request.path, request.offset, request.length)) as chunks:
             async for artifact, data in chunks:
                 yield job_service_pb2.DownloadArtifactResponse(artifact=wire.artifact(artifact) if artifact else None, data=data)

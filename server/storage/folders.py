@@ -1,52 +1,109 @@
-"""The files of jobs: a work folder while one runs, published artifacts once it has ended."""
+"""The files of jobs below one folder: a work folder for each attempt, published artifacts once a job has ended."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
+
+_ATTEMPT = re.compile(r"work-(\d+)")
 
 
-class JobFolders:
-    """Files below ``root``, one folder a job.
+class JobFiles(Protocol):
+    """Keeps what workers write. ``tests/server/job_files_contract.py`` holds every implementation to it.
 
-    A worker writes into ``<job>/work`` and nothing reads there; when it has ended, ``<job>/work/artifacts`` is renamed at
-    once to ``<job>/artifacts-<attempt>``, so that what is published is whole, and no later attempt touches it.
+    Each attempt has a work folder of its own, into which the newest checkpoint of the earlier ones is brought: a worker that was
+    believed dead goes on writing where nobody reads any more. What is published is whole, and no later attempt touches it.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def begin(self, job_id: str, attempt: int) -> Path:
+        """The local folder that this attempt's worker writes into, with the newest checkpoint of an earlier one where there is one."""
+        ...
 
-    def work(self, job_id: str) -> Path:
-        """Where a worker writes; made where it is missing."""
-        folder = self.root / job_id / "work"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def saved(self, job_id: str, attempt: int) -> None:
+        """Bring the attempt's newest checkpoint to where another server finds it; called now and then."""
+        ...
 
     def publish(self, job_id: str, attempt: int) -> None:
-        """Make what the worker wrote below ``work/artifacts`` the job's artifacts."""
-        made, published = self.root / job_id / "work" / "artifacts", self._published(job_id, attempt)
-        if made.is_dir():
-            made.rename(published)
-            _sync(published.parent)
-
-    def clear(self, job_id: str, *, keep: int) -> None:
-        """Remove all but the artifacts of attempt ``keep``: checkpoints, and what a dead server published and did not record."""
-        kept = self._published(job_id, keep)
-        for folder in (self.root / job_id).glob("*"):
-            if folder != kept:
-                shutil.rmtree(folder, ignore_errors=True)
+        """Make what the worker wrote below ``artifacts`` the job's artifacts."""
+        ...
 
     def open_artifact(self, job_id: str, attempt: int, path: str) -> BinaryIO:
-        """Open a published artifact to read.
+        """Open a published artifact to read and seek.
 
         Raises
         ------
         FileNotFoundError
             There is none at ``path``, or it is a link or leads out of the folder.
         """
+        ...
+
+    def clear(self, job_id: str, *, keep: int) -> None:
+        """Remove all but the artifacts of attempt ``keep``: checkpoints, and what a dead server published and did not record."""
+        ...
+
+    def remove(self, job_id: str) -> None:
+        """Remove all files of a job; OSError where that fails."""
+        ...
+
+
+class JobFolders:
+    """``JobFiles`` below the folder ``root``, one folder a job; servers on several machines may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def begin(self, job_id: str, attempt: int) -> Path:
+        """See ``JobFiles``."""
+        folder = self.work(job_id, attempt)
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = sorted((number, path) for number, path in _works(self.root / job_id) if number < attempt)
+        for number, path in reversed(earlier):
+            if found := checkpoints(path):
+                for file in found:
+                    _link(file, folder / file.name)
+                for old, stale in earlier:
+                    if old < number:
+                        shutil.rmtree(stale, ignore_errors=True)
+                break
+        return folder
+
+    def attempts(self, job_id: str) -> list[int]:
+        """Attempts that have a work folder."""
+        return [number for number, _ in _works(self.root / job_id)]
+
+    def work(self, job_id: str, attempt: int) -> Path:
+        """An attempt's work folder."""
+        return self.root / job_id / f"work-{attempt}"
+
+    def saved(self, job_id: str, attempt: int) -> None:
+        """See ``JobFiles``; here it is there already."""
+
+    def publish(self, job_id: str, attempt: int) -> None:
+        """See ``JobFiles``."""
+        made, published = self.work(job_id, attempt) / "artifacts", self._published(job_id, attempt)
+        if made.is_dir():
+            made.rename(published)
+            _sync(published.parent)
+
+    def clear(self, job_id: str, *, keep: int) -> None:
+        """See ``JobFiles``."""
+        kept = self._published(job_id, keep)
+        for folder in (self.root / job_id).glob("*"):
+            if folder != kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, job_id: str) -> None:
+        """See ``JobFiles``."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.root / job_id)
+
+    def open_artifact(self, job_id: str, attempt: int, path: str) -> BinaryIO:
+        """See ``JobFiles``."""
         root = self._published(job_id, attempt).resolve()
         file = root.joinpath(*path.split("/"))
         if file.resolve() != file or root not in file.parents or not file.is_file():
@@ -57,11 +114,35 @@ class JobFolders:
         return self.root / job_id / f"artifacts-{attempt}"
 
 
+def checkpoints(folder: Path) -> list[Path]:
+    """An attempt's whole checkpoint files; one that is being written has another name."""
+    return sorted(path for path in folder.glob("checkpoint.*") if path.suffix != ".writing" and path.is_file() and not path.is_symlink())
+
+
 def artifact_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Regular files below ``folder``, each with its path relative to it, in order; links are passed over."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             yield file.relative_to(folder).as_posix(), file
+
+
+def _works(folder: Path) -> Iterator[tuple[int, Path]]:
+    for path in folder.glob("work*"):
+        if match := _ATTEMPT.fullmatch(path.name):
+            yield int(match[1]), path
+        elif path.name == "work":  # as the first servers had it
+            yield 0, path
+
+
+def _link(source: Path, to: Path) -> None:
+    # Renaming over either name later leaves the other one's content alone.
+    try:
+        os.link(source, to)
+    except FileExistsError:
+        pass
+    except OSError:
+        shutil.copy2(source, to.with_suffix(".writing"))
+        to.with_suffix(".writing").replace(to)
 
 
 def _sync(folder: Path) -> None:

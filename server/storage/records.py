@@ -34,6 +34,22 @@ class JobRecord:
         Why it failed; empty unless it did.
     create_time, start_time, end_time : int
         0 where that has not come yet.
+    owner : str
+        Who created it; empty on a server without credentials.
+    priority : int
+        Jobs with a higher one start first.
+    version : int
+        Grows with every change but progress: what an etag is made of.
+    holder : str
+        The server that has a worker on it; empty where none has.
+    suspending : bool
+        Its worker was asked to stop at a checkpoint.
+    evaluations : int
+        How far it was when a worker last died: crashes count only where it has got no further.
+    size : int
+        Bytes of its artifacts.
+    labels : tuple of (str, str)
+        By key.
     """
 
     number: int
@@ -49,6 +65,22 @@ class JobRecord:
     create_time: int
     start_time: int
     end_time: int
+    owner: str = ""
+    priority: int = 0
+    version: int = 1
+    holder: str = ""
+    suspending: bool = False
+    evaluations: int = 0
+    size: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What one owner may have; 0 is no limit."""
+
+    queued: int = 0
+    stored_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +94,21 @@ class NewJob:
     first_event: bytes
     create_time: int
     request_id: str = ""
+    owner: str = ""
+    priority: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
+    quota: Quota = Quota()
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs a list has; what is empty or None leaves all in. Times in microseconds, ``since`` included and ``until`` not."""
+
+    states: frozenset[int] = frozenset()
+    labels: tuple[tuple[str, str], ...] = ()
+    owner: str | None = None
+    since: int | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +134,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of state, made only where the job is in one of ``allowed`` (and at ``attempt``, where given).
+    """A change of state, made only where the job is in one of ``allowed`` (and at ``attempt`` and ``version``, where given).
 
     Attributes
     ----------
@@ -101,8 +148,16 @@ class Change:
         When.
     attempt : int or None
         Fence: the attempt on whose behalf this is done.
-    starts, ends, crashed : bool
-        A worker starts on it (raises ``attempt``), the job has ended, its worker died.
+    version : int or None
+        The version of the job that this was decided on.
+    starts, ends : bool
+        A worker starts on it (raises ``attempt``); the job has ended.
+    holder : str or None
+        The server that has it from now on; None leaves that as it is.
+    suspending : bool or None
+        Whether its worker is asked to stop; None leaves that as it is.
+    crashes, evaluations : int or None
+        How often workers died with the job no further than so many evaluations; None leaves that as it is.
     """
 
     to: int
@@ -110,9 +165,13 @@ class Change:
     payload: bytes
     time: int
     attempt: int | None = None
+    version: int | None = None
     starts: bool = False
     ends: bool = False
-    crashed: bool = False
+    holder: str | None = None
+    suspending: bool | None = None
+    crashes: int | None = None
+    evaluations: int | None = None
     error_code: str = ""
     error_message: str = ""
     artifacts: tuple[ArtifactRecord, ...] = ()

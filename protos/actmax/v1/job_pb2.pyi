@@ -59,14 +59,16 @@ class Design(_message.Message):
     def __init__(self, replicates: _Optional[int] = ..., remeasure: _Optional[float] = ..., noisy: _Optional[bool] = ...) -> None: ...
 
 class Constraints(_message.Message):
-    __slots__ = ("within", "luminance", "contrast")
+    __slots__ = ("within", "changes", "luminance", "contrast")
     WITHIN_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     LUMINANCE_FIELD_NUMBER: _ClassVar[int]
     CONTRAST_FIELD_NUMBER: _ClassVar[int]
     within: float
+    changes: float
     luminance: float
     contrast: float
-    def __init__(self, within: _Optional[float] = ..., luminance: _Optional[float] = ..., contrast: _Optional[float] = ...) -> None: ...
+    def __init__(self, within: _Optional[float] = ..., changes: _Optional[float] = ..., luminance: _Optional[float] = ..., contrast: _Optional[float] = ...) -> None: ...
 
 class Transformations(_message.Message):
     __slots__ = ("preset", "steps", "samples")
@@ -78,8 +80,16 @@ class Transformations(_message.Message):
     samples: int
     def __init__(self, preset: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., samples: _Optional[int] = ...) -> None: ...
 
+class Diverse(_message.Message):
+    __slots__ = ("n", "distance")
+    N_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    n: int
+    distance: float
+    def __init__(self, n: _Optional[int] = ..., distance: _Optional[float] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design", "constraints", "transformations")
+    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design", "constraints", "transformations", "diverse")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +105,7 @@ class JobSpec(_message.Message):
     DESIGN_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     TRANSFORMATIONS_FIELD_NUMBER: _ClassVar[int]
+    DIVERSE_FIELD_NUMBER: _ClassVar[int]
     title: str
     generator: Component
     target: Component
@@ -110,7 +121,8 @@ class JobSpec(_message.Message):
     design: Design
     constraints: Constraints
     transformations: Transformations
-    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., transformations: _Optional[_Union[Transformations, _Mapping]] = ...) -> None: ...
+    diverse: Diverse
+    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., transformations: _Optional[_Union[Transformations, _Mapping]] = ..., diverse: _Optional[_Union[Diverse, _Mapping]] = ...) -> None: ...
 
 class SearchProgress(_message.Message):
     __slots__ = ("unit", "optimizer", "evaluations", "best_response", "natural_multiple", "stopped_by")
@@ -143,7 +155,14 @@ class Progress(_message.Message):
     def __init__(self, searches: _Optional[_Iterable[_Union[SearchProgress, _Mapping]]] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., evaluations_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "spec", "state", "attempt", "create_time", "start_time", "end_time", "progress", "error")
+    __slots__ = ("name", "spec", "state", "attempt", "create_time", "start_time", "end_time", "progress", "error", "owner", "priority", "labels", "etag", "suspending", "artifact_bytes")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +172,12 @@ class Job(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDING_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: JobSpec
     state: JobState
@@ -162,7 +187,13 @@ class Job(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     progress: Progress
     error: JobError
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ...) -> None: ...
+    owner: str
+    priority: int
+    labels: _containers.ScalarMap[str, str]
+    etag: str
+    suspending: bool
+    artifact_bytes: int
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., owner: _Optional[str] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., etag: _Optional[str] = ..., suspending: _Optional[bool] = ..., artifact_bytes: _Optional[int] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "message")

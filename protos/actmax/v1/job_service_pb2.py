@@ -23,44 +23,59 @@ _sym_db = _symbol_database.Default()
 
 
 from actmax.v1 import job_pb2 as actmax_dot_v1_dot_job__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61\x63tmax/v1/job_service.proto\x12\tactmax.v1\x1a\x13\x61\x63tmax/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n\x10\x43reateJobRequest\x12 \n\x04spec\x18\x01 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"]\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.actmax.v1.JobState\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.actmax.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xa6\x01\n\x10WatchJobResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12\"\n\x08snapshot\x18\x02 \x01(\x0b\x32\x0e.actmax.v1.JobH\x00\x12!\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x10.actmax.v1.EventH\x00\x12*\n\nkeep_alive\x18\x04 \x01(\x0b\x32\x14.actmax.v1.KeepAliveH\x00\x42\t\n\x07\x63ontent\"\x0b\n\tKeepAlive\"\xb8\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12.\n\x0cstate_change\x18\x04 \x01(\x0b\x32\x16.actmax.v1.StateChangeH\x00\x12\'\n\x08progress\x18\x05 \x01(\x0b\x32\x13.actmax.v1.ProgressH\x00\x42\t\n\x07\x63ontent\"B\n\x0bStateChange\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07message\x18\x02 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"$\n\x14ListArtifactsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x15ListArtifactsResponse\x12&\n\tartifacts\x18\x01 \x03(\x0b\x32\x13.actmax.v1.Artifact\"E\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"O\n\x18\x44ownloadArtifactResponse\x12%\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x13.actmax.v1.Artifact\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x32\xf3\x03\n\nJobService\x12\x38\n\tCreateJob\x12\x1b.actmax.v1.CreateJobRequest\x1a\x0e.actmax.v1.Job\x12\x32\n\x06GetJob\x12\x18.actmax.v1.GetJobRequest\x1a\x0e.actmax.v1.Job\x12\x43\n\x08ListJobs\x12\x1a.actmax.v1.ListJobsRequest\x1a\x1b.actmax.v1.ListJobsResponse\x12\x45\n\x08WatchJob\x12\x1a.actmax.v1.WatchJobRequest\x1a\x1b.actmax.v1.WatchJobResponse0\x01\x12\x38\n\tCancelJob\x12\x1b.actmax.v1.CancelJobRequest\x1a\x0e.actmax.v1.Job\x12R\n\rListArtifacts\x12\x1f.actmax.v1.ListArtifactsRequest\x1a .actmax.v1.ListArtifactsResponse\x12]\n\x10\x44ownloadArtifact\x12\".actmax.v1.DownloadArtifactRequest\x1a#.actmax.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61\x63tmax/v1/job_service.proto\x12\tactmax.v1\x1a\x13\x61\x63tmax/v1/job.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\x10\x43reateJobRequest\x12 \n\x04spec\x18\x01 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12\x37\n\x06labels\x18\x04 \x03(\x0b\x32\'.actmax.v1.CreateJobRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xaa\x02\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.actmax.v1.JobState\x12\x36\n\x06labels\x18\x04 \x03(\x0b\x32&.actmax.v1.ListJobsRequest.LabelsEntry\x12\x31\n\rcreated_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcreated_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.actmax.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xa6\x01\n\x10WatchJobResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12\"\n\x08snapshot\x18\x02 \x01(\x0b\x32\x0e.actmax.v1.JobH\x00\x12!\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x10.actmax.v1.EventH\x00\x12*\n\nkeep_alive\x18\x04 \x01(\x0b\x32\x14.actmax.v1.KeepAliveH\x00\x42\t\n\x07\x63ontent\"\x0b\n\tKeepAlive\"\xb8\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12.\n\x0cstate_change\x18\x04 \x01(\x0b\x32\x16.actmax.v1.StateChangeH\x00\x12\'\n\x08progress\x18\x05 \x01(\x0b\x32\x13.actmax.v1.ProgressH\x00\x42\t\n\x07\x63ontent\"B\n\x0bStateChange\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07message\x18\x02 \x01(\t\".\n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"/\n\x11SuspendJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\".\n\x10ResumeJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\".\n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"$\n\x14ListArtifactsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x15ListArtifactsResponse\x12&\n\tartifacts\x18\x01 \x03(\x0b\x32\x13.actmax.v1.Artifact\"U\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06length\x18\x04 \x01(\x03\"O\n\x18\x44ownloadArtifactResponse\x12%\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x13.actmax.v1.Artifact\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x32\xab\x05\n\nJobService\x12\x38\n\tCreateJob\x12\x1b.actmax.v1.CreateJobRequest\x1a\x0e.actmax.v1.Job\x12\x32\n\x06GetJob\x12\x18.actmax.v1.GetJobRequest\x1a\x0e.actmax.v1.Job\x12\x43\n\x08ListJobs\x12\x1a.actmax.v1.ListJobsRequest\x1a\x1b.actmax.v1.ListJobsResponse\x12\x45\n\x08WatchJob\x12\x1a.actmax.v1.WatchJobRequest\x1a\x1b.actmax.v1.WatchJobResponse0\x01\x12\x38\n\tCancelJob\x12\x1b.actmax.v1.CancelJobRequest\x1a\x0e.actmax.v1.Job\x12:\n\nSuspendJob\x12\x1c.actmax.v1.SuspendJobRequest\x1a\x0e.actmax.v1.Job\x12\x38\n\tResumeJob\x12\x1b.actmax.v1.ResumeJobRequest\x1a\x0e.actmax.v1.Job\x12@\n\tDeleteJob\x12\x1b.actmax.v1.DeleteJobRequest\x1a\x16.google.protobuf.Empty\x12R\n\rListArtifacts\x12\x1f.actmax.v1.ListArtifactsRequest\x1a .actmax.v1.ListArtifactsResponse\x12]\n\x10\x44ownloadArtifact\x12\".actmax.v1.DownloadArtifactRequest\x1a#.actmax.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'actmax.v1.job_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEJOBREQUEST']._serialized_start=96
-  _globals['_CREATEJOBREQUEST']._serialized_end=168
-  _globals['_GETJOBREQUEST']._serialized_start=170
-  _globals['_GETJOBREQUEST']._serialized_end=199
-  _globals['_LISTJOBSREQUEST']._serialized_start=201
-  _globals['_LISTJOBSREQUEST']._serialized_end=294
-  _globals['_LISTJOBSRESPONSE']._serialized_start=296
-  _globals['_LISTJOBSRESPONSE']._serialized_end=369
-  _globals['_WATCHJOBREQUEST']._serialized_start=371
-  _globals['_WATCHJOBREQUEST']._serialized_end=424
-  _globals['_WATCHJOBRESPONSE']._serialized_start=427
-  _globals['_WATCHJOBRESPONSE']._serialized_end=593
-  _globals['_KEEPALIVE']._serialized_start=595
-  _globals['_KEEPALIVE']._serialized_end=606
-  _globals['_EVENT']._serialized_start=609
-  _globals['_EVENT']._serialized_end=793
-  _globals['_STATECHANGE']._serialized_start=795
-  _globals['_STATECHANGE']._serialized_end=861
-  _globals['_CANCELJOBREQUEST']._serialized_start=863
-  _globals['_CANCELJOBREQUEST']._serialized_end=895
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=897
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=933
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=935
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=998
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1000
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1069
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1071
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1150
-  _globals['_JOBSERVICE']._serialized_start=1153
-  _globals['_JOBSERVICE']._serialized_end=1652
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_CREATEJOBREQUEST']._serialized_start=126
+  _globals['_CREATEJOBREQUEST']._serialized_end=320
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._serialized_start=275
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._serialized_end=320
+  _globals['_GETJOBREQUEST']._serialized_start=322
+  _globals['_GETJOBREQUEST']._serialized_end=351
+  _globals['_LISTJOBSREQUEST']._serialized_start=354
+  _globals['_LISTJOBSREQUEST']._serialized_end=652
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=275
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=320
+  _globals['_LISTJOBSRESPONSE']._serialized_start=654
+  _globals['_LISTJOBSRESPONSE']._serialized_end=727
+  _globals['_WATCHJOBREQUEST']._serialized_start=729
+  _globals['_WATCHJOBREQUEST']._serialized_end=782
+  _globals['_WATCHJOBRESPONSE']._serialized_start=785
+  _globals['_WATCHJOBRESPONSE']._serialized_end=951
+  _globals['_KEEPALIVE']._serialized_start=953
+  _globals['_KEEPALIVE']._serialized_end=964
+  _globals['_EVENT']._serialized_start=967
+  _globals['_EVENT']._serialized_end=1151
+  _globals['_STATECHANGE']._serialized_start=1153
+  _globals['_STATECHANGE']._serialized_end=1219
+  _globals['_CANCELJOBREQUEST']._serialized_start=1221
+  _globals['_CANCELJOBREQUEST']._serialized_end=1267
+  _globals['_SUSPENDJOBREQUEST']._serialized_start=1269
+  _globals['_SUSPENDJOBREQUEST']._serialized_end=1316
+  _globals['_RESUMEJOBREQUEST']._serialized_start=1318
+  _globals['_RESUMEJOBREQUEST']._serialized_end=1364
+  _globals['_DELETEJOBREQUEST']._serialized_start=1366
+  _globals['_DELETEJOBREQUEST']._serialized_end=1412
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=1414
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=1450
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=1452
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=1515
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1517
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1602
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1604
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1683
+  _globals['_JOBSERVICE']._serialized_start=1686
+  _globals['_JOBSERVICE']._serialized_end=2369
 # @@protoc_insertion_point(module_scope)

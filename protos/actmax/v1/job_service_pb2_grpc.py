@@ -5,6 +5,7 @@ import warnings
 
 from actmax.v1 import job_pb2 as actmax_dot_v1_dot_job__pb2
 from actmax.v1 import job_service_pb2 as actmax_dot_v1_dot_job__service__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -61,6 +62,21 @@ class JobServiceStub:
                 request_serializer=actmax_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=actmax_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.SuspendJob = channel.unary_unary(
+                '/actmax.v1.JobService/SuspendJob',
+                request_serializer=actmax_dot_v1_dot_job__service__pb2.SuspendJobRequest.SerializeToString,
+                response_deserializer=actmax_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/actmax.v1.JobService/ResumeJob',
+                request_serializer=actmax_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=actmax_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/actmax.v1.JobService/DeleteJob',
+                request_serializer=actmax_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.ListArtifacts = channel.unary_unary(
                 '/actmax.v1.JobService/ListArtifacts',
                 request_serializer=actmax_dot_v1_dot_job__service__pb2.ListArtifactsRequest.SerializeToString,
@@ -112,6 +128,29 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SuspendJob(self, request, context):
+        """Has a job wait, however long, until it is resumed: at once where no worker has it; else its worker writes a checkpoint first, and the job
+        is RUNNING with "suspending" until then. FAILED_PRECONDITION where it is ending or has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Queues a SUSPENDED job again, or tries a FAILED one again; both go on from their last checkpoint, to the bits that they would
+        have found undisturbed. FAILED_PRECONDITION where it is ending or has ended otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJob(self, request, context):
+        """Forgets a job that has ended or is suspended, or that never ran, and removes all that it made. Its request_id stays spent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListArtifacts(self, request, context):
         """What a job that has ended made; empty before.
         """
@@ -153,6 +192,21 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=actmax_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
                     response_serializer=actmax_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'SuspendJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendJob,
+                    request_deserializer=actmax_dot_v1_dot_job__service__pb2.SuspendJobRequest.FromString,
+                    response_serializer=actmax_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=actmax_dot_v1_dot_job__service__pb2.ResumeJobRequest.FromString,
+                    response_serializer=actmax_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=actmax_dot_v1_dot_job__service__pb2.DeleteJobRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'ListArtifacts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListArtifacts,
@@ -301,6 +355,87 @@ class JobService:
             '/actmax.v1.JobService/CancelJob',
             actmax_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
             actmax_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/actmax.v1.JobService/SuspendJob',
+            actmax_dot_v1_dot_job__service__pb2.SuspendJobRequest.SerializeToString,
+            actmax_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/actmax.v1.JobService/ResumeJob',
+            actmax_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+            actmax_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/actmax.v1.JobService/DeleteJob',
+            actmax_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

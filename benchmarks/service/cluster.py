@@ -1,0 +1,95 @@
+"""Servers of the true engine in processes of their own, over one database, to be killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "fixtures"
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(FIXTURES)]),
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+SCRIPT = """
+import json, sys
+from actmax.server.app import serve
+from actmax.server.config import ServerConfig
+if __name__ == "__main__":
+    sys.exit(serve(ServerConfig(**json.loads(sys.argv[1]))))
+"""
+
+
+class ServerProcess:
+    """One server; ``settings`` are ``ServerConfig``'s."""
+
+    def __init__(self, data: Path, **settings: Any) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.settings = {"address": self.address, "data": str(data), "allow_imports": ["toy_lab"], "threads": 1, **settings}
+        self.log = data.with_suffix(".log")
+        self.restarts = 0
+        self._lock = threading.Lock()
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, json.dumps(self.settings)], stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT
+            )
+        assert self.process.stdout is not None
+        if "serving on" not in self.process.stdout.readline():
+            raise RuntimeError(f"the server did not start: {self.log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL, and start another one in its place."""
+        with self._lock:
+            self.process.kill()
+            self._reap()
+            self.restarts += 1
+            self.start()
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        with self._lock:
+            self.process.terminate()
+            return self._reap()
+
+    def workers(self) -> list[int]:
+        """Its children that run jobs: all but the checking process, which is the first, and multiprocessing's tracker."""
+        import psutil
+
+        try:
+            children = psutil.Process(self.process.pid).children()
+            commands = {child.pid: " ".join(child.cmdline()) for child in children}
+        except psutil.Error:
+            return []
+        spawned = sorted(pid for pid, command in commands.items() if "spawn_main" in command)
+        return spawned[1:]
+
+    def _reap(self) -> int:
+        code = self.process.wait(60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+def without_times(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A job's ``result.json`` without what differs between two equal runs."""
+
+    def cleaned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: cleaned(item) for key, item in value.items() if "second" not in key}
+        return [cleaned(item) for item in value] if isinstance(value, list) else value
+
+    return cleaned(dict(result))

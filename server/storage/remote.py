@@ -1,0 +1,156 @@
+"""The files of jobs at a URL that fsspec knows: object storage, SFTP, another folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import fsspec
+from fsspec.spec import AbstractFileSystem
+
+from .folders import JobFolders, artifact_files, checkpoints
+
+
+class RemoteFiles:
+    """``JobFiles`` at ``url``; workers write into a local folder, and what is to last is brought from there.
+
+    A file is written under a temporary name and renamed, and its size compared, so that under its name it is whole.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``s3://bucket/actmax``; credentials come from the store's own environment variables.
+    scratch : Path
+        The local folder.
+    """
+
+    def __init__(self, url: str, scratch: Path) -> None:
+        found, root = fsspec.core.url_to_fs(url)
+        self._fs = cast("AbstractFileSystem", found)
+        self._root = str(root).rstrip("/")
+        self._local = JobFolders(scratch)
+        self._brought: dict[tuple[str, int, str], tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, job_id: str, attempt: int) -> Path:
+        """See ``JobFiles``."""
+        folder = self._local.begin(job_id, attempt)
+        with self._lock:
+            self._fs.invalidate_cache()
+            earlier = [number for number in self._attempts(job_id, "checkpoint-") if number < attempt]
+        here = [number for number in self._local.attempts(job_id) if number < attempt and checkpoints(self._local.work(job_id, number))]
+        local = max(here, default=-1)
+        for number in sorted(earlier, reverse=True):
+            if number <= local:
+                break  # the newest is here, where it was written
+            files = self._list(self._at(job_id, f"checkpoint-{number}"))
+            if not files:
+                continue
+            for name in files:
+                temporary = folder / f"{name}.writing"
+                self._fs.get_file(self._at(job_id, f"checkpoint-{number}", name), str(temporary))
+                temporary.replace(folder / name)
+            break
+        return folder
+
+    def saved(self, job_id: str, attempt: int) -> None:
+        """See ``JobFiles``."""
+        for file in checkpoints(self._local.work(job_id, attempt)):
+            status = file.stat()
+            key, version = (job_id, attempt, file.name), (status.st_mtime_ns, status.st_ino)
+            if self._brought.get(key) != version:
+                self._put(file, self._at(job_id, f"checkpoint-{attempt}", file.name))
+                self._brought[key] = version
+
+    def publish(self, job_id: str, attempt: int) -> None:
+        """See ``JobFiles``."""
+        for path, file in artifact_files(self._local.work(job_id, attempt) / "artifacts"):
+            self._put(file, self._at(job_id, f"artifacts-{attempt}", path))
+
+    def open_artifact(self, job_id: str, attempt: int, path: str) -> BinaryIO:
+        """See ``JobFiles``."""
+        if any(part in ("", ".", "..") for part in path.split("/")):
+            raise FileNotFoundError(path)
+        at = self._at(job_id, f"artifacts-{attempt}", path)
+        local = Path(at) if "file" in self._protocols else None
+        if local is not None and local.resolve() != local.absolute():
+            raise FileNotFoundError(path)
+        if not self._fs.isfile(at):
+            raise FileNotFoundError(path)
+        return cast("BinaryIO", self._fs.open(at, "rb"))
+
+    def clear(self, job_id: str, *, keep: int) -> None:
+        """See ``JobFiles``."""
+        with contextlib.suppress(OSError):
+            for entry in self._list(self._at(job_id)):
+                if entry != f"artifacts-{keep}":
+                    self._fs.rm(self._at(job_id, entry), recursive=True)
+        with contextlib.suppress(OSError):
+            self._local.remove(job_id)
+        self._forget(job_id)
+
+    def remove(self, job_id: str) -> None:
+        """See ``JobFiles``."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm(self._at(job_id), recursive=True)
+        self._local.remove(job_id)
+        self._forget(job_id)
+
+    @property
+    def _protocols(self) -> tuple[str, ...]:
+        protocol = self._fs.protocol
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+    def _put(self, file: Path, at: str) -> None:
+        parent, name = at.rsplit("/", 1)
+        temporary = f"{parent}/.{name}.{secrets.token_hex(6)}.writing"
+        self._fs.makedirs(parent, exist_ok=True)
+        try:
+            self._fs.put_file(str(file), temporary)
+            size = self._fs.info(temporary)["size"]
+            if size != file.stat().st_size:
+                raise OSError(f"{at} came to {size} bytes instead of {file.stat().st_size}")
+            if "file" in self._protocols:
+                _flush(Path(temporary))
+                Path(temporary).replace(at)
+            else:
+                self._fs.mv(temporary, at)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._fs.rm_file(temporary)
+            raise
+
+    def _attempts(self, job_id: str, prefix: str) -> list[int]:
+        names = self._list(self._at(job_id))
+        return [int(name.removeprefix(prefix)) for name in names if name.startswith(prefix) and name.removeprefix(prefix).isdigit()]
+
+    def _list(self, at: str) -> list[str]:
+        try:
+            names = [str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(at, detail=False)]
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if not name.endswith(".writing"))
+
+    def _at(self, *parts: str) -> str:
+        return "/".join((self._root, *parts))
+
+    def _forget(self, job_id: str) -> None:
+        for key in [key for key in self._brought if key[0] == job_id]:
+            self._brought.pop(key, None)
+
+
+def job_files(url: str, data: Path) -> JobFolders | RemoteFiles:
+    """The files at ``url``, or below the data folder where it is empty."""
+    return RemoteFiles(url, data / "work") if url else JobFolders(data / "jobs")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,16 @@
+"""Servers and workers killed at random instants; ``benchmarks/service/kills.py`` does that at length."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.service.kills import disturb
+
+
+def test_killed_jobs_end_with_the_bits_of_undisturbed_ones(tmp_path):
+    amounts = {"xdream": 2000, "tt-cross": 1000}
+    report = disturb(tmp_path, "", kills=3, families=tuple(amounts), evaluations=amounts, seed=1, pause=2.0, workers=1, share=0.35)
+    assert sum(report["killed"].values()) >= 3
+    assert report["differing"] == report["lost"] == report["doubled"] == 0
+    assert report["attempts"] > report["jobs"]
