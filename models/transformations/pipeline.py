@@ -27,6 +27,7 @@ class Pipeline:
 
     Neighbouring changes of place are made one affine map, so that the stimulus is sampled once for all of them, the resizing to what the
     target takes included; with it, a chain of five costs as much as one.
+    What one of them moves out of the frame another may therefore bring back.
 
     Parameters
     ----------
