@@ -46,6 +46,7 @@ $(PEERS)/.installed: pyproject.toml constraints.txt setup.py
 # the stubs beside the protos are committed; a test fails when they are stale
 protos: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos --grpc_python_out=protos protos/actmax/v1/*.proto
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos protos/buf/validate/validate.proto
 
 install: $(STAMP)
 
@@ -60,6 +61,7 @@ links:
 	mkdir -p $(LINKS)
 	for folder in models optimizers engine server client; do ln -sfn ../../../$$folder $(LINKS)/$$folder; done
 	ln -sfn ../../../protos/actmax/v1 $(LINKS)/v1
+	ln -sfn ../../protos/buf build/namespace/buf
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

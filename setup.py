@@ -6,6 +6,7 @@ from setuptools import setup
 
 ROOTS = {
     "actmax.v1": "protos/actmax/v1",
+    "buf.validate": "protos/buf/validate",  # what the stubs of constraints import; `buf` itself stays open for others
     "actmax.models": "models",
     "actmax.optimizers": "optimizers",
     "actmax.engine": "engine",

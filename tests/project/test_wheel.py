@@ -41,6 +41,8 @@ def test_the_wheel_holds_the_tree(wheel):
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.suffix in SHIPPED and "__pycache__" not in path.parts
     }
+    buf = ROOT / "protos" / "buf"
+    expected |= {f"buf/{path.relative_to(buf).as_posix()}" for path in buf.rglob("*") if path.is_file() and path.suffix in SHIPPED}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == expected
 

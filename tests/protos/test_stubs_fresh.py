@@ -14,6 +14,8 @@ def test_the_committed_stubs_are_what_the_protos_make(tmp_path):
     own = Path(sys.modules["grpc_tools"].__file__ or "").parent / "_proto"
     where = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", f"--grpc_python_out={tmp_path}"]
     assert protoc.main(["protoc", f"-I{PROTOS}", f"-I{own}", *where, *map(str, FILES)]) == 0
+    options = PROTOS / "buf" / "validate" / "validate.proto"
+    assert protoc.main(["protoc", f"-I{PROTOS}", f"-I{own}", *where[:2], str(options)]) == 0
     made = {file.relative_to(tmp_path): file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     committed = {file.relative_to(PROTOS): file.read_bytes() for file in PROTOS.rglob("*_pb2*") if file.suffix in {".py", ".pyi"}}
     assert sorted(made) == sorted(committed)

@@ -22,45 +22,82 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61\x63tmax/v1/job.proto\x12\tactmax.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x07options\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"?\n\x06\x42udget\x12\x13\n\x0b\x65valuations\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x0f\n\x07plateau\x18\x03 \x01(\x03\"`\n\x06\x44\x65sign\x12\x12\n\nreplicates\x18\x01 \x01(\x03\x12\x16\n\tremeasure\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05noisy\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x0c\n\n_remeasureB\x08\n\x06_noisy\"\x99\x01\n\x0b\x43onstraints\x12\x13\n\x06within\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07\x63hanges\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tluminance\x18\x02 \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08\x63ontrast\x18\x03 \x01(\x01H\x03\x88\x01\x01\x42\t\n\x07_withinB\n\n\x08_changesB\x0c\n\n_luminanceB\x0b\n\t_contrast\"W\n\x0fTransformations\x12\x0e\n\x06preset\x18\x01 \x01(\t\x12#\n\x05steps\x18\x02 \x03(\x0b\x32\x14.actmax.v1.Component\x12\x0f\n\x07samples\x18\x03 \x01(\x05\"8\n\x07\x44iverse\x12\t\n\x01n\x18\x01 \x01(\x03\x12\x15\n\x08\x64istance\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_distance\"\x8d\x04\n\x07JobSpec\x12\r\n\x05title\x18\x01 \x01(\t\x12\'\n\tgenerator\x18\x02 \x01(\x0b\x32\x14.actmax.v1.Component\x12$\n\x06target\x18\x03 \x01(\x0b\x32\x14.actmax.v1.Component\x12\r\n\x05units\x18\x04 \x03(\t\x12\'\n\tobjective\x18\x05 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\toptimizer\x18\x06 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\tbaselines\x18\x07 \x03(\x0b\x32\x14.actmax.v1.Component\x12!\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.actmax.v1.Budget\x12\x0c\n\x04seed\x18\t \x01(\x03\x12\x0e\n\x06\x64\x65vice\x18\n \x01(\t\x12\r\n\x05prior\x18\x0b \x01(\t\x12\x14\n\x07sharing\x18\x0c \x01(\x08H\x00\x88\x01\x01\x12!\n\x06\x64\x65sign\x18\r \x01(\x0b\x32\x11.actmax.v1.Design\x12+\n\x0b\x63onstraints\x18\x0e \x01(\x0b\x32\x16.actmax.v1.Constraints\x12\x33\n\x0ftransformations\x18\x0f \x01(\x0b\x32\x1a.actmax.v1.Transformations\x12#\n\x07\x64iverse\x18\x10 \x01(\x0b\x32\x12.actmax.v1.DiverseB\n\n\x08_sharing\"\xa5\x01\n\x0eSearchProgress\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\toptimizer\x18\x02 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x15\n\rbest_response\x18\x04 \x01(\x01\x12\x1d\n\x10natural_multiple\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nstopped_by\x18\x06 \x01(\tB\x13\n\x11_natural_multiple\"\x9d\x01\n\x08Progress\x12+\n\x08searches\x18\x01 \x03(\x0b\x32\x19.actmax.v1.SearchProgress\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x19\n\x11total_evaluations\x18\x03 \x01(\x03\x12\x1e\n\x16\x65valuations_per_second\x18\x04 \x01(\x01\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\"\xfa\x03\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x08progress\x18\x08 \x01(\x0b\x32\x13.actmax.v1.Progress\x12\"\n\x05\x65rror\x18\t \x01(\x0b\x32\x13.actmax.v1.JobError\x12\r\n\x05owner\x18\n \x01(\t\x12\x10\n\x08priority\x18\x0b \x01(\x05\x12*\n\x06labels\x18\x0c \x03(\x0b\x32\x1a.actmax.v1.Job.LabelsEntry\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x12\n\nsuspending\x18\x0e \x01(\x08\x12\x16\n\x0e\x61rtifact_bytes\x18\x0f \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"P\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t*\xce\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUSPENDED\x10\x03\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61\x63tmax/v1/job.proto\x12\tactmax.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\tComponent\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12(\n\x07options\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"x\n\x06\x42udget\x12\"\n\x0b\x65valuations\x18\x01 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12*\n\x07seconds\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x84\xd7\x97\x41)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1e\n\x07plateau\x18\x03 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00\"\x87\x01\n\x06\x44\x65sign\x12\x1e\n\nreplicates\x18\x01 \x01(\x03\x42\n\xbaH\x07\"\x05\x18\x90N(\x00\x12\x31\n\tremeasure\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\xcd\xcc\xcc\xcc\xcc\xcc\xec?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x12\n\x05noisy\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x0c\n\n_remeasureB\x08\n\x06_noisy\"\xcf\x01\n\x0b\x43onstraints\x12.\n\x06within\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x80\x84.A!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x14\n\x07\x63hanges\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\tluminance\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x02\x88\x01\x01\x12\'\n\x08\x63ontrast\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03\x88\x01\x01\x42\t\n\x07_withinB\n\n\x08_changesB\x0c\n\n_luminanceB\x0b\n\t_contrast\"W\n\x0fTransformations\x12\x0e\n\x06preset\x18\x01 \x01(\t\x12#\n\x05steps\x18\x02 \x03(\x0b\x32\x14.actmax.v1.Component\x12\x0f\n\x07samples\x18\x03 \x01(\x05\"8\n\x07\x44iverse\x12\t\n\x01n\x18\x01 \x01(\x03\x12\x15\n\x08\x64istance\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_distance\"\x93\x05\n\x07JobSpec\x12\x17\n\x05title\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12/\n\tgenerator\x18\x02 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\x12,\n\x06target\x18\x03 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\x12!\n\x05units\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x90N\"\x05r\x03\x18\xe8\x07\x12\'\n\tobjective\x18\x05 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\toptimizer\x18\x06 \x01(\x0b\x32\x14.actmax.v1.Component\x12\x31\n\tbaselines\x18\x07 \x03(\x0b\x32\x14.actmax.v1.ComponentB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12)\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.actmax.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\x12\x15\n\x04seed\x18\t \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x33\n\x06\x64\x65vice\x18\n \x01(\tB#\xbaH r\x1e\x32\x1c^(auto|cpu|cuda(:[0-9]+)?)?$\x12%\n\x05prior\x18\x0b \x01(\tB\x16\xbaH\x13r\x11R\x00R\x07naturalR\x04none\x12\x14\n\x07sharing\x18\x0c \x01(\x08H\x00\x88\x01\x01\x12!\n\x06\x64\x65sign\x18\r \x01(\x0b\x32\x11.actmax.v1.Design\x12+\n\x0b\x63onstraints\x18\x0e \x01(\x0b\x32\x16.actmax.v1.Constraints\x12\x33\n\x0ftransformations\x18\x0f \x01(\x0b\x32\x1a.actmax.v1.Transformations\x12#\n\x07\x64iverse\x18\x10 \x01(\x0b\x32\x12.actmax.v1.DiverseB\n\n\x08_sharing\"\xa5\x01\n\x0eSearchProgress\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\toptimizer\x18\x02 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x15\n\rbest_response\x18\x04 \x01(\x01\x12\x1d\n\x10natural_multiple\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nstopped_by\x18\x06 \x01(\tB\x13\n\x11_natural_multiple\"\x9d\x01\n\x08Progress\x12+\n\x08searches\x18\x01 \x03(\x0b\x32\x19.actmax.v1.SearchProgress\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x19\n\x11total_evaluations\x18\x03 \x01(\x03\x12\x1e\n\x16\x65valuations_per_second\x18\x04 \x01(\x01\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\"\xfa\x03\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x08progress\x18\x08 \x01(\x0b\x32\x13.actmax.v1.Progress\x12\"\n\x05\x65rror\x18\t \x01(\x0b\x32\x13.actmax.v1.JobError\x12\r\n\x05owner\x18\n \x01(\t\x12\x10\n\x08priority\x18\x0b \x01(\x05\x12*\n\x06labels\x18\x0c \x03(\x0b\x32\x1a.actmax.v1.Job.LabelsEntry\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x12\n\nsuspending\x18\x0e \x01(\x08\x12\x16\n\x0e\x61rtifact_bytes\x18\x0f \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"P\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t*\xce\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUSPENDED\x10\x03\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'actmax.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_COMPONENT'].fields_by_name['name']._loaded_options = None
+  _globals['_COMPONENT'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_BUDGET'].fields_by_name['evaluations']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['evaluations']._serialized_options = b'\272H\n\"\010\030\200\224\353\334\003(\000'
+  _globals['_BUDGET'].fields_by_name['seconds']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['seconds']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\204\327\227A)\000\000\000\000\000\000\000\000@\001'
+  _globals['_BUDGET'].fields_by_name['plateau']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['plateau']._serialized_options = b'\272H\n\"\010\030\200\224\353\334\003(\000'
+  _globals['_DESIGN'].fields_by_name['replicates']._loaded_options = None
+  _globals['_DESIGN'].fields_by_name['replicates']._serialized_options = b'\272H\007\"\005\030\220N(\000'
+  _globals['_DESIGN'].fields_by_name['remeasure']._loaded_options = None
+  _globals['_DESIGN'].fields_by_name['remeasure']._serialized_options = b'\272H\026\022\024\031\315\314\314\314\314\314\354?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_CONSTRAINTS'].fields_by_name['within']._loaded_options = None
+  _globals['_CONSTRAINTS'].fields_by_name['within']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\200\204.A!\000\000\000\000\000\000\000\000@\001'
+  _globals['_CONSTRAINTS'].fields_by_name['luminance']._loaded_options = None
+  _globals['_CONSTRAINTS'].fields_by_name['luminance']._serialized_options = b'\272H\004\022\002@\001'
+  _globals['_CONSTRAINTS'].fields_by_name['contrast']._loaded_options = None
+  _globals['_CONSTRAINTS'].fields_by_name['contrast']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_JOBSPEC'].fields_by_name['title']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['title']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_JOBSPEC'].fields_by_name['generator']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['generator']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_JOBSPEC'].fields_by_name['target']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['target']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_JOBSPEC'].fields_by_name['units']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['units']._serialized_options = b'\272H\017\222\001\014\010\001\020\220N\"\005r\003\030\350\007'
+  _globals['_JOBSPEC'].fields_by_name['baselines']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['baselines']._serialized_options = b'\272H\005\222\001\002\020\024'
+  _globals['_JOBSPEC'].fields_by_name['budget']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['budget']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_JOBSPEC'].fields_by_name['seed']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_JOBSPEC'].fields_by_name['device']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['device']._serialized_options = b'\272H r\0362\034^(auto|cpu|cuda(:[0-9]+)?)?$'
+  _globals['_JOBSPEC'].fields_by_name['prior']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['prior']._serialized_options = b'\272H\023r\021R\000R\007naturalR\004none'
   _globals['_JOB_LABELSENTRY']._loaded_options = None
   _globals['_JOB_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=2123
-  _globals['_JOBSTATE']._serialized_end=2329
-  _globals['_COMPONENT']._serialized_start=97
-  _globals['_COMPONENT']._serialized_end=164
-  _globals['_BUDGET']._serialized_start=166
-  _globals['_BUDGET']._serialized_end=229
-  _globals['_DESIGN']._serialized_start=231
-  _globals['_DESIGN']._serialized_end=327
-  _globals['_CONSTRAINTS']._serialized_start=330
-  _globals['_CONSTRAINTS']._serialized_end=483
-  _globals['_TRANSFORMATIONS']._serialized_start=485
-  _globals['_TRANSFORMATIONS']._serialized_end=572
-  _globals['_DIVERSE']._serialized_start=574
-  _globals['_DIVERSE']._serialized_end=630
-  _globals['_JOBSPEC']._serialized_start=633
-  _globals['_JOBSPEC']._serialized_end=1158
-  _globals['_SEARCHPROGRESS']._serialized_start=1161
-  _globals['_SEARCHPROGRESS']._serialized_end=1326
-  _globals['_PROGRESS']._serialized_start=1329
-  _globals['_PROGRESS']._serialized_end=1486
-  _globals['_JOB']._serialized_start=1489
-  _globals['_JOB']._serialized_end=1995
-  _globals['_JOB_LABELSENTRY']._serialized_start=1950
-  _globals['_JOB_LABELSENTRY']._serialized_end=1995
-  _globals['_JOBERROR']._serialized_start=1997
-  _globals['_JOBERROR']._serialized_end=2038
-  _globals['_ARTIFACT']._serialized_start=2040
-  _globals['_ARTIFACT']._serialized_end=2120
+  _globals['_JOBSTATE']._serialized_start=2449
+  _globals['_JOBSTATE']._serialized_end=2655
+  _globals['_COMPONENT']._serialized_start=126
+  _globals['_COMPONENT']._serialized_end=205
+  _globals['_BUDGET']._serialized_start=207
+  _globals['_BUDGET']._serialized_end=327
+  _globals['_DESIGN']._serialized_start=330
+  _globals['_DESIGN']._serialized_end=465
+  _globals['_CONSTRAINTS']._serialized_start=468
+  _globals['_CONSTRAINTS']._serialized_end=675
+  _globals['_TRANSFORMATIONS']._serialized_start=677
+  _globals['_TRANSFORMATIONS']._serialized_end=764
+  _globals['_DIVERSE']._serialized_start=766
+  _globals['_DIVERSE']._serialized_end=822
+  _globals['_JOBSPEC']._serialized_start=825
+  _globals['_JOBSPEC']._serialized_end=1484
+  _globals['_SEARCHPROGRESS']._serialized_start=1487
+  _globals['_SEARCHPROGRESS']._serialized_end=1652
+  _globals['_PROGRESS']._serialized_start=1655
+  _globals['_PROGRESS']._serialized_end=1812
+  _globals['_JOB']._serialized_start=1815
+  _globals['_JOB']._serialized_end=2321
+  _globals['_JOB_LABELSENTRY']._serialized_start=2276
+  _globals['_JOB_LABELSENTRY']._serialized_end=2321
+  _globals['_JOBERROR']._serialized_start=2323
+  _globals['_JOBERROR']._serialized_end=2364
+  _globals['_ARTIFACT']._serialized_start=2366
+  _globals['_ARTIFACT']._serialized_end=2446
 # @@protoc_insertion_point(module_scope)

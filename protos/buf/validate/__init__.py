@@ -1,0 +1,1 @@
+"""Protovalidate's options, which the constraints in actmax's protos are written with."""
