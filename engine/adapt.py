@@ -3,94 +3,70 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import snntorch
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from ..models.generators.decoder import DecoderGenerator
 from ..models.generators.generator import Generator
 from ..models.options import InvalidOption
-from ..models.spaces import Box, StimulusSpec
-from ..models.targets.module import ModuleTarget, Redirect
-from ..models.targets.normalise import Normalise, for_channels
+from ..models.spaces import Box
+from ..models.targets.function import FunctionTarget, is_estimator
+from ..models.targets.module import OUTPUT, ModuleTarget, Redirect
 from ..models.targets.spiking import SpikingOptions, SpikingTarget
+from ..models.targets.taken import NormalisedOptions, ShapeOptions
 from ..models.targets.target import Target
 from .errors import InvalidJob
 from .registry import options_of
 
 
-class _StimulusOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    shape: tuple[int, ...] = Field(description="Shape of one stimulus, e.g. [3, 224, 224].")
-    low: float = Field(0.0, description="Lowest value of a stimulus.")
-    high: float = Field(1.0, description="Highest value of a stimulus.")
-    modality: Literal["image", "series"] | None = Field(None, description="By default an image of three dimensions, a series of two.")
-
-    @field_validator("shape")
-    @classmethod
-    def _positive(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(shape) not in (2, 3) or min(shape) < 1:
-            raise ValueError("needs (channels, height, width) or (channels, time), all positive")
-        return shape
-
-    @field_validator("high")
-    @classmethod
-    def _ordered(cls, high: float, info: ValidationInfo) -> float:
-        if not info.data.get("low", -math.inf) < high < math.inf:
-            raise ValueError(f"has to be finite and above low, {info.data.get('low')}")
-        return high
-
-    @field_validator("modality")
-    @classmethod
-    def _matches(cls, modality: str | None, info: ValidationInfo) -> str | None:
-        dimensions = len(info.data.get("shape", ()))
-        if modality is not None and dimensions and dimensions != (3 if modality == "image" else 2):
-            raise ValueError(f"a shape of {dimensions} dimensions is no {modality}")
-        return modality
-
-    def spec(self) -> StimulusSpec:
-        """As a StimulusSpec; three dimensions are an image, two a series."""
-        return StimulusSpec(self.shape, self.low, self.high, "image" if len(self.shape) == 3 else "series")
-
-
 class ModuleAdapter:
     """A torch module that a job names by import."""
 
-    class Options(_StimulusOptions):
+    class Options(NormalisedOptions, ShapeOptions):
         """Options of the adapter."""
 
-        mean: list[float] | None = Field(None, description="Subtracted from each channel, one value each or one for all.")
-        std: list[float] | None = Field(None, description="Divides each channel, one value each or one for all.")
-        names: list[str] = Field(default_factory=list, description="What the units of the module's output stand for.")
         redirect: Redirect = "dead"
 
     @staticmethod
     def adapt(module: nn.Module, options: Options) -> ModuleTarget:
         """The module as a target."""
         spec = options.spec()
-        try:
-            prepare = None
-            if options.mean is not None or options.std is not None:
-                prepare = for_channels(options.mean, options.std, Normalise((0.0,), (1.0,)), spec.shape[0])
-        except ValueError as error:
-            raise InvalidOption("mean" if options.mean is not None else "std", str(error)) from error
+        prepare = options.normalise(spec.shape[0])
         return ModuleTarget(module, spec, prepare=prepare, unit_names=options.names, redirect=options.redirect)
 
 
 class SpikingAdapter:
     """A snntorch network that a job names by import."""
 
-    class Options(_StimulusOptions, SpikingOptions):
+    class Options(ShapeOptions, SpikingOptions):
         """Options of the adapter."""
 
     @staticmethod
     def adapt(module: nn.Module, options: Options) -> SpikingTarget:
         """The network as a target."""
         return SpikingTarget(module, options.spec(), steps=options.steps, readout=options.readout, coding=options.coding)
+
+
+class FunctionAdapter:
+    """A plain function, or an estimator of scikit-learn, that answers stimuli."""
+
+    class Options(NormalisedOptions, ShapeOptions):
+        """Options of the adapter."""
+
+        takes: Literal["numpy", "torch"] = Field("numpy", description="What the function is given.")
+
+    @staticmethod
+    def adapt(function: Any, options: Options) -> FunctionTarget:
+        """The function as a target."""
+        spec = options.spec()
+        prepare = options.normalise(spec.shape[0])
+        if is_estimator(function):
+            return FunctionTarget.of_estimator(function, spec, prepare=prepare, unit_names=options.names)
+        return FunctionTarget({OUTPUT: function}, spec, prepare=prepare, unit_names=options.names, takes=options.takes)
 
 
 class DecoderAdapter:
@@ -116,9 +92,10 @@ def is_spiking(module: nn.Module) -> bool:
 
 
 def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str) -> Any:
-    """A generator or target from ``found``: one already, a torch module, or a callable that makes either.
+    """A generator or target from ``found``: one already, a torch module, a callable that makes either, or one that answers stimuli.
 
-    A callable takes the options as keywords. A module takes the options of its adapter.
+    A callable that can be called with the options as keywords makes the part. One that can't is asked itself where the options tell a
+    target's ``shape``: it takes (n, *shape) and gives (n, …). So is an estimator of scikit-learn. A module takes its adapter's options.
 
     Raises
     ------
@@ -128,23 +105,21 @@ def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str) -> Any:
     contract = Generator if kind == "generator" else Target
     below = f"{field}.options"
     if not isinstance(found, contract | nn.Module | type) and callable(found):
-        try:
-            inspect.signature(found).bind(**options)
-        except TypeError as error:
-            raise InvalidJob.at(below, f"{found.__module__}:{found.__qualname__}: {error}") from None
+        misfit = _misfit(found, options)
+        if misfit and kind == "target" and "shape" in options:
+            return _adapted(FunctionAdapter, found, options, field)
+        if misfit:
+            raise InvalidJob.at(below, f"{getattr(found, '__module__', '')}:{getattr(found, '__qualname__', found)}: {misfit}")
         try:
             found, options = found(**options), {}
         except Exception as error:
             raise InvalidJob.at(field, f"calling it failed: {type(error).__name__}: {error}") from error
     if isinstance(found, nn.Module):
-        adapter = DecoderAdapter if kind == "generator" else SpikingAdapter if is_spiking(found) else ModuleAdapter
-        checked = options_of(adapter, options, below)
-        try:
-            return adapter.adapt(found, checked)  # pyright: ignore[reportArgumentType]
-        except InvalidOption as error:
-            raise InvalidJob.at(f"{below}.{error.option}", str(error)) from error
-        except ValueError as error:
-            raise InvalidJob.at(field, str(error)) from error
+        return _adapted(
+            DecoderAdapter if kind == "generator" else SpikingAdapter if is_spiking(found) else ModuleAdapter, found, options, field
+        )
+    if kind == "target" and not isinstance(found, contract | type) and is_estimator(found):
+        return _adapted(FunctionAdapter, found, options, field)
     if not isinstance(found, contract) or isinstance(found, type):
         raise InvalidJob.at(
             field, f"a {kind} was expected, {type(found).__name__} is none, nor a torch module or a function that makes one"
@@ -152,3 +127,22 @@ def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str) -> Any:
     if options:
         raise InvalidJob.at(below, "it is ready made and takes no options")
     return found
+
+
+def _misfit(function: Any, options: Mapping[str, Any]) -> str:
+    """Why ``function`` can't be called with ``options``; empty where it can."""
+    try:
+        inspect.signature(function).bind(**options)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _adapted(adapter: Any, found: Any, options: Mapping[str, Any], field: str) -> Any:
+    checked = options_of(adapter, options, f"{field}.options")
+    try:
+        return adapter.adapt(found, checked)
+    except InvalidOption as error:
+        raise InvalidJob.at(f"{field}.options.{error.option}", str(error)) from error
+    except ValueError as error:
+        raise InvalidJob.at(field, str(error)) from error

@@ -20,7 +20,7 @@ from .spec import JobSpec
 
 def maximize(
     generator: str | Generator | nn.Module | type,
-    target: str | Target | nn.Module,
+    target: str | Target | nn.Module | Callable[[Any], Any],
     units: str | Sequence[str],
     *,
     optimizer: str | type[Optimizer] = "auto",
@@ -54,7 +54,8 @@ def maximize(
     generator, target : str, Generator, Target or nn.Module
         A name of the catalog, an object of yours, or a torch module, which takes the options of its adapter
         (``generator_options={"latent": [128]}``, ``target_options={"shape": [3, 32, 32]}``). A generator may also be a class that takes
-        its shape from the target.
+        its shape from the target; a target a plain function of (n, *shape) numpy arrays, or a fitted estimator of scikit-learn, with
+        the same options and without gradients.
     units : str or sequence of str
         Addresses such as ``lif_out[3]``, ``conv2[12]`` or ``fc[*]``.
     optimizer, objective : str or type

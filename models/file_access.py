@@ -1,14 +1,20 @@
-"""Options that name files: data URIs from anywhere, paths only from callers who may read files here."""
+"""Options that name files or servers: data URIs from anywhere, paths and addresses only from callers who may use them here."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
 FILES = "files"
-"""Key of pydantic's validation context that says whether paths may be read. Without a context, as in a library call, they may."""
+"""Key of pydantic's validation context that says what may be read: True for anything, False for nothing, or the folders, and addresses of
+servers, that the owner of this machine allows. Without a context, as in a library call, anything may."""
+
+AllowedFiles = bool | tuple[str, ...]
+"""What ``FILES`` holds."""
 
 MAX_URI_BYTES = 4 << 20
 """Most of an encoded image from a caller who may not name files: it travels with its job, and is kept with it."""
@@ -18,8 +24,24 @@ _IMAGE_URI = re.compile(r"data:image/(?:png|jpeg);base64,")
 
 def permitted_path(value: str, info: ValidationInfo) -> str:
     """``value``, a path; ValueError where the caller may not read files here."""
-    if not _free(info):
+    roots = [Path(root).resolve() for root in _roots(info) if "://" not in root]
+    if not _free(info) and not any(Path(value).resolve().is_relative_to(root) for root in roots):
         raise ValueError("a job may not read files here; a picture is given as data:image/png;base64,…, in a job file as file:picture.png")
+    return value
+
+
+def permitted_model(value: str, info: ValidationInfo) -> str:
+    """``value``, the path of a model; ValueError where the caller may not read it."""
+    try:
+        return permitted_path(value, info)
+    except ValueError:
+        raise ValueError(f"a job may not read {value!r} here; start with --allow-source and the folder that it is in") from None
+
+
+def permitted_address(value: str, info: ValidationInfo) -> str:
+    """``value``, a server's URL; ValueError where the caller may not have it asked."""
+    if not _free(info) and _server(value) not in {_server(root) for root in _roots(info) if "://" in root}:
+        raise ValueError(f"a job may not ask {value!r} here; start with --allow-source and that address")
     return value
 
 
@@ -38,7 +60,18 @@ def permitted_image(value: str, info: ValidationInfo) -> str:
 
 
 def _free(info: ValidationInfo) -> bool:
-    return info.context is None or bool(info.context.get(FILES, False))
+    return info.context is None or info.context.get(FILES, False) is True
+
+
+def _roots(info: ValidationInfo) -> tuple[str, ...]:
+    allowed = (info.context or {}).get(FILES, False)
+    return allowed if isinstance(allowed, tuple) else ()
+
+
+def _server(url: str) -> tuple[str, str]:
+    """Scheme and host with port: what two URLs of one server have in common."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 FolderSource = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(permitted_path)]

@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from ..file_access import permitted_path
+from ..file_access import permitted_model
 from ..options import InvalidOption
 from ..spaces import StimulusSpec
 from .module import ModuleTarget, Redirect
@@ -54,7 +54,7 @@ class PretrainedOptions(BaseModel):
     @field_validator("weights")
     @classmethod
     def _permitted(cls, value: str | None, info: ValidationInfo) -> str | None:
-        return permitted_path(value, info) if value is not None and is_file_name(value) else value
+        return permitted_model(value, info) if value is not None and is_file_name(value) else value
 
     @property
     def weight_file(self) -> Path | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from ..file_access import permitted_path
+from ..file_access import permitted_model
 from ..options import InvalidOption
 from ..zoo.weights import load_into
 from .module import ModuleTarget
@@ -42,7 +42,7 @@ class TransformersTarget:
         @field_validator("model")
         @classmethod
         def _allowed(cls, value: str, info: ValidationInfo) -> str:
-            return permitted_path(value, info) if _is_folder(value) else value
+            return permitted_model(value, info) if _is_folder(value) else value
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:

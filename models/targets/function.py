@@ -1,0 +1,136 @@
+"""A plain Python function, or an estimator of scikit-learn, as a target without gradients."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..spaces import StimulusSpec
+from .target import LayerInfo
+
+_METHODS = ("decision_function", "predict_proba", "predict", "transform")
+"""What an estimator may be asked for, in the order of its layers."""
+
+
+class FunctionTarget:
+    """Functions of stimuli, each a layer.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable
+        Layer to function; each takes (n, *stimulus) floats and gives (n,) or (n, …) numbers, a row for each stimulus. NaN means that the
+        stimulus was not answered.
+    stimulus : StimulusSpec
+        What they take.
+    prepare : callable, optional
+        Applied to the stimuli, a tensor, first.
+    unit_names : sequence of str
+        What the units of every layer of as many units stand for.
+    takes : {"numpy", "torch"}
+        Whether the functions are given float32 arrays or tensors (on the CPU).
+
+    Raises
+    ------
+    ValueError
+        A function does not take stimuli of that shape, or gives something else than numbers with a row for each.
+    """
+
+    differentiable = False
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[[Any], Any]],
+        stimulus: StimulusSpec,
+        *,
+        prepare: Callable[[Tensor], Tensor] | None = None,
+        unit_names: Sequence[str] = (),
+        takes: Literal["numpy", "torch"] = "numpy",
+    ) -> None:
+        self.stimulus = stimulus
+        self._functions = dict(functions)
+        self._prepare = prepare
+        self._unit_names = list(unit_names)
+        self._takes = takes
+        probe = torch.full((2, *stimulus.shape), (stimulus.low + stimulus.high) / 2)
+        self._layers: dict[str, LayerInfo] = {}
+        for name in self._functions:
+            try:
+                answer = self._asked(name, probe)
+            except Exception as error:  # another's function may fail in any way
+                raise ValueError(f"{name}: it does not answer stimuli of {stimulus}: {type(error).__name__}: {error}") from error
+            self._layers[name] = LayerInfo(name, tuple(answer.shape[1:]), "function")
+
+    @classmethod
+    def of_estimator(
+        cls, estimator: Any, stimulus: StimulusSpec, *, prepare: Callable[[Tensor], Tensor] | None = None, unit_names: Sequence[str] = ()
+    ) -> Self:
+        """Of a fitted estimator: what it has of ``decision_function``, ``predict_proba``, ``predict`` (of a regressor) and ``transform``.
+
+        Stimuli are given to it flat, (n, size); units are named after its classes.
+        """
+        classes = getattr(estimator, "classes_", None)
+        methods = [name for name in _METHODS if hasattr(estimator, name) and not (name == "predict" and classes is not None)]
+        functions = {name: _flat(getattr(estimator, name)) for name in methods}
+        names = list(unit_names) or ([] if classes is None else [str(name) for name in np.ravel(classes)])
+        return cls(functions, stimulus, prepare=prepare, unit_names=names)
+
+    def to(self, device: str) -> Self:
+        """Nothing to move: functions are asked on the CPU."""
+        return self
+
+    def layers(self) -> Sequence[LayerInfo]:
+        """One a function."""
+        return list(self._layers.values())
+
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """What a unit stands for; empty where that is not known."""
+        known = len(index) == 1 and layer in self._layers and self._layers[layer].shape == (len(self._unit_names),)
+        return self._unit_names[index[0]] if known and index[0] < len(self._unit_names) else ""
+
+    def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
+        """(n, *stimulus) -> {layer: (n, *layer)}, without a gradient.
+
+        Raises
+        ------
+        KeyError
+            A layer does not exist; near names are told.
+        ValueError
+            A function answered in another shape than before.
+        """
+        for layer in layers:
+            if layer not in self._layers:
+                near = difflib.get_close_matches(layer, self._layers, n=3, cutoff=0.4)
+                raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        found: dict[str, Tensor] = {}
+        for layer in layers:
+            shape = (stimuli.shape[0], *self._layers[layer].shape)
+            answer = self._asked(layer, stimuli) if stimuli.shape[0] else torch.empty(shape)
+            if answer.shape != shape:
+                raise ValueError(f"{layer} answered in the shape {tuple(answer.shape)} instead of {shape}")
+            found[layer] = answer.to(stimuli.device)
+        return found
+
+    def _asked(self, name: str, stimuli: Tensor) -> Tensor:
+        # a copy: a function may write into what it is given
+        given = stimuli.detach().to("cpu", torch.float32, copy=True)
+        if self._prepare is not None:
+            given = self._prepare(given)
+        answer = self._functions[name](given if self._takes == "torch" else given.numpy())
+        values = answer.detach().cpu() if isinstance(answer, Tensor) else torch.as_tensor(np.asarray(answer, dtype=np.float64))
+        if values.ndim == 0 or values.shape[0] != stimuli.shape[0]:
+            raise ValueError(f"it gave numbers of shape {tuple(values.shape)}, not a row for each of {stimuli.shape[0]} stimuli")
+        return (values[:, None] if values.ndim == 1 else values).float()
+
+
+def is_estimator(found: Any) -> bool:
+    """Whether it is an object with the methods of scikit-learn's estimators."""
+    return hasattr(found, "fit") and any(callable(getattr(found, name, None)) for name in _METHODS)
+
+
+def _flat(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda stimuli: method(stimuli.reshape(len(stimuli), -1))

@@ -1,0 +1,83 @@
+"""What a model that can't say so itself takes: options shared by modules, files, servers and functions."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from ..options import InvalidOption
+from ..spaces import StimulusSpec
+from .normalise import Normalise, for_channels
+
+
+class RangeOptions(BaseModel):
+    """Range and kind of the stimuli."""
+
+    model_config = ConfigDict(extra="forbid")
+    low: float = Field(0.0, allow_inf_nan=False, description="Lowest value of a stimulus.")
+    high: float = Field(1.0, allow_inf_nan=False, description="Highest value of a stimulus.")
+    modality: Literal["image", "series"] | None = Field(None, description="By default an image of three dimensions, a series of two.")
+
+    @field_validator("high")
+    @classmethod
+    def _ordered(cls, high: float, info: ValidationInfo) -> float:
+        if not info.data.get("low", -math.inf) < high:
+            raise ValueError(f"has to be above low, {info.data.get('low')}")
+        return high
+
+    def spec_of(self, shape: tuple[int, ...], option: str = "shape") -> StimulusSpec:
+        """Stimuli of ``shape``; three dimensions are an image, two a series.
+
+        Raises
+        ------
+        InvalidOption
+            It is neither, or not of the modality.
+        """
+        modality = {3: "image", 2: "series"}.get(len(shape))
+        if modality is None or min(shape) < 1:
+            raise InvalidOption(option, f"needs (channels, height, width) or (channels, time), all positive, got {list(shape)}")
+        if self.modality not in (None, modality):
+            raise InvalidOption("modality", f"a shape of {len(shape)} dimensions is no {self.modality}")
+        return StimulusSpec(shape, self.low, self.high, "image" if modality == "image" else "series")
+
+
+class NormalisedOptions(RangeOptions):
+    """How stimuli are normalised inside, and names of what comes out."""
+
+    mean: list[float] | None = Field(None, description="Subtracted from each channel, one value each or one for all.")
+    std: list[float] | None = Field(None, description="Divides each channel, one value each or one for all.")
+    names: list[str] = Field(default_factory=list, description="What the units of the output stand for.")
+
+    def normalise(self, channels: int) -> Normalise | None:
+        """What ``mean`` and ``std`` ask for; None where they say nothing.
+
+        Raises
+        ------
+        InvalidOption
+            They don't fit the channels or each other.
+        """
+        if self.mean is None and self.std is None:
+            return None
+        try:
+            return for_channels(self.mean, self.std, Normalise((0.0,), (1.0,)), channels)
+        except ValueError as error:
+            raise InvalidOption("mean" if self.mean is not None else "std", str(error)) from error
+
+
+class ShapeOptions(RangeOptions):
+    """Shape of the stimuli, where nothing else tells it."""
+
+    shape: tuple[int, ...] = Field(description="Shape of one stimulus, e.g. [3, 224, 224].")
+
+    @field_validator("shape")
+    @classmethod
+    def _positive(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) not in (2, 3) or min(shape) < 1:
+            raise ValueError("needs (channels, height, width) or (channels, time), all positive")
+        return shape
+
+    def spec(self) -> StimulusSpec:
+        """As a StimulusSpec."""
+        return self.spec_of(self.shape)
