@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..models.generators.generator import Generator
+from ..models.objectives.expressions import Expression
 from ..models.targets.target import Target
 from ..optimizers.optimizer import Optimizer
 from .progress import Progress
@@ -21,10 +22,10 @@ from .spec import JobSpec
 def maximize(
     generator: str | Generator | nn.Module | type,
     target: str | Target | nn.Module | Callable[[Any], Any],
-    units: str | Sequence[str],
+    units: str | Sequence[str] | None = None,
     *,
     optimizer: str | type[Optimizer] = "auto",
-    objective: str | type = "unit",
+    objective: str | type | Expression = "unit",
     generator_options: Mapping[str, Any] | None = None,
     target_options: Mapping[str, Any] | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
@@ -44,6 +45,7 @@ def maximize(
     changes: float | None = None,
     luminance: float | None = None,
     contrast: float | None = None,
+    transformations: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> JobResult:
@@ -56,10 +58,11 @@ def maximize(
         (``generator_options={"latent": [128]}``, ``target_options={"shape": [3, 32, 32]}``). A generator may also be a class that takes
         its shape from the target; a target a plain function of (n, *shape) numpy arrays, or a fitted estimator of scikit-learn, with
         the same options and without gradients.
-    units : str or sequence of str
-        Addresses such as ``lif_out[3]``, ``conv2[12]`` or ``fc[*]``.
+    units : str or sequence of str or None
+        Addresses such as ``lif_out[3]``, ``conv2[12]`` or ``fc[*]``. None: the first that ``objective``, an expression, names.
     optimizer, objective : str or type
-        A name of the catalog or a class of yours.
+        A name of the catalog or a class of yours; an objective also as an expression, such as ``Unit("fc[3]") - 0.1 * TotalVariation()``
+        (:mod:`actmax.models.objectives.expressions`).
     baselines : sequence of str
         Further optimizers for comparison.
     evaluations, seconds, plateau : number or None
@@ -85,6 +88,9 @@ def maximize(
         Largest share of a code map's codes that differ from the nearest natural map.
     luminance, contrast : float or None
         Mean and standard deviation that the values of every stimulus shall have.
+    transformations : str, sequence or mapping, optional
+        Random changes over which scores are averaged: a recipe by name, such as "lucid"; steps, each a name or ``{"name": …, "options":
+        {…}}``; or a mapping with ``preset`` or ``steps``, and ``samples``.
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
         Nothing is kept when None.
@@ -116,12 +122,15 @@ def maximize(
         given[name] = part
         return {"name": name, "options": dict(options or {})}
 
+    sought = objective.spec() if isinstance(objective, Expression) else named("objective", objective, objective_options)
+    if units is None and isinstance(objective, Expression):
+        units = next(objective.units(), None)
     spec = JobSpec.parse(
         {
             "generator": named("generator", generator, generator_options),
             "target": named("target", target, target_options),
-            "units": [units] if isinstance(units, str) else list(units),
-            "objective": named("objective", objective, objective_options),
+            "units": [units] if isinstance(units, str) else list(units or ()),
+            "objective": sought,
             "optimizer": named("optimizer", optimizer, optimizer_options),
             "baselines": [{"name": name} for name in baselines],
             "budget": {"evaluations": evaluations, "seconds": seconds, "plateau": plateau},
@@ -130,8 +139,17 @@ def maximize(
             "prior": prior,
             "sharing": sharing,
             "constraints": {"within": within, "changes": changes, "luminance": luminance, "contrast": contrast},
+            "transformations": _transformations(transformations),
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )
     with tempfile.TemporaryDirectory() as temporary:
         return run_job(spec, Path(folder or temporary), on_progress=on_progress, allow_imports=("*",), allow_files=True, given=given)
+
+
+def _transformations(asked: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if asked is None or isinstance(asked, Mapping):
+        return asked
+    if isinstance(asked, str):
+        return {"preset": asked}
+    return {"steps": [{"name": step} if isinstance(step, str) else step for step in asked]}

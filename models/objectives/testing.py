@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 import torch
 
-from .objective import Objective
+from .objective import Objective, compares
 
 
 def check_objective(objective: Objective, shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> None:
     """Raise AssertionError where ``objective`` breaks the contract, on random responses of ``shapes`` (layer to shape).
 
-    Checks that it needs just the layers that it declares, scores each candidate by itself, changes no response, and
-    lets gradients through.
+    Checks that it needs just the layers that it declares (or what the engine offers besides: give "(stimulus)" and "(latent)" shapes too
+    where it reads them), scores each candidate by itself unless it says that it compares them, changes no response, draws nothing at
+    random, and lets gradients through.
     """
     assert isinstance(objective, Objective), "it lacks a member of the Objective protocol"
     assert objective.layers, "it reads no layer"
@@ -21,12 +22,22 @@ def check_objective(objective: Objective, shapes: Mapping[str, tuple[int, ...]],
     rng = torch.Generator().manual_seed(seed)
     responses = {layer: torch.rand(4, *shapes[layer], generator=rng) for layer in sorted(objective.layers)}
     kept = {layer: response.clone() for layer, response in responses.items()}
+    before = torch.get_rng_state()
     scores = objective(responses)
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global random state"
     assert scores.shape == (4,), f"scores have shape {tuple(scores.shape)}, not (4,)"
     assert bool(scores.isfinite().all()), "scores are not finite"
     assert all(torch.equal(responses[layer], kept[layer]) for layer in responses), "it changes the responses"
+    assert torch.equal(objective(responses), scores), "it scores the same responses differently"
+    swapped = objective({layer: response.flip(0) for layer, response in responses.items()})
+    assert torch.allclose(swapped.flip(0), scores, atol=1e-5), "a score depends on the order of the candidates"
     alone = objective({layer: response[2:3] for layer, response in responses.items()})
-    assert torch.allclose(alone[0], scores[2], atol=1e-5), "a score depends on its batch"
+    assert alone.shape == (1,), "a candidate alone gets no score"
+    if not compares(objective):
+        assert torch.allclose(alone[0], scores[2], atol=1e-5), "a score depends on its batch, and it does not say that it compares"
     leaves = {layer: response.clone().requires_grad_() for layer, response in responses.items()}
     slopes = torch.autograd.grad(objective(leaves).sum(), list(leaves.values()), allow_unused=True)
     assert any(slope is not None and bool((slope != 0).any()) for slope in slopes), "no gradient comes through"
+    assert all(slope is None or bool(slope.isfinite().all()) for slope in slopes), "gradients are not finite"
+    with torch.inference_mode():
+        assert torch.allclose(objective(responses), scores, atol=1e-6), "it scores differently without gradients"

@@ -51,7 +51,7 @@ def read_vector(options: VectorOptions, unit: UnitAddress, setting: Setting) -> 
     Raises
     ------
     InvalidOption
-        At "vector", "file" or "tensor": it can't be read, is no multiple of a direction, or fits neither channels nor response.
+        At "unit", "vector", "file" or "tensor": it can't be read, is no multiple of a direction, or fits neither channels nor response.
     """
     option = "vector" if options.vector is not None else "file"
     values = torch.tensor(options.vector) if options.vector is not None else _read(Path(options.file or ""), options.tensor)
@@ -61,7 +61,7 @@ def read_vector(options: VectorOptions, unit: UnitAddress, setting: Setting) -> 
     if not bool(values.isfinite().all()) or not bool((values != 0).any()):
         raise InvalidOption(option, "a direction needs finite values that are not all zero")
     if not shape:
-        raise InvalidOption(option, f"{unit} is one neuron, where there is no direction; name a layer, such as {unit.layer}")
+        raise InvalidOption("unit", f"{unit} is one neuron, where there is no direction; name a layer, such as {unit.layer}")
     if values.numel() == shape[axis]:
         return values.flatten(), axis
     if values.numel() == size:
