@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,17 +9,16 @@ from torch import Tensor
 
 from ..models.spaces import Categorical
 from .adam import Adam
-from .alternate import Alternate
 from .cma import CMA
 from .optimizer import Evaluations, Listener, Problem, State
 from .patch_evolution import PatchEvolution
 from .searcher import Searcher
 from .sphere_cma import SphereCMA
-from .surrogate import Surrogate
+from .thompson import Thompson
 from .tt_evolution import TTEvolution
 
-MODELLED = 512
-"""Coordinates up to which a model of the score leads the blind search of a box."""
+MODELLED = 64
+"""Coordinates up to which a model of the score leads the blind search of a box; with 128, evolution does."""
 SPHERE = 64
 """Coordinates from which natural latents lie near a sphere, and evolution on it leads: a normal latent's norm varies by 9 %."""
 
@@ -33,9 +31,8 @@ class Auto:
     - Codes: ``tt-evolution``, which crosses the geometry of the map with what natural codes look like; blind ``patch-evolution``, which
       measures the same there and costs less.
     - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``.
-    - Another box of up to 512 coordinates: ``surrogate``; under noise ``surrogate`` and ``cma`` in turn, the model hearing both and
-      giving the answer.
-    - A larger one: diagonal ``cma``.
+    - Another box of up to 64 coordinates: ``thompson``, whose model makes the most of every evaluation, noisy ones above all.
+    - A larger one: ``cma``.
 
     The figures are in docs/search.md. :attr:`note` says what was chosen, and why.
 
@@ -104,10 +101,4 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
         return SphereCMA(problem, SphereCMA.Options()), "sphere-cma", f"{where}, natural latents known"
     if space.size > MODELLED:
         return CMA(problem, CMA.Options()), "cma", f"{where}, blind"
-    if not problem.noisy or space.size == 1:
-        return Surrogate(problem, Surrogate.Options()), "surrogate", where
-    # each has half of the evaluations, and draws of its own
-    half = None if problem.evaluations is None else max(1, problem.evaluations // 2)
-    model = Surrogate(replace(problem, evaluations=half), Surrogate.Options())
-    evolution = CMA(replace(problem, evaluations=half, seed=problem.seed + 1), CMA.Options())
-    return Alternate(problem, [model, evolution]), "surrogate and cma in turn", f"{where}, noisy responses"
+    return Thompson(problem, Thompson.Options()), "thompson", where

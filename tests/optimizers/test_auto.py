@@ -1,16 +1,11 @@
-"""What the default chooses, and searches that take turns."""
-
-from dataclasses import replace
+"""What the default chooses."""
 
 import pytest
 import torch
 
 from actmax.models.spaces import Box, Categorical
-from actmax.optimizers.alternate import Alternate
 from actmax.optimizers.auto import Auto
-from actmax.optimizers.cma import CMA
 from actmax.optimizers.optimizer import Evaluations, Listener, Problem
-from actmax.optimizers.surrogate import Surrogate
 from actmax.optimizers.testing import Landscape, check_resume
 
 CODES, SMALL, LARGE = Categorical((4, 4), 6), Box((8,), -1, 1), Box((600,), -1, 1)
@@ -24,14 +19,15 @@ def banked(space, **known) -> Problem:
     ("problem", "chosen"),
     [
         (banked(CODES, differentiable=True), "adam: gradients"),
-        (banked(SMALL, differentiable=True, noisy=True), "surrogate and cma in turn: gradients are noisy"),
+        (banked(SMALL, differentiable=True, noisy=True), "thompson: gradients are noisy"),
         (banked(CODES), "tt-evolution: no gradients, 16 codes out of 6, natural"),
         (Problem(CODES, 0, 400), "patch-evolution: no gradients, 16 codes out of 6, blind"),
-        (banked(SMALL), "surrogate: no gradients, 8 coordinates"),
-        (banked(SMALL, noisy=True), "surrogate and cma in turn: no gradients, 8 coordinates, noisy"),
-        (banked(Box((1,), 0, 1), noisy=True), "surrogate: no gradients, 1 coordinates"),
+        (banked(SMALL), "thompson: no gradients, 8 coordinates"),
+        (banked(SMALL, noisy=True), "thompson: no gradients, 8 coordinates"),
+        (banked(Box((1,), 0, 1), noisy=True), "thompson: no gradients, 1 coordinates"),
         (banked(Box((128,), -3, 3)), "sphere-cma: no gradients, 128 coordinates, natural"),
-        (Problem(Box((128,), -3, 3), 0, 400), "surrogate: no gradients, 128 coordinates"),
+        (Problem(Box((64,), -3, 3), 0, 400), "thompson: no gradients, 64 coordinates"),
+        (Problem(Box((128,), -3, 3), 0, 400), "cma: no gradients, 128 coordinates, blind"),
         (banked(LARGE), "sphere-cma: no gradients, 600 coordinates"),
         (Problem(LARGE, 0, 400), "cma: no gradients, 600 coordinates, blind"),
     ],
@@ -60,35 +56,3 @@ def test_it_listens_where_its_search_does():
     assert isinstance(Auto(banked(CODES), Auto.Options()), Listener)
     assert isinstance(Auto(banked(SMALL, noisy=True), Auto.Options()), Listener)
     assert not isinstance(Auto(banked(CODES, differentiable=True), Auto.Options()), Listener)
-
-
-def two(problem: Problem) -> Alternate:
-    other = replace(problem, seed=problem.seed + 1)
-    return Alternate(problem, [Surrogate(problem, Surrogate.Options(screen=10)), CMA(other, CMA.Options())])
-
-
-def test_members_take_turns_and_hear_each_other():
-    problem = banked(SMALL)
-    both, landscape = two(problem), Landscape(SMALL)
-    told = 0
-    for _ in range(4):
-        latents = both.ask()
-        both.tell(Evaluations(latents, landscape.score(latents)))
-        told += len(latents)
-    model = both.members[0]
-    assert isinstance(model, Surrogate)
-    assert len(model._rows) == told
-
-
-def test_the_best_of_all_is_recommended_and_missed_trials_are_not():
-    both, landscape = two(banked(SMALL)), Landscape(SMALL)
-    with pytest.raises(RuntimeError, match="no score was told"):
-        both.recommend()
-    best = -torch.inf
-    for number in range(4):
-        latents = both.ask()
-        scores = landscape.score(latents)
-        scores[number] = torch.nan
-        both.tell(Evaluations(latents, scores))
-        best = max(best, float(scores[~scores.isnan()].max()))
-    assert landscape.score(both.recommend()[None]) == pytest.approx(best)

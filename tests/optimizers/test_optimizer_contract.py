@@ -19,14 +19,14 @@ from actmax.optimizers.patch_evolution import PatchEvolution
 from actmax.optimizers.protes import Protes
 from actmax.optimizers.random_search import RandomSearch
 from actmax.optimizers.sphere_cma import SphereCMA
-from actmax.optimizers.surrogate import Surrogate
 from actmax.optimizers.testing import Landscape, OptimizerContract, check_resume
+from actmax.optimizers.thompson import Thompson
 from actmax.optimizers.tt_cross import TTCross
 from actmax.optimizers.tt_evolution import TTEvolution
 from actmax.optimizers.xdream import XDream
 
 ALL = [RandomSearch, Adam, NormalisedAscent, Langevin, Protes, TTCross, PatchEvolution, Nevergrad]
-OF_BOXES = [CMA, SphereCMA, XDream, Surrogate]
+OF_BOXES = [CMA, SphereCMA, XDream, Thompson]
 
 
 class TestAuto(OptimizerContract):
@@ -145,9 +145,9 @@ class TestXDream(OptimizerContract):
     optimizer = XDream
 
 
-class TestSurrogate(OptimizerContract):
-    optimizer = Surrogate
-    options: ClassVar = {"screen": 20, "pool": 40}
+class TestThompson(OptimizerContract):
+    optimizer = Thompson
+    options: ClassVar = {"screen": 20, "waves": 64}
 
 
 def searched(cls: type, space: LatentSpace, bank: torch.Tensor | None, seed: int, evaluations: int = 600) -> float:

@@ -1,0 +1,297 @@
+"""Bayesian regression on quadratic and random Fourier features: a model of a noisy response that whole functions can be drawn from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .optimizer import State
+from .warps import WARPS
+
+PAIRS = 40
+"""Coordinates up to which products of two of them are features: beyond, there would be more than a thousand."""
+FITTED = 300
+"""Evaluations, half of them the latest, from which the prior's scales are chosen."""
+GROWTH = 1.5
+"""The scales are chosen anew when the evaluations have grown by this factor."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The prior's standard deviations, of standardised responses to a natural draw.
+
+    Attributes
+    ----------
+    linear, square, product : float
+        Of the linear part, the squares, and the products of two coordinates.
+    wave : float
+        Of the part made of random Fourier features.
+    length : float
+        Of these, in distances of two natural draws.
+    noise : float
+        Variance of one measurement.
+    """
+
+    linear: float = 1.0
+    square: float = 0.3
+    product: float = 0.3
+    wave: float = 0.7
+    length: float = 1.0
+    noise: float = 0.1
+
+
+CHOICES: dict[str, tuple[float, ...]] = {
+    "noise": (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
+    "length": (0.35, 0.5, 0.7, 1.0, 1.4, 2.0),
+    "wave": (0.25, 0.5, 1.0, 2.0),
+    "linear": (0.5, 1.0, 2.0),
+    "square": (0.1, 0.3, 1.0),
+    "product": (0.1, 0.3, 1.0),
+}
+
+
+class FeatureModel:
+    """A posterior over responses, linear in fixed features of a latent.
+
+    The features are a constant, the coordinates, their squares, in up to :data:`PAIRS` dimensions their products, and random Fourier
+    features of a squared-exponential kernel (Rahimi and Recht, "Random features for large-scale kernel machines", 2007). The first ones
+    know a peak from afar, the last what is not quadratic about it. The posterior over their weights is normal (Rasmussen and Williams,
+    2006, equations 2.7 and 2.8), so that a function can be drawn whole and climbed.
+
+    The prior's scales, the noise and the warp of the responses (none, a square root, a logarithm; the latter for noise that grows with
+    the response, as Poisson's does) are those that make the evaluations most likely, found coordinate by coordinate.
+
+    Parameters
+    ----------
+    size : int
+        Dimensions.
+    waves : int
+        Random Fourier features.
+    generator : torch.Generator
+        Draws their frequencies.
+    """
+
+    def __init__(self, size: int, waves: int, generator: torch.Generator) -> None:
+        self.size = size
+        self._frequencies = torch.randn(size, waves, generator=generator) / math.sqrt(2 * size)
+        self._phases = 2 * math.pi * torch.rand(waves, generator=generator)
+        self._pairs = torch.triu_indices(size, size, 1) if size <= PAIRS else torch.empty(2, 0, dtype=torch.long)
+        self.scales = Scales()
+        self.warp, self._unit = 0, 1.0
+        self.rows = torch.empty(0, size)
+        """(n, size) float32, standardised latents."""
+        self.scores = torch.empty(0, dtype=torch.float64)
+        self._features = torch.empty(0, self.width)
+        self._blocks: list[int] = []
+        """Rows taken in at a time: the same blocks give the same bits after a restart."""
+        self._fitted_at = 0
+        self._clear()
+        self._solved = False
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return 1 + 2 * self.size + self._pairs.shape[1] + len(self._phases)
+
+    def add(self, rows: Tensor, scores: Tensor) -> None:
+        """Take in (b, size) standardised latents with their finite scores, (b,)."""
+        if not len(scores):
+            return
+        self.rows = torch.cat([self.rows, rows.float()])
+        self.scores = torch.cat([self.scores, scores.double()])
+        self._blocks.append(len(scores))
+        if len(self) >= GROWTH * self._fitted_at and len(self) >= 4:
+            self._choose()
+            self._rebuild([len(self)])
+        else:
+            self._take(slice(len(self) - len(scores), len(self)))
+        self._solved = False
+
+    def best(self, n: int) -> Tensor:
+        """The ``n`` rows of the highest posterior mean, best first: (n, size)."""
+        self._solve()
+        fitted = self._features @ (self._mean * self._prior)
+        return self.rows[fitted.argsort(descending=True, stable=True)[:n]]
+
+    @property
+    def mean(self) -> Tensor:
+        """The posterior's mean function, as weights of the features: (1, width)."""
+        self._solve()
+        return (self._mean * self._prior)[None]
+
+    def draws(self, n: int, inflation: float, generator: torch.Generator) -> Tensor:
+        """``n`` functions drawn from the posterior, their deviation from its mean times ``inflation``: weights, (n, width)."""
+        self._solve()
+        noise = inflation * torch.randn(self.width, n, generator=generator)
+        drawn = self._mean[:, None] + torch.linalg.solve_triangular(self._factor.T, noise, upper=True)
+        return (drawn * self._prior[:, None]).T.contiguous()
+
+    def values(self, weights: Tensor, rows: Tensor) -> Tensor:
+        """Each function at its own row: (k, width), (k, size) -> (k,)."""
+        return (self._expand(rows) * weights).sum(1)
+
+    def climb(self, weights: Tensor, starts: Tensor, radius: float, low: Tensor, high: Tensor, steps: int) -> Tensor:
+        """Gradient ascent of each function from its own start, within ``radius`` of it and the bounds: (k, size)."""
+        size, pairs = self.size, self._pairs.shape[1]
+        linear, squares = weights[:, 1 : size + 1], weights[:, size + 1 : 2 * size + 1] * math.sqrt(2)
+        curvature = torch.diag_embed(squares)
+        curvature[:, self._pairs[0], self._pairs[1]] = weights[:, 2 * size + 1 : 2 * size + 1 + pairs]
+        curvature[:, self._pairs[1], self._pairs[0]] = weights[:, 2 * size + 1 : 2 * size + 1 + pairs]
+        waves = weights[:, 2 * size + 1 + pairs :]
+        frequencies = self._frequencies / self.scales.length
+        rows = starts.clone()
+        for step in range(steps):
+            slope = linear + torch.bmm(curvature, rows[:, :, None])[:, :, 0]
+            slope = slope - ((rows @ frequencies + self._phases).sin_() * waves) @ frequencies.T
+            rows = rows + 8 * radius / steps * (1 - step / steps) * slope / slope.norm(dim=1, keepdim=True).clamp(min=1e-12)
+            moved = rows - starts
+            rows = starts + moved * (radius / moved.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+            rows = torch.minimum(torch.maximum(rows, low), high)
+        return rows
+
+    def _expand(self, rows: Tensor) -> Tensor:
+        """Features without the prior's scales: (n, size) -> (n, width)."""
+        products = rows[:, self._pairs[0]] * rows[:, self._pairs[1]]
+        waves = (rows @ (self._frequencies / self.scales.length) + self._phases).cos_()
+        return torch.cat([torch.ones(len(rows), 1), rows, (rows.square() - 1) / math.sqrt(2), products, waves], 1)
+
+    @property
+    def _prior(self) -> Tensor:
+        """Standard deviation of each feature's weight."""
+        size, pairs, waves, scales = self.size, self._pairs.shape[1], len(self._phases), self.scales
+        parts = (
+            (1, 3.0),
+            (size, scales.linear / math.sqrt(size)),
+            (size, scales.square / math.sqrt(size)),
+            (pairs, scales.product / size),
+            (waves, scales.wave * math.sqrt(2 / max(waves, 1))),
+        )
+        return torch.cat([torch.full((count,), value) for count, value in parts])
+
+    def _clear(self) -> None:
+        self._features = torch.empty(0, self.width)
+        self._gram = torch.zeros(self.width, self.width)
+        self._sums = torch.zeros(2, self.width)
+        """Of the features, and of the features times the warped scores."""
+
+    def _take(self, block: slice) -> None:
+        features = self._expand(self.rows[block])
+        self._features = torch.cat([self._features, features])
+        self._gram.addmm_(features.T, features)
+        warped = WARPS[self.warp](self.scores[block], self._unit)[0].float()
+        self._sums += torch.stack([features.sum(0), features.T @ warped])
+
+    def _rebuild(self, blocks: list[int]) -> None:
+        self._clear()
+        self._blocks = list(blocks)
+        first = 0
+        for count in blocks:
+            self._take(slice(first, first + count))
+            first += count
+
+    def _solve(self) -> None:
+        if self._solved:
+            return
+        warped = WARPS[self.warp](self.scores, self._unit)[0]
+        middle, deviation = float(warped.mean()), float(warped.std(correction=0)) or 1.0
+        prior, noise = self._prior, self.scales.noise
+        precision = prior[:, None] * self._gram * (prior / noise)
+        while True:
+            precision.diagonal().add_(1.0)
+            factor = torch.linalg.cholesky_ex(precision)
+            if not int(factor.info):
+                break
+        self._factor = factor.L
+        told = (self._sums[1] - middle * self._sums[0]) / deviation
+        self._mean = torch.cholesky_solve((prior * told / noise)[:, None], self._factor)[:, 0]
+        self._solved = True
+
+    def _choose(self) -> None:
+        """The warp and scales of the largest marginal likelihood, over :data:`CHOICES`, one after the other, twice for the warp chosen."""
+        self._fitted_at = len(self)
+        kept = torch.arange(len(self))
+        if len(kept) > FITTED:
+            older = kept[: -(FITTED // 2)]
+            kept = torch.cat([older[:: math.ceil(len(older) / (FITTED // 2))], kept[-(FITTED // 2) :]])
+        scores = self.scores[kept]
+        if float(scores.std(correction=0)) == 0.0:
+            return
+        self._unit = float(scores.abs().mean())
+        warps = WARPS if bool((self.scores >= 0).all()) else WARPS[:1]
+        likelihood = _Likelihood(self.rows[kept], bool(self._pairs.shape[1]))
+        best, chosen, standards = -math.inf, self.scales, list[tuple[Tensor, float]]()
+        for number, warp in enumerate(warps):
+            warped, jacobian = warp(scores, self._unit)
+            deviation = float(warped.std(correction=0)) or 1.0
+            standards.append(((warped - warped.mean()) / deviation, float(jacobian.sum()) - len(kept) * math.log(deviation)))
+            scales, found = _swept(likelihood, self.scales, standards[-1][0])
+            if found + standards[-1][1] > best:
+                best, self.warp, chosen = found + standards[-1][1], number, scales
+        self.scales, _ = _swept(likelihood, chosen, standards[self.warp][0])
+
+    def state(self) -> dict[str, Any]:
+        """All that it needs to go on; what can be computed from it again, in the same order, is left out."""
+        return {
+            "frequencies": self._frequencies.clone(),
+            "phases": self._phases.clone(),
+            "rows": self.rows.clone(),
+            "scores": self.scores.clone(),
+            "blocks": list(self._blocks),
+            "fitted_at": self._fitted_at,
+            "warp": self.warp,
+            "unit": self._unit,
+            "scales": dict(vars(self.scales)),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from :meth:`state`."""
+        self._frequencies, self._phases = state["frequencies"].clone(), state["phases"].clone()
+        self.rows, self.scores = state["rows"].clone(), state["scores"].clone()
+        self._fitted_at, self.warp, self._unit = int(state["fitted_at"]), int(state["warp"]), float(state["unit"])
+        self.scales = Scales(**state["scales"])
+        self._rebuild([int(count) for count in state["blocks"]])
+        self._solved = False
+
+
+class _Likelihood:
+    """The evidence for scales, by the kernel that the features stand for."""
+
+    def __init__(self, rows: Tensor, pairs: bool) -> None:
+        rows = rows.double()
+        size = rows.shape[1]
+        self._inner = rows @ rows.T / size
+        squares = rows.square()
+        together = squares @ squares.T
+        totals = squares.sum(1)
+        self._squares = (together - totals[:, None] - totals[None] + size) / (2 * size)
+        self._products = ((rows @ rows.T).square() - together) / (2 * size**2) if pairs else torch.zeros_like(together)
+        self._distances = (totals[:, None] + totals[None] - 2 * rows @ rows.T).clamp(min=0.0) / (2 * size)
+
+    def __call__(self, scales: Scales, standard: Tensor) -> float:
+        kernel = 9.0 + scales.linear**2 * self._inner + scales.square**2 * self._squares + scales.product**2 * self._products
+        kernel += scales.wave**2 * (self._distances / (-2 * scales.length**2)).exp_()
+        kernel.diagonal().add_(scales.noise)
+        factor = torch.linalg.cholesky_ex(kernel)
+        if int(factor.info):
+            return -math.inf
+        solved = torch.linalg.solve_triangular(factor.L, standard[:, None], upper=False)
+        return -0.5 * float(solved.square().sum()) - float(factor.L.diagonal().log().sum())
+
+
+def _swept(likelihood: _Likelihood, scales: Scales, standard: Tensor) -> tuple[Scales, float]:
+    """The best of each of :data:`CHOICES` in turn, and its likelihood."""
+    best = likelihood(scales, standard)
+    for name, choices in CHOICES.items():
+        for choice in choices:
+            tried = replace(scales, **{name: choice})
+            value = likelihood(tried, standard) if tried != scales else best
+            if value > best:
+                scales, best = tried, value
+    return scales, best

@@ -1,0 +1,95 @@
+"""Search by drawn functions, on landscapes whose peak is known."""
+
+import pytest
+import torch
+
+from actmax.models.spaces import Box, Categorical
+from actmax.optimizers.optimizer import Evaluations, Listener, Problem, Unsuitable
+from actmax.optimizers.thompson import Thompson
+
+BOX = Box((32,), -1, 1)
+
+
+def run(problem: Problem, score, evaluations: int, **options) -> Thompson:
+    search = Thompson(problem, Thompson.Options(**options))
+    told = 0
+    while told < evaluations:
+        latents = search.ask()
+        problem.latent.check(latents)
+        search.tell(Evaluations(latents, score(latents)))
+        told += len(latents)
+    return search
+
+
+def bump(seed: int):
+    centre = 1.6 * torch.rand(32, generator=torch.Generator().manual_seed(seed)) - 0.8
+    return lambda latents: 50 * (-(latents.flatten(1) - centre).square().sum(1) / 4.5).exp().double()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bump_of_32_dimensions_is_climbed_in_300_evaluations(seed):
+    score = bump(seed)
+    search = run(Problem(BOX, seed, 300), score, 300)
+    assert score(search.recommend()[None]) > 45
+
+
+def test_under_poisson_noise_the_recommendation_is_near_the_peak_and_was_not_evaluated():
+    score = bump(0)
+    generator = torch.Generator().manual_seed(0)
+    asked: list[torch.Tensor] = []
+
+    def counts(latents):
+        asked.append(latents)
+        return torch.poisson(score(latents), generator=generator)
+
+    search = run(Problem(BOX, 0, 1000, noisy=True), counts, 1000)
+    recommended = search.recommend()
+    assert score(recommended[None]) > 42
+    assert not (torch.cat(asked) == recommended).all(1).any()
+    # the luckiest count is far above what its latent is worth
+    assert search._best_score > 1.15 * float(score(search._best[None]))
+
+
+def test_missed_trials_are_left_out():
+    score = bump(1)
+
+    def partly(latents):
+        scores = score(latents)
+        scores[::3] = torch.nan
+        return scores
+
+    search = run(Problem(BOX, 1, 450), partly, 450)
+    assert score(search.recommend()[None]) > 40
+
+
+def test_others_evaluations_are_learned_from():
+    score = bump(0)
+    problem = Problem(BOX, 0, 600)
+    helped = Thompson(problem, Thompson.Options())
+    assert isinstance(helped, Listener)
+    other = run(Problem(BOX, 5, 300), score, 300)
+    latents = (other._model.rows * other._scale + other._centre).clamp(-1, 1)
+    helped.tell(Evaluations(helped.ask(), score(helped.ask())))
+    helped.overhear(Evaluations(latents, score(latents)))
+    assert score(helped.ask()[:1]) > 40
+
+
+def test_equal_scores_are_no_reason_to_fail():
+    search = run(Problem(Box((5,), 0, 1), 0, 200), lambda latents: torch.zeros(len(latents), dtype=torch.float64), 200)
+    assert search.recommend().shape == (5,)
+
+
+def test_more_coordinates_than_have_products_are_searched():
+    centre = torch.linspace(-0.5, 0.5, 64)
+    search = run(Problem(Box((64,), -1, 1), 0, 600), lambda latents: -(latents - centre).square().sum(1).double(), 600, waves=128)
+    assert (search.recommend() - centre).square().sum() < 1.0  # uniform draws have 27
+
+
+def test_codes_are_refused():
+    with pytest.raises(Unsuitable, match="tt-evolution"):
+        Thompson(Problem(Categorical((4, 4), 20), 0), Thompson.Options())
+
+
+def test_boxes_of_thousands_are_refused():
+    with pytest.raises(Unsuitable, match="sphere-cma"):
+        Thompson(Problem(Box((4096,), -1, 1), 0), Thompson.Options())
