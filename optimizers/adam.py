@@ -86,7 +86,7 @@ class Adam(GradientSearcher):
         rule = self._ruled()
         rule.param_groups[0]["lr"] = self._rate()
         for row, slope in zip(self._rows, over_norm(gradient, mean=True).unbind(), strict=True):
-            row.grad = -slope
+            row.grad = slope
         rule.step()
 
     def _place(self, rows: Sequence[int], latents: Tensor) -> None:
@@ -97,7 +97,7 @@ class Adam(GradientSearcher):
 
     def _logits(self) -> Tensor:
         if not self.options.noise:
-            return self._points.clone()
+            return self._points
         uniform = torch.rand(self._points.shape, generator=self.generator).clamp_(1e-9, 1 - 1e-6)
         return self._points - (self.options.noise * self._left()) * (-uniform.log()).log().to(self._points.device)
 
@@ -127,11 +127,11 @@ class Adam(GradientSearcher):
 
 
 RULES: Mapping[Rule, Callable[[list[torch.nn.Parameter], float, Adam.Options], torch.optim.Optimizer]] = {
-    "adam": lambda rows, rate, o: torch.optim.Adam(rows, rate, o.betas, TINY, foreach=True),
-    "nadam": lambda rows, rate, o: torch.optim.NAdam(rows, rate, o.betas, TINY, foreach=True),
-    "radam": lambda rows, rate, o: torch.optim.RAdam(rows, rate, o.betas, TINY, foreach=True),
-    "adamw": lambda rows, rate, o: torch.optim.AdamW(rows, rate, o.betas, TINY, o.weight_decay, foreach=True),
-    "rmsprop": lambda rows, rate, o: torch.optim.RMSprop(rows, rate, o.betas[1], TINY, foreach=True),
+    "adam": lambda rows, rate, o: torch.optim.Adam(rows, rate, o.betas, TINY, fused=True, maximize=True),
+    "nadam": lambda rows, rate, o: torch.optim.NAdam(rows, rate, o.betas, TINY, foreach=True, maximize=True),
+    "radam": lambda rows, rate, o: torch.optim.RAdam(rows, rate, o.betas, TINY, foreach=True, maximize=True),
+    "adamw": lambda rows, rate, o: torch.optim.AdamW(rows, rate, o.betas, TINY, o.weight_decay, fused=True, maximize=True),
+    "rmsprop": lambda rows, rate, o: torch.optim.RMSprop(rows, rate, o.betas[1], TINY, foreach=True, maximize=True),
     # damped by its momentum, a step is as long as the other rules'
-    "sgd": lambda rows, rate, o: torch.optim.SGD(rows, rate, o.betas[0], o.betas[0], foreach=True),
+    "sgd": lambda rows, rate, o: torch.optim.SGD(rows, rate, o.betas[0], o.betas[0], foreach=True, maximize=True),
 }

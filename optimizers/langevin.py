@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..models.spaces import Box, Categorical
 from .gaussian_prior import gaussian_prior
-from .gradient_searcher import GradientOptions, GradientSearcher, over_norm
+from .gradient_searcher import GradientOptions, GradientSearcher, inverse_norm, over_norm
 from .gumbel import WIDEST, gumbel, gumbel_slope, noise_behind, normal
 from .optimizer import Problem
 
@@ -75,6 +75,8 @@ class Langevin(GradientSearcher):
         super().__init__(problem, options)
         self.options = options
         e1 = options.prior_rate
+        self._noise = torch.empty(0)
+        """The Gumbel noise in the codes last asked."""
         self._shake = math.sqrt(e1 * (2.0 - e1)) if options.noise is None else options.noise
 
     @cached_property
@@ -101,10 +103,10 @@ class Langevin(GradientSearcher):
         options = self.options
         shaken = torch.randn(self._points.shape, generator=self.generator).to(self._points)
         if isinstance(self.problem.latent, Categorical):
-            slope = gradient * gumbel_slope(self._points)
-            climb = over_norm(slope, mean=True) if options.normalise else slope
-            step = options.score_rate * climb + self._shake * shaken
-            self._points = ((1.0 - options.prior_rate) * self._points + step).clamp_(-WIDEST, WIDEST)
+            slope = gumbel_slope(self._points, self._noise).mul_(gradient)
+            rate = options.score_rate * inverse_norm(slope, mean=True) if options.normalise else options.score_rate
+            moved = self._points.mul_(1.0 - options.prior_rate).add_(slope.mul_(rate))
+            moved.add_(shaken, alpha=self._shake).clamp_(-WIDEST, WIDEST)
             return
         mean, factor = self._gaussian
 
@@ -118,7 +120,8 @@ class Langevin(GradientSearcher):
         self._points = flat.view_as(self._points)
 
     def _logits(self) -> Tensor:
-        return self._log_frequencies.to(self._points.device) + gumbel(self._points)
+        self._noise = gumbel(self._points)
+        return self._log_frequencies.to(self._points.device) + self._noise
 
     def _place(self, rows: Sequence[int], latents: Tensor) -> None:
         if isinstance(self.problem.latent, Box):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..models.spaces import Box
 from .gaussian_prior import gaussian_prior
-from .gradient_searcher import MARGIN, GradientOptions, GradientSearcher, over_norm
+from .gradient_searcher import MARGIN, GradientOptions, GradientSearcher, inverse_norm
 from .optimizer import Problem, State
 
 STEPS = 200
@@ -99,9 +99,8 @@ class NormalisedAscent(GradientSearcher):
         done = (self._age / max(self._life - 1, 1)).clamp(max=1.0)
         lengths = first * (1.0 + (options.last_step - 1.0) * done)
         lengths = lengths.to(gradient).view(-1, *[1] * (gradient.ndim - 1))
-        moved = self._points + lengths * over_norm(gradient)
-        moved = mean + options.decay * (moved - mean)
-        self._points = moved.clamp(mean - options.clip * deviation, mean + options.clip * deviation)
+        self._points.addcmul_(gradient, lengths * inverse_norm(gradient)).lerp_(mean, 1.0 - options.decay)
+        self._points.clamp_(mean - options.clip * deviation, mean + options.clip * deviation)
         self._age += 1
         self._idle[self._age >= self._life] = options.patience
 
