@@ -77,7 +77,7 @@ def is_file_name(weights: str) -> bool:
     return weights.endswith(SUFFIXES) or "/" in weights or "\\" in weights
 
 
-def needs(package: str, extra: str) -> ModuleType:
+def needs(package: str, extra: str, *, option: str = "model") -> ModuleType:
     """Import ``package``, which only some installations have.
 
     Raises
@@ -90,9 +90,9 @@ def needs(package: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
             raise
-        raise InvalidOption("model", f"{package} is not installed here; pip install 'actmax[{extra}]'") from error
+        raise InvalidOption(option, f"{package} is not installed here; pip install 'actmax[{extra}]'") from error
     except (ImportError, RuntimeError) as error:  # torchvision built for another torch raises RuntimeError
-        raise InvalidOption("model", f"{package} can't be imported here: {error}; pip install 'actmax[{extra}]'") from error
+        raise InvalidOption(option, f"{package} can't be imported here: {error}; pip install 'actmax[{extra}]'") from error
 
 
 def known(option: str, name: str, names: Collection[str], what: str) -> str:
