@@ -20,6 +20,8 @@ from ..models.units import BadAddress, UnitAddress, resolve
 from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
 from .adapt import adapt
 from .design import Design
+from .distance import LatentDistance
+from .diverse import Diverse
 from .errors import InvalidJob, Violation
 from .registry import Kind, find, options_of
 from .scoring import Scoring
@@ -112,9 +114,27 @@ class CheckedJob:
             step=self.generator.step if isinstance(self.generator, HasStep) else None,
         )
         try:
-            return found(problem, options)
+            return self._diverse(found, problem, options) if self.spec.diverse else found(problem, options)
         except Unsuitable as error:
             raise InvalidJob.at(field, str(error)) from error
+
+    def _diverse(self, found: Any, problem: Problem, options: Any) -> Diverse:
+        asked, plateau = self.spec.diverse, self.spec.budget.plateau
+        assert asked is not None
+        return Diverse(
+            problem,
+            lambda stage: found(stage, options),
+            asked.n,
+            asked.distance,
+            self.latent_distance(),
+            None if plateau is None else max(1, plateau // self.design.replicates),
+        )
+
+    def latent_distance(self) -> LatentDistance:
+        """Distances of what is decoded; their unit is that of natural latents wherever the generator knows some, blind searches too."""
+        prior, generator = self.generator.prior, self.generator
+        project = generator.project if isinstance(generator, ConstrainedGenerator) else None
+        return LatentDistance(generator.latent, None if prior is None else prior.bank, project)
 
     def unit_name(self, unit: UnitAddress) -> str:
         """What the target calls the unit, empty where it has no name."""
@@ -178,6 +198,7 @@ def check(
     if violations or generator is None or target is None or device is None:
         raise InvalidJob(violations)
     job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports), given, allow_files)
+    _check_diverse(job)
     _collect(violations, lambda: _check_scoring(job))
     for number in range(len(job.optimizers)):
         _collect(violations, lambda number=number: job.optimizer(number, 0))
@@ -252,9 +273,15 @@ def _constrained(generator: Generator, spec: JobSpec) -> Generator:
     if asked == ConstraintsSpec():
         return generator
     try:
-        return ConstrainedGenerator(generator, within=asked.within, luminance=asked.luminance, contrast=asked.contrast)
+        return ConstrainedGenerator(generator, **asked.model_dump())
     except Unconstrainable as error:
         raise InvalidJob.at(f"constraints.{error.constraint}", str(error)) from error
+
+
+def _check_diverse(job: CheckedJob) -> None:
+    asked, evaluations = job.spec.diverse, job.spec.budget.evaluations
+    if asked is not None and (evaluations is None or job.design.candidates(evaluations) < asked.n):
+        raise InvalidJob.at("diverse", f"{asked.n} optima share the evaluations; set budget.evaluations so that each has some")
 
 
 def _check_scoring(job: CheckedJob) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -23,6 +23,40 @@ class Measured:
     response: float
     sem: float | None
     measurements: int
+
+    @classmethod
+    def open(cls, latent: Tensor) -> Measured:
+        """An answer that is still to be measured."""
+        return cls(latent, math.nan, None, 0)
+
+
+class Remeasurement(Protocol):
+    """Measures again what a search has found: :class:`Finals`, or several of them."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all measurements were made."""
+        ...
+
+    def ask(self) -> Tensor:
+        """What to measure now, (n, *latent)."""
+        ...
+
+    def tell(self, scores: Tensor) -> None:
+        """Scores of the last ``ask``, (n,), NaN where missed."""
+        ...
+
+    def leading(self) -> Tensor:
+        """The answer, (*latent), as far as it is known."""
+        ...
+
+    def measured(self) -> Measured | None:
+        """The answer with its response; None before the end, or where each measurement was missed."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it needs to go on, between ``tell`` and ``ask``."""
+        ...
 
 
 class Finals:

@@ -22,6 +22,10 @@ class Leaders:
         self.capacity = capacity
         self._kept: dict[bytes, tuple[Tensor, float, int]] = {}
 
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
     def add(self, latents: Tensor, scores: Tensor) -> None:
         """Hard latents, (n, *latent), on the CPU, with their scores, (n,); NaN where missed."""
         if not self.capacity:

@@ -45,6 +45,7 @@ def maximize(
     changes: float | None = None,
     luminance: float | None = None,
     contrast: float | None = None,
+    diverse: int | Mapping[str, Any] | None = None,
     transformations: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -88,6 +89,8 @@ def maximize(
         Largest share of a code map's codes that differ from the nearest natural map.
     luminance, contrast : float or None
         Mean and standard deviation that the values of every stimulus shall have.
+    diverse : int or mapping, optional
+        How many optima to find instead of one, or ``{"n": 4, "distance": 0.3}``; each search's ``.optima`` has them.
     transformations : str, sequence or mapping, optional
         Random changes over which scores are averaged: a recipe by name, such as "lucid"; steps, each a name or ``{"name": …, "options":
         {…}}``; or a mapping with ``preset`` or ``steps``, and ``samples``.
@@ -140,6 +143,7 @@ def maximize(
             "sharing": sharing,
             "constraints": {"within": within, "changes": changes, "luminance": luminance, "contrast": contrast},
             "transformations": _transformations(transformations),
+            "diverse": {"n": diverse} if isinstance(diverse, int) else diverse,
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from ..models.objectives.unit import UnitObjective
 from .build import CheckedJob
 from .loop import Loop
-from .result import SearchResult
+from .result import Optimum, SearchResult
 from .search import Search
 
 
@@ -25,22 +26,35 @@ def with_plain_responses(job: CheckedJob, loop: Loop, searches: Sequence[Search]
     units = {str(unit): unit for unit in job.units}
     plain = {search: UnitObjective(units[search.unit]) for search in searches}
     asked = [
-        (search, torch.from_numpy(result.latent)[None].repeat(result.measurements, *[1] * result.latent.ndim))
+        (search, torch.cat([torch.from_numpy(one.latent)[None].repeat(one.measurements, *[1] * one.latent.ndim) for one in result.optima]))
         for search, result in zip(searches, results, strict=True)
     ]
     told = []
     for result, measured in zip(results, loop.measure(asked, plain), strict=True):
-        values = measured.double().cpu()
-        values = values[values.isfinite()]
-        n = int(values.numel())
+        values = measured.double().cpu().split([one.measurements for one in result.optima])
+        optima = [_answered(one, own) for one, own in zip(result.optima, values, strict=True)]
+        answer = optima[0]
         told.append(
             replace(
                 result,
-                score=result.response,
-                score_sem=result.response_sem,
-                response=float(values.mean()) if n else float("nan"),
-                response_sem=float(values.std() / n**0.5) if n > 1 else None,
+                score=answer.score,
+                score_sem=answer.score_sem,
+                response=answer.response,
+                response_sem=answer.response_sem,
                 natural_best=job.natural_best(units[result.unit]),
+                optima=optima,
             )
         )
     return told
+
+
+def _answered(found: Optimum, values: Tensor) -> Optimum:
+    values = values[values.isfinite()]
+    n = int(values.numel())
+    return replace(
+        found,
+        score=found.response,
+        score_sem=found.response_sem,
+        response=float(values.mean()) if n else float("nan"),
+        response_sem=float(values.std() / n**0.5) if n > 1 else None,
+    )

@@ -11,6 +11,50 @@ from .spec import JobSpec
 
 
 @dataclass(frozen=True)
+class Optimum:
+    """One of the stimuli that a search found.
+
+    Attributes
+    ----------
+    number : int
+        Its place among the search's optima, from 0.
+    latent : ndarray
+        int64 codes or float32.
+    stimulus : ndarray
+        float32, of the generator's stimulus shape.
+    response : float
+        Measured after the search; see :class:`SearchResult`.
+    response_sem : float or None
+        Its standard error; None of a single measurement.
+    measurements : int
+        How many it is the mean of.
+    distances : tuple of float
+        To each of the search's optima in their order, 0 to itself: 0 is the same latent, about 1 as far as two natural ones are.
+    distinct : bool
+        Whether it is at least as far from all before it as the job asks.
+    score, score_sem : float or None
+        As in :class:`SearchResult`.
+    """
+
+    number: int
+    latent: NDArray[np.generic]
+    stimulus: NDArray[np.float32]
+    response: float
+    response_sem: float | None = None
+    measurements: int = 1
+    distances: tuple[float, ...] = (0.0,)
+    distinct: bool = True
+    score: float | None = None
+    score_sem: float | None = None
+
+    @property
+    def nearest(self) -> float | None:
+        """Distance to the nearest other optimum; None where there is none."""
+        others = [distance for number, distance in enumerate(self.distances) if number != self.number]
+        return min(others, default=None)
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """One unit searched by one optimizer.
 
@@ -46,6 +90,9 @@ class SearchResult:
         How many measurements ``response`` is the mean of.
     note : str
         What the optimizer says of itself, such as what it chose and why; empty where it says nothing.
+    optima : list of Optimum
+        What was found, in the order of the scores seen by the search; the first is the answer above, and the only one unless the job asks
+        for a diverse set.
     score : float or None
         What the search went by where that is something else than the response, measured once more likewise: another objective's score, or
         the mean over transformations. None: the response itself.
@@ -73,6 +120,7 @@ class SearchResult:
     importance: NDArray[np.float32] | None = None
     score: float | None = None
     score_sem: float | None = None
+    optima: list[Optimum] = field(default_factory=list)
 
     @property
     def sought(self) -> float:

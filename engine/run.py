@@ -12,13 +12,14 @@ import torch
 from ..models.generators.constrained import ConstrainedGenerator
 from ..optimizers.optimizer import HasNote
 from .build import CheckedJob, check
+from .diverse_search import DiverseSearch
 from .finals import Measured
 from .loop import Loop, Observer
 from .observers import Checkpointer, ProgressReporter
 from .plain import with_plain_responses
 from .progress import Progress
 from .report import write_artifacts
-from .result import JobResult, SearchResult
+from .result import JobResult, Optimum, SearchResult
 from .search import Search
 from .spec import JobSpec
 
@@ -32,8 +33,9 @@ class Suspended(Exception):
 def searches_of(job: CheckedJob) -> list[Search]:
     """One search a unit and optimizer, unit by unit, the main optimizer first."""
     labels = job.labels()
+    kind = DiverseSearch if job.spec.diverse else Search
     return [
-        Search(
+        kind(
             str(unit),
             labels[number],
             job.generator.latent,
@@ -152,37 +154,69 @@ def execute(
         if isinstance(observer, ProgressReporter):
             observer.report_now(searches, loop.seconds)
     found = [search for search in searches if search.scores.size and not _all_missed(search)]
-    answers = [search.measured() for search in found]
-    open_ = [search for search, answer in zip(found, answers, strict=True) if answer is None]
-    scores = iter(loop.measure([(search, search.recommend()[None]) for search in open_]))
     results: list[SearchResult] = []
-    for search, answer in zip(found, answers, strict=True):
-        answer = answer or Measured(search.recommend(), float(next(scores)), None, 1)
-        with torch.inference_mode():
-            latent = answer.latent[None].to(job.device)
-            latent = generator.project(latent) if isinstance(generator, ConstrainedGenerator) else latent
-            stimulus = generator(latent)[0].float().cpu().numpy()
+    for search, answers in zip(found, _measured(loop, found), strict=True):
+        optima = _optima(job, answers)
+        answer = optima[0]
         results.append(
             SearchResult(
                 unit=search.unit,
                 optimizer=search.optimizer_label,
                 response=answer.response,
                 natural_best=search.natural_best,
-                stimulus=stimulus,
-                latent=latent[0].cpu().numpy(),
+                stimulus=answer.stimulus,
+                latent=answer.latent,
                 scores=search.scores,
                 seconds=search.seconds,
                 stopped_by=search.stopped_by,
                 unit_name=search.unit_name,
                 overheard=search.overheard,
-                response_sem=answer.sem,
+                response_sem=answer.response_sem,
                 measurements=answer.measurements,
                 note=search.optimizer.note if isinstance(search.optimizer, HasNote) else "",
                 importance=None if search.importance is None else search.importance.numpy(),
+                optima=optima,
             )
         )
     results = with_plain_responses(job, loop, found, results)
     return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")
+
+
+def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
+    """The answers of each search, those that are still open measured once."""
+    answers = [search.answers() for search in searches]
+    open_ = [
+        (search, torch.stack(latents))
+        for search, found in zip(searches, answers, strict=True)
+        if (latents := [answer.latent for answer in found if not answer.measurements])
+    ]
+    scores = iter(torch.cat(loop.measure(open_)).tolist() if open_ else [])
+    return [[answer if answer.measurements else Measured(answer.latent, next(scores), None, 1) for answer in found] for found in answers]
+
+
+def _optima(job: CheckedJob, answers: Sequence[Measured]) -> list[Optimum]:
+    """The stimuli of ``answers``, and how far they are from each other."""
+    generator = job.generator
+    with torch.inference_mode():
+        latents = torch.stack([answer.latent for answer in answers]).to(job.device)
+        latents = generator.project(latents) if isinstance(generator, ConstrainedGenerator) else latents
+        stimuli = generator(latents).float().cpu().numpy()
+        latents = latents.cpu()
+        distances = job.latent_distance().within(latents)
+    least = job.spec.diverse.distance if job.spec.diverse else 0.0
+    return [
+        Optimum(
+            number,
+            latents[number].numpy(),
+            stimuli[number],
+            answer.response,
+            answer.sem,
+            answer.measurements,
+            tuple(distances[number].tolist()),
+            bool((distances[number, :number] >= least).all()),
+        )
+        for number, answer in enumerate(answers)
+    ]
 
 
 def fingerprint(spec: JobSpec) -> str:

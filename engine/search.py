@@ -13,7 +13,7 @@ from ..models.objectives.objective import Objective
 from ..models.spaces import Categorical, LatentSpace
 from ..optimizers.optimizer import Evaluations, Listener, Optimizer
 from .design import Design
-from .finals import MOST_LEADERS, Finals, Measured
+from .finals import MOST_LEADERS, Finals, Measured, Remeasurement
 from .leaders import Leaders
 from .spec import BudgetSpec
 
@@ -73,7 +73,7 @@ class Search:
         self.overheard = 0
         self._asked: Tensor | None = None
         self.leaders = Leaders(MOST_LEADERS if self.design.remeasure else 0)
-        self._finals: Finals | None = None
+        self._finals: Remeasurement | None = None
         self._ended_by = ""
         self.importance: Tensor | None = None
         """Where the score hung on the stimulus; see :meth:`attend`."""
@@ -165,8 +165,13 @@ class Search:
                 self.best, self._best_at = float(means[at]), min(before + (at + 1) * self.design.replicates, self.evaluations)
         if self._left is not None and self._left <= 0:
             self.end("evaluations")
-        elif self.budget.plateau is not None and self.evaluations - self._best_at >= self.budget.plateau:
+        elif self._stalled:
             self.end("plateau")
+
+    @property
+    def _stalled(self) -> bool:
+        """Whether it has come to its plateau."""
+        return self.budget.plateau is not None and self.evaluations - self._best_at >= self.budget.plateau
 
     def _record(self, scores: np.ndarray) -> None:
         self._scores.append(scores.copy())
@@ -184,13 +189,16 @@ class Search:
         again = int(share / (1 - share) * self.evaluations + 0.5)
         if total is not None:
             again = total - self.evaluations if reason == "evaluations" else min(again, total - self.evaluations)
-        leaders, _ = self.leaders.ranked()
-        if again > 0 and leaders.numel():
-            recommended = self.recommend()[None]
-            others = leaders[(leaders != recommended).flatten(1).any(1)]
-            self._finals = Finals(torch.cat([recommended, others]), again)
+        if again > 0 and len(self.leaders):
+            self._finals = self._begin_finals(again)
         else:
             self.stopped_by = reason
+
+    def _begin_finals(self, again: int) -> Remeasurement:
+        leaders, _ = self.leaders.ranked()
+        recommended = self.recommend()[None]
+        others = leaders[(leaders != recommended).flatten(1).any(1)]
+        return Finals(torch.cat([recommended, others]), again)
 
     @property
     def scores(self) -> np.ndarray:
@@ -219,6 +227,10 @@ class Search:
     def measured(self) -> Measured | None:
         """The answer with its response, where leaders were measured again; None otherwise."""
         return None if self._finals is None else self._finals.measured()
+
+    def answers(self) -> list[Measured]:
+        """What it has found, the first the answer; open where leaders were not measured again."""
+        return [self.measured() or Measured.open(self.recommend())]
 
     def _hard(self, latents: Tensor) -> Tensor:
         return self.latent.harden(latents) if isinstance(self.latent, Categorical) else latents
@@ -255,8 +267,11 @@ class Search:
         self.overheard = int(state["overheard"])
         self.best = float(state["best"])
         self.leaders.load_state_dict(state["leaders"])
-        self._finals = None if state["finals"] is None else Finals.from_state(state["finals"])
+        self._finals = None if state["finals"] is None else self._restored_finals(state["finals"])
         self._ended_by = str(state["ended_by"])
         self.importance = state["importance"]
         self.stopped_by = str(state["stopped_by"])
         self.seconds = float(state["seconds"])
+
+    def _restored_finals(self, state: Mapping[str, Any]) -> Remeasurement:
+        return Finals.from_state(state)

@@ -70,6 +70,8 @@ class ConstraintsSpec(_Strict):
     ----------
     within : float or None
         Most standard deviations from natural latents (root mean square over whitened coordinates); real-valued latents only.
+    changes : float or None
+        Largest share of codes that differ from the nearest natural code map of the bank; codes only.
     luminance : float or None
         Mean over all values of a stimulus.
     contrast : float or None
@@ -77,8 +79,25 @@ class ConstraintsSpec(_Strict):
     """
 
     within: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    changes: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     luminance: Annotated[float, Field(allow_inf_nan=False)] | None = None
     contrast: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class DiverseSpec(_Strict):
+    """Several optima a search, instead of one.
+
+    Attributes
+    ----------
+    n : int
+        How many.
+    distance : float
+        Least between any two: 0 is the same latent, about 1 as far as two natural ones are on average. The share of codes that differ,
+        or, of real-valued latents, the root mean square difference over that of two natural latents (uniform draws where none are known).
+    """
+
+    n: Annotated[int, Field(ge=2, le=100)]
+    distance: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.3
 
 
 class TransformationsSpec(_Strict):
@@ -123,6 +142,7 @@ class JobSpec(_Strict):
     design: DesignSpec = DesignSpec()
     constraints: ConstraintsSpec = ConstraintsSpec()
     transformations: TransformationsSpec | None = None
+    diverse: DiverseSpec | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> JobSpec:

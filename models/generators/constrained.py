@@ -8,8 +8,9 @@ from typing import Self
 from torch import Tensor
 
 from ..densities import GaussianDensity
-from ..spaces import LatentSpace, StimulusSpec
+from ..spaces import Categorical, LatentSpace, StimulusSpec
 from .generator import Generator, HasCodebook, HasStep
+from .near_codes import NearCodes
 from .photometry import fixed, most_contrast
 from .prior import Prior
 
@@ -36,6 +37,9 @@ class ConstrainedGenerator:
         distance to the prior's mean ÷ √size) is at most this. Natural latents have about 1. One that is farther out is moved
         straight towards the mean. A limit on the whole distance, unlike one on each coordinate, means the same whatever the
         coordinates are.
+    changes : float or None
+        Largest share of a code map's codes that differ from the nearest natural map of the bank. Where more do, natural codes are put back
+        (:class:`actmax.models.generators.near_codes.NearCodes`).
     luminance : float or None
         Mean over all values of a stimulus, in its own unit.
     contrast : float or None
@@ -45,14 +49,21 @@ class ConstrainedGenerator:
     Raises
     ------
     Unconstrainable
-        The prior has no Gaussian density, or no stimulus has that luminance or contrast.
+        The prior has no Gaussian density, there are no natural codes, or no stimulus has that luminance or contrast.
     """
 
     def __init__(
-        self, generator: Generator, *, within: float | None = None, luminance: float | None = None, contrast: float | None = None
+        self,
+        generator: Generator,
+        *,
+        within: float | None = None,
+        changes: float | None = None,
+        luminance: float | None = None,
+        contrast: float | None = None,
     ) -> None:
         self.generator = generator
         self.within = within
+        self.changes = changes
         self.luminance = luminance
         self.contrast = contrast
         self._density: GaussianDensity | None = None
@@ -62,6 +73,12 @@ class ConstrainedGenerator:
             if not isinstance(density, GaussianDensity):
                 raise Unconstrainable("within", _no_distance(generator))
             self._density = density
+        self._near: NearCodes | None = None
+        if changes is not None:
+            space, prior = generator.latent, generator.prior
+            if not isinstance(space, Categorical) or prior is None:
+                raise Unconstrainable("changes", _no_changes(generator))
+            self._near = NearCodes(space, prior.bank, changes, generator.codebook if isinstance(generator, HasCodebook) else None)
         if luminance is not None and not spec.low <= luminance <= spec.high:
             raise Unconstrainable("luminance", f"stimuli have values in [{spec.low:g}, {spec.high:g}], so no mean of {luminance:g}")
         if contrast is not None and contrast > (most := 0.98 * most_contrast(luminance, spec)):
@@ -98,11 +115,15 @@ class ConstrainedGenerator:
     def to(self, device: str, /) -> Self:
         """Move the inner generator."""
         self.generator = self.generator.to(device)
+        if self._near is not None:
+            self._near = self._near.to(device)
         self._take_extras()
         return self
 
     def project(self, latents: Tensor) -> Tensor:
-        """The latents that are decoded: (n, *latent) -> (n, *latent), each within ``within`` of natural ones."""
+        """The latents that are decoded: (n, *latent) -> (n, *latent), each as near to natural ones as ``within`` and ``changes`` say."""
+        if self._near is not None:
+            return self._near.project(latents)
         if self._density is None or self.within is None:
             return latents
         density = self._density
@@ -126,4 +147,10 @@ class ConstrainedGenerator:
 def _no_distance(generator: Generator) -> str:
     if generator.prior is None:
         return "there are no natural latents to stay near; leave it out"
-    return "codes have no mean to be k standard deviations from; leave it out, or use a generator of real-valued latents"
+    return "codes have no mean to be k standard deviations from; changes limits how many differ from the nearest natural map"
+
+
+def _no_changes(generator: Generator) -> str:
+    if not isinstance(generator.latent, Categorical):
+        return "real-valued latents have no codes to count; within keeps them near natural ones"
+    return "there are no natural code maps to stay near; leave it out"

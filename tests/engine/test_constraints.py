@@ -31,6 +31,29 @@ def test_what_is_reported_keeps_the_constraints_whoever_searches(optimizer, gene
         assert found.response == pytest.approx(float(response), abs=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", ["random", "adam", "patch-evolution"])
+def test_codes_keep_near_natural_maps_and_a_search_still_finds_what_drives(optimizer):
+    spec = job(
+        generator={"name": "toy_lab:codes"},
+        optimizer={"name": optimizer},
+        baselines=[{"name": "random", "options": {"batch": 50}}],
+        budget={"evaluations": 100},
+        constraints={"changes": 0.25},
+    )
+    checked = check(spec, allow_imports=ALLOWED)
+    prior = checked.generator.prior
+    assert prior is not None
+    result = execute(checked, searches_of(checked))
+    for found in result.searches:
+        differ = (torch.from_numpy(found.latent)[None] != prior.bank).flatten(1).sum(1).min()
+        assert int(differ) <= 2
+        again = checked.generator(torch.from_numpy(found.latent)[None]).detach()
+        assert np.allclose(again[0].numpy(), found.stimulus, atol=1e-6)
+    if optimizer != "random":  # which sees nothing but natural maps
+        own, drawn = (sum(each.response for each in result.searches if each.optimizer == label) for label in (optimizer, "random"))
+        assert own > drawn
+
+
 def test_a_gradient_climbs_under_constraints():
     spec = job(
         optimizer={"name": "adam"},
