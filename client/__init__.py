@@ -16,10 +16,12 @@ from .errors import (
     UnsafePath,
     WrongState,
 )
+from .transport import Credentials
 
 __all__ = [
     "ActmaxError",
     "Client",
+    "Credentials",
     "DamagedArtifact",
     "FieldViolation",
     "InvalidInput",

@@ -12,7 +12,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from .commands import catalog, demo, jobs, run, serve, version
+from .commands import catalog, demo, jobs, run, serve, token, version
 from .commands.common import EXIT_CODES, ExitCode, exit_code_of, print_error
 from .errors import ActmaxError, InvalidInput
 
@@ -35,8 +35,12 @@ app.command()(jobs.submit)
 app.command()(jobs.watch)
 app.command("list")(jobs.list_jobs)
 app.command()(jobs.cancel)
+app.command()(jobs.suspend)
+app.command()(jobs.resume)
+app.command()(jobs.delete)
 app.command()(jobs.fetch)
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(token.app, name="token")
 app.command("version")(version.version)
 
 

@@ -16,6 +16,7 @@ from . import jobfile
 from .artifacts import Receipt, destinations, is_complete, whole_file
 from .errors import InvalidInput, WrongState, from_rpc, status_of
 from .retry import Patience, Pauses
+from .transport import Credentials, open_channel
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
@@ -43,9 +44,9 @@ class Client:
     Parameters
     ----------
     address : str
-        ``host:port``.
-    credentials : grpc.ChannelCredentials, optional
-        For a server with TLS; a plain connection without them.
+        ``host:port``, or ``grpcs://host:port`` for TLS.
+    credentials : Credentials, optional
+        Token and files for a server that asks for them; from the environment by default (``ACTMAX_TOKEN``, ``ACTMAX_CA``, …).
     timeout : float
         Seconds that one call may take; :meth:`create` and :meth:`describe_target`, for which models are loaded, three times as long.
     patience : float
@@ -58,7 +59,7 @@ class Client:
         self,
         address: str = DEFAULT_ADDRESS,
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials | None = None,
         timeout: float = 60.0,
         patience: float = 5.0,
         stream_patience: float = 60.0,
@@ -68,10 +69,7 @@ class Client:
         self._loading_timeout = 3 * timeout
         self._patience = Patience(patience)
         self._stream_patience = Patience(stream_patience)
-        if credentials is None:
-            self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+        self._channel = open_channel(address, Credentials.from_environment() if credentials is None else credentials, CHANNEL_OPTIONS)
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
 
@@ -87,7 +85,9 @@ class Client:
         """Close the connection; calls under way end."""
         self._channel.close()
 
-    def create(self, spec: Spec, request_id: str | None = None) -> job_pb2.Job:
+    def create(
+        self, spec: Spec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None, priority: int = 0
+    ) -> job_pb2.Job:
         """Queue a job.
 
         Parameters
@@ -96,6 +96,10 @@ class Client:
             The job; a mapping has a job file's form.
         request_id : str, optional
             A UUID; a repeat with the same one returns the first call's job. A fresh one by default.
+        labels : mapping of str to str, optional
+            To find the job again by.
+        priority : int
+            Jobs with a higher one start first; -100 to 100.
 
         Raises
         ------
@@ -104,7 +108,8 @@ class Client:
         """
         if not isinstance(spec, job_pb2.JobSpec):
             spec = jobfile.from_plain(spec)
-        request = job_service_pb2.CreateJobRequest(spec=spec, request_id=request_id or str(uuid.uuid4()))
+        key = request_id or str(uuid.uuid4())
+        request = job_service_pb2.CreateJobRequest(spec=spec, request_id=key, labels=labels, priority=priority)
         return self._call(self._jobs.CreateJob, request, timeout=self._loading_timeout)
 
     def get(self, name: str) -> job_pb2.Job:
@@ -186,6 +191,49 @@ class Client:
 
         return self._call(once, job_service_pb2.CancelJobRequest(name=name))
 
+    def suspend(self, name: str, etag: str = "") -> job_pb2.Job:
+        """Have a job wait at a checkpoint; one that runs is RUNNING and ``suspending`` until it has written that.
+
+        Raises
+        ------
+        WrongState
+            If it is ending or has ended; or if ``etag`` is given and the job has changed since.
+        """
+        return self._call(self._jobs.SuspendJob, job_service_pb2.SuspendJobRequest(name=name, etag=etag))
+
+    def resume(self, name: str, etag: str = "") -> job_pb2.Job:
+        """Queue a suspended job again, or try a failed one again; both go on from their last checkpoint.
+
+        Raises
+        ------
+        WrongState
+            If it is ending or has ended otherwise; or if ``etag`` is given and the job has changed since.
+        """
+        return self._call(self._jobs.ResumeJob, job_service_pb2.ResumeJobRequest(name=name, etag=etag))
+
+    def delete(self, name: str, etag: str = "") -> None:
+        """Forget a job that has ended, is suspended or never ran, with all that it made.
+
+        Raises
+        ------
+        WrongState
+            If it runs; or if ``etag`` is given and the job has changed since.
+        """
+        repeated = False
+
+        def once(request: job_service_pb2.DeleteJobRequest, timeout: float) -> None:
+            nonlocal repeated
+            try:
+                self._jobs.DeleteJob(request, timeout=timeout)
+            except grpc.RpcError as error:
+                # An earlier try, whose answer was lost, may have deleted it.
+                if repeated and status_of(error) is grpc.StatusCode.NOT_FOUND:
+                    return
+                repeated = True
+                raise
+
+        self._call(once, job_service_pb2.DeleteJobRequest(name=name, etag=etag))
+
     def artifacts(self, name: str) -> tuple[job_pb2.Artifact, ...]:
         """The files that a job has made."""
         return tuple(self._call(self._jobs.ListArtifacts, job_service_pb2.ListArtifactsRequest(name=name)).artifacts)
@@ -254,11 +302,13 @@ class Client:
         except grpc.RpcError as error:
             raise from_rpc(error, self.address) from None
 
-    def list(self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0) -> Iterator[job_pb2.Job]:
-        """Jobs, newest first, fetched page by page as they are read; all when ``states`` is empty."""
+    def list(
+        self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0, labels: Mapping[str, str] | None = None
+    ) -> Iterator[job_pb2.Job]:
+        """Jobs, newest first, fetched page by page as they are read: those in one of ``states`` (all when empty) with all ``labels``."""
         token = ""
         while True:
-            request = job_service_pb2.ListJobsRequest(page_size=page_size, page_token=token, states=states)
+            request = job_service_pb2.ListJobsRequest(page_size=page_size, page_token=token, states=states, labels=labels)
             page = self._call(self._jobs.ListJobs, request)
             yield from page.jobs
             if not page.next_page_token or page.next_page_token == token:

@@ -34,15 +34,20 @@ class ActmaxError(Exception):
         The fields at fault, where the server named them.
     reason : str
         The server's machine-readable reason (``ErrorInfo.reason``), or "".
+    retry_seconds : float
+        After which the server says that trying again may help; 0 where it says nothing.
     """
 
     code = "UNKNOWN"
 
-    def __init__(self, message: str, *, code: str = "", violations: Sequence[FieldViolation] = (), reason: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: str = "", violations: Sequence[FieldViolation] = (), reason: str = "", retry_seconds: float = 0.0
+    ) -> None:
         self.message = message
         self.code = code or type(self).code
         self.violations = tuple(violations)
         self.reason = reason
+        self.retry_seconds = retry_seconds
         super().__init__(message)
 
     def __str__(self) -> str:
@@ -145,16 +150,16 @@ def from_rpc(error: grpc.RpcError, address: str) -> ActmaxError:
     """
     code = status_of(error)
     details = error.details() if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else str(error)
-    violations, reason = _described(error)
+    violations, reason, retry = _described(error)
     message = details or ""
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if code is grpc.StatusCode.UNAVAILABLE and not reason:
         # gRPC puts all that it tried before the cause.
         message = f"cannot reach a server at {address}" + (f" ({details.rpartition(': ')[2]})" if details else "")
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"the server at {address} did not answer in time"
     elif code is grpc.StatusCode.UNIMPLEMENTED:
         message = f"the server at {address} does not offer this call; is it an actmax server of the same version?"
-    return _CLASSES.get(code, ServerFault)(message, code=code.name, violations=violations, reason=reason)
+    return _CLASSES.get(code, ServerFault)(message, code=code.name, violations=violations, reason=reason, retry_seconds=retry)
 
 
 def status_of(error: grpc.RpcError) -> grpc.StatusCode:
@@ -164,10 +169,10 @@ def status_of(error: grpc.RpcError) -> grpc.StatusCode:
     return grpc.StatusCode.UNKNOWN
 
 
-def _described(error: grpc.RpcError) -> tuple[list[FieldViolation], str]:
-    """The fields and the reason in an error's details; nothing where they cannot be read."""
+def _described(error: grpc.RpcError) -> tuple[list[FieldViolation], str, float]:
+    """The fields, the reason and the pause in an error's details; nothing where they cannot be read."""
     violations: list[FieldViolation] = []
-    reason = ""
+    reason, retry = "", 0.0
     metadata = (error.trailing_metadata() or ()) if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else ()
     for key, value in metadata:
         if key != _DETAILS_KEY or not isinstance(value, bytes):
@@ -175,11 +180,13 @@ def _described(error: grpc.RpcError) -> tuple[list[FieldViolation], str]:
         try:
             status = status_pb2.Status.FromString(value)
             for detail in status.details:
-                bad, info = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo()
+                bad, info, again = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
                 if detail.Unpack(bad):
                     violations += [FieldViolation(v.field, v.description) for v in bad.field_violations]
                 elif detail.Unpack(info):
                     reason = info.reason
+                elif detail.Unpack(again):
+                    retry = again.retry_delay.ToTimedelta().total_seconds()
         except DecodeError:
             continue
-    return violations, reason
+    return violations, reason, retry

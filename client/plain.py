@@ -50,6 +50,9 @@ def whole(value: Any) -> Any:
 
 
 def _value(value: Any, slot: Any, defaults: bool) -> Any:
+    if slot.message_type is not None and slot.message_type.GetOptions().map_entry:
+        kind = slot.message_type.fields_by_name["value"]
+        return {str(key): _single(item, kind, defaults) for key, item in sorted(value.items())}
     if slot.is_repeated and isinstance(value, Sequence):
         return [_single(item, slot, defaults) for item in value]
     return _single(value, slot, defaults)

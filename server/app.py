@@ -27,11 +27,18 @@ from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
 from .execution.inspector import Inspector
 from .execution.steward import Steward
+from .jobs import states
 from .jobs.hub import Hub
 from .jobs.lifecycle import Lifecycle
 from .jobs.service import Jobs
+from .observing import tracing
+from .observing.calls import Observer
+from .observing.metrics import Metrics
+from .security.access import Access
+from .security.tokens import Tokens
+from .security.transport import server_credentials
+from .servicers.admission import Admission
 from .servicers.catalog import CatalogServicer
-from .servicers.decoding import Decoding
 from .servicers.jobs import JobServicer
 from .storage.database import DatabaseTooNew, database_url, sqlite_url
 from .storage.folders import JobFiles
@@ -107,8 +114,17 @@ class Server:
 
     async def _start(self) -> None:
         config = self.config
+        try:
+            credentials = server_credentials(config)
+            tracer, end_tracing = tracing.tracer(config.otlp_endpoint)
+        except (ConfigError, ModuleNotFoundError) as error:
+            raise StartError(str(error)) from error
+        self._undo.callback(end_tracing)
+        metrics = self.metrics = Metrics()
+        access, observer = Access(certificates=bool(config.tls_client_ca)), Observer(metrics, tracer)
         server = grpc.aio.server(
-            interceptors=[Decoding()],
+            interceptors=[Admission(access, observer)],
+            maximum_concurrent_rpcs=config.max_calls,
             options=[
                 ("grpc.max_receive_message_length", config.max_receive_bytes),
                 # Else a second server could share the port, and get every other call.
@@ -119,27 +135,35 @@ class Server:
             ],
         )
         # First of all, as a port that is taken must leave no folder behind.
-        self._port = self._bind(server)
+        self._port = self._bind(server, credentials)
         self._undo.push_async_callback(self._unbind, server)
         store, files = self._open()
         self.store = store
+        if config.tokens:
+            access.ask_for(Tokens(store.database))
+        if config.metrics_address:
+            try:
+                self._undo.callback(metrics.serve(config.metrics_address))
+            except OSError as error:
+                raise StartError(f"metrics_address: {config.metrics_address} can't be listened on ({error.strerror})") from error
+        metrics.count_jobs(lambda: {states.name(state): number for state, number in store.counts().items()})
 
         loop = asyncio.get_running_loop()
         threads = ThreadPoolExecutor(8, "storage")
         self._undo.callback(threads.shutdown)
         hub = Hub(loop)
         lifecycle = Lifecycle(store, hub.changed)
-        inspector = self.inspector = Inspector(self._engine, config.allow_imports, config.check_seconds)
+        inspector = self.inspector = Inspector(self._engine, config.allow_imports, config.check_seconds, config.logs)
         self._undo.push_async_callback(inspector.close)
         await inspector.start()
-        executor = self.executor = Executor(config, lifecycle, files, self._engine)
+        executor = self.executor = Executor(config, lifecycle, files, self._engine, metrics, tracer)
         shared = store.database.shared
         steward = Steward(config, store, lifecycle, files, executor, hub, shared=shared, address=self.address)
         self._undo.callback(steward.stop)
         self._stop_executor = lambda seconds: loop.run_in_executor(None, executor.stop, seconds)
         self._undo.callback(executor.stop, 0.0)
 
-        jobs = Jobs(config, store, files, lifecycle, executor, inspector, hub, threads)
+        jobs = Jobs(config, store, files, lifecycle, executor, inspector, hub, threads, metrics)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, inspector), server)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -163,10 +187,11 @@ class Server:
         await asyncio.gather(self._grpc.stop(min(grace, _DRAIN_SECONDS)), self._stop_executor(grace))
         await self._undo.aclose()
 
-    def _bind(self, server: grpc.aio.Server) -> int:
+    def _bind(self, server: grpc.aio.Server, credentials: grpc.ServerCredentials | None) -> int:
         host, port = split_address(self.config.address)
         try:
-            bound = server.add_insecure_port(self.config.address)
+            address = self.config.address
+            bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         except RuntimeError as error:
             bound, why = 0, str(error)
         else:
@@ -217,6 +242,7 @@ def serve(config: ServerConfig, *, engine: Engine | None = None) -> int:
     Once ready it prints one line to standard output: ``actmax serving on 127.0.0.1:50051, data in actmax-data``. A first signal stops
     it in order, within ``config.stop_seconds`` and a few seconds; a second one at once.
     """
+    config.logs.configure()
     try:
         asyncio.run(_serve(config, engine))
     except (StartError, ConfigError) as error:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .observing.logs import Logs
+
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+_LEVELS = ("debug", "info", "warning", "error")
 
 
 class ConfigError(ValueError):
@@ -22,7 +26,7 @@ class ServerConfig:
     Attributes
     ----------
     address : str
-        ``host:port`` to listen on; port 0 picks a free one. Loopback only, as there are no credentials yet.
+        ``host:port`` to listen on; port 0 picks a free one. Loopback only, but with TLS and tokens or clients' certificates.
     data : Path
         Folder of the database and of the jobs' files; made where it is missing. One live server at a time.
     workers : int
@@ -62,6 +66,18 @@ class ServerConfig:
     max_queued_per_owner, max_running_per_owner, max_stored_bytes_per_owner : int
         Most jobs that one owner may have waiting, most that run at once, and the size of artifacts above which no new job is taken; 0 is
         no limit.
+    max_calls : int
+        Most calls, watches among them, that are answered at the same time; more are RESOURCE_EXHAUSTED.
+    tokens : bool
+        Whether callers need a bearer token (``actmax token create``); each sees their own jobs only, but for administrators.
+    tls_certificate, tls_key, tls_client_ca : str
+        PEM files: the server's certificate chain and its key; and the authority whose certificates clients must show (mutual TLS).
+    metrics_address : str
+        ``host:port`` of the metrics for Prometheus; none when empty.
+    otlp_endpoint : str
+        Where traces go (OTLP over gRPC), such as ``http://127.0.0.1:4317``; nowhere when empty.
+    log_level, log_format : str
+        "debug", "info", "warning" or "error"; "text" or "json".
     """
 
     address: str = DEFAULT_ADDRESS
@@ -85,6 +101,15 @@ class ServerConfig:
     max_queued_per_owner: int = 0
     max_running_per_owner: int = 0
     max_stored_bytes_per_owner: int = 0
+    max_calls: int = 2000
+    tokens: bool = False
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    metrics_address: str = ""
+    otlp_endpoint: str = ""
+    log_level: str = "warning"
+    log_format: str = "text"
 
     def __post_init__(self) -> None:
         """Refuse what can't work.
@@ -96,7 +121,7 @@ class ServerConfig:
         """
         object.__setattr__(self, "data", Path(self.data))
         object.__setattr__(self, "allow_imports", tuple(self.allow_imports))
-        for name in ("workers", "max_evaluations", "max_searches", "max_attempts"):
+        for name in ("workers", "max_evaluations", "max_searches", "max_attempts", "max_calls"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} is too few, at least 1 is needed")
         for name in (
@@ -117,8 +142,24 @@ class ServerConfig:
             raise ConfigError(f"threads: {self.threads} is too few; 0 shares the CPUs out")
         if not 4096 <= self.max_receive_bytes < 2**31:
             raise ConfigError(f"max_receive_bytes: {self.max_receive_bytes} is out of range, 4096 to {2**31 - 1} work")
+        if self.log_level not in _LEVELS:
+            raise ConfigError(f"log_level: {self.log_level!r} is none of {', '.join(_LEVELS)}")
+        if self.log_format not in ("text", "json"):
+            raise ConfigError(f"log_format: {self.log_format!r} is neither text nor json")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ConfigError("tls_certificate, tls_key: one needs the other")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ConfigError("tls_client_ca: clients' certificates need a server's; set tls_certificate and tls_key")
+        if self.metrics_address:
+            split_address(self.metrics_address, "metrics_address")
         host, _ = split_address(self.address)
-        require_loopback(host)
+        if not (self.tls_certificate and (self.tokens or self.tls_client_ca)):
+            require_loopback(host)
+
+    @property
+    def logs(self) -> Logs:
+        """How each of its processes logs."""
+        return Logs(getattr(logging, self.log_level.upper()), self.log_format == "json")
 
     @property
     def worker_threads(self) -> int:
@@ -126,7 +167,7 @@ class ServerConfig:
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
 
 
-def split_address(address: str) -> tuple[str, int]:
+def split_address(address: str, field: str = "address") -> tuple[str, int]:
     """``host:port`` or ``[host]:port`` as its two parts.
 
     Raises
@@ -138,9 +179,9 @@ def split_address(address: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ConfigError(f"address: {address!r} is unclear, write an IPv6 host in brackets, such as [::1]:50051")
+        raise ConfigError(f"{field}: {address!r} is unclear, write an IPv6 host in brackets, such as [::1]:50051")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"address: {address!r} is not host:port, such as {DEFAULT_ADDRESS}")
+        raise ConfigError(f"{field}: {address!r} is not host:port, such as {DEFAULT_ADDRESS}")
     return host, int(port)
 
 
@@ -160,5 +201,6 @@ def require_loopback(host: str) -> None:
     if reachable:
         raise ConfigError(
             f"address: {host or 'every interface'} can be reached from other machines, and this server has no credentials to ask them "
-            "for; listen on 127.0.0.1 and reach it through a tunnel such as ssh -L"
+            "for; listen on 127.0.0.1 and reach it through a tunnel such as ssh -L, or set tls_certificate and tls_key, and tokens or "
+            "tls_client_ca"
         )

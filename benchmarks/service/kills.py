@@ -35,7 +35,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "sphere-cma": BOX,
     "xdream": BOX,
     "nevergrad": BOX,
-    "surrogate": BOX,
+    "thompson": BOX,
     "protes": CODES,
     "tt-cross": CODES,
     "tt-evolution": CODES,
@@ -45,19 +45,19 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 # Some seconds of work each.
 EVALUATIONS = {
-    "random": 10_000,
-    "adam": 400,
-    "langevin": 800,
-    "cma": 3000,
-    "sphere-cma": 8000,
-    "xdream": 8000,
-    "nevergrad": 500,
-    "surrogate": 300,
-    "protes": 4000,
-    "tt-cross": 4000,
-    "tt-evolution": 1200,
-    "patch-evolution": 1500,
-    "auto": 400,
+    "random": 6000,
+    "adam": 200,
+    "langevin": 400,
+    "cma": 1500,
+    "sphere-cma": 4000,
+    "xdream": 4000,
+    "nevergrad": 250,
+    "thompson": 300,
+    "protes": 2000,
+    "tt-cross": 2000,
+    "tt-evolution": 600,
+    "patch-evolution": 700,
+    "auto": 250,
 }
 
 

@@ -29,6 +29,10 @@ def submit(
         Path | None, typer.Option("--out", metavar="DIR", help="With --watch: fetch what was found into this folder.", show_default=False)
     ] = None,
     overrides: Overrides = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="To find the job by; may be repeated.", show_default=False)
+    ] = None,
+    priority: Annotated[int, typer.Option("--priority", min=-100, max=100, help="Jobs with a higher one start first.")] = 0,
     server: Server = SERVER,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +46,7 @@ def submit(
     file = jobfile.load(job, overrides or ())
     with connect(server) as client:
         try:
-            created = client.create(file.spec)
+            created = client.create(file.spec, labels=_labels(label), priority=priority)
         except InvalidInput as error:
             raise file.located(error) from None
         if watch:
@@ -67,6 +71,10 @@ def list_jobs(
     state: Annotated[
         list[str] | None, typer.Option("--state", metavar="STATE", help=f"Only jobs in this state ({', '.join(_STATES)}); may be repeated.")
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="KEY=VALUE", help="Only jobs with it; may be repeated.", show_default=False),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
     server: Server = SERVER,
     as_json: Json = False,
@@ -74,7 +82,7 @@ def list_jobs(
     """List jobs, newest first."""
     states = [_state(text) for text in state or ()]
     with connect(server) as client:
-        jobs = list(islice(client.list(states, page_size=min(limit, 1000)), limit))
+        jobs = list(islice(client.list(states, page_size=min(limit, 1000), labels=_labels(label)), limit))
     if as_json:
         print_json({"jobs": [to_plain(job) for job in jobs]})
         return
@@ -99,6 +107,36 @@ def cancel(name: JobName, server: Server = SERVER, as_json: Json = False) -> Non
         print_json(to_plain(job))
     else:
         out.print(f"{job.name} is {state_text(job.state)}")
+
+
+def suspend(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
+    """Have a job wait at a checkpoint, until it is resumed."""
+    with connect(server) as client:
+        job = client.suspend(job_name(name))
+    if as_json:
+        print_json(to_plain(job))
+    else:
+        out.print(f"{job.name} is {'being suspended' if job.suspending else state_text(job.state)}")
+
+
+def resume(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
+    """Have a suspended or failed job go on from its last checkpoint."""
+    with connect(server) as client:
+        job = client.resume(job_name(name))
+    if as_json:
+        print_json(to_plain(job))
+    else:
+        out.print(f"{job.name} is {state_text(job.state)}")
+
+
+def delete(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
+    """Forget a job that does not run, with all that it made."""
+    with connect(server) as client:
+        client.delete(job_name(name))
+    if as_json:
+        print_json({"deleted": job_name(name)})
+    else:
+        out.print(f"{job_name(name)} is deleted")
 
 
 def fetch(
@@ -173,6 +211,16 @@ def print_end(job: job_pb2.Job) -> None:
         if job.progress.searches:
             out.print(matrix(job.progress.searches))
         out.print(f"{job.name} {state_text(job.state)}")
+
+
+def _labels(texts: list[str] | None) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise InvalidInput(f"--label {text}: it is not KEY=VALUE")
+        labels[key] = value
+    return labels
 
 
 def _state(text: str) -> str:

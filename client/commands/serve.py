@@ -12,18 +12,31 @@ from .common import SERVER, AllowImport, needing_server
 
 
 def serve(
-    address: Annotated[str, typer.Option("--address", metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.")] = SERVER,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the jobs and their files.")] = Path("actmax-data"),
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Jobs that run at the same time.")] = 1,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT", help=f"Where to listen, {SERVER} if not given; port 0 picks a free one.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the jobs and their files, actmax-data if not given.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Jobs that run at the same time; 1 if not given.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", envvar="ACTMAX_CONFIG", help="Settings in YAML; docs/operations.md names them all."),
+    ] = None,
     allow_import: AllowImport = None,
 ) -> None:
-    """Run a server until Ctrl-C; jobs under way go on when it is started again."""
+    """Run a server until Ctrl-C; jobs under way go on when it is started again.
+
+    Settings come from the file, then from environment variables (ACTMAX_SERVE_WORKERS=2 and the like), then from these options.
+    """
     with needing_server("serve"):
         from ...server.app import serve as run_server
-        from ...server.config import ConfigError, ServerConfig
+        from ...server.config import ConfigError
+        from ...server.settings import load
+    given = {"address": address, "data": data, "workers": workers, "allow_imports": tuple(allow_import) if allow_import else None}
     try:
-        config = ServerConfig(address=address, data=data, workers=workers, allow_imports=tuple(allow_import or ()))
+        settings = load(config, given)
     except ConfigError as error:
         raise InvalidInput(f"cannot start a server: {error}") from None
-    if code := run_server(config):
+    if code := run_server(settings):
         raise typer.Exit(code)

@@ -18,6 +18,7 @@ from ..config import ServerConfig
 from ..jobs import states
 from ..jobs.lifecycle import Lifecycle
 from ..jobs.plain import plain
+from ..observing.metrics import Metrics
 from ..storage.folders import JobFiles
 from ..storage.records import JobRecord
 from . import child, messages, worker
@@ -34,12 +35,15 @@ class Attempt:
     ``run`` is called once, in a thread that has time; the other methods may be called from any thread, at any time.
     """
 
-    def __init__(self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine, job: JobRecord) -> None:
+    def __init__(
+        self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine, job: JobRecord, metrics: Metrics
+    ) -> None:
         self.job = job
         self._config = config
         self._lifecycle = lifecycle
         self._files = files
         self._engine = engine
+        self._metrics = metrics
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -148,7 +152,7 @@ class Attempt:
             self._config.allow_imports,
             self._config.worker_threads,
             self._config.checkpoint_seconds,
-            logging.getLogger().getEffectiveLevel(),
+            self._config.logs,
         )
 
     def _listen(self, connection: Connection, process: SpawnProcess) -> messages.Message | None:
@@ -184,8 +188,11 @@ class Attempt:
         if newest is None:
             return True
         try:
-            return self._lifecycle.progress(self.job, newest.progress)
+            kept = self._lifecycle.progress(self.job, newest.progress)
+            self._metrics.progress.inc()
+            return kept
         except Exception:
+            self._metrics.store_errors.inc()
             _log.exception("jobs/%s: progress could not be kept", self.job.id)
             return True  # the next one makes it good
 
@@ -197,6 +204,7 @@ class Attempt:
 
     def _conclude(self, last: messages.Message | None, exitcode: int | None) -> None:
         job, lifecycle = self.job, self._lifecycle
+        self._metrics.attempts.labels("Fenced" if self._fenced else type(last).__name__ if last else "Died").inc()
         match last:
             case _ if self._fenced:
                 _log.warning("jobs/%s: it was no longer the turn of attempt %d; its worker was ended", job.id, job.attempt)

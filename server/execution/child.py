@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from multiprocessing.connection import Connection, Pipe
 from typing import cast
 
+from ..observing.logs import Logs
 
-def settle(name: str, level: int, threads: int) -> None:
+
+def settle(name: str, logs: Logs, threads: int) -> None:
     """Leave Ctrl-C to the server, set up logging, and keep numeric libraries to ``threads`` CPU threads that don't spin."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=level, format=f"%(asctime)s %(levelname)s {name} %(name)s: %(message)s")
+    logs.configure(name)
     # Read once, when torch or numpy is first imported.
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

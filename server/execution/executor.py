@@ -7,10 +7,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from ..config import ServerConfig
 from ..jobs import states
 from ..jobs.lifecycle import Lifecycle
+from ..observing.metrics import Metrics
 from ..storage.folders import JobFiles
 from ..storage.records import JobRecord
 from .attempt import Attempt
@@ -28,15 +31,21 @@ class Executor:
         The server's.
     engine : Engine
         What the processes run.
+    metrics, tracer
+        Told of attempts; no spans where ``tracer`` is None.
     """
 
-    def __init__(self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine) -> None:
+    def __init__(
+        self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine, metrics: Metrics, tracer: Any = None
+    ) -> None:
         self.holder = secrets.token_hex(8)
         """What the jobs that this server has are marked with; another one after it was taken for dead."""
         self._config = config
         self._lifecycle = lifecycle
         self._files = files
         self._engine = engine
+        self._metrics = metrics
+        self._tracer = tracer
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
         self._stopping = False
@@ -108,16 +117,24 @@ class Executor:
 
     def _serve(self) -> None:
         while (attempt := self._next()) is not None:
+            self._metrics.workers.inc()
             try:
-                attempt.run()
+                with self._span(attempt.job):
+                    attempt.run()
             except Exception as error:
                 _log.exception("jobs/%s: its attempt broke", attempt.job.id)
                 attempt.broke(error)
             finally:
+                self._metrics.workers.dec()
                 with self._changed:
                     self._attempts.pop(attempt.job.id, None)
                     # It may be waiting for its next attempt, and every other thread asleep.
                     self._changed.notify_all()
+
+    def _span(self, job: JobRecord) -> AbstractContextManager[Any]:
+        if self._tracer is None:
+            return nullcontext()
+        return self._tracer.start_as_current_span("attempt", attributes={"actmax.job": f"jobs/{job.id}", "actmax.attempt": job.attempt})
 
     def _next(self) -> Attempt | None:
         while True:
@@ -130,7 +147,7 @@ class Executor:
                     _log.exception("the queue can't be read or written; trying again")
                     job = None
                 if job is not None:
-                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job)
+                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job, self._metrics)
                     self._attempts[job.id] = attempt
                     return attempt
                 # A claim that failed, on a full disk say, is tried again without being woken; so is one after another server's change.

@@ -20,11 +20,13 @@ from typing import Any
 import grpc
 
 from ..errors import FieldViolation, ServiceError, invalid_fields, stopping
+from ..observing.logs import Logs
 from . import child
 from .engine import Checked, Engine
 
 _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
+_WAITING = 100
 
 
 class Inspector:
@@ -40,12 +42,16 @@ class Inspector:
         See ``ServerConfig``.
     seconds : float
         Longest time that an answer may take.
+    logs : Logs
+        How the process logs.
     """
 
-    def __init__(self, engine: Engine, allow_imports: Sequence[str], seconds: float) -> None:
+    def __init__(self, engine: Engine, allow_imports: Sequence[str], seconds: float, logs: Logs = Logs()) -> None:  # noqa: B008 - frozen
         self._engine = engine
         self._allow_imports = tuple(allow_imports)
         self._seconds = seconds
+        self._logs = logs
+        self._waiting = 0
         self._thread = ThreadPoolExecutor(1, "inspector")
         self._state = threading.Lock()
         self._process: SpawnProcess | None = None
@@ -93,7 +99,15 @@ class Inspector:
         question = json.dumps({"what": what, "content": content}).encode()
         if self._closed:
             raise stopping()
-        answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, question)
+        if self._waiting >= _WAITING:
+            busy = f"{_WAITING} checks wait already; try again in a while"
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, busy, reason="CHECKS_BUSY", retry_seconds=5.0)
+        self._waiting += 1
+        try:
+            # A caller that gives up takes its question back, unless it is being answered.
+            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, question)
+        finally:
+            self._waiting -= 1
         if "invalid" in answer:
             found = [FieldViolation(prefix + field if field else prefix.rstrip("."), text) for field, text in answer["invalid"]]
             raise invalid_fields(found, reason="INVALID_JOB" if what == "check" else "INVALID_TARGET")
@@ -125,8 +139,7 @@ class Inspector:
             process, connection = self._process, self._connection
             if process is None or connection is None:
                 ours, theirs = child.pipe()
-                level = logging.getLogger().getEffectiveLevel()
-                arguments = (theirs, self._engine, self._allow_imports, level)
+                arguments = (theirs, self._engine, self._allow_imports, self._logs)
                 process = _spawn.Process(target=main, args=arguments, daemon=True, name="inspector")
                 try:
                     process.start()
@@ -167,9 +180,9 @@ class Inspector:
                 connection.close()
 
 
-def main(connection: Connection, engine: Engine, allow_imports: Sequence[str], log_level: int) -> None:
+def main(connection: Connection, engine: Engine, allow_imports: Sequence[str], logs: Logs) -> None:
     """Answer questions until the server is gone."""
-    child.settle("inspector", log_level, threads=1)
+    child.settle("inspector", logs, threads=1)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends with its server, which may still be asking
     with contextlib.suppress(Exception):  # what is wrong is told to who asks
         engine.warm()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OUT_OF_ROOM
+from ..observing.logs import Logs
 from ..storage.folders import artifact_files
 from ..storage.records import ArtifactRecord
 from . import child, engine, messages
@@ -31,12 +32,12 @@ class Order:
     allow_imports: tuple[str, ...]
     threads: int
     checkpoint_seconds: float
-    log_level: int
+    logs: Logs
 
 
 def main(connection: Connection, maker: engine.Engine, order: Order) -> None:
     """Run the job, tell the server of its progress and end, and end with the server at the latest."""
-    child.settle(f"jobs/{order.job_id}#{order.attempt}", order.log_level, order.threads)
+    child.settle(f"jobs/{order.job_id}#{order.attempt}", order.logs, order.threads)
     commands = _Commands(connection)
     signal.signal(signal.SIGTERM, lambda *_: commands.suspend())
     outbox = _Outbox(connection)

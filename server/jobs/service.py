@@ -19,6 +19,7 @@ from ..config import ServerConfig
 from ..errors import ServiceError, already_exists, exhausted, invalid, not_found, over_quota, stopping, unreachable
 from ..execution.executor import Executor
 from ..execution.inspector import Inspector
+from ..observing.metrics import Metrics
 from ..security.principal import calling
 from ..storage.folders import JobFiles
 from ..storage.records import ArtifactRecord, EventRecord, Filter, JobRecord, Quota
@@ -50,6 +51,8 @@ class Jobs:
         The server's.
     threads : ThreadPoolExecutor
         Where calls that block are made.
+    metrics : Metrics
+        Told of watches.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Jobs:
         inspector: Inspector,
         hub: Hub,
         threads: ThreadPoolExecutor,
+        metrics: Metrics,
     ) -> None:
         self._config = config
         self._store = store
@@ -71,6 +75,7 @@ class Jobs:
         self._inspector = inspector
         self._hub = hub
         self._threads = threads
+        self._metrics = metrics
         self._quota = Quota(config.max_queued_per_owner, config.max_stored_bytes_per_owner)
 
     async def create(
@@ -150,7 +155,7 @@ class Jobs:
     async def watch(self, name: str, token: str) -> AsyncGenerator[tuple[str, JobRecord | EventRecord | None], None]:
         """Resume tokens, each with the job (once, first), an event, or None to keep the line alive; ends with the job."""
         job_id = tokens.job_id(name)
-        with self._hub.watching(job_id) as signal:
+        with self._hub.watching(job_id) as signal, self._metrics.watchers.track_inprogress():
             job = await self.get(name)
             after = tokens.resume_after(token, job_id, job.last_sequence)
             yield tokens.resume_token(job_id, after), job

@@ -11,7 +11,8 @@ from typing import NoReturn, TypeVar
 import grpc
 import grpc.aio
 
-from ..errors import ServiceError, status_of
+from ..errors import ServiceError
+from .admission import refuse
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,6 @@ def stream(
 
 async def _abort(context: Context, error: Exception, where: str) -> NoReturn:
     if isinstance(error, ServiceError):
-        status = status_of(error)
-        await context.abort(error.code, status.message, (("grpc-status-details-bin", status.SerializeToString()),))
+        await refuse(context, error)
     _log.error("%s broke", where, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, f"a bug in the server ({type(error).__name__}); its log has more")

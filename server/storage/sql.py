@@ -211,6 +211,12 @@ class SqlJobStore:
             rows = connection.execute(sa.select(jobs.c.id, jobs.c.last_sequence).where(jobs.c.id.in_(sorted(job_ids))))
             return {row.id: row.last_sequence for row in rows}
 
+    def counts(self) -> Mapping[int, int]:
+        """See ``JobStore``."""
+        query = sa.select(jobs.c.state, sa.func.count().label("number")).group_by(jobs.c.state)
+        with self._read() as connection:
+            return {row.state: row.number for row in connection.execute(query)}
+
     def artifacts(self, job_id: str) -> Sequence[ArtifactRecord]:
         """See ``JobStore``."""
         query = artifacts.select().join(jobs).where(jobs.c.id == job_id).order_by(artifacts.c.path)

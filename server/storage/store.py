@@ -115,6 +115,10 @@ class JobStore(Protocol):
         """The sequence of the newest event of each of some jobs; deleted ones are left out."""
         ...
 
+    def counts(self) -> Mapping[int, int]:
+        """The number of jobs in each state."""
+        ...
+
     def artifacts(self, job_id: str) -> Sequence[ArtifactRecord]:
         """What a job made, by path."""
         ...

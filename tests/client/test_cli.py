@@ -8,6 +8,7 @@ import pty
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
 
 from actmax.client import jobfile
 
-COMMANDS = ("serve", "submit", "watch", "list", "cancel", "fetch", "catalog", "run", "demo", "version")
+JOBS = ("submit", "watch", "list", "cancel", "suspend", "resume", "delete", "fetch")
+COMMANDS = ("serve", *JOBS, "catalog", "token", "run", "demo", "version")
 
 
 def submitted(server, toy: Path, *overrides: str) -> str:
@@ -71,6 +73,54 @@ def test_submit_watch_list_fetch_cancel(server, toy: Path, tmp_path: Path) -> No
     assert fetched["folder"] == str(folder)
     assert "report.html" in fetched["files"]
     assert set(json.loads(actmax("version", "--json", "--server", server.address).stdout)) == {"version", "server"}
+
+
+def test_suspend_resume_delete_and_labels(server, toy: Path) -> None:
+    at = {"ACTMAX_SERVER": server.address}
+    done = actmax("submit", str(toy), "--label", "mouse=7", "--label", "lab=a", "--priority", "3", "--set", ENDLESS, "--json", **at)
+    job = json.loads(done.stdout)
+    assert (job["labels"], job["priority"]) == ({"lab": "a", "mouse": "7"}, 3)
+    name = job["name"]
+    assert name in actmax("list", "--label", "mouse=7", **at).stdout
+    assert name not in actmax("list", "--label", "mouse=8", **at).stdout
+    assert "it is not KEY=VALUE" in actmax("list", "--label", "mouse", **at).stderr
+    assert re.search("suspended", actmax("suspend", name, **at).stdout)
+    deadline = time.monotonic() + 60
+    while name not in actmax("list", "--state", "suspended", **at).stdout:
+        assert time.monotonic() < deadline
+    assert re.search("pending|running", actmax("resume", name, **at).stdout)
+    actmax("cancel", name, **at)
+    done = actmax("watch", name, **at)
+    assert "cancelled" in done.stdout
+    assert "cancelled" in actmax("resume", name, **at).stderr.lower()
+    assert actmax("delete", name, **at).stdout == f"{name} is deleted\n"
+    assert actmax("delete", name, **at).returncode == 2
+
+
+def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    made = json.loads(actmax("token", "create", "ann", "--scope", "read", *data, "--json").stdout)
+    assert made["token"].startswith(f"actmax_{made['id']}_")
+    listed = actmax("token", "list", *data)
+    assert "ann" in listed.stdout
+    assert made["token"] not in listed.stdout
+    assert actmax("token", "revoke", made["id"], *data).returncode == 0
+    assert actmax("token", "revoke", made["id"], *data).returncode == 2
+    assert json.loads(actmax("token", "list", *data, "--json").stdout) == {"tokens": []}
+    done = actmax("token", "create", "ann", "--scope", "root", *data)
+    assert done.returncode == 2
+    assert "read, submit, admin" in done.stderr
+
+
+def test_settings_of_a_server_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "actmax.yaml"
+    file.write_text("address: 0.0.0.0:0\ntokens: true\n")
+    done = actmax("serve", "--config", str(file))
+    assert done.returncode == 2
+    assert "tls_certificate" in done.stderr
+    file.write_text("adress: 127.0.0.1:0\n")
+    assert "adress: there is no such setting" in actmax("serve", "--config", str(file)).stderr
+    assert "ACTMAX_SERVE_WORKERS" in actmax("serve", ACTMAX_SERVE_WORKERS="many").stderr
 
 
 def test_the_catalog(server) -> None:

@@ -1,0 +1,162 @@
+"""What every call passes on its way in: who it is from, whether it can be read and keeps the protos' constraints; and its traces."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+import protovalidate
+from google.protobuf.message import DecodeError, Message
+
+from ..errors import FieldViolation, ServiceError, invalid_fields, status_of
+from ..observing.calls import Observer
+from ..security.access import Access
+from ..security.principal import calling
+
+Context = grpc.aio.ServicerContext
+
+
+class Admission(grpc.aio.ServerInterceptor):
+    """Wraps every method with a single request.
+
+    Parameters
+    ----------
+    access : Access
+        Tells who calls and what they may.
+    observer : Observer
+        Is told of each call and how it ended.
+    """
+
+    def __init__(self, access: Access, observer: Observer) -> None:
+        self._access = access
+        self._observer = observer
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wrap the method's handler."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        metadata = tuple(handler_call_details.invocation_metadata or ())
+        if handler.request_streaming or not method.startswith("/actmax."):
+            return await self._foreign(handler, method, metadata)
+        decode = handler.request_deserializer
+
+        async def admitted(data: bytes, context: Context) -> Any:
+            try:
+                caller = await self._access.principal(method, metadata, context.auth_context())
+                calling.set(caller)
+                return read(decode, data)
+            except ServiceError as error:
+                await refuse(context, error)
+
+        if not handler.response_streaming:
+
+            async def answer(data: bytes, context: Context) -> Any:
+                with self._watched(method, metadata, context):
+                    return await handler.unary_unary(await admitted(data, context), context)
+
+            return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
+
+        async def stream(data: bytes, context: Context) -> AsyncIterator[Any]:
+            with self._watched(method, metadata, context):
+                async for response in handler.unary_stream(await admitted(data, context), context):
+                    yield response
+
+        return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
+
+    async def _foreign(self, handler: Any, method: str, metadata: tuple[Any, ...]) -> Any:
+        # Health, reflection, and actmax's own streams of requests: who calls is all that is looked at here.
+        async def permitted(context: Context) -> None:
+            try:
+                calling.set(await self._access.principal(method, metadata, context.auth_context()))
+            except ServiceError as error:
+                await refuse(context, error)
+
+        if handler.request_streaming and handler.response_streaming:
+
+            async def stream(requests: Any, context: Context) -> AsyncIterator[Any]:
+                await permitted(context)
+                with self._watched(method, metadata, context):
+                    async for response in handler.stream_stream(requests, context):
+                        yield response
+
+            return grpc.stream_stream_rpc_method_handler(stream, handler.request_deserializer, handler.response_serializer)
+        return handler
+
+    @contextmanager
+    def _watched(self, method: str, metadata: tuple[Any, ...], context: Context) -> Any:
+        began = time.monotonic()
+        code = grpc.StatusCode.OK
+        with self._observer.span(method, metadata) as span:
+            try:
+                yield
+            except asyncio.CancelledError:
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except GeneratorExit:
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except BaseException:
+                code = _code(context, grpc.StatusCode.INTERNAL)
+                raise
+            finally:
+                code = _code(context, code)
+                self._observer.called(method, code, time.monotonic() - began, calling.get().owner, span)
+
+
+def read(decode: Callable[[bytes], Message], data: bytes) -> Message:
+    """A request that can be read and keeps its constraints.
+
+    Raises
+    ------
+    ServiceError
+        INVALID_ARGUMENT, by field.
+    """
+    try:
+        request = decode(data)
+    except DecodeError as error:
+        raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, f"the request can't be read: {error}", reason="UNREADABLE_REQUEST") from None
+    try:
+        violations = protovalidate.collect_violations(request)
+    except protovalidate.EvaluationError as error:
+        raise ServiceError(
+            grpc.StatusCode.INVALID_ARGUMENT, f"the request can't be checked: {error}", reason="UNREADABLE_REQUEST"
+        ) from None
+    if violations:
+        raise invalid_fields([FieldViolation(_path(violation), str(violation.proto.message)) for violation in violations])
+    return request
+
+
+async def refuse(context: Context, error: ServiceError) -> NoReturn:
+    """End a call with a refusal and its details."""
+    status = status_of(error)
+    await context.abort(error.code, status.message, (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+def _path(violation: protovalidate.Violation) -> str:
+    path = ""
+    field = violation.proto.field
+    for element in field.elements if field is not None else ():
+        path += f".{element.field_name}" if path else element.field_name
+        subscript = element.subscript
+        if subscript is not None:
+            path += f"[{subscript.value!r}]"
+    return path
+
+
+def _code(context: Context, otherwise: grpc.StatusCode) -> grpc.StatusCode:
+    found = context.code()
+    if isinstance(found, grpc.StatusCode):
+        return found
+    known = {code.value[0]: code for code in grpc.StatusCode}
+    return known.get(found, otherwise) if found else otherwise
