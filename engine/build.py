@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..models.file_access import AllowedFiles
 from ..models.generators.constrained import ConstrainedGenerator, Unconstrainable
 from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, HasStep, Unfit
 from ..models.objectives.objective import Objective, compares
@@ -43,7 +44,7 @@ class CheckedJob:
     device: str
     allow_imports: tuple[str, ...]
     given: Mapping[str, Any]
-    allow_files: bool = False
+    allow_files: AllowedFiles = False
 
     @property
     def differentiable(self) -> bool:
@@ -151,7 +152,7 @@ class CheckedJob:
 
 
 def check(
-    spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: bool = False, given: Mapping[str, Any] | None = None
+    spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, given: Mapping[str, Any] | None = None
 ) -> CheckedJob:
     """Resolve every component, option, layer, unit and pairing of a job without starting it.
 
@@ -161,8 +162,8 @@ def check(
         The job.
     allow_imports : sequence of str
         Packages that ``package:attribute`` names may come from; ``*`` for any.
-    allow_files : bool
-        Whether options may name image files of this machine by their paths.
+    allow_files : bool or tuple of str
+        Whether options may name files of this machine and servers, or the folders and addresses that they may name.
     given : mapping of str to object, optional
         Parts that the job names and that are at hand: generators, targets, and classes of objectives and optimizers.
 
@@ -208,7 +209,7 @@ def check(
 
 
 def describe_target(
-    component: ComponentSpec, *, allow_imports: Sequence[str] = (), field: str = "target"
+    component: ComponentSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, field: str = "target"
 ) -> tuple[StimulusSpec, bool, list[LayerInfo]]:
     """What a target takes, whether it gives gradients, and its layers.
 
@@ -217,7 +218,7 @@ def describe_target(
     InvalidJob
         The component or its options are wrong, below ``field``.
     """
-    target = _Builder(tuple(allow_imports), {}, False).component("target", component, field)
+    target = _Builder(tuple(allow_imports), {}, allow_files).component("target", component, field)
     return target.stimulus, target.differentiable, list(target.layers())
 
 
@@ -239,7 +240,7 @@ class _Builder:
 
     allow_imports: tuple[str, ...]
     given: Mapping[str, Any]
-    allow_files: bool
+    allow_files: AllowedFiles
 
     def component(self, kind: Kind, spec: ComponentSpec, field: str | None = None, *, stimulus: StimulusSpec | None = None) -> Any:
         """One part; None for a generator that is made to fit a target that could not be built."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from ..models.file_access import FILES
+from ..models.file_access import FILES, AllowedFiles
 from .errors import InvalidJob
 from .spec import violations_of
 
@@ -90,7 +90,7 @@ def _import(name: str, field: str, allow_imports: Sequence[str]) -> Any:
     return found
 
 
-def options_of(component: Any, options: Mapping[str, Any], field: str, *, allow_files: bool = False) -> BaseModel:
+def options_of(component: Any, options: Mapping[str, Any], field: str, *, allow_files: AllowedFiles = False) -> BaseModel:
     """``options`` checked by the component's own model; paths of images are refused unless ``allow_files``.
 
     Raises

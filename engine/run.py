@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from ..models.file_access import AllowedFiles
 from ..models.generators.constrained import ConstrainedGenerator
 from ..optimizers.optimizer import HasNote
 from .build import CheckedJob, check
@@ -58,7 +59,7 @@ def run_job(
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
     allow_imports: Sequence[str] = (),
-    allow_files: bool = False,
+    allow_files: AllowedFiles = False,
     threads: int | None = None,
     checkpoint_interval: float = 5.0,
     given: Mapping[str, Any] | None = None,
@@ -78,8 +79,8 @@ def run_job(
         Asked between generations: "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
     allow_imports : sequence of str
         Packages that ``package:attribute`` names may come from.
-    allow_files : bool
-        Whether options may name image files of this machine by their paths.
+    allow_files : bool or tuple of str
+        Whether options may name files of this machine and servers, or the folders and addresses that they may name.
     threads : int or None
         CPU threads for torch; its own number when None.
     checkpoint_interval : float

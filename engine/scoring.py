@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..models.file_access import AllowedFiles
 from ..models.generators.generator import Generator
 from ..models.objectives.objective import Objective
 from ..models.objectives.setting import Named, Setting, built
@@ -42,7 +43,7 @@ class Scoring:
     target: Target
     allow_imports: Sequence[str] = ()
     given: Mapping[str, Any] | None = None
-    allow_files: bool = False
+    allow_files: AllowedFiles = False
 
     @cached_property
     def _setting(self) -> Setting:

@@ -35,13 +35,13 @@ def permitted_model(value: str, info: ValidationInfo) -> str:
     try:
         return permitted_path(value, info)
     except ValueError:
-        raise ValueError(f"a job may not read {value!r} here; start with --allow-source and the folder that it is in") from None
+        raise ValueError(f"a job may not read {value!r} here; start the server with --allow-import and the folder that it is in") from None
 
 
 def permitted_address(value: str, info: ValidationInfo) -> str:
     """``value``, a server's URL; ValueError where the caller may not have it asked."""
     if not _free(info) and _server(value) not in {_server(root) for root in _roots(info) if "://" in root}:
-        raise ValueError(f"a job may not ask {value!r} here; start with --allow-source and that address")
+        raise ValueError(f"a job may not ask {value!r} here; start the server with --allow-import and that address")
     return value
 
 

@@ -72,6 +72,11 @@ class Engine(Protocol):
         ...
 
 
+def sources(allow_imports: Sequence[str]) -> tuple[str, ...]:
+    """What the owner allows besides packages: folders whose files, and servers' addresses, that jobs may name; they have a slash."""
+    return tuple(allowed for allowed in allow_imports if "/" in allowed)
+
+
 class ActmaxEngine:
     """``actmax.engine``."""
 
@@ -84,7 +89,7 @@ class ActmaxEngine:
         from ...engine.build import check
         from ...engine.spec import JobSpec
 
-        checked = check(JobSpec.parse(spec), allow_imports=allow_imports)
+        checked = check(JobSpec.parse(spec), allow_imports=allow_imports, allow_files=sources(allow_imports))
         return Checked(checked.total_evaluations, checked.searches)
 
     def components(self) -> list[dict[str, Any]]:
@@ -105,7 +110,7 @@ class ActmaxEngine:
             component = ComponentSpec.model_validate(target)
         except ValidationError as error:
             raise InvalidJob(violations_of(error, "target")) from None
-        stimulus, differentiable, layers = describe_target(component, allow_imports=allow_imports)
+        stimulus, differentiable, layers = describe_target(component, allow_imports=allow_imports, allow_files=sources(allow_imports))
         return {
             "shape": list(stimulus.shape),
             "modality": stimulus.modality,
@@ -139,6 +144,7 @@ class ActmaxEngine:
                 on_progress=report,
                 should_stop=should_stop,
                 allow_imports=allow_imports,
+                allow_files=sources(allow_imports),
                 threads=threads,
                 checkpoint_interval=checkpoint_seconds,
                 keep_checkpoint=True,

@@ -1,0 +1,5 @@
+"""Models behind the Open Inference Protocol, version 2: Triton, KServe, MLServer."""
+
+from .target import InferenceTarget
+
+__all__ = ["InferenceTarget"]
