@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from typing import Literal
 
 from google.protobuf import empty_pb2
 
@@ -14,6 +15,8 @@ from ..jobs import wire
 from ..jobs.service import Jobs
 from ..storage.records import JobRecord
 from .guard import stream, unary
+
+_TimeField = Literal["created_since", "created_until"]
 
 
 class JobServicer:
@@ -43,8 +46,8 @@ class JobServicer:
             request.page_token,
             request.states,
             dict(request.labels),
-            request.created_since.ToMicroseconds() if request.HasField("created_since") else None,
-            request.created_until.ToMicroseconds() if request.HasField("created_until") else None,
+            _microseconds(request, "created_since"),
+            _microseconds(request, "created_until"),
         )
         return job_service_pb2.ListJobsResponse(jobs=[wire.job(job) for job in page], next_page_token=token)
 
@@ -97,3 +100,12 @@ class JobServicer:
         async with contextlib.aclosing(self._jobs.download(request.name, request.path, request.offset, request.length)) as chunks:
             async for artifact, data in chunks:
                 yield job_service_pb2.DownloadArtifactResponse(artifact=wire.artifact(artifact) if artifact else None, data=data)
+
+
+def _microseconds(request: job_service_pb2.ListJobsRequest, field: _TimeField) -> int | None:
+    if not request.HasField(field):
+        return None
+    try:
+        return getattr(request, field).ToMicroseconds()
+    except ValueError as error:
+        raise invalid(field, str(error)) from None

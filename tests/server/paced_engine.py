@@ -107,11 +107,12 @@ def _mishap(what):
             raise InvalidJob.at("target.options.weights", "the file is gone")
 
 
-if __name__ == "__main__":  # a server of its own: paced_engine.py DATA ADDRESS
+if __name__ == "__main__":  # a server of its own: paced_engine.py DATA ADDRESS [further settings as JSON]
     from actmax.server.app import serve
     from actmax.server.config import ServerConfig
 
     sys.path.insert(0, str(Path(__file__).parent))
     from paced_engine import PacedEngine as Engine
 
-    sys.exit(serve(ServerConfig(address=sys.argv[2], data=Path(sys.argv[1]), stop_seconds=5), engine=Engine()))
+    settings = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
+    sys.exit(serve(ServerConfig(address=sys.argv[2], data=Path(sys.argv[1]), stop_seconds=5, **settings), engine=Engine()))
