@@ -47,6 +47,7 @@ $(PEERS)/.installed: pyproject.toml constraints.txt setup.py
 protos: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos --grpc_python_out=protos protos/actmax/v1/*.proto
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos protos/buf/validate/validate.proto
+	$(BIN)/python -m grpc_tools.protoc -Imodels/targets/oip --python_out=models/targets/oip --pyi_out=models/targets/oip models/targets/oip/open_inference.proto
 
 install: $(STAMP)
 
