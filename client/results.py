@@ -49,6 +49,8 @@ def table(results: Mapping[str, Any]) -> Table:
     lines: list[str] = []
     if any(search.get("natural_multiple") is not None for search in searches):
         lines.append("response, and its multiple of the best natural stimulus's")
+    if any(search.get("optima") for search in searches):
+        lines.append("below it the responses of its further optima")
     lines += dict.fromkeys(f"{search['optimizer']} chose {search['note']}" for search in searches if search.get("note"))
     if lines:
         shown.caption, shown.caption_justify = "\n".join(lines), "left"
@@ -64,4 +66,8 @@ def _cell(search: Mapping[str, Any] | None) -> Text:
         text += f" ± {sem:.2g}"
     if multiple is not None:
         text += f" ({multiple:.2f}x)"
-    return Text(text, style="green" if search.get("above_natural") else "")
+    shown = Text(text, style="green" if search.get("above_natural") else "")
+    if others := (search.get("optima") or [])[1:]:
+        told = ", ".join("-" if one.get("response") is None else f"{one['response']:.4g}" for one in others)
+        shown.append(f"\n{told}", style="dim")
+    return shown

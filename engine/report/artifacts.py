@@ -29,9 +29,9 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> 
         What was found; it may hold no search at all.
     folder : Path
         Where: ``report.html``, ``montage.png``, ``convergence.png``, ``convergence/<unit>.png``,
-        ``stimuli/<unit>--<optimizer>.png`` (enlarged), ``stimuli/raw/…`` (an image at its own size), ``stimuli/importance/…`` (of a
-        search by gradients, opaque where the score hung on the image), ``result.json`` and ``arrays.npz``. It appears, or changes, at once
-        when everything has been written.
+        ``stimuli/<unit>--<optimizer>.png`` (enlarged; the further ones of a diverse set with ``--2`` and on), ``stimuli/raw/…`` (an image
+        at its own size), ``stimuli/importance/…`` (of a search by gradients, opaque where the score hung on the image), ``result.json``
+        and ``arrays.npz``. It appears, or changes, at once when everything has been written.
     stimulus : StimulusSpec
         What ``result``'s stimuli are: shape, value range, and whether images or series.
 
@@ -52,6 +52,10 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> 
             (fresh / names.stimulus(search)).write_bytes(png(enlarged(search.stimulus, stimulus)))
             if stimulus.modality == "image":
                 (fresh / names.raw(search)).write_bytes(png(own_size(search.stimulus, stimulus)))
+            for one in search.optima[1:]:
+                (fresh / names.stimulus(search, one.number)).write_bytes(png(enlarged(one.stimulus, stimulus)))
+                if stimulus.modality == "image":
+                    (fresh / names.raw(search, one.number)).write_bytes(png(own_size(one.stimulus, stimulus)))
             if search.importance is not None and shows_importance(stimulus):
                 path = fresh / names.importance(search)
                 path.parent.mkdir(exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,14 @@ import yaml
 
 from ...models.spaces import StimulusSpec
 from ..result import JobResult, SearchResult
-from ..spec import ComponentSpec, JobSpec
-from .charts import Chart, convergence_chart, mean_chart, series_chart
+from ..spec import ComponentSpec, DiverseSpec, JobSpec
+from .charts import Chart, convergence_chart, mean_chart
 from .comparison import Comparison, exceeds, natural_best, natural_multiple
-from .pictures import enlarged, factor, own_size, png
+from .embedded import embedded
+from .optima import OptimumCell, optimum_cells
 from .style import line_style
 from .words import count, duration, listed, measured, printable, shown, times
 
-_MOST_LINES_OF_SERIES = 6
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
@@ -34,7 +33,7 @@ _TEMPLATES.filters.update(shown=shown, measured=measured, times=times, count=cou
 
 @dataclass(frozen=True)
 class Found:
-    """One search as the report shows it. ``picture`` is a PNG in base64, or None where ``chart`` is drawn instead."""
+    """One search as the report shows it; see :class:`Embedded` for the picture. ``optima`` are those of a search for a diverse set."""
 
     search: SearchResult
     style: int
@@ -45,6 +44,7 @@ class Found:
     picture: str | None
     width: int
     chart: Chart | None
+    optima: list[OptimumCell]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def job_yaml(spec: JobSpec) -> str:
     data = spec.model_dump(mode="json")
     for group in ("budget", "design", "constraints", "transformations"):
         data[group] = {name: value for name, value in (data[group] or {}).items() if value not in (None, "", [])}
-    for group in ("constraints", "transformations"):
+    for group in ("constraints", "transformations", "diverse"):
         if not data[group]:
             del data[group]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -129,18 +129,18 @@ def _found(drawn: Comparison, unit: str, optimizer: str, column: int, winners: l
     search = drawn.at(unit, optimizer)
     if search is None:
         return None
-    picture, width, chart = None, 0, None
-    if spec.modality == "series" and spec.shape[0] <= _MOST_LINES_OF_SERIES:
-        chart = series_chart(search.stimulus, spec, f"The series that {optimizer} found for {unit}, over time.")
-    elif spec.modality == "series":
-        image = enlarged(search.stimulus, spec)
-        picture, width = _base64(png(image)), image.width // 2
-    else:
-        image = own_size(search.stimulus, spec)
-        picture, width = _base64(png(image)), image.width * factor(image.size, 160)
-    is_measured = math.isfinite(search.response)
+    made = embedded(search.stimulus, spec, f"The series that {optimizer} found for {unit}, over time.")
     return Found(
-        search, column % 6, search in winners, is_measured, natural_multiple(search), exceeds(search), picture, min(width, 256), chart
+        search,
+        column % 6,
+        any(search is winner for winner in winners),
+        math.isfinite(search.response),
+        natural_multiple(search),
+        exceeds(search),
+        made.picture,
+        made.width,
+        made.chart,
+        optimum_cells(search, spec),
     )
 
 
@@ -187,6 +187,7 @@ def _facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list
         ("Budget", _budget(spec)),
         ("Start", "from a bank of natural latents" if spec.prior == "natural" else "blind, without natural latents"),
         *[("Constraints", kept) for kept in [_constraints(spec)] if kept],
+        *([("Diverse set", _diverse(spec.diverse))] if spec.diverse else []),
         *[("Transformations", under) for under in [_transformations(spec)] if under],
         ("Measurements", _measurements(result)),
         ("Seed", str(spec.seed)),
@@ -225,6 +226,11 @@ def _budget(spec: JobSpec) -> str:
     return ", ".join(parts)
 
 
+def _diverse(asked: DiverseSpec) -> str:
+    least = f"any two at least {shown(asked.distance)} apart (two natural ones are about 1 apart)"
+    return f"{count(asked.n, 'stimulus', 'stimuli')} a search, {least}"
+
+
 def _constraints(spec: JobSpec) -> str:
     kept = spec.constraints
     parts = [f"within {shown(kept.within)} standard deviations of natural latents"] if kept.within is not None else []
@@ -242,7 +248,3 @@ def _measurements(result: JobResult) -> str:
         few, most = min(again), max(again)
         parts.append(f"what was found measured {few if few == most else f'{few} to {most}'} times, after it had been chosen")
     return "; ".join(parts)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -42,17 +42,18 @@ class ArtifactNames:
         self._units = unique_names(search.unit for search in searches)
         self._optimizers = unique_names(search.optimizer for search in searches)
 
-    def _pair(self, search: SearchResult) -> str:
+    def _pair(self, search: SearchResult, optimum: int = 0) -> str:
         # A safe name holds no double hyphen, so two pairs never make one name.
-        return f"{self._units[search.unit]}--{self._optimizers[search.optimizer]}.png"
+        number = f"--{optimum + 1}" if optimum else ""
+        return f"{self._units[search.unit]}--{self._optimizers[search.optimizer]}{number}.png"
 
-    def stimulus(self, search: SearchResult) -> str:
-        """The found stimulus, enlarged or plotted."""
-        return f"stimuli/{self._pair(search)}"
+    def stimulus(self, search: SearchResult, optimum: int = 0) -> str:
+        """The found stimulus, or another of its optima, enlarged or plotted."""
+        return f"stimuli/{self._pair(search, optimum)}"
 
-    def raw(self, search: SearchResult) -> str:
-        """The found image at its own size."""
-        return f"stimuli/raw/{self._pair(search)}"
+    def raw(self, search: SearchResult, optimum: int = 0) -> str:
+        """The found image, or another of its optima, at its own size."""
+        return f"stimuli/raw/{self._pair(search, optimum)}"
 
     def importance(self, search: SearchResult) -> str:
         """The found image, opaque where its score hung on it."""

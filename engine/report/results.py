@@ -14,6 +14,7 @@ from ..result import JobResult
 from .comparison import Comparison, best_seen, exceeds, natural_best, natural_multiple
 from .importance import shows_importance
 from .names import ArtifactNames
+from .optima import optima_arrays, optima_json
 
 FORMAT = 1
 """Version of both files; raised when a reader of the former one would be misled."""
@@ -22,8 +23,9 @@ FORMAT = 1
 def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec, names: ArtifactNames) -> str:
     """``result.json``: strict JSON, null where there is no finite number.
 
-    Its ``searches`` are in the order of the rows of ``arrays.npz``; file names are relative to its own folder, null where
-    there is no such file (a series has no picture at its own size, and only units in ``drawn`` have a convergence plot).
+    Its ``searches`` are in the order of the rows of ``arrays.npz``; their ``optima`` are those of a search for a diverse set, empty else.
+    File names are relative to its own folder, null where there is no such file (a series has no picture at its own size, and only units in
+    ``drawn`` have a convergence plot).
     """
     plotted = frozenset(drawn.units)
     searches = [
@@ -45,6 +47,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "overheard": search.overheard,
             "ended_after_seconds": search.seconds,
             "stopped_by": search.stopped_by,
+            "optima": optima_json(search, names, stimulus),
             "files": {
                 "stimulus": names.stimulus(search),
                 "raw": names.raw(search) if stimulus.modality == "image" else None,
@@ -102,6 +105,9 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
     ``importance`` (n, *stimulus without its channels) float32 with NaN where a search had no gradients, ``evaluations`` (n,) int64, and
     ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores, NaN where a trial was
     missed, and NaN behind them.
+
+    ``optima_stimuli``, ``optima_latents``, ``optima_responses`` and ``optima_response_sems`` have a row for each optimum of the searches
+    for a diverse set, ``optima_searches`` the row of its search above; without such a search they have none.
     """
     searches = result.searches
     scores = np.full((len(searches), max((search.evaluations for search in searches), default=0)), np.nan)
@@ -112,21 +118,22 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
         if search.importance is not None:
             map_[...] = search.importance
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        format=np.array(FORMAT),
-        units=np.array([search.unit for search in searches], dtype=np.str_),
-        optimizers=np.array([search.optimizer for search in searches], dtype=np.str_),
-        stopped_by=np.array([search.stopped_by for search in searches], dtype=np.str_),
-        stimuli=np.stack([search.stimulus for search in searches]) if searches else np.empty((0, *stimulus.shape), np.float32),
-        latents=np.stack([search.latent for search in searches]) if searches else np.empty((0,), np.float32),
-        responses=np.array([search.response for search in searches], np.float64),
-        response_sems=np.array([_or_nan(search.response_sem) for search in searches], np.float64),
-        natural_best=np.array([_or_nan(natural_best(search)) for search in searches], np.float64),
-        evaluations=np.array([search.evaluations for search in searches], np.int64),
-        importance=importance,
-        scores=scores,
-    )
+    rows: dict[str, Any] = {
+        "format": np.array(FORMAT),
+        "units": np.array([search.unit for search in searches], dtype=np.str_),
+        "optimizers": np.array([search.optimizer for search in searches], dtype=np.str_),
+        "stopped_by": np.array([search.stopped_by for search in searches], dtype=np.str_),
+        "stimuli": np.stack([search.stimulus for search in searches]) if searches else np.empty((0, *stimulus.shape), np.float32),
+        "latents": np.stack([search.latent for search in searches]) if searches else np.empty((0,), np.float32),
+        "responses": np.array([search.response for search in searches], np.float64),
+        "response_sems": np.array([_or_nan(search.response_sem) for search in searches], np.float64),
+        "natural_best": np.array([_or_nan(natural_best(search)) for search in searches], np.float64),
+        "evaluations": np.array([search.evaluations for search in searches], np.int64),
+        "importance": importance,
+        "scores": scores,
+    }
+    rows.update(optima_arrays(searches, stimulus))
+    np.savez_compressed(buffer, **rows)
     return buffer.getvalue()
 
 
