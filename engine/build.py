@@ -222,6 +222,24 @@ def describe_target(
     return target.stimulus, target.differentiable, list(target.layers())
 
 
+def build_generator(
+    component: ComponentSpec,
+    stimulus: StimulusSpec | None,
+    *,
+    allow_imports: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+    field: str = "generator",
+) -> Generator | None:
+    """A generator by itself; None where it makes whatever is asked for and ``stimulus`` does not say what.
+
+    Raises
+    ------
+    InvalidJob
+        The component or its options are wrong, below ``field``.
+    """
+    return _Builder(tuple(allow_imports), given or {}, False).component("generator", component, field, stimulus=stimulus)
+
+
 def _collect(violations: list[Violation], attempt: Any) -> Any:
     try:
         return attempt()

@@ -1,0 +1,1 @@
+"""Closed-loop sessions: a search that is driven by whoever shows its stimuli and tells the responses."""

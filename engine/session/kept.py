@@ -1,0 +1,243 @@
+"""A session on disk: its log is the truth, a snapshot now and then makes opening quick."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint
+from ..spec import ComponentSpec
+from .checked import CheckedSession, check_session
+from .errors import DamagedSession
+from .log import Log, Record
+from .session import Receipt, Session
+from .spec import SessionSpec
+from .trials import Told, digest
+
+_log = logging.getLogger(__name__)
+LOG, SNAPSHOT = "log", "snapshot.safetensors"
+SNAPSHOT_SECONDS = 10.0
+"""Of the search's own work after which a snapshot is due: about the longest that opening takes."""
+
+
+class KeptSession:
+    """A :class:`Session` whose every lasting step is a record.
+
+    A step is applied in memory first and then appended; whoever appends answers only afterwards. After an append that failed the object is
+    to be dropped and the session opened again.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the log and the snapshot.
+    checked : CheckedSession, optional
+        Where it is at hand; else it is made from the log's first record.
+    allow_imports : sequence of str
+        Packages that components may come from.
+
+    Raises
+    ------
+    DamagedSession
+        The log is damaged, or replays to other trials than were asked.
+    InvalidJob
+        A component that it needs is no longer here.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        checked: CheckedSession | None = None,
+        allow_imports: Sequence[str] = (),
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._log = Log(folder / LOG)
+        try:
+            if not self._log.records:
+                raise DamagedSession(f"{self._log.path} holds no session")
+            self.header = self._log.records[0]
+            made = checked or check_session(SessionSpec.parse(self.header["spec"]), allow_imports=allow_imports, given=given)
+            self.session = Session(made)
+            self.sequence = 0
+            self.changed = int(self.header["at"])
+            self.closed = False
+            self._queued: list[Record] = [self._asked()]
+            self._worked = 0.0
+            self._replay(self._log.records)
+        except BaseException:
+            self._log.close()
+            raise
+        self._log.records = []
+
+    @classmethod
+    def create(cls, folder: Path, checked: CheckedSession, header: Mapping[str, Any]) -> KeptSession:
+        """A new session in ``folder``, which must be new; on disk when this returns."""
+        folder.mkdir(parents=True, mode=0o700)
+        log = Log(folder / LOG)
+        try:
+            log.append([{"t": "session", "at": now(), **header, "spec": checked.spec.model_dump(mode="json")}])
+        finally:
+            log.close()
+        for path in (folder, folder.parent):
+            sync(path)
+        return cls(folder, checked=checked)
+
+    @property
+    def expire_time(self) -> int:
+        """Microseconds since 1970."""
+        return self.changed + round(1e6 * self.session.spec.expire_seconds)
+
+    def tell(self, told: Sequence[Told]) -> Receipt:
+        """Take responses; see :meth:`Session.tell`. Repeats add no record, but are a sign of life."""
+        at = now()
+        receipt = self.session.tell(told, at)
+        if receipt.new:
+            self._add({"t": "tell", "at": at, "trials": [_packed(each) for each in told]})
+        self.changed = at
+        return receipt
+
+    def advance(self, generation: int, why: str) -> bool:
+        """End the present generation; see :meth:`Session.advance`."""
+        done = self.session.advance(generation)
+        if done:
+            self._add({"t": "advance", "at": now(), "generation": generation, "why": why})
+        return done
+
+    def change(self, objective: ComponentSpec | None, unit: str) -> None:
+        """Seek something else; see :meth:`Session.change`."""
+        self.session.change(objective, unit)
+        self._add({"t": "objective", "at": now(), "objective": objective.model_dump() if objective else None, "unit": unit})
+
+    def renew(self) -> None:
+        """A sign of life that is kept."""
+        self._add({"t": "renew", "at": now()})
+
+    def close_for_good(self) -> None:
+        """No trial is taken any more."""
+        if not self.closed:
+            self.closed = True
+            self._add({"t": "close", "at": now()})
+
+    def flush(self) -> int:
+        """Bring all steps since the last time to disk; the sequence of the newest.
+
+        Raises
+        ------
+        OSError
+            They are not there. Drop this object.
+        """
+        sequence, queued = self.sequence, self._queued
+        if any("s" in record for record in queued):
+            self._queued = []
+            self._log.append(queued)
+        return sequence
+
+    def step(self) -> None:
+        """See :meth:`Session.step`; what it plans is recorded with the next flush."""
+        began = time.monotonic()
+        sequence = self.sequence
+        self.session.step(lambda: self._snapshot(sequence) if self._worked + time.monotonic() - began > SNAPSHOT_SECONDS else None)
+        self._worked += time.monotonic() - began
+        self._queued.append(self._asked())
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._log.close()
+
+    def _add(self, record: Record) -> None:
+        self.sequence += 1
+        self.changed = int(record["at"])
+        self._queued.append({"s": self.sequence, **record})
+
+    def _asked(self) -> Record:
+        session = self.session
+        return {"t": "asked", "generation": session.generation, "digest": digest(session.current, session.stimuli)}
+
+    def _snapshot(self, sequence: int) -> None:
+        self._worked = 0.0
+        with contextlib.suppress(OSError):  # the log has it all
+            checkpoint.save(self.folder / SNAPSHOT, {"sequence": sequence, "session": self.session.state_dict()})
+
+    def _replay(self, records: Sequence[Record]) -> None:
+        restored = self._restore()
+        began = time.monotonic()
+        for record in records[1:]:
+            if record["t"] == "asked":
+                self._verify(record, restored)
+                continue
+            self.sequence = int(record["s"])
+            self.changed = max(self.changed, int(record["at"]))
+            self.closed |= record["t"] == "close"
+            if self.sequence <= restored:
+                continue
+            match record["t"]:
+                case "tell":
+                    self.session.tell([_unpacked(*each) for each in record["trials"]], int(record["at"]))
+                case "advance":
+                    self.session.advance(int(record["generation"]))
+                case "objective":
+                    objective = record["objective"]
+                    self.session.change(None if objective is None else ComponentSpec.model_validate(objective), record["unit"])
+                case _:
+                    pass
+            if self.session.complete:
+                self.session.step()
+                self._queued = [self._asked()]
+        self._worked = time.monotonic() - began
+
+    def _restore(self) -> int:
+        """The sequence that the snapshot was made at, 0 without one that is of use."""
+        try:
+            state = checkpoint.load(self.folder / SNAPSHOT)
+            self.session.load_state_dict(state["session"])
+        except FileNotFoundError:
+            return 0
+        except (checkpoint.BadCheckpoint, KeyError, ValueError, RuntimeError) as error:
+            _log.warning("%s: its snapshot is of no use (%s); the whole log is replayed", self.folder, error)
+            self.session = Session(self.session.checked)
+            return 0
+        self._queued = [self._asked()]
+        return int(state["sequence"])
+
+    def _verify(self, record: Record, restored: int) -> None:
+        if self.sequence < restored or record["generation"] > self.session.generation:
+            return
+        mine = self._asked()
+        if record["generation"] == mine["generation"] and record["digest"] != mine["digest"]:
+            what = f"{self.folder}: generation {record['generation']} replays to other trials than were shown; another version made it"
+            raise DamagedSession(what)
+
+
+def now() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def sync(folder: Path) -> None:
+    """Bring the entries of a folder to disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _packed(told: Told) -> list[Any]:
+    return [told.trial, None if told.missed else list(told.responses), _known(told.onset), _known(told.offset)]
+
+
+def _unpacked(trial: int, responses: list[float] | None, onset: float | None, offset: float | None) -> Told:
+    missing = math.nan
+    clock = (missing if onset is None else onset, missing if offset is None else offset)
+    return Told(trial, tuple(float(value) for value in responses or ()), responses is None, *clock)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

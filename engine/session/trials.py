@@ -1,0 +1,175 @@
+"""The trials of a session: what was to be shown, and what was told of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Kind(IntEnum):
+    """Why a trial is shown; numbered as ``actmax.v1.TrialKind``."""
+
+    CANDIDATE = 1
+    REPLICATE = 2
+    REFERENCE = 3
+    REMEASURE = 4
+    CONTROL = 5
+
+
+class Status(IntEnum):
+    """What is known of a trial; a late one was told after its generation had ended, and the optimizer never learns of it."""
+
+    UNTOLD = 0
+    TOLD = 1
+    MISSED = 2
+    LATE = 3
+
+
+@dataclass(slots=True)
+class Trial:
+    """One presentation.
+
+    Attributes
+    ----------
+    number : int
+        From 1, in the order of presentation.
+    generation : int
+        From 1.
+    kind : Kind
+        Why it is shown.
+    stimulus : int
+        The same for the same stimulus throughout the session.
+    row : int
+        Place in what the search asked; -1 for trials that the search did not ask.
+    replicate : int
+        Counted from 0 among the showings of its candidate.
+    status : Status
+        What is known of it.
+    skipped : bool
+        It was taken as missed since its generation was ended, not because the rig said so.
+    responses : tuple of float
+        One a unit; empty where untold or missed.
+    onset, offset : float
+        On the rig's clock, in seconds; NaN where not told.
+    told : int
+        When, in microseconds since 1970 by the server's clock; 0 where untold.
+    score, gain : float
+        Normalised score, and the gain by which it was; NaN and 1 where there is none.
+    """
+
+    number: int
+    generation: int
+    kind: Kind
+    stimulus: int
+    row: int
+    replicate: int
+    status: Status = Status.UNTOLD
+    skipped: bool = False
+    responses: tuple[float, ...] = ()
+    onset: float = math.nan
+    offset: float = math.nan
+    told: int = 0
+    score: float = math.nan
+    gain: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the rig says of one trial; ``responses`` is empty where it was missed."""
+
+    trial: int
+    responses: tuple[float, ...] = ()
+    missed: bool = False
+    onset: float = math.nan
+    offset: float = math.nan
+
+    def same(self, trial: Trial) -> bool:
+        """Whether it says what is known already."""
+        known = trial.responses if trial.status in (Status.TOLD, Status.LATE) else ()
+        return self.responses == known and _same(self.onset, trial.onset) and _same(self.offset, trial.offset)
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+class Stimuli:
+    """The distinct stimuli of a session: latents, after the pictures of the rig's own."""
+
+    def __init__(self, pictures: int) -> None:
+        self.pictures = pictures
+        self._latents: list[Tensor] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self.pictures + len(self._latents)
+
+    def number(self, latent: Tensor) -> int:
+        """Of the stimulus of this latent, (*latent), a new one where it is new."""
+        key = latent.contiguous().numpy().tobytes()
+        if key not in self._numbers:
+            self._numbers[key] = len(self)
+            self._latents.append(latent.clone())
+        return self._numbers[key]
+
+    def latent(self, number: int) -> Tensor | None:
+        """(*latent), or None for a picture."""
+        return None if number < self.pictures else self._latents[number - self.pictures]
+
+    def latents(self) -> Tensor | None:
+        """(k, *latent) in the order of their numbers."""
+        return torch.stack(self._latents) if self._latents else None
+
+    def restore(self, latents: Tensor | None) -> None:
+        """Take those of ``latents`` in the place of all."""
+        self._latents, self._numbers = [], {}
+        for latent in latents if latents is not None else ():
+            self.number(latent)
+
+
+def table(trials: Sequence[Trial], units: int) -> dict[str, Any]:
+    """Trials as tensors, for snapshots."""
+    responses = np.full((len(trials), units), np.nan)
+    for at, trial in enumerate(trials):
+        if trial.responses:
+            responses[at] = trial.responses
+    whole = [(t.generation, t.kind, t.stimulus, t.row, t.replicate, t.status, t.skipped, t.told) for t in trials]
+    real = [(t.onset, t.offset, t.score, t.gain) for t in trials]
+    return {
+        "whole": torch.tensor(whole, dtype=torch.int64).reshape(-1, 8),
+        "real": torch.tensor(real, dtype=torch.float64).reshape(-1, 4),
+        "responses": torch.from_numpy(responses),
+    }
+
+
+def from_table(state: dict[str, Any]) -> list[Trial]:
+    """Trials of a snapshot."""
+    found: list[Trial] = []
+    rows = zip(state["whole"].tolist(), state["real"].tolist(), state["responses"].tolist(), strict=True)
+    for number, (whole, (onset, offset, score, gain), responses) in enumerate(rows, 1):
+        generation, kind, stimulus, row, replicate, status, skipped, told = whole
+        known = tuple(responses) if status in (Status.TOLD, Status.LATE) else ()
+        trial = Trial(number, generation, Kind(kind), stimulus, row, replicate, Status(status), bool(skipped), known)
+        trial.onset, trial.offset, trial.score, trial.gain, trial.told = onset, offset, score, gain, told
+        found.append(trial)
+    return found
+
+
+def digest(trials: Iterable[Trial], stimuli: Stimuli) -> str:
+    """Of a generation as it was planned: a replay that plans another one is found out."""
+    found = hashlib.sha256()
+    for trial in trials:
+        found.update(f"{trial.number} {trial.kind} {trial.stimulus} {trial.row};".encode())
+        latent = stimuli.latent(trial.stimulus)
+        if latent is not None:
+            found.update(latent.contiguous().numpy().tobytes())
+    return found.hexdigest()[:32]

@@ -1,0 +1,136 @@
+"""What was flushed survives any end of the process, and goes on with the same bits."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from rigs import GIVEN, neuron, run, session, spec
+
+from actmax.engine.session import kept as kept_module
+from actmax.engine.session.checked import check_session
+from actmax.engine.session.errors import DamagedSession
+from actmax.engine.session.kept import KeptSession
+from actmax.engine.session.log import Log
+from actmax.engine.session.trials import Status
+
+
+def created(folder):
+    return KeptSession.create(folder, check_session(spec(), given=GIVEN), {"id": "x"})
+
+
+def test_a_session_that_was_lost_at_any_point_goes_on_as_if_undisturbed(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_module, "SNAPSHOT_SECONDS", 0.1)
+    undisturbed = session()
+    expected = run(undisturbed)
+    kept = created(tmp_path / "x")
+    shown = []
+    turn = 0
+    while not kept.session.stopped_by:
+        told = neuron(kept.session)
+        for part in (told[:7], told[7:12], told[12:]):
+            turn += 1
+            kept.tell(part)
+            if turn % 3 == 0:  # not flushed: nobody was told that it is kept
+                kept.close()
+                kept = KeptSession(tmp_path / "x", given=GIVEN)
+                kept.tell(part)
+            kept.flush()
+            if turn % 4 == 0:
+                kept.close()
+                kept = KeptSession(tmp_path / "x", given=GIVEN)
+            if kept.session.complete:
+                shown.append(tuple(trial.stimulus for trial in kept.session.current))
+                kept.step()
+            elif kept.session.untold == len(kept.session.current):  # opened after the last part: the step was made there
+                previous = [t for t in kept.session.trials if t.generation == kept.session.generation - 1]
+                shown.append(tuple(trial.stimulus for trial in previous))
+    assert (tmp_path / "x" / "snapshot.safetensors").exists()
+    if len(shown) < len(expected):  # the last generation ended while it was being opened
+        shown.append(tuple(t.stimulus for t in kept.session.trials if t.generation == kept.session.generation))
+    assert shown == expected
+    assert [repr(trial.score) for trial in kept.session.trials] == [repr(trial.score) for trial in undisturbed.trials]
+    assert repr(kept.session.found()) == repr(undisturbed.found())
+
+
+def test_a_torn_tail_is_dropped_and_damage_before_it_is_an_error(tmp_path):
+    kept = created(tmp_path / "x")
+    told = neuron(kept.session)
+    for each in told[:3]:
+        kept.tell([each])
+        kept.flush()
+    kept.close()
+    log = tmp_path / "x" / "log"
+    whole = log.read_bytes()
+    for cut in range(1, len(whole.splitlines(keepends=True)[-1])):
+        log.write_bytes(whole[:-cut])
+        again = KeptSession(tmp_path / "x", given=GIVEN)
+        assert again.sequence == 2
+        assert again.session.counts[Status.TOLD] == 2
+        again.close()
+        if cut > 3:
+            break
+    # what comes after a dropped tail is read back
+    again = KeptSession(tmp_path / "x", given=GIVEN)
+    again.tell([told[5]])
+    again.flush()
+    again.close()
+    assert KeptSession(tmp_path / "x", given=GIVEN).session.counts[Status.TOLD] == 3
+    damaged = bytearray(whole)
+    damaged[len(whole.splitlines(keepends=True)[0]) + 30] ^= 1
+    log.write_bytes(bytes(damaged))
+    with pytest.raises(DamagedSession, match="damaged"):
+        KeptSession(tmp_path / "x", given=GIVEN)
+
+
+def test_a_snapshot_that_is_damaged_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_module, "SNAPSHOT_SECONDS", 0.0)
+    kept = created(tmp_path / "x")
+    for _ in range(3):
+        kept.tell(neuron(kept.session))
+        kept.flush()
+        kept.step()
+    expected = [trial.stimulus for trial in kept.session.current]
+    kept.close()
+    (tmp_path / "x" / "snapshot.safetensors").write_bytes(b"no")
+    assert [trial.stimulus for trial in KeptSession(tmp_path / "x", given=GIVEN).session.current] == expected
+
+
+def test_a_replay_to_other_stimuli_is_found_out(tmp_path):
+    kept = created(tmp_path / "x")
+    for _ in range(2):
+        kept.tell(neuron(kept.session))
+        kept.flush()
+        kept.step()
+    kept.tell(neuron(kept.session)[:1])
+    kept.flush()
+    kept.close()
+    records = Log(tmp_path / "x" / "log").records
+    shutil.rmtree(tmp_path / "x")
+    (tmp_path / "x").mkdir()
+    for record in records:
+        if record["t"] == "tell" and len(record["trials"]) > 5:
+            record["trials"][0][1] = [900.0, 1.0]
+    log = Log(tmp_path / "x" / "log")
+    log.append(records)
+    log.close()
+    with pytest.raises(DamagedSession, match="other trials"):
+        KeptSession(tmp_path / "x", given=GIVEN)
+
+
+def test_a_full_disk_keeps_nothing_of_a_record(tmp_path, monkeypatch):
+    import os
+
+    log = Log(tmp_path / "log")
+    log.append([{"t": "a"}])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", full)
+        with pytest.raises(OSError, match="No space"):
+            log.append([{"t": "b"}])
+    log.append([{"t": "c"}])
+    log.close()
+    assert [record["t"] for record in Log(tmp_path / "log").records] == ["a", "c"]
