@@ -8,7 +8,7 @@ from actmax.client import jobfile
 from actmax.engine.build import check
 from actmax.engine.spec import JobSpec
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
