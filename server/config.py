@@ -33,6 +33,9 @@ class ServerConfig:
         Jobs that run at the same time, each in a process of its own.
     threads : int
         CPU threads of each worker; 0 shares the CPUs that this process may use out between the workers.
+    devices : tuple of str
+        Values of ``CUDA_VISIBLE_DEVICES``, dealt out to the workers in turn, so that each sees a GPU of its own (``("0", "1")``);
+        all see all when empty.
     allow_imports : tuple of str
         Packages that a job may name a component from as ``package:attribute``; none by default.
     max_receive_bytes : int
@@ -84,6 +87,7 @@ class ServerConfig:
     data: Path = field(default_factory=lambda: Path("actmax-data"))
     workers: int = 1
     threads: int = 0
+    devices: tuple[str, ...] = ()
     allow_imports: tuple[str, ...] = ()
     max_receive_bytes: int = 16 * 1024 * 1024
     max_evaluations: int = 10**9
@@ -121,6 +125,7 @@ class ServerConfig:
         """
         object.__setattr__(self, "data", Path(self.data))
         object.__setattr__(self, "allow_imports", tuple(self.allow_imports))
+        object.__setattr__(self, "devices", tuple(self.devices))
         for name in ("workers", "max_evaluations", "max_searches", "max_attempts", "max_calls"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} is too few, at least 1 is needed")

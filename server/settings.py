@@ -16,6 +16,7 @@ from .config import ConfigError, ServerConfig
 PREFIX = "ACTMAX_SERVE_"
 _KINDS = get_type_hints(ServerConfig)
 _NAMES = tuple(field.name for field in fields(ServerConfig))
+_LISTS = ("allow_imports", "devices")
 _FILE_BYTES = 1_000_000
 
 
@@ -52,7 +53,7 @@ def load(file: Path | None, given: Mapping[str, Any], environment: Mapping[str, 
                     raise ConfigError(f"{key}: {error}") from None
             if name not in _NAMES:
                 raise ConfigError(f"{key}: there is no such setting")
-            values[name] = _read(name, [part for part in value.split(",") if part] if name == "allow_imports" else value, key)
+            values[name] = _read(name, [part for part in value.split(",") if part] if name in _LISTS else value, key)
     values |= {name: value for name, value in given.items() if value is not None}
     return ServerConfig(**values)
 

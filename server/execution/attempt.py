@@ -36,7 +36,14 @@ class Attempt:
     """
 
     def __init__(
-        self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine, job: JobRecord, metrics: Metrics
+        self,
+        config: ServerConfig,
+        lifecycle: Lifecycle,
+        files: JobFiles,
+        engine: Engine,
+        job: JobRecord,
+        metrics: Metrics,
+        device: str = "",
     ) -> None:
         self.job = job
         self._config = config
@@ -44,6 +51,7 @@ class Attempt:
         self._files = files
         self._engine = engine
         self._metrics = metrics
+        self._device = device
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -152,6 +160,7 @@ class Attempt:
             self._config.allow_imports,
             self._config.worker_threads,
             self._config.checkpoint_seconds,
+            self._device,
             self._config.logs,
         )
 

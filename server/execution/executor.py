@@ -49,7 +49,7 @@ class Executor:
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
         self._stopping = False
-        self._threads = [threading.Thread(target=self._serve, name=f"worker-{n}", daemon=True) for n in range(config.workers)]
+        self._threads = [threading.Thread(target=self._serve, args=(n,), name=f"worker-{n}", daemon=True) for n in range(config.workers)]
 
     def start(self) -> None:
         """Begin to take jobs."""
@@ -115,8 +115,10 @@ class Executor:
         with self._changed:
             return {job_id: attempt.pid for job_id, attempt in self._attempts.items() if attempt.pid}
 
-    def _serve(self) -> None:
-        while (attempt := self._next()) is not None:
+    def _serve(self, number: int) -> None:
+        devices = self._config.devices
+        device = devices[number % len(devices)] if devices else ""
+        while (attempt := self._next(device)) is not None:
             self._metrics.workers.inc()
             try:
                 with self._span(attempt.job):
@@ -136,7 +138,7 @@ class Executor:
             return nullcontext()
         return self._tracer.start_as_current_span("attempt", attributes={"actmax.job": f"jobs/{job.id}", "actmax.attempt": job.attempt})
 
-    def _next(self) -> Attempt | None:
+    def _next(self, device: str) -> Attempt | None:
         while True:
             with self._changed:
                 if self._stopping:
@@ -147,7 +149,7 @@ class Executor:
                     _log.exception("the queue can't be read or written; trying again")
                     job = None
                 if job is not None:
-                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job, self._metrics)
+                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job, self._metrics, device)
                     self._attempts[job.id] = attempt
                     return attempt
                 # A claim that failed, on a full disk say, is tried again without being woken; so is one after another server's change.

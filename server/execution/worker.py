@@ -32,11 +32,14 @@ class Order:
     allow_imports: tuple[str, ...]
     threads: int
     checkpoint_seconds: float
+    device: str
     logs: Logs
 
 
 def main(connection: Connection, maker: engine.Engine, order: Order) -> None:
     """Run the job, tell the server of its progress and end, and end with the server at the latest."""
+    if order.device:
+        os.environ["CUDA_VISIBLE_DEVICES"] = order.device  # read when torch first looks for GPUs
     child.settle(f"jobs/{order.job_id}#{order.attempt}", order.logs, order.threads)
     commands = _Commands(connection)
     signal.signal(signal.SIGTERM, lambda *_: commands.suspend())

@@ -79,6 +79,8 @@ class PacedEngine:
         (artifacts / "result.json").write_text(json.dumps(state))
         (artifacts / "stimuli" / "one.png").write_bytes(bytes(range(256)) * options.get("kilobytes", 1) * 4)
         (artifacts / "empty.txt").touch()
+        if options.get("device"):
+            (artifacts / "device.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         (artifacts / "escape.txt").symlink_to("/etc/passwd")
         return reason == "cancel"
 

@@ -132,6 +132,41 @@ async def test_a_disk_that_is_full_for_a_while_loses_no_end(serving):
         assert (await result(calls, made.name))["done"] == list(range(40))
 
 
+async def test_artifacts_that_cannot_be_published_are_made_again(serving, tmp_path):
+    async with serving() as (_, calls):
+        made = await calls.create(spec(steps=40))
+        await calls.until(made.name, lambda job: job.progress.evaluations > 3)
+        (tmp_path / "data" / made.name / "artifacts-1" / "in the way").mkdir(parents=True)
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 2)
+        assert (await result(calls, made.name))["done"] == list(range(40))
+        told = [response.event.state_change.message for response in await calls.watch(made.name)]
+        assert any("could not be published" in message for message in told)
+
+
+async def test_a_clock_that_jumps_changes_no_job(serving, monkeypatch):
+    async with serving(keep_alive_seconds=0.2) as (_, calls):
+        made = await calls.create(spec(steps=60))
+        watching = asyncio.create_task(calls.watch(made.name))
+        for days in (-400, 400, 0):
+            await asyncio.sleep(0.2)
+            monkeypatch.setattr("actmax.server.jobs.lifecycle.now", lambda days=days: time.time_ns() // 1000 + days * 86_400 * 10**6)
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 1)
+        sequences = [r.event.sequence for r in await asyncio.wait_for(watching, 5) if r.event.sequence]
+        assert sequences == sorted(set(sequences))
+
+
+async def test_workers_see_the_devices_that_are_dealt_to_them(serving):
+    async with serving(workers=2, devices=("3", "7")) as (_, calls):
+        made = [(await calls.create(spec(steps=80, device=1))).name for _ in range(2)]
+        seen = set()
+        for name in made:
+            await calls.ended(name)
+            seen.add(b"".join((await calls.download(name, "device.txt"))[1]))
+        assert seen == {b"3", b"7"}
+
+
 async def test_the_checking_process_is_replaced_when_it_was_killed(serving):
     async with serving() as (server, calls):
         before = server.inspector.pid
