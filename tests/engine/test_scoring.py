@@ -143,6 +143,17 @@ def test_a_transformed_score_is_the_mean_over_its_draws_and_does_not_depend_on_p
     assert found[1].tolist() == pytest.approx(scores, abs=1e-5)
 
 
+def test_the_reported_score_is_a_mean_over_fresh_draws():
+    checked, result = searched(job(transformations={**WILD, "samples": 1}, units=["4[0]"]))
+    (found,) = result.searches
+    loop = Loop(checked.generator, checked.target, searches_of(checked), transformations=checked.scoring.transformations())
+    (scores,) = loop.measure([(loop.searches[0], torch.from_numpy(found.latent)[None].repeat(2000, 1))])
+    assert found.score is not None
+    assert found.score_sem is not None
+    assert abs(found.score - float(scores.mean())) < 4 * found.score_sem
+    assert found.score_sem == pytest.approx(float(scores.std()) / 32**0.5, rel=0.4)
+
+
 def test_a_gradient_under_transformations_is_that_of_the_mean_score():
     checked = check(job(objective=SUM, transformations=WILD, units=["4[0]"], optimizer={"name": "adam"}), allow_imports=ALLOWED)
     searches = searches_of(checked)
