@@ -24,7 +24,7 @@ OUTWARD = 2.0
 """Length of what is added to a gradient near an optimum, in its own."""
 LEAD = 2.0
 """Share of the first stage, in those of the others, where these learn from it."""
-TOLERANCE = 0.05
+TOLERANCE = 0.25
 """Spreads of the scores by which a stage's own best may be below the best of all stages and still be its optimum."""
 SAME = 1e-6
 """Distance under which two latents are one."""

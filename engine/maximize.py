@@ -90,7 +90,7 @@ def maximize(
     luminance, contrast : float or None
         Mean and standard deviation that the values of every stimulus shall have.
     diverse : int or mapping, optional
-        How many optima to find instead of one, or ``{"n": 4, "distance": 0.3}``; each search's ``.optima`` has them.
+        How many optima to find instead of one, or ``{"n": 4, "distance": 0.5}``; each search's ``.optima`` has them.
     transformations : str, sequence or mapping, optional
         Random changes over which scores are averaged: a recipe by name, such as "lucid"; steps, each a name or ``{"name": …, "options":
         {…}}``; or a mapping with ``preset`` or ``steps``, and ``samples``.

@@ -97,7 +97,7 @@ class DiverseSpec(_Strict):
     """
 
     n: Annotated[int, Field(ge=2, le=100)]
-    distance: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.3
+    distance: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
 
 
 class TransformationsSpec(_Strict):

@@ -17,7 +17,7 @@ from .embedded import embedded
 from .names import ArtifactNames
 from .words import shown
 
-_SIZE = 128
+_SIZE = 96
 _MOST_NAMED = 6
 """Optima up to which every distance is written out; beyond, that to the nearest."""
 

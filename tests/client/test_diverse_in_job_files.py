@@ -14,7 +14,7 @@ budget: {evaluations: 100}
 
 
 @pytest.mark.parametrize(
-    ("text", "n", "distance"), [("diverse: 4", 4, 0.3), ("diverse: {n: 3, distance: 0.5}", 3, 0.5), ("diverse:\n  n: 2", 2, 0.3)]
+    ("text", "n", "distance"), [("diverse: 4", 4, 0.5), ("diverse: {n: 3, distance: 0.3}", 3, 0.3), ("diverse:\n  n: 2", 2, 0.5)]
 )
 def test_a_job_file_and_the_wire_carry_a_diverse_set(text, n, distance):
     spec = jobfile.loads(JOB + text).spec
