@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
-
-from actmax.v1 import job_pb2
+from google.protobuf.message import Message
 
 _EXACT = 2**53
 _DEPTH = 20  # protobuf reads a hundred messages into one another, which makes some thirty levels of options
 
 
-def plain(message: job_pb2.JobSpec | job_pb2.Component) -> dict[str, Any]:
+def plain(message: Message) -> dict[str, Any]:
     """A spec or component as a job file would hold it.
 
     A Struct has no whole numbers; those in it become ``int`` again, so that a component's own code is called alike from a job

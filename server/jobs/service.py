@@ -104,7 +104,7 @@ class Jobs:
             new = partial(self._lifecycle.create, owner=owner, priority=priority, labels=marked, quota=self._quota)
             known, created = await self._call(new, spec, checked.total_evaluations, key)
             if created:
-                self._executor.wake()
+                await self._call(self._executor.wake)  # a worker may hold it while it reads a slow store
         # The same request may have come twice at once, so this is looked at either way.
         if key and job_pb2.JobSpec.FromString(known.spec) != spec:
             raise already_exists(
@@ -250,8 +250,8 @@ class Jobs:
         version = tokens.version(etag)
         changed = await self._versioned(name, change, (await self.get(name)).id, version)
         if changed is not None:
-            self._executor.told(changed)
-            self._executor.wake()
+            await self._call(self._executor.told, changed)
+            await self._call(self._executor.wake)
             return changed
         job = await self.get(name)
         raise _wrong_state(job, refusal.format(name=name, state=states.name(job.state)), reason)

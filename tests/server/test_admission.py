@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 import urllib.request
 from contextlib import asynccontextmanager
 from typing import Any
@@ -97,7 +98,7 @@ async def test_what_is_kept_of_a_token_is_not_the_token(serving, tmp_path):
 @pytest.fixture
 def certificates(tmp_path):
     authority, other = trustme.CA(), trustme.CA()
-    files = {}
+    files: dict[str, Any] = {}
     for name, made in {
         "server": authority.issue_cert("localhost", "127.0.0.1"),
         "ann": authority.issue_cert("ann@lab.org", common_name="ann"),
@@ -109,7 +110,7 @@ def certificates(tmp_path):
             blob.write_to_path(files[name][0], append=number > 0)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
-    return files | {"ca": str(tmp_path / "ca.pem"), "other": str(tmp_path / "other.pem")}
+    return files | {"authority": authority, "ca": str(tmp_path / "ca.pem"), "other": str(tmp_path / "other.pem")}
 
 
 async def test_tls_and_clients_certificates(serving, certificates):
@@ -146,6 +147,23 @@ async def test_tls_and_clients_certificates(serving, certificates):
         for wrong in (Credentials("", certificates["ca"]), Credentials("", certificates["ca"], *certificates["mallory"])):
             with pytest.raises(Unavailable):
                 await called(server.address, wrong)
+
+
+async def test_a_replaced_certificate_is_taken_up(serving, certificates):
+    certificate, key = certificates["server"]
+    async with serving(tls_certificate=certificate, tls_key=key) as (server, _):
+        host, port = server.address.split(":")
+
+        def shown() -> str:
+            return ssl.get_server_certificate((host, int(port)), timeout=5)
+
+        before = await asyncio.to_thread(shown)
+        made = certificates["authority"].issue_cert("localhost", "127.0.0.1")
+        made.private_key_pem.write_to_path(key)
+        made.cert_chain_pems[0].write_to_path(certificate)
+        after = await asyncio.to_thread(shown)
+        assert before != after
+        assert after.strip() == made.cert_chain_pems[0].bytes().decode().strip()
 
 
 def test_a_token_stays_off_open_networks():

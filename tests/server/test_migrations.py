@@ -7,13 +7,16 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from actmax.server.jobs.lifecycle import Lifecycle
 from actmax.server.storage import database
 from actmax.server.storage.database import Database, DatabaseTooNew, revisions, sqlite_url
 from actmax.server.storage.sql import SqlJobStore
 from actmax.server.storage.tables import metadata
+from actmax.v1 import job_pb2
 
 JOB = {"id": "a", "spec": b"s", "state": 5, "attempt": 2, "crashes": 1, "progress": b"p", "last_sequence": 3}
 JOB |= {"error_code": "", "error_message": "", "create_time": 1, "start_time": 2, "end_time": 3}
+RUNNING = JOB | {"id": "b", "state": job_pb2.JOB_STATE_RUNNING, "end_time": 0, "progress": b""}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -36,6 +39,7 @@ def at(url: sa.URL, revision: str) -> None:
         requests = tables.tables["requests"]
         request = {"request_id": "q", "job": number} | ({"owner": ""} if "owner" in requests.c else {})
         connection.execute(requests.insert().values(request))
+        connection.execute(tables.tables["jobs"].insert().values(RUNNING))
     engine.dispose()
 
 
@@ -58,6 +62,12 @@ def test_an_earlier_database_is_brought_up_to_date(url, revision, stamped):
     assert read is not None
     assert [event.payload for event in read[1]] == [b"e"]
     assert [artifact.path for artifact in store.artifacts("a")] == ["r"]
+    # What an earlier server was running when it ended is taken up.
+    if revision == "0001":
+        (running,) = store.held()
+        returned = Lifecycle(store, lambda _: None).returned(running, "")
+        assert returned is not None
+        assert returned.state == job_pb2.JOB_STATE_PENDING
     store.close()
     SqlJobStore(url).close()  # once is enough
 

@@ -10,11 +10,12 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+_RUNNING = 2
 _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Add them; jobs that are there belong to nobody, and what they made is measured."""
+    """Add them; jobs that are there belong to nobody, what they made is measured, and those that ran are held by a server that is gone."""
     op.add_column("jobs", sa.Column("owner", sa.String(200), nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("priority", sa.Integer, nullable=False, server_default="0"))
     op.add_column("jobs", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
@@ -24,7 +25,9 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("size", sa.BigInteger, nullable=False, server_default="0"))
     op.create_index("ix_jobs_owner", "jobs", ["owner"])
     op.create_index("ix_jobs_holder", "jobs", ["holder"])
-    jobs, artifacts = (sa.table(name, sa.column("number"), sa.column("job"), sa.column("size")) for name in ("jobs", "artifacts"))
+    jobs = sa.table("jobs", *(sa.column(name) for name in ("number", "size", "state", "holder")))
+    artifacts = sa.table("artifacts", sa.column("job"), sa.column("size"))
+    op.execute(sa.update(jobs).where(jobs.c.state == _RUNNING).values(holder="the server before 0002"))
     used = sa.select(sa.func.coalesce(sa.func.sum(artifacts.c.size), 0)).where(artifacts.c.job == jobs.c.number).scalar_subquery()
     op.execute(sa.update(jobs).values(size=used))
     op.create_table(
