@@ -37,7 +37,8 @@ class ServerConfig:
         Values of ``CUDA_VISIBLE_DEVICES``, dealt out to the workers in turn, so that each sees a GPU of its own (``("0", "1")``);
         all see all when empty.
     allow_imports : tuple of str
-        Packages that a job may name a component from as ``package:attribute``; none by default.
+        What a job may use beyond the catalog: packages, for components named ``package:attribute``; folders of models and pictures;
+        addresses of inference servers. None by default.
     max_receive_bytes : int
         Largest message accepted.
     max_evaluations : int

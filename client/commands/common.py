@@ -51,8 +51,9 @@ AllowImport = Annotated[
     list[str] | None,
     typer.Option(
         "--allow-import",
-        metavar="PACKAGE",
-        help="Let jobs name components as package:attribute from this package, which runs its code; may be repeated.",
+        metavar="NAME",
+        help="Let jobs use this: a package, for components named package:attribute, which runs its code; a folder of models or pictures; "
+        "or an inference server's grpc:// or http:// address. May be repeated.",
         show_default=False,
     ),
 ]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ..file_access import permitted_model
 from ..generators.codebook import CodebookGenerator
 from ..generators.decoder import DecoderGenerator
 from ..options import InvalidOption
@@ -24,7 +25,8 @@ class WeightOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     weights: Annotated[
-        str | None, Field(description="Path of a safetensors file of the same architecture; the shipped weights by default.")
+        Annotated[str, AfterValidator(permitted_model)] | None,
+        Field(description="Path of a safetensors file of the same architecture; the shipped weights by default."),
     ] = None
 
     def path(self, name: str) -> Path:
