@@ -203,8 +203,8 @@ def compare(address: str, specs: list[dict[str, Any]], names: dict[str, int], fo
             begun = [message for _, state, message in follower.events if state == job_pb2.JOB_STATE_RUNNING]
             assert begun == [f"attempt {number + 1}" for number in range(job.attempt)], (begun, job.attempt)
             attempts.append(job.attempt)
-        for name, number in names.items():
-            quiet = client.create(specs[number])
+        quietly = {name: client.create(specs[number]) for name, number in names.items()}
+        for name, quiet in quietly.items():
             ended = client.wait(quiet.name)
             assert (ended.state, ended.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 1), ended.error
             (result, arrays), (expected, undisturbed) = found(client, name), found(client, quiet.name)
@@ -213,7 +213,7 @@ def compare(address: str, specs: list[dict[str, Any]], names: dict[str, int], fo
                 arrays[key].dtype == undisturbed[key].dtype and arrays[key].tobytes() == undisturbed[key].tobytes() for key in arrays
             )
             if not same:
-                differing.append(specs[number]["title"])
+                differing.append(specs[names[name]]["title"])
     assert not differing, f"these differ from their undisturbed runs: {differing}"
     return {"jobs": len(specs), "attempts": sum(attempts), "most_attempts_of_a_job": max(attempts), "differing": 0, "lost": 0, "doubled": 0}
 
