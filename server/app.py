@@ -20,7 +20,14 @@ import sqlalchemy.exc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_service_pb2, job_service_pb2_grpc
+from actmax.v1 import (
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    session_service_pb2,
+    session_service_pb2_grpc,
+)
 
 from .config import ConfigError, ServerConfig, split_address
 from .execution.engine import ActmaxEngine, Engine
@@ -40,6 +47,9 @@ from .security.transport import server_credentials
 from .servicers.admission import Admission
 from .servicers.catalog import CatalogServicer
 from .servicers.jobs import JobServicer
+from .servicers.sessions import SessionServicer
+from .sessions.service import Sessions
+from .sessions.shelf import Shelf
 from .storage.database import DatabaseTooNew, database_url, sqlite_url
 from .storage.folders import JobFiles
 from .storage.lock import FileLock, FolderInUse
@@ -52,6 +62,7 @@ _log = logging.getLogger(__name__)
 SERVICES = (
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
+    session_service_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
 )
 _DRAIN_SECONDS = 2.0  # for calls that are being answered
 
@@ -166,6 +177,9 @@ class Server:
         jobs = Jobs(config, store, files, lifecycle, executor, inspector, hub, threads, metrics)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, inspector), server)
+        sessions = self._sessions = Sessions(config, Shelf(config.data / "sessions"))
+        self._undo.push_async_callback(sessions.stop)
+        session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(sessions), server)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -184,6 +198,7 @@ class Server:
     async def _stop(self, grace: float) -> None:
         await self._health.enter_graceful_shutdown()
         self._hub.close()
+        self._sessions.close()
         await asyncio.gather(self._grpc.stop(min(grace, _DRAIN_SECONDS)), self._stop_executor(grace))
         await self._undo.aclose()
 

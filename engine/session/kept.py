@@ -16,12 +16,12 @@ from ..spec import ComponentSpec
 from .checked import CheckedSession, check_session
 from .errors import DamagedSession
 from .log import Log, Record
+from .names import BUILDING, LOG, SNAPSHOT
 from .session import Receipt, Session
 from .spec import SessionSpec
 from .trials import Told, digest
 
 _log = logging.getLogger(__name__)
-LOG, SNAPSHOT = "log", "snapshot.safetensors"
 SNAPSHOT_SECONDS = 10.0
 """Of the search's own work after which a snapshot is due: about the longest that opening takes."""
 
@@ -67,10 +67,11 @@ class KeptSession:
             self.session = Session(made)
             self.sequence = 0
             self.changed = int(self.header["at"])
-            self.closed = False
+            self.closed = self._ended = False
             self._queued: list[Record] = [self._asked()]
             self._worked = 0.0
             self._replay(self._log.records)
+            self._conclude()
         except BaseException:
             self._log.close()
             raise
@@ -78,15 +79,17 @@ class KeptSession:
 
     @classmethod
     def create(cls, folder: Path, checked: CheckedSession, header: Mapping[str, Any]) -> KeptSession:
-        """A new session in ``folder``, which must be new; on disk when this returns."""
-        folder.mkdir(parents=True, mode=0o700)
-        log = Log(folder / LOG)
+        """A new session in ``folder``, which must be new; on disk when this returns, and all of it or nothing."""
+        building = folder.with_name(folder.name + BUILDING)
+        building.mkdir(parents=True, mode=0o700)
+        log = Log(building / LOG)
         try:
             log.append([{"t": "session", "at": now(), **header, "spec": checked.spec.model_dump(mode="json")}])
         finally:
             log.close()
-        for path in (folder, folder.parent):
-            sync(path)
+        sync(building)
+        building.rename(folder)
+        sync(folder.parent)
         return cls(folder, checked=checked)
 
     @property
@@ -125,19 +128,28 @@ class KeptSession:
             self.closed = True
             self._add({"t": "close", "at": now()})
 
-    def flush(self) -> int:
-        """Bring all steps since the last time to disk; the sequence of the newest.
+    def take(self) -> list[Record]:
+        """The records of all steps since the last time, for :meth:`write`, which may run beside :meth:`step`."""
+        queued = self._queued
+        if not any("s" in record for record in queued):
+            return []
+        self._queued = []
+        return queued
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Bring records to disk, one call after the other.
 
         Raises
         ------
         OSError
             They are not there. Drop this object.
         """
-        sequence, queued = self.sequence, self._queued
-        if any("s" in record for record in queued):
-            self._queued = []
-            self._log.append(queued)
-        return sequence
+        if records:
+            self._log.append(records)
+
+    def flush(self) -> None:
+        """Bring all steps since the last time to disk; see :meth:`write`."""
+        self.write(self.take())
 
     def step(self) -> None:
         """See :meth:`Session.step`; what it plans is recorded with the next flush."""
@@ -146,6 +158,7 @@ class KeptSession:
         self.session.step(lambda: self._snapshot(sequence) if self._worked + time.monotonic() - began > SNAPSHOT_SECONDS else None)
         self._worked += time.monotonic() - began
         self._queued.append(self._asked())
+        self._conclude()
 
     def close(self) -> None:
         """Let go of the files."""
@@ -155,6 +168,12 @@ class KeptSession:
         self.sequence += 1
         self.changed = int(record["at"])
         self._queued.append({"s": self.sequence, **record})
+
+    def _conclude(self) -> None:
+        """Say in the log that the search has ended, for lists that don't replay it."""
+        if self.session.stopped_by and not self._ended:
+            self._ended = True
+            self._add({"t": "ended", "at": now(), "stopped_by": self.session.stopped_by})
 
     def _asked(self) -> Record:
         session = self.session
@@ -175,6 +194,7 @@ class KeptSession:
             self.sequence = int(record["s"])
             self.changed = max(self.changed, int(record["at"]))
             self.closed |= record["t"] == "close"
+            self._ended |= record["t"] == "ended"
             if self.sequence <= restored:
                 continue
             match record["t"]:

@@ -39,6 +39,17 @@ class Log:
         os.lseek(self._file, whole, os.SEEK_SET)
         self._end = whole
 
+    @staticmethod
+    def read(path: Path) -> list[Record]:
+        """The whole records of a log, which may be another's that is being written.
+
+        Raises
+        ------
+        DamagedSession
+            One of them is damaged.
+        """
+        return _read(path)[0]
+
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Keep some records: one write, one flush to disk.
 

@@ -1,0 +1,1 @@
+"""Closed-loop sessions: kept on disk, served from memory."""

@@ -1,0 +1,328 @@
+"""A session in memory: one message after the other, on disk before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from actmax.v1 import session_service_pb2 as pb
+
+from ..errors import OUT_OF_ROOM, FieldViolation, ServiceError, exhausted, invalid_fields
+from ..jobs.plain import plain
+from . import wire
+
+if TYPE_CHECKING:
+    from ...engine.session.kept import KeptSession
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+Step = pb.Tell | pb.Advance | pb.ChangeObjective
+
+
+class Ticket:
+    """One stream's claim on a session; ``inbox`` gets its messages, and what else it must hear of."""
+
+    def __init__(self, client: str) -> None:
+        self.client = client
+        self.inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.fenced_by = ""
+
+
+class Live:
+    """A kept session and who runs it. All methods belong to one event loop.
+
+    Parameters
+    ----------
+    name : str
+        The session's.
+    kept : KeptSession
+        Opened.
+    work, disk : Executor
+        Threads for computing, and for writing.
+    """
+
+    def __init__(self, name: str, kept: KeptSession, work: Executor, disk: Executor) -> None:
+        self.name = name
+        self.kept = kept
+        self.broken = False
+        self.ticket: Ticket | None = None
+        self.asked_at: float | None = None
+        self.used = time.monotonic()
+        self._work, self._disk = work, disk
+        self._turn = asyncio.Lock()
+        self._stepping: asyncio.Task[None] | None = None
+        self._encoded: tuple[int, Any] | None = None
+
+    async def enter(self, client: str, *, take_over: bool) -> Ticket:
+        """Claim the session for a stream; an older one of the same client is ended.
+
+        Raises
+        ------
+        ServiceError
+            Another client's stream is open.
+        """
+        older = self.ticket
+        if older is not None and older.client != client and not take_over:
+            what = f"another client runs {self.name}; end that, or open with take_over"
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="SESSION_IN_USE")
+        ticket = self.ticket = Ticket(client)
+        if older is not None:
+            older.fenced_by = "the same client" if older.client == client else "another client"
+            older.inbox.put_nowait(None)
+        async with self._turn:  # what the older one began is on disk before this one looks
+            return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """A stream has ended."""
+        self.used = time.monotonic()
+        if self.ticket is ticket:
+            self.ticket = None
+
+    def still(self, ticket: Ticket | None) -> None:
+        """Refuse a stream that was ended by a newer one.
+
+        Raises
+        ------
+        ServiceError
+            ABORTED.
+        """
+        if ticket is not None and ticket is not self.ticket:
+            what = f"{ticket.fenced_by or 'another client'} has opened {self.name} again; this stream is over"
+            raise ServiceError(grpc.StatusCode.ABORTED, what, reason="FENCED")
+
+    async def apply(self, ticket: Ticket | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
+        """Take messages in order and bring them to disk together.
+
+        Returns
+        -------
+        acks : list of Ack
+            One for each that was taken.
+        used : int
+            How many were dealt with; those behind one that ends a generation wait for the next.
+        error : ServiceError or None
+            Why the last of them was refused.
+        """
+        return await _whole(self._apply(ticket, steps))
+
+    def has_asked(self, generation: int) -> bool:
+        """Whether that one is still being shown, and no other is being computed."""
+        return self._stepping is None and self.kept.session.generation == generation and not self.kept.session.stopped_by
+
+    async def ask(self) -> pb.Generation | None:
+        """The untold trials of the present generation, as soon as they are known; None once the session has ended."""
+        return await _whole(self._ask())
+
+    async def change(self, function: Callable[[KeptSession], T]) -> T:
+        """Do something lasting that is neither of the steps, and bring it to disk."""
+        return await _whole(self._change(function))
+
+    async def read(self, function: Callable[[KeptSession], T]) -> T:
+        """Look at the session, in a thread, while nothing changes it."""
+        return await _whole(self._read(function))
+
+    async def close(self) -> None:
+        """Let go of its files, once what is under way has ended."""
+        self.broken = True
+        async with self._turn:
+            if self._stepping is not None:
+                await asyncio.wait([self._stepping])
+            self.kept.close()
+
+    async def _apply(self, ticket: Ticket | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
+        acks: list[pb.Ack] = []
+        used = 0
+        error: ServiceError | None = None
+        async with self._turn:
+            await self._settled()
+            self.still(ticket)
+            for step in steps:
+                used += 1
+                try:
+                    acks.append(await self._take(step))
+                except ServiceError as refusal:
+                    error = refusal
+                    break
+                if self.kept.session.complete:
+                    break
+            records = self.kept.take()
+            writing = asyncio.ensure_future(self._in(self._disk, self.kept.write, records) if records else _nothing())
+            if self.kept.session.complete:
+                # the next generation is computed while this one's last responses are being written
+                self.asked_at = None
+                self._stepping = asyncio.ensure_future(self._next(writing))
+            try:
+                await writing
+            except OSError as failure:
+                raise self._lost(failure) from failure
+            self.used = time.monotonic()
+        return acks, used, error
+
+    async def _ask(self) -> pb.Generation | None:
+        async with self._turn:
+            await self._settled()
+            session = self.kept.session
+            if session.stopped_by:
+                return None
+            if self._encoded is None or self._encoded[0] != session.generation:
+                self._encoded = (session.generation, await self._computed(self._encode))
+            return self._message(self._encoded[1])
+
+    async def _change(self, function: Callable[[KeptSession], T]) -> T:
+        async with self._turn:
+            await self._settled()
+            found = function(self.kept)
+            try:
+                await self._in(self._disk, self.kept.flush)
+            except OSError as failure:
+                raise self._lost(failure) from failure
+            return found
+
+    async def _read(self, function: Callable[[KeptSession], T]) -> T:
+        async with self._turn:
+            await self._settled()
+            return await self._computed(partial(function, self.kept))
+
+    async def _take(self, step: Step) -> pb.Ack:
+        from ...engine.errors import InvalidJob
+        from ...engine.session.errors import Conflict, NotNow, Refused
+        from ...engine.spec import ComponentSpec
+
+        kept = self.kept
+        self._open()
+        trials = late = 0
+        try:
+            if isinstance(step, pb.Tell):
+                receipt = kept.tell(wire.told(step))
+                trials, late = receipt.trials, receipt.late
+            elif isinstance(step, pb.Advance):
+                kept.advance(step.generation, "client")
+            else:
+                named = plain(step.objective) if step.HasField("objective") else None
+                objective = None if named is None else ComponentSpec.model_validate(named)
+                await self._in(self._work, kept.change, objective, step.unit)
+        except Conflict as refusal:
+            raise ServiceError(
+                grpc.StatusCode.ABORTED, str(refusal), reason=refusal.reason, violations=[FieldViolation(refusal.field, str(refusal))]
+            ) from None
+        except NotNow as refusal:
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, str(refusal), reason=refusal.reason) from None
+        except Refused as refusal:
+            raise invalid_fields([FieldViolation(refusal.field, str(refusal))], reason=refusal.reason) from None
+        except InvalidJob as refusal:
+            found = [FieldViolation(v.field, v.description) for v in refusal.violations]
+            raise invalid_fields(found, reason="INVALID_SESSION") from None
+        except ValueError as refusal:
+            raise invalid_fields([FieldViolation("objective", str(refusal))]) from None
+        return pb.Ack(sequence=kept.sequence, trials=trials, late=late, untold=kept.session.untold)
+
+    def _open(self) -> None:
+        from ...engine.session.kept import now
+
+        if self.kept.closed:
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{self.name} is closed", reason="SESSION_CLOSED")
+        if not self.kept.session.stopped_by and now() > self.kept.expire_time:
+            raise expired(self.name)
+
+    async def _next(self, writing: asyncio.Future[None]) -> None:
+        await self._computed(self._step)
+        await writing
+        if self.kept.session.stopped_by:
+            await self._in(self._disk, self.kept.flush)
+
+    def _step(self) -> None:
+        self.kept.step()
+        session = self.kept.session
+        self._encoded = None if session.stopped_by else (session.generation, self._encode())
+
+    async def _settled(self) -> None:
+        if self.broken:
+            what = f"{self.name} had to be let go of; open it again"
+            raise ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="SESSION_DROPPED", retry_seconds=0.1)
+        if self._stepping is not None:
+            stepping, self._stepping = self._stepping, None
+            try:
+                await stepping
+            except OSError as failure:
+                raise self._lost(failure) from failure
+
+    async def _computed(self, function: Callable[[], T]) -> T:
+        """In a thread; what a component's own code raises ends the session's stay in memory."""
+        try:
+            return await self._in(self._work, partial(alone, function))
+        except (OSError, ServiceError):
+            raise
+        except Exception as error:
+            self.broken = True
+            _log.exception("%s broke", self.name)
+            what = f"{self.name} can't go on: {type(error).__name__}: {error}; all that was told is kept"
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="CANNOT_GO_ON") from error
+
+    def _lost(self, failure: OSError) -> ServiceError:
+        """The log could not be written: what is in memory is more than what is on disk, so it goes."""
+        self.broken = True
+        _log.error("%s: its log can't be written: %s", self.name, failure)
+        if failure.errno in OUT_OF_ROOM:
+            return exhausted("nothing was kept of what was not acknowledged", failure)
+        what = f"the log of {self.name} can't be written ({failure.strerror}); open it again"
+        return ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)
+
+    def _encode(self) -> Any:
+        from ...engine.session.encoding import png, presented
+
+        session = self.kept.session
+        asked = session.spec.presentation
+        shown = presented(session.decoded(), session.checked.decoder.stimulus, asked)
+        return [png(picture) for picture in shown] if asked.encoding == "png" else shown
+
+    def _message(self, encoded: Any) -> pb.Generation:
+        session = self.kept.session
+        trials = session.current
+        rows = [row for row, trial in enumerate(trials) if not trial.status]
+        message = pb.Generation(
+            generation=session.generation,
+            trials=[trials[row].number for row in rows],
+            kinds=[int(trials[row].kind) for row in rows],  # type: ignore[arg-type]
+            progress=wire.progress(session),
+            recommendation=wire.recommendation(session, whole=False),
+        )
+        if isinstance(encoded, list):
+            message.png.extend(encoded[row] for row in rows)
+        else:
+            message.stimuli.CopyFrom(wire.tensor(encoded if len(rows) == len(trials) else encoded[rows]))
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+        return message
+
+    async def _in(self, executor: Executor, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, partial(function, *arguments))
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """To its end, also where whoever waits for it goes away."""
+    return await asyncio.shield(asyncio.ensure_future(work))
+
+
+async def _nothing() -> None:
+    """Nothing to write."""
+
+
+def expired(name: str) -> ServiceError:
+    """FAILED_PRECONDITION: nothing was heard of the rig for too long."""
+    what = f"{name} has expired, and keeps its trials; open it with renew to go on"
+    return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="SESSION_EXPIRED")
+
+
+def alone(function: Callable[[], T]) -> T:
+    """With torch of one CPU thread: how many there are may change bits."""
+    import torch
+
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+    return function()

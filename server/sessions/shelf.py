@@ -1,0 +1,114 @@
+"""The sessions of a data folder: a folder each, known by the first line of its log."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...engine.session.log import Log, first_record
+from ...engine.session.names import BUILDING, LOG
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A session as its header tells it; ``number`` grows with each."""
+
+    id: str
+    number: int
+    owner: str
+    request_id: str
+    fingerprint: str
+    spec: bytes
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the log of a session tells without being replayed; ``changed`` in microseconds since 1970."""
+
+    sequence: int
+    changed: int
+    closed: bool
+    stopped_by: str
+
+
+class Shelf:
+    """Sessions below ``root``. Methods may be called from any thread."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        self._summaries: dict[str, tuple[tuple[int, int], Summary]] = {}
+        for folder in root.iterdir() if root.is_dir() else ():
+            header = first_record(folder / LOG)
+            if folder.name.endswith(BUILDING) or header is None:
+                shutil.rmtree(folder, ignore_errors=True)  # a server died while it made this, and nobody was told of it
+            else:
+                self._add(folder.name, header)
+
+    def folder(self, session_id: str) -> Path:
+        """Of a session."""
+        return self.root / session_id
+
+    def number(self, at: int) -> int:
+        """A number for a session created now, ``at`` microseconds since 1970 or as little later as is free."""
+        with self._lock:
+            return max([at, *(entry.number + 1 for entry in self._entries.values())])
+
+    def added(self, session_id: str) -> Entry:
+        """A session whose folder has just been made."""
+        header = first_record(self.folder(session_id) / LOG)
+        assert header is not None
+        return self._add(session_id, header)
+
+    def get(self, session_id: str) -> Entry | None:
+        """A session."""
+        return self._entries.get(session_id)
+
+    def by_request(self, owner: str, request_id: str) -> Entry | None:
+        """The session that a request created."""
+        with self._lock:
+            return next((e for e in self._entries.values() if request_id and (e.owner, e.request_id) == (owner, request_id)), None)
+
+    def page(self, owner: str | None, before: int | None, limit: int) -> list[Entry]:
+        """Sessions, newest first, with numbers below ``before``."""
+        with self._lock:
+            found = [e for e in self._entries.values() if (owner is None or e.owner == owner) and (before is None or e.number < before)]
+        return sorted(found, key=lambda entry: -entry.number)[:limit]
+
+    def summary(self, session_id: str) -> Summary:
+        """What its log tells; read again only where it has grown."""
+        path = self.folder(session_id) / LOG
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+        known = self._summaries.get(session_id)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        records = Log.read(path)
+        found = Summary(
+            max((int(record.get("s", 0)) for record in records), default=0),
+            max((int(record.get("at", 0)) for record in records), default=0),
+            any(record["t"] == "close" for record in records),
+            next((record["stopped_by"] for record in records if record["t"] == "ended"), ""),
+        )
+        self._summaries[session_id] = (stamp, found)
+        return found
+
+    def remove(self, session_id: str) -> None:
+        """Forget a session; OSError where that fails."""
+        with self._lock:
+            self._entries.pop(session_id, None)
+        # renamed first, so that what a crash leaves is swept at the next start
+        doomed = self.root / (session_id + BUILDING)
+        self.folder(session_id).rename(doomed)
+        shutil.rmtree(doomed)
+
+    def _add(self, session_id: str, header: dict[str, Any]) -> Entry:
+        message = bytes.fromhex(header["message"])
+        entry = Entry(session_id, int(header["number"]), header["owner"], header["request_id"], header["fingerprint"], message)
+        with self._lock:
+            self._entries[session_id] = entry
+        return entry

@@ -1,0 +1,131 @@
+"""Sessions as messages."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from actmax.v1 import session_pb2, session_service_pb2
+
+from ..jobs.wire import timestamp
+
+if TYPE_CHECKING:
+    from ...engine.session.evidence import Comparison
+    from ...engine.session.kept import KeptSession
+    from ...engine.session.session import Found, Session
+    from ...engine.session.trials import Told, Trial
+
+STATUS = ("untold", "told", "missed", "late")
+_DTYPES = {"float32", "float64", "uint8", "int32", "int64"}
+
+
+def tensor(array: Any) -> session_pb2.Tensor:
+    """An array, copied into the message."""
+    array = np.ascontiguousarray(array)
+    assert array.dtype.name in _DTYPES
+    return session_pb2.Tensor(
+        dtype=array.dtype.name, shape=array.shape, data=array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    )
+
+
+def told(message: session_service_pb2.Tell) -> list[Told]:
+    """What a rig says of its trials."""
+    from ...engine.session.trials import Told
+
+    return [
+        Told(
+            trial.trial,
+            tuple(trial.responses),
+            trial.missed,
+            trial.onset if trial.HasField("onset") else math.nan,
+            trial.offset if trial.HasField("offset") else math.nan,
+        )
+        for trial in message.trials
+    ]
+
+
+def progress(session: Session) -> session_pb2.SessionProgress:
+    """Where a session stands."""
+    untold, known, missed, late = (session.counts[status] for status in sorted(session.counts))
+    del untold
+    return session_pb2.SessionProgress(
+        generation=session.generation,
+        evaluations=session.evaluations,
+        total_evaluations=session.spec.stop.evaluations,
+        told=known,
+        missed=missed,
+        late=late,
+        reference=session.reference_mean(),
+        gain=session.gain if session.normalises else math.nan,
+        untold=session.untold,
+        remeasuring=session.search.remeasuring,
+    )
+
+
+def recommendation(session: Session, *, whole: bool) -> session_pb2.Recommendation:
+    """What it recommends; ``whole`` with latent, stimulus and comparisons."""
+    found: Found = session.found(comparing=whole)
+    message = session_pb2.Recommendation(
+        response=found.response, low=found.low, high=found.high, measurements=found.measurements, final=found.final
+    )
+    if whole and found.latent is not None:
+        message.latent.CopyFrom(tensor(found.latent.numpy()))
+        message.stimulus.CopyFrom(tensor(session.checked.decoder(found.latent[None])[0].detach().float().numpy()))
+    if found.over_references is not None:
+        message.over_references.CopyFrom(_comparison(found.over_references))
+    if found.over_first is not None:
+        message.over_first.CopyFrom(_comparison(found.over_first))
+    return message
+
+
+def _comparison(found: Comparison) -> session_pb2.Comparison:
+    return session_pb2.Comparison(
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        measurements=found.measurements,
+        controls=found.controls,
+    )
+
+
+def session(message: session_pb2.Session, kept: KeptSession, *, whole: bool) -> session_pb2.Session:
+    """``message`` with all that a session in memory knows."""
+    found = kept.session
+    message.last_sequence = kept.sequence
+    message.progress.CopyFrom(progress(found))
+    message.recommendation.CopyFrom(recommendation(found, whole=whole))
+    message.stopped_by = found.stopped_by
+    message.optimizer = found.note
+    made = found.checked.decoder.stimulus
+    message.stimulus_shape.extend(made.shape)
+    message.stimulus_low, message.stimulus_high = made.low, made.high
+    message.objective.name = found.aim.objective.name
+    message.objective.options.update(found.aim.objective.options)
+    message.unit = found.aim.unit
+    message.expire_time.CopyFrom(timestamp(kept.expire_time))
+    return message
+
+
+def trial(found: Trial) -> session_service_pb2.Trial:
+    """One trial."""
+    message = session_service_pb2.Trial(
+        trial=found.number,
+        generation=found.generation,
+        kind=int(found.kind),  # type: ignore[arg-type]
+        stimulus=found.stimulus,
+        replicate=found.replicate,
+        responses=found.responses,
+        status=STATUS[found.status],
+        score=found.score,
+        gain=found.gain,
+    )
+    if not math.isnan(found.onset):
+        message.onset = found.onset
+    if not math.isnan(found.offset):
+        message.offset = found.offset
+    if found.told:
+        message.told_time.CopyFrom(timestamp(found.told))
+    return message
