@@ -30,8 +30,8 @@ class CppnGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of the network."""
 
-        width: Annotated[int, Field(ge=1, le=256, description="Units of a hidden layer.")] = 16
-        layers: Annotated[int, Field(ge=1, le=32, description="Hidden layers.")] = 6
+        width: Annotated[int, Field(ge=1, le=256, description="Units of a hidden layer.")] = 24
+        layers: Annotated[int, Field(ge=1, le=32, description="Hidden layers.")] = 8
 
     BOUND = 5.0
     """Of weights in units of their initial standard deviation, 1 ÷ √(inputs)."""

@@ -48,8 +48,14 @@ class MacoGenerator(Canvas):
             Field(description="Folder of PNG or JPEG images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."),
         ] = None
         contrast: Annotated[
-            float, Field(gt=0, le=100, allow_inf_nan=False, description="Contrast of what is made, in that of natural images.")
-        ] = 1.0
+            float,
+            Field(
+                gt=0,
+                le=100,
+                allow_inf_nan=False,
+                description="Contrast of what is made: 1 is that of the mean magnitude, 1.5 that of natural images, whose magnitudes vary.",
+            ),
+        ] = 1.5
         mapping: Annotated[Mapping, MAPPING] = "sigmoid"
 
     BOUND = 4 * math.pi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from ..image_source import Fit, ImageSource, image_stimulus
 from ..options import InvalidOption
 from ..spaces import Box, StimulusSpec
-from .canvas import BANK_VALUES, Canvas, CanvasOptions
+from .canvas import Canvas, CanvasOptions, normal_bank
 
 Norm = Literal["linf", "l2", "l1"]
 
@@ -32,8 +33,10 @@ class PerturbationGenerator(Canvas):
     """A given image plus a perturbation inside a ball of L∞, L2 or L1: adversarial examples, by any search.
 
     Szegedy et al., "Intriguing properties of neural networks", 2014; Madry et al., "Towards deep learning models resistant to adversarial
-    attacks", 2018. The latent in ±1 is the perturbation in units of ``epsilon``; what leaves the ball is scaled back onto it (for L∞ and L2
-    its projection), and what leaves the stimulus's range is clipped, which only ever shortens a perturbation. With ``size`` the latent is a
+    attacks", 2018. For L∞ the latent, ±1, is the perturbation in units of ``epsilon``. For L2 and L1 a latent of standard deviation 1 is
+    on the sphere of L2, and what leaves the ball is scaled back onto it, its projection for L2. What leaves the stimulus's range is
+    clipped, which only ever shortens a perturbation. Searches begin at random corners of the L∞ ball, where its best points lie
+    (Moon, An and Song, "Parsimonious black-box adversarial attacks", 2019), or anywhere on the sphere. With ``size`` the latent is a
     coarse grid of tiles (Ilyas, Engstrom and Madry, "Prior convictions", 2019; Andriushchenko et al., "Square attack", 2020), which
     is what searches without gradients need.
 
@@ -70,9 +73,12 @@ class PerturbationGenerator(Canvas):
         if options.size is not None and options.size > longest:
             raise InvalidOption("size", f"the longer side has {longest} values, so at most as many tiles")
         tiles = whole if options.size is None else tuple(max(1, round(side * options.size / longest)) for side in whole)
-        latent = Box((stimulus.shape[0], *tiles), -1.0, 1.0)
-        bank = latent.sample(max(16, min(256, BANK_VALUES // latent.size)), torch.Generator().manual_seed(0))
-        super().__init__(latent, stimulus, bank, step=0.2 if options.norm == "linf" else 0.05)
+        # latents of standard deviation 1 lie on the sphere of L2, one value of the bound alone does as well
+        bound = 1.0 if options.norm == "linf" else math.prod(stimulus.shape) ** 0.5
+        latent = Box((stimulus.shape[0], *tiles), -bound, bound)
+        bank = normal_bank(latent, 1.0)
+        super().__init__(latent, stimulus, bank.sign() if options.norm == "linf" else bank, step=0.2)
+        self._unit = options.epsilon / bound
 
     @classmethod
     def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
@@ -82,11 +88,11 @@ class PerturbationGenerator(Canvas):
     def perturbation(self, latents: Tensor) -> Tensor:
         """(n, *latent) -> (n, *stimulus) within the ball, before the stimulus's range is seen to."""
         epsilon = self.options.epsilon
-        moved = epsilon * latents
+        moved = self._unit * latents
         if self.latent.shape != self.stimulus.shape:
             moved = F.interpolate(moved, self.stimulus.shape[1:], mode="nearest-exact")
-        if self.options.norm == "linf":
-            return moved.clamp(-epsilon, epsilon)
+        if self.options.norm == "linf":  # the box is the ball
+            return moved
         flat = moved.flatten(1)
         # the root has no slope at 0, and rounding may not leave the ball
         length = (flat.square().sum(1) + 1e-24).sqrt() if self.options.norm == "l2" else flat.abs().sum(1)

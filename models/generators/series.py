@@ -38,7 +38,7 @@ class SeriesGenerator(Canvas):
         amplitude: Annotated[
             tuple[float, float] | None, Field(description="Least and most value that is made. None: all that the target takes.")
         ] = None
-        std: Annotated[Std, Field(description="Standard deviation that searches begin with, as a quarter of the amplitude's range.")] = 0.1
+        std: Annotated[Std, Field(description="Standard deviation that searches begin with, as a quarter of the amplitude's range.")] = 0.5
 
         @model_validator(mode="after")
         def _ordered(self) -> SeriesGenerator.Options:

@@ -85,7 +85,7 @@ def test_one_value_may_use_up_the_ball():
     for norm in ("linf", "l2", "l1"):
         generator = around(PerturbationGenerator, StimulusSpec((1, 4, 4), -9, 9), norm=norm, epsilon=0.5)
         latents = torch.zeros(1, 1, 4, 4)
-        latents[0, 0, 2, 1] = -1
+        latents[0, 0, 2, 1] = generator.latent.low
         apart = generator(latents)[0] - generator.image
         assert float(apart[0, 2, 1]) == pytest.approx(-0.5, rel=1e-4)
         assert int((apart != 0).sum()) == 1
