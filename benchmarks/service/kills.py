@@ -122,6 +122,7 @@ def disturb(
     servers: int = 1,
     workers: int = 2,
     share: float = 0.3,
+    spare: int = 1,
     log: Any = print,
 ) -> dict[str, Any]:
     """One campaign; returns its report, raises AssertionError where a promise was broken."""
@@ -155,7 +156,7 @@ def disturb(
         while sum(killed.values()) < kills or any(follower.is_alive() for follower in followers):
             open_ = sum(follower.is_alive() for follower in followers)
             if sum(killed.values()) < kills:
-                while open_ < servers * workers + 1:
+                while open_ < servers * workers + spare:
                     submit()
                     open_ += 1
                 time.sleep(chance.expovariate(1 / pause))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import sys
 import tempfile
 from contextlib import asynccontextmanager
@@ -38,6 +40,8 @@ def postgres(tmp_path_factory):
         try:
             yield database
         finally:
+            # At once: there is nothing to be kept.
+            os.kill(int((Path(folder) / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
             server.cleanup()
 
 

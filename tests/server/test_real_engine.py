@@ -83,8 +83,8 @@ async def test_a_job_is_checked_run_and_reported(serving):
 
 
 async def test_a_job_whose_worker_and_server_went_away_ends_as_if_nothing_had_happened(serving):
-    spec = job(units=["4[1]"], optimizer={"name": "random"}, baselines=[], budget={"evaluations": 100_000})
-    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (server, calls):
+    spec = job(units=["4[1]"], optimizer={"name": "random"}, baselines=[], budget={"evaluations": 30_000})
+    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED, checkpoint_seconds=0.3) as (server, calls):
         disturbed = await calls.create(spec)
         await calls.until(disturbed.name, lambda job: job.progress.evaluations > 1000)
         os.kill(next(iter(server.executor.processes().values())), signal.SIGKILL)
