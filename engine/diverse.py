@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..models.spaces import Categorical
 from ..optimizers.optimizer import Evaluations, HasNote, Listener, Problem
+from .apart import SAME, best_apart, count_distinct, filled
 from .distance import LatentDistance
 from .leaders import Leaders
 
@@ -26,8 +27,6 @@ LEAD = 2.0
 """Share of the first stage, in those of the others, where these learn from it."""
 TOLERANCE = 0.25
 """Spreads of the scores by which a stage's own best may be below the best of all stages and still be its optimum."""
-SAME = 1e-6
-"""Distance under which two latents are one."""
 MOST_KEPT = 1000
 """Candidates of a stage that are kept to choose optima from and to tell later stages, those of the highest scores."""
 MOST_VALUES = 2_000_000
@@ -190,12 +189,14 @@ class Diverse:
         staged = self._found
         if len(staged) < self.n:
             staged = torch.cat([staged, self._stage_optimum()[None].to(staged)])
-        staged = self._filled(staged, latents, scores)
+        staged = filled(staged, latents, scores, self.n, self.distance, self.measure)
         known = self._scores_of(staged, latents, scores)
         if not self.problem.noisy:
-            greedy = self._filled(latents[:0], latents, scores)
+            greedy = filled(latents[:0], latents, scores, self.n, self.distance, self.measure)
             of_greedy = self._scores_of(greedy, latents, scores)
-            if (self._distinct(greedy), float(of_greedy.mean() - TOLERANCE * self._spread)) > (self._distinct(staged), float(known.mean())):
+            better = float(of_greedy.mean()) - TOLERANCE * self._spread > float(known.mean())
+            more = count_distinct(greedy, self.distance, self.measure) - count_distinct(staged, self.distance, self.measure)
+            if more > 0 or (more == 0 and better):
                 staged, known = greedy, of_greedy
         return staged[known.argsort(descending=True, stable=True)]
 
@@ -300,35 +301,10 @@ class Diverse:
             return own[row]
         return latents[best]
 
-    def _filled(self, chosen: Tensor, latents: Tensor, scores: Tensor) -> Tensor:
-        """``chosen``, and the best of ``latents`` apart from it until there are ``n``."""
-        while len(chosen) < self.n:
-            row = best_apart(latents, scores, chosen, self.distance, self.measure)
-            if len(chosen) and float(self.measure(latents[row][None], chosen).min()) < SAME:
-                break  # nothing left that is another latent
-            chosen = torch.cat([chosen, latents[row][None].to(chosen)])
-        return chosen
-
-    def _distinct(self, chosen: Tensor) -> int:
-        """How many are far enough from all before them."""
-        near = (self.measure.within(chosen) < self.distance).tril(-1).any(1)
-        return int((~near).sum())
-
     def _scores_of(self, chosen: Tensor, latents: Tensor, scores: Tensor) -> Tensor:
         """Score of each of ``chosen``; of one that is kept no more, having been among the lowest, the lowest."""
         same = self.measure(chosen, latents) < SAME
         return torch.where(same, scores, scores.min()).max(1).values
-
-
-def best_apart(latents: Tensor, scores: Tensor, taken: Tensor, distance: float, measure: LatentDistance) -> int:
-    """The row of highest score at least ``distance`` from all of ``taken``; where there is none, the row farthest from them."""
-    if not len(taken):
-        return int(scores.argmax())
-    nearest = measure(latents, taken).min(1).values
-    apart = nearest >= distance
-    if not bool(apart.any()):
-        return int(nearest.argmax())
-    return int(torch.where(apart, scores, -math.inf).argmax())
 
 
 def _turned(gradients: Tensor, slope: Tensor, near: Tensor) -> Tensor:

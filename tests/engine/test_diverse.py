@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from actmax.engine import checkpoint
+from actmax.engine.apart import best_apart
 from actmax.engine.build import check
 from actmax.engine.distance import LatentDistance
-from actmax.engine.diverse import Diverse, best_apart
+from actmax.engine.diverse import Diverse
 from actmax.engine.diverse_search import DiverseSearch, FinalsInTurn
 from actmax.engine.errors import InvalidJob
 from actmax.engine.finals import Finals
