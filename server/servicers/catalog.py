@@ -69,6 +69,9 @@ class CatalogServicer:
             workers=self._config.workers,
             max_evaluations=self._config.max_evaluations,
             max_searches=self._config.max_searches,
+            max_queued_per_owner=self._config.max_queued_per_owner,
+            max_running_per_owner=self._config.max_running_per_owner,
+            max_stored_bytes_per_owner=self._config.max_stored_bytes_per_owner,
             version=_version(),
         )
 

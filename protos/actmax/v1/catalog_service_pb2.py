@@ -27,7 +27,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61\x63tmax/v1/catalog_service.proto\x12\tactmax.v1\x1a\x13\x61\x63tmax/v1/job.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\"I\n\x15ListComponentsRequest\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x18.actmax.v1.ComponentKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\"F\n\x16ListComponentsResponse\x12,\n\ncomponents\x18\x01 \x03(\x0b\x32\x18.actmax.v1.ComponentInfo\"\x9c\x01\n\rComponentInfo\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.actmax.v1.ComponentKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12/\n\x0eoptions_schema\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunavailable\x18\x05 \x01(\t\"E\n\x15\x44\x65scribeTargetRequest\x12,\n\x06target\x18\x01 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\"|\n\x16\x44\x65scribeTargetResponse\x12 \n\x06layers\x18\x01 \x03(\x0b\x32\x10.actmax.v1.Layer\x12\x16\n\x0estimulus_shape\x18\x02 \x03(\x03\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x16\n\x0e\x64ifferentiable\x18\x04 \x01(\x08\"2\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\"\x12\n\x10GetLimitsRequest\"t\n\x06Limits\x12\x19\n\x11max_receive_bytes\x18\x01 \x01(\x03\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x17\n\x0fmax_evaluations\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x14\n\x0cmax_searches\x18\x05 \x01(\x05*\xc7\x01\n\rComponentKind\x12\x1e\n\x1a\x43OMPONENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43OMPONENT_KIND_GENERATOR\x10\x01\x12\x19\n\x15\x43OMPONENT_KIND_TARGET\x10\x02\x12\x1c\n\x18\x43OMPONENT_KIND_OBJECTIVE\x10\x03\x12\x1c\n\x18\x43OMPONENT_KIND_OPTIMIZER\x10\x04\x12!\n\x1d\x43OMPONENT_KIND_TRANSFORMATION\x10\x05\x32\xfb\x01\n\x0e\x43\x61talogService\x12U\n\x0eListComponents\x12 .actmax.v1.ListComponentsRequest\x1a!.actmax.v1.ListComponentsResponse\x12U\n\x0e\x44\x65scribeTarget\x12 .actmax.v1.DescribeTargetRequest\x1a!.actmax.v1.DescribeTargetResponse\x12;\n\tGetLimits\x12\x1b.actmax.v1.GetLimitsRequest\x1a\x11.actmax.v1.Limitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61\x63tmax/v1/catalog_service.proto\x12\tactmax.v1\x1a\x13\x61\x63tmax/v1/job.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\"I\n\x15ListComponentsRequest\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x18.actmax.v1.ComponentKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\"F\n\x16ListComponentsResponse\x12,\n\ncomponents\x18\x01 \x03(\x0b\x32\x18.actmax.v1.ComponentInfo\"\x9c\x01\n\rComponentInfo\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.actmax.v1.ComponentKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12/\n\x0eoptions_schema\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunavailable\x18\x05 \x01(\t\"E\n\x15\x44\x65scribeTargetRequest\x12,\n\x06target\x18\x01 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\"|\n\x16\x44\x65scribeTargetResponse\x12 \n\x06layers\x18\x01 \x03(\x0b\x32\x10.actmax.v1.Layer\x12\x16\n\x0estimulus_shape\x18\x02 \x03(\x03\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x16\n\x0e\x64ifferentiable\x18\x04 \x01(\x08\"2\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\"\x12\n\x10GetLimitsRequest\"\xd5\x01\n\x06Limits\x12\x19\n\x11max_receive_bytes\x18\x01 \x01(\x03\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x17\n\x0fmax_evaluations\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x14\n\x0cmax_searches\x18\x05 \x01(\x05\x12\x1c\n\x14max_queued_per_owner\x18\x06 \x01(\x05\x12\x1d\n\x15max_running_per_owner\x18\x07 \x01(\x05\x12\"\n\x1amax_stored_bytes_per_owner\x18\x08 \x01(\x03*\xc7\x01\n\rComponentKind\x12\x1e\n\x1a\x43OMPONENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43OMPONENT_KIND_GENERATOR\x10\x01\x12\x19\n\x15\x43OMPONENT_KIND_TARGET\x10\x02\x12\x1c\n\x18\x43OMPONENT_KIND_OBJECTIVE\x10\x03\x12\x1c\n\x18\x43OMPONENT_KIND_OPTIMIZER\x10\x04\x12!\n\x1d\x43OMPONENT_KIND_TRANSFORMATION\x10\x05\x32\xfb\x01\n\x0e\x43\x61talogService\x12U\n\x0eListComponents\x12 .actmax.v1.ListComponentsRequest\x1a!.actmax.v1.ListComponentsResponse\x12U\n\x0e\x44\x65scribeTarget\x12 .actmax.v1.DescribeTargetRequest\x1a!.actmax.v1.DescribeTargetResponse\x12;\n\tGetLimits\x12\x1b.actmax.v1.GetLimitsRequest\x1a\x11.actmax.v1.Limitsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCOMPONENTSREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_DESCRIBETARGETREQUEST'].fields_by_name['target']._loaded_options = None
   _globals['_DESCRIBETARGETREQUEST'].fields_by_name['target']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_COMPONENTKIND']._serialized_start=820
-  _globals['_COMPONENTKIND']._serialized_end=1019
+  _globals['_COMPONENTKIND']._serialized_start=918
+  _globals['_COMPONENTKIND']._serialized_end=1117
   _globals['_LISTCOMPONENTSREQUEST']._serialized_start=126
   _globals['_LISTCOMPONENTSREQUEST']._serialized_end=199
   _globals['_LISTCOMPONENTSRESPONSE']._serialized_start=201
@@ -54,8 +54,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LAYER']._serialized_end=679
   _globals['_GETLIMITSREQUEST']._serialized_start=681
   _globals['_GETLIMITSREQUEST']._serialized_end=699
-  _globals['_LIMITS']._serialized_start=701
-  _globals['_LIMITS']._serialized_end=817
-  _globals['_CATALOGSERVICE']._serialized_start=1022
-  _globals['_CATALOGSERVICE']._serialized_end=1273
+  _globals['_LIMITS']._serialized_start=702
+  _globals['_LIMITS']._serialized_end=915
+  _globals['_CATALOGSERVICE']._serialized_start=1120
+  _globals['_CATALOGSERVICE']._serialized_end=1371
 # @@protoc_insertion_point(module_scope)
