@@ -16,10 +16,12 @@ from .errors import (
     UnsafePath,
     WrongState,
 )
+from .session import AsyncSession, Session
 from .transport import Credentials
 
 __all__ = [
     "ActmaxError",
+    "AsyncSession",
     "Client",
     "Credentials",
     "DamagedArtifact",
@@ -28,6 +30,7 @@ __all__ = [
     "NotFound",
     "Refused",
     "ServerFault",
+    "Session",
     "Unavailable",
     "UnsafePath",
     "WrongState",

@@ -48,7 +48,7 @@ def open_channel(address: str, credentials: Credentials, options: Sequence[tuple
     """
     host = address.removeprefix(SECURE)
     if address.startswith(SECURE) or credentials.authority or credentials.certificate:
-        channel = grpc.secure_channel(host, _tls(credentials), options=list(options))
+        channel = grpc.secure_channel(host, tls(credentials), options=list(options))
     else:
         if credentials.token and not _is_here(host):
             raise InvalidInput(f"a token is sent to another machine only by TLS: write {SECURE}{host}")
@@ -56,7 +56,8 @@ def open_channel(address: str, credentials: Credentials, options: Sequence[tuple
     return grpc.intercept_channel(channel, _Bearer(credentials.token)) if credentials.token else channel
 
 
-def _tls(credentials: Credentials) -> grpc.ChannelCredentials:
+def tls(credentials: Credentials) -> grpc.ChannelCredentials:
+    """What a channel by TLS needs of these; InvalidInput where a file can't be read, or the key is missing."""
     authority = _read(credentials.authority, "the authority to trust") if credentials.authority else None
     if not credentials.certificate:
         return grpc.ssl_channel_credentials(authority)

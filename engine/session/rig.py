@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...models.targets.target import Target
-from ...models.units import UnitAddress
+from ...models.units import BadAddress, UnitAddress, resolve
+from ..build import build_target
+from ..errors import InvalidJob
+from ..spec import ComponentSpec
 
 
 class RigOptions(BaseModel):
@@ -105,3 +108,19 @@ class SimulatedRig:
             if missed:
                 found[row] = np.nan
         return found
+
+
+def simulated_rig(target: str, units: Sequence[str], options: RigOptions, *, allow_imports: Sequence[str] = ()) -> SimulatedRig:
+    """A rig in a target by name, at units by address.
+
+    Raises
+    ------
+    InvalidJob
+        At "target" or "unit": there is none such.
+    """
+    found = build_target(ComponentSpec(name=target), allow_imports=allow_imports)
+    try:
+        addresses = [address for unit in units for address in resolve(unit, found.layers())]
+    except BadAddress as error:
+        raise InvalidJob.at("unit", str(error)) from error
+    return SimulatedRig(found, addresses, options)

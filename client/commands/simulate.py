@@ -1,0 +1,117 @@
+"""``simulate``: a rehearsal of a closed-loop experiment, with a simulated rig against a server."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..arrays import to_array
+from ..conversation import Generation
+from ..errors import FieldViolation, InvalidInput
+from ..plain import to_plain
+from ..session import Session
+from ..sessiondisplay import session_display
+from .common import SERVER, AllowImport, ExitCode, Json, Server, err, needing_server, out, print_json
+
+if TYPE_CHECKING:
+    from ...engine.session.rig import SimulatedRig
+
+
+def simulate(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Where the electrodes are: a target of the catalog.", show_default=False)],
+    unit: Annotated[list[str], typer.Option("--unit", metavar="ADDRESS", help="Unit recorded from; may be repeated.", show_default=False)],
+    generator: Annotated[str, typer.Option("--generator", help="What makes the stimuli.")] = "cifar10-sngan",
+    server: Server = SERVER,
+    optimizer: Annotated[str, typer.Option("--optimizer", help="What searches.")] = "auto",
+    evaluations: Annotated[int, typer.Option("--evaluations", min=2, help="Presentations of candidates and leaders.")] = 1000,
+    generation_size: Annotated[int, typer.Option("--generation-size", min=2, help="Presentations a generation.")] = 40,
+    replicates: Annotated[int, typer.Option("--replicates", min=1, help="Showings of each candidate.")] = 1,
+    references: Annotated[float, typer.Option("--references", min=0, max=0.5, help="Share of reference stimuli.")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the session and of the rig's noise.")] = 0,
+    noise: Annotated[str, typer.Option("--noise", help="poisson, multiplicative or none.")] = "poisson",
+    gain: Annotated[float, typer.Option("--gain", help="Spikes for a response of 1.")] = 1.0,
+    sigma: Annotated[float, typer.Option("--sigma", help="Size of the multiplicative noise.")] = 0.2,
+    saturation: Annotated[float, typer.Option("--saturation", help="Most spikes that refractoriness allows; 0: no limit.")] = 0.0,
+    drift: Annotated[float, typer.Option("--drift", help="Change of the gain over the session, as a share.")] = 0.0,
+    drop: Annotated[float, typer.Option("--drop", help="Share of missed trials.")] = 0.0,
+    dead: Annotated[bool, typer.Option("--dead", help="Units that answer to nothing.")] = False,
+    baseline: Annotated[float, typer.Option("--baseline", help="Spikes without a stimulus.")] = 0.0,
+    latency: Annotated[float, typer.Option("--latency", help="Seconds that a trial takes.")] = 0.0,
+    session: Annotated[str, typer.Option("--session", metavar="NAME", help="Go on with this session.", show_default=False)] = "",
+    allow_import: AllowImport = None,
+    as_json: Json = False,
+) -> None:
+    """Run a whole closed-loop session over the wire, with a simulated neuron in the animal's place.
+
+    The neuron is a unit of TARGET, as noisy and unreliable as the options say. Its noise belongs to the trial: killed and started again
+    with --session, the rehearsal goes on as if nothing had happened.
+    """
+    options = {
+        "noise": noise,
+        "gain": gain,
+        "sigma": sigma,
+        "saturation": saturation,
+        "drift": drift,
+        "span": round(evaluations / max(1 - references, 0.5)),
+        "drop": drop,
+        "dead": dead,
+        "baseline": baseline,
+        "latency": latency,
+        "seed": seed,
+    }
+    rig = _rig(target, unit, options, tuple(allow_import or ()))
+    counts = noise == "poisson"
+    spec: dict[str, Any] = {
+        "title": f"simulated {target} {', '.join(unit)}",
+        "generator": generator,
+        "units": [{"name": f"unit{at}", "kind": "count" if counts else "rate"} for at in range(len(rig.units))],
+        "optimizer": optimizer,
+        "stop": {"evaluations": evaluations},
+        "design": {"generation_size": generation_size, "replicates": replicates, "references": {"rate": references}},
+        "seed": seed,
+    }
+    opened = Session(session, server) if session else Session.create(spec, server)
+    with opened as running, session_display(err, silent=as_json) as display:
+        display.name(running.name)
+        for generation in running:
+            _show(running, rig, generation, latency)
+            display.generation(generation)
+        ended = running.described
+        display.ended(ended)
+    clean = float(rig.clean(to_array(ended.recommendation.stimulus)[None])[0, 0])
+    if as_json:
+        print_json({"session": to_plain(ended), "clean_response": clean})
+    else:
+        out.print(f"{ended.name}: without noise and drift the recommended stimulus drives {clean:.4g} spikes")
+    if not ended.recommendation.final:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _show(running: Session, rig: SimulatedRig, generation: Generation, latency: float) -> None:
+    responses = rig.show(generation.trials, generation.stimuli)
+    if not latency:
+        running.tell(responses)
+        return
+    for trial, row in zip(generation.trials, responses, strict=True):  # as it happens
+        onset = time.monotonic()
+        time.sleep(latency)
+        running.tell_trial(trial, row, onset=onset, offset=time.monotonic())
+
+
+def _rig(target: str, units: list[str], options: dict[str, Any], allow_imports: tuple[str, ...]) -> SimulatedRig:
+    with needing_server("simulate"):
+        from pydantic import ValidationError
+
+        from ...engine.errors import InvalidJob
+        from ...engine.session.rig import RigOptions, simulated_rig
+        from ...engine.spec import violations_of
+    try:
+        return simulated_rig(target, units, RigOptions.model_validate(options), allow_imports=allow_imports)
+    except ValidationError as error:
+        found = [FieldViolation(v.field, v.description) for v in violations_of(error, "")]
+        raise InvalidInput("such a rig can't be simulated", violations=found) from None
+    except InvalidJob as error:
+        found = [FieldViolation(v.field, v.description) for v in error.violations]
+        raise InvalidInput("such a rig can't be simulated", violations=found) from None

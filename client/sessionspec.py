@@ -1,0 +1,53 @@
+"""Sessions as plain data: the JSON form of ``actmax.v1.SessionSpec`` with the names of the proto, and short forms."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from google.protobuf import json_format
+
+from actmax.v1 import session_pb2
+
+from .arrays import to_tensor
+from .errors import FieldViolation, InvalidInput
+
+
+def from_plain(data: Mapping[str, Any]) -> session_pb2.SessionSpec:
+    """A session from plain data.
+
+    A component without options may be its name alone (``generator: cifar10-sngan``), a unit its name (a spike count), kinds and encodings
+    their last part (``kind: rate``, ``encoding: png``), and reference stimuli an array.
+
+    Raises
+    ------
+    InvalidInput
+        If its fields are not those of a session.
+    """
+    plain: dict[str, Any] = dict(data)
+    for name in ("generator", "objective", "optimizer"):
+        if isinstance(plain.get(name), str):
+            plain[name] = {"name": plain[name]}
+    if isinstance(plain.get("units"), (list, tuple)):
+        plain["units"] = [{"name": unit} if isinstance(unit, str) else _long(unit, "kind", "RESPONSE_KIND_") for unit in plain["units"]]
+    if isinstance(plain.get("presentation"), Mapping):
+        plain["presentation"] = _long(plain["presentation"], "encoding", "STIMULUS_ENCODING_")
+    design = plain.get("design")
+    references = design.get("references") if isinstance(design, Mapping) else None
+    if isinstance(design, Mapping) and isinstance(references, Mapping) and isinstance(references.get("stimuli"), np.ndarray):
+        tensor = to_tensor(references["stimuli"])
+        shown = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data": base64.b64encode(tensor.data).decode()}
+        plain["design"] = {**design, "references": {**references, "stimuli": shown}}
+    try:
+        return json_format.ParseDict(plain, session_pb2.SessionSpec())
+    except (json_format.ParseError, TypeError, ValueError) as error:
+        what = str(error).removeprefix("Failed to parse ")
+        raise InvalidInput("the session cannot be read", violations=[FieldViolation("", what)]) from None
+
+
+def _long(value: Any, field: str, prefix: str) -> Any:
+    if isinstance(value, Mapping) and isinstance(value.get(field), str) and not value[field].startswith(prefix):
+        return {**value, field: prefix + value[field].upper()}
+    return value
