@@ -1,0 +1,118 @@
+"""Square attack: random search by squares of extreme values."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from ..models.spaces import Box
+from .optimizer import Evaluations, Problem, State, Unsuitable
+from .searcher import Searcher
+
+EXPECTED = 10_000
+"""Evaluations that the published schedule is made for, and that are expected where the problem says none."""
+HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"""Evaluations out of :data:`EXPECTED` after which squares are halved."""
+REDRAWS = 20
+"""Attempts at a square that changes something."""
+
+
+class SquareAttack(Searcher):
+    """Random search over maps by squares at a random place, of one of the two extreme values a channel; kept where the score rises.
+
+    Andriushchenko, Croce, Flammarion and Hein, "Square attack: a query-efficient black-box adversarial attack via random search", 2020,
+    algorithms 1 and 2: it begins at vertical stripes of extreme values, a colour of its own each, and the share of the map that a square
+    covers is halved at fixed shares of the expected evaluations. With the generator ``perturbation`` and ``norm: linf``, where the box is
+    the ball, it is the published attack; other boxes shaped like maps are searched over their corners likewise. Where latents are series,
+    (channels, time), squares are stretches of time.
+
+    It knows scores alone, so its best may be a lucky one on a noisy target.
+
+    Parameters
+    ----------
+    problem : Problem
+        A Box whose latents have channels and one or two dimensions of space or time.
+    options : SquareAttack.Options
+
+    Raises
+    ------
+    Unsuitable
+        The latents are no map.
+    """
+
+    class Options(BaseModel):
+        """Options of the attack."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        share: Annotated[
+            float, Field(gt=0, le=1, description="Share of the map that the first squares cover; 0.05 to 0.8 in the paper, by the network.")
+        ] = 0.3
+        start: Annotated[Literal["stripes", "natural"], Field(description="Vertical stripes of extreme values, or a natural latent.")] = (
+            "stripes"
+        )
+        batch: Annotated[
+            int,
+            Field(ge=1, le=10_000, description="Candidates an ask, each with a square of its own; the best may be kept. 1 in the paper."),
+        ] = 1
+
+    needs_gradient: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        space = problem.latent
+        if not isinstance(space, Box):
+            raise Unsuitable("square takes real-valued latents; search codes with patch-evolution, tt-evolution or protes")
+        if len(space.shape) not in (2, 3):
+            raise Unsuitable(f"square needs latents shaped (channels, height, width) or (channels, time), got {space.shape}; use cma")
+        super().__init__(problem)
+        self.options = options
+        self.space = space
+        self._shown = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the map that the next squares cover."""
+        progress = self._shown / (self.problem.evaluations or EXPECTED) * EXPECTED
+        return self.options.share / 2 ** sum(progress > after for after in HALVINGS)
+
+    def _propose(self) -> Tensor:
+        batch = self.options.batch
+        if self._best is None:
+            if self.options.start == "natural":
+                return self._starts(batch)
+            channels, *middle, last = self.space.shape
+            return self._extremes(batch, channels, *[1] * len(middle), last).expand(batch, *self.space.shape).clone()
+        return torch.stack([self._changed(self._best) for _ in range(batch)])
+
+    def _changed(self, best: Tensor) -> Tensor:
+        channels, *sides = best.shape
+        wide = (self.share * math.prod(sides)) ** (1 / len(sides))
+        latent = best.clone()
+        for _ in range(REDRAWS):
+            window: list[slice] = [slice(None)]
+            for side in sides:
+                length = min(max(round(wide), 1), side)
+                first = int(torch.randint(side - length + 1, (1,), generator=self.generator))
+                window.append(slice(first, first + length))
+            latent[tuple(window)] = self._extremes(channels, *[1] * len(sides))
+            if not torch.equal(latent, best):
+                break
+        return latent
+
+    def _extremes(self, *shape: int) -> Tensor:
+        high = torch.randint(2, shape, generator=self.generator, dtype=torch.bool)
+        return torch.where(high, self.space.high, self.space.low)
+
+    def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
+        """What to go on from is the best so far; the size of the squares follows the count."""
+        self._shown += len(latents)
+
+    def _state(self) -> dict[str, Any]:
+        return {"shown": self._shown}
+
+    def _restore(self, state: State) -> None:
+        self._shown = int(state["shown"])
