@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -63,6 +64,8 @@ def _single(value: Any, slot: Any, defaults: bool) -> Any:
         return value.ToJsonString()
     if isinstance(value, Message):
         return to_plain(value, defaults=defaults)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if slot.enum_type is not None:
         known = slot.enum_type.values_by_number.get(value)
         return value if known is None else known.name

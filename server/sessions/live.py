@@ -115,7 +115,7 @@ class Live:
         """Whether that one is still being shown, and no other is being computed."""
         return self._stepping is None and self.kept.session.generation == generation and not self.kept.session.stopped_by
 
-    async def ask(self) -> pb.Generation | None:
+    async def ask(self) -> pb.RunSessionResponse | None:
         """The untold trials of the present generation, as soon as they are known; None once the session has ended."""
         return await _whole(self._ask())
 
@@ -164,7 +164,7 @@ class Live:
             self.used = time.monotonic()
         return acks, used, error
 
-    async def _ask(self) -> pb.Generation | None:
+    async def _ask(self) -> pb.RunSessionResponse | None:
         async with self._turn:
             await self._settled()
             session = self.kept.session
@@ -281,24 +281,24 @@ class Live:
         shown = presented(session.decoded(), session.checked.decoder.stimulus, asked)
         return [png(picture) for picture in shown] if asked.encoding == "png" else shown
 
-    def _message(self, encoded: Any) -> pb.Generation:
+    def _message(self, encoded: Any) -> pb.RunSessionResponse:
         session = self.kept.session
         trials = session.current
         rows = [row for row, trial in enumerate(trials) if not trial.status]
-        message = pb.Generation(
-            generation=session.generation,
-            trials=[trials[row].number for row in rows],
-            kinds=[int(trials[row].kind) for row in rows],  # type: ignore[arg-type]
-            progress=wire.progress(session),
-            recommendation=wire.recommendation(session, whole=False),
-        )
+        response = pb.RunSessionResponse()
+        message = response.ask  # filled in place: stimuli are large, and every copy of them takes its time
+        message.generation = session.generation
+        message.trials.extend(trials[row].number for row in rows)
+        message.kinds.extend(int(trials[row].kind) for row in rows)  # type: ignore[arg-type]
+        message.progress.CopyFrom(wire.progress(session))
+        message.recommendation.CopyFrom(wire.recommendation(session, whole=False))
         if isinstance(encoded, list):
             message.png.extend(encoded[row] for row in rows)
         else:
-            message.stimuli.CopyFrom(wire.tensor(encoded if len(rows) == len(trials) else encoded[rows]))
+            wire.fill(message.stimuli, encoded if len(rows) == len(trials) else encoded[rows])
         if self.asked_at is None:
             self.asked_at = time.monotonic()
-        return message
+        return response
 
     async def _in(self, executor: Executor, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, partial(function, *arguments))

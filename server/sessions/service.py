@@ -203,7 +203,7 @@ class Sessions:
         await self._overdue(live, None)
         self._going(live)
         asked = await live.ask()
-        return pb.AskResponse(ask=asked) if asked is not None else pb.AskResponse(ended=await self._described(live, whole=True))
+        return pb.AskResponse(ask=asked.ask) if asked is not None else pb.AskResponse(ended=await self._described(live, whole=True))
 
     async def tell(self, name: str, step: Step) -> pb.Ack:
         """One step, for clients without streams."""
@@ -264,9 +264,9 @@ class Sessions:
             if live.kept.session.stopped_by:
                 yield pb.RunSessionResponse(ended=await self._described(live, whole=True))
                 return
-            if asked is not None and asked.generation != sent:
-                sent = asked.generation
-                yield pb.RunSessionResponse(ask=asked)
+            if asked is not None and asked.ask.generation != sent:
+                sent = asked.ask.generation
+                yield asked
             if not pending:
                 if ended:
                     return

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from actmax.v1 import session_pb2, session_service_pb2
 
 from ..jobs.wire import timestamp
@@ -22,12 +20,18 @@ _DTYPES = {"float32", "float64", "uint8", "int32", "int64"}
 
 
 def tensor(array: Any) -> session_pb2.Tensor:
-    """An array, copied into the message."""
-    array = np.ascontiguousarray(array)
+    """An array, copied into a message."""
+    message = session_pb2.Tensor()
+    fill(message, array)
+    return message
+
+
+def fill(message: session_pb2.Tensor, array: Any) -> None:
+    """Copy an array into a message, once."""
     assert array.dtype.name in _DTYPES
-    return session_pb2.Tensor(
-        dtype=array.dtype.name, shape=array.shape, data=array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    )
+    message.dtype = array.dtype.name
+    message.shape.extend(array.shape)
+    message.data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def told(message: session_service_pb2.Tell) -> list[Told]:

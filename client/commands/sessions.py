@@ -1,0 +1,114 @@
+"""``session``: sessions on a server, listed, ended, forgotten and exported."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from actmax.v1 import session_pb2, session_service_pb2_grpc
+from actmax.v1 import session_service_pb2 as pb
+
+from ..plain import to_plain
+from ..session import channel, patiently
+from ..sessiondisplay import conclusion, interval
+from ..trials import fetch_trials
+from .common import SERVER, Json, Server, out, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Closed-loop sessions on a server.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The session's name; sessions/ may be left out.", show_default=False)]
+
+
+class Format(StrEnum):
+    """Of an export."""
+
+    PARQUET = "parquet"
+    NWB = "nwb"
+
+
+@app.command("list")
+def list_sessions(server: Server = SERVER, as_json: Json = False) -> None:
+    """List the sessions, newest first."""
+    found: list[session_pb2.Session] = []
+    token = ""
+    while True:
+        page: pb.ListSessionsResponse = _call(server, "ListSessions", pb.ListSessionsRequest(page_token=token))
+        found.extend(page.sessions)
+        if not (token := page.next_page_token):
+            break
+    if as_json:
+        return print_json([to_plain(session) for session in found])
+    for session in found:
+        state = session_pb2.SessionState.Name(session.state).removeprefix("SESSION_STATE_").lower()
+        out.print(f"{session.name}  {state:8}  {session.spec.title}")
+    return None
+
+
+@app.command()
+def show(name: Name, server: Server = SERVER, as_json: Json = False) -> None:
+    """Say where a session stands."""
+    session: session_pb2.Session = _call(server, "GetSession", pb.GetSessionRequest(name=full(name)))
+    if as_json:
+        return print_json(to_plain(session))
+    if session.stopped_by:
+        for line in conclusion(session):
+            out.print(line)
+    else:
+        progress = session.progress
+        out.print(f"generation {progress.generation}, {progress.evaluations} of {progress.total_evaluations} evaluations")
+        out.print(f"recommended so far: {interval(session.recommendation)}")
+    return None
+
+
+@app.command()
+def close(name: Name, server: Server = SERVER) -> None:
+    """End a session for good; its trials are kept."""
+    _call(server, "CloseSession", pb.CloseSessionRequest(name=full(name)))
+
+
+@app.command()
+def delete(name: Name, server: Server = SERVER) -> None:
+    """Forget a session that has ended, and all its trials."""
+    _call(server, "DeleteSession", pb.DeleteSessionRequest(name=full(name)))
+
+
+@app.command()
+def export(
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: FILE.parquet or FILE.nwb.", show_default=False)],
+    kind: Annotated[Format | None, typer.Option("--format", help="By the file's ending by default.", show_default=False)] = None,
+    server: Server = SERVER,
+    subject: Annotated[str, typer.Option("--subject", help="NWB: the animal's identifier.")] = "unknown",
+    species: Annotated[str, typer.Option("--species", help="NWB: its species, as in 'Macaca mulatta'.")] = "Macaca mulatta",
+    sex: Annotated[str, typer.Option("--sex", help="NWB: M, F, U or O.")] = "U",
+    age: Annotated[str, typer.Option("--age", help="NWB: an ISO 8601 duration, as in P7Y.")] = "P0D/",
+    experimenter: Annotated[list[str] | None, typer.Option("--experimenter", help="NWB: 'Last, First'.", show_default=False)] = None,
+    institution: Annotated[str, typer.Option("--institution", help="NWB.")] = "",
+    lab: Annotated[str, typer.Option("--lab", help="NWB.")] = "",
+) -> None:
+    """Write all trials of a session to a file: Parquet (actmax[parquet]) or NWB with the stimuli (actmax[nwb])."""
+    form = kind or Format(file.suffix.removeprefix(".").lower() if file.suffix else Format.PARQUET)
+    trials = fetch_trials(full(name), server, stimuli=form is Format.NWB)
+    if form is Format.PARQUET:
+        from ..export.parquet import write_parquet
+
+        write_parquet(trials, file)
+    else:
+        from ..export.nwb import Subject, write_nwb
+
+        about = Subject(subject, species, sex, age)
+        write_nwb(trials, file, about, experimenters=experimenter or (), institution=institution, lab=lab)
+    out.print(f"{len(trials)} trials in {file}")
+
+
+def full(name: str) -> str:
+    """A session's full name."""
+    return name if name.startswith("sessions/") else f"sessions/{name}"
+
+
+def _call(server: str, method: str, request: Any) -> Any:
+    with channel(server, None) as opened:
+        stub = session_service_pb2_grpc.SessionServiceStub(opened)
+        return patiently(lambda: getattr(stub, method)(request, timeout=180), server, 2.0)

@@ -1,0 +1,29 @@
+"""Packages that only an export needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import ActmaxError
+
+
+class NotInstalled(ActmaxError):
+    """An export needs packages that the light install leaves out."""
+
+    code = "NOT_INSTALLED"
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Around imports that ``actmax[extra]`` brings.
+
+    Raises
+    ------
+    NotInstalled
+        One of them is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise NotInstalled(f"this export needs the package {error.name}: pip install 'actmax[{extra}]'") from None
