@@ -24,9 +24,11 @@ from .design import Design
 from .distance import LatentDistance
 from .diverse import Diverse
 from .errors import InvalidJob, Violation
+from .folder_images import check_images
 from .registry import Kind, find, options_of
 from .scoring import Scoring
 from .spec import ComponentSpec, ConstraintsSpec, JobSpec
+from .video import check_encoder
 
 REMEASURE = 0.1
 """Share of the evaluations on a noisy target that is kept back to measure leaders again."""
@@ -179,6 +181,9 @@ def check(
     taken = None if target is None else target.stimulus
     generator = _collect(violations, lambda: builder.component("generator", spec.generator, stimulus=taken))
     device = _collect(violations, lambda: _device(spec.device))
+    _collect(violations, lambda: check_encoder(spec.report.film))
+    if target is not None:
+        _collect(violations, lambda: check_images(spec.report, target.stimulus, allow_files))
     units: list[UnitAddress] = []
     if target is not None:
         layers = target.layers()

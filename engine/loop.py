@@ -13,14 +13,12 @@ from ..models.generators.generator import Generator
 from ..models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective, compares
 from ..models.targets.target import CountsTrials, Target
 from ..models.transformations.pipeline import Pipeline
+from .packing import pass_size
 from .search import Search
 from .sharing import Exchange
 from .shown import Shown
 
 Asked = list[tuple[Search, Tensor]]
-
-MAX_BATCH = 250
-"""Stimuli in one forward pass; more gain nothing on a CPU and cost memory."""
 
 
 class Observer(Protocol):
@@ -52,6 +50,8 @@ class Loop:
         Whether searches of one optimizer learn from each other's candidates.
     seed : int
         The job's, for targets with noise of their own.
+    max_batch : int or None
+        Stimuli in one pass, transformed copies counted; None: as many as fit (see :func:`pass_size`).
     transformations : Pipeline or None
         Changes every stimulus before the target sees it.
     """
@@ -68,7 +68,7 @@ class Loop:
         elapsed: float = 0.0,
         sharing: bool = True,
         seed: int = 0,
-        max_batch: int = MAX_BATCH,
+        max_batch: int | None = None,
         transformations: Pipeline | None = None,
     ) -> None:
         self.generator = generator
@@ -79,7 +79,7 @@ class Loop:
         self.budget_seconds = seconds
         self.transformations = transformations
         self.samples = 1 if transformations is None else transformations.samples
-        self.max_batch = max(1, max_batch // self.samples)
+        self.max_batch = max(1, (max_batch or pass_size(target, generator.stimulus, device)) // self.samples)
         self.sharing = sharing
         self.seed = seed
         self._trial = 0

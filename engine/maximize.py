@@ -47,6 +47,8 @@ def maximize(
     contrast: float | None = None,
     diverse: int | Mapping[str, Any] | None = None,
     transformations: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None = None,
+    images: str | Path | None = None,
+    film: str = "none",
     folder: str | Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> JobResult:
@@ -94,6 +96,10 @@ def maximize(
     transformations : str, sequence or mapping, optional
         Random changes over which scores are averaged: a recipe by name, such as "lucid"; steps, each a name or ``{"name": …, "options":
         {…}}``; or a mapping with ``preset`` or ``steps``, and ``samples``.
+    images : path or None
+        A folder of pictures: the result's ``.images`` and the report show which of them drive each unit the most.
+    film : {"none", "gif", "mp4"}
+        Whether each search's ``.film`` keeps what it had found best on the way, and ``folder`` gets it as a film.
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
         Nothing is kept when None.
@@ -144,6 +150,7 @@ def maximize(
             "constraints": {"within": within, "changes": changes, "luminance": luminance, "contrast": contrast},
             "transformations": _transformations(transformations),
             "diverse": {"n": diverse} if isinstance(diverse, int) else diverse,
+            "report": {"images": str(images or ""), "film": film},
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )

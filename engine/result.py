@@ -2,12 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.spaces import StimulusSpec
 from .spec import JobSpec
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame of a search's film.
+
+    Attributes
+    ----------
+    evaluations : int
+        How many the search had made.
+    score : float
+        The best until then.
+    stimulus : ndarray
+        What had it, float32.
+    """
+
+    evaluations: int
+    score: float
+    stimulus: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FolderImage:
+    """A picture of a folder: its ``name`` below it, a unit's ``response`` to it, and the ``stimulus`` that the target saw, float32."""
+
+    name: str
+    response: float
+    stimulus: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Which pictures of a folder drive each unit the most.
+
+    Attributes
+    ----------
+    folder : str
+        As the job names it.
+    shown : int
+        How many pictures the target saw.
+    unread : list of str
+        Names of those that couldn't be read.
+    left_out : int
+        How many were beyond the limit.
+    of : mapping of str to list of FolderImage
+        Those of each unit, the strongest first.
+    """
+
+    folder: str
+    shown: int
+    unread: list[str]
+    left_out: int
+    of: Mapping[str, list[FolderImage]]
 
 
 @dataclass(frozen=True)
@@ -101,6 +156,10 @@ class SearchResult:
     importance : ndarray or None
         float32, the stimulus's shape without its channels: |d score / d stimulus|, summed over channels and over all candidates that
         were evaluated with gradients; None where none was.
+    film : list of Moment
+        What it had found best on the way, where the job asks for a film.
+    stimulus_spec : StimulusSpec or None
+        What ``stimulus`` is; None: an image or a series of unknown range.
     """
 
     unit: str
@@ -121,6 +180,8 @@ class SearchResult:
     score: float | None = None
     score_sem: float | None = None
     optima: list[Optimum] = field(default_factory=list)
+    film: list[Moment] = field(default_factory=list)
+    stimulus_spec: StimulusSpec | None = None
 
     @property
     def sought(self) -> float:
@@ -139,12 +200,37 @@ class SearchResult:
             return None
         return self.response / self.natural_best
 
+    def _repr_html_(self) -> str:
+        """What was found, its response and its curve, as a notebook shows it."""
+        from .report.notebook import search_html
+
+        return search_html(self)
+
+    def _repr_png_(self) -> bytes:
+        """What was found, for notebooks that show no HTML."""
+        from .report.notebook import search_png
+
+        return search_png(self)
+
 
 @dataclass(frozen=True)
 class JobResult:
-    """All searches of a job, unit by unit, the job's main optimizer first."""
+    """All searches of a job, unit by unit, the job's main optimizer first; ``images`` where the job names a folder."""
 
     spec: JobSpec
     searches: list[SearchResult] = field(default_factory=list)
     seconds: float = 0.0
     cancelled: bool = False
+    images: FolderImages | None = None
+
+    def _repr_html_(self) -> str:
+        """The first searches, as a notebook shows them."""
+        from .report.notebook import job_html
+
+        return job_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """The montage, for notebooks that show no HTML."""
+        from .report.notebook import job_png
+
+        return job_png(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +15,15 @@ from ..models.generators.constrained import ConstrainedGenerator
 from ..optimizers.optimizer import HasNote
 from .build import CheckedJob, check
 from .diverse_search import DiverseSearch
+from .film import Film, room
 from .finals import Measured
+from .folder_images import most_activating
 from .loop import Loop, Observer
 from .observers import Checkpointer, ProgressReporter
 from .plain import with_plain_responses
 from .progress import Progress
 from .report import write_artifacts
-from .result import JobResult, Optimum, SearchResult
+from .result import JobResult, Moment, Optimum, SearchResult
 from .search import Search
 from .spec import JobSpec
 
@@ -35,7 +38,7 @@ def searches_of(job: CheckedJob) -> list[Search]:
     """One search a unit and optimizer, unit by unit, the main optimizer first."""
     labels = job.labels()
     kind = DiverseSearch if job.spec.diverse else Search
-    return [
+    searches = [
         kind(
             str(unit),
             labels[number],
@@ -50,6 +53,12 @@ def searches_of(job: CheckedJob) -> list[Search]:
         for unit_number, unit in enumerate(job.units)
         for number in range(len(job.optimizers))
     ]
+    if job.spec.report.film != "none":
+        latent, stimulus = job.generator.latent, job.generator.stimulus
+        filmed, moments = room(len(searches), max(latent.size, math.prod(stimulus.shape)))
+        for search in searches[:filmed]:
+            search.film = Film(job.spec.budget.evaluations, moments)
+    return searches
 
 
 def run_job(
@@ -177,10 +186,28 @@ def execute(
                 note=search.optimizer.note if isinstance(search.optimizer, HasNote) else "",
                 importance=None if search.importance is None else search.importance.numpy(),
                 optima=optima,
+                film=_film(job, search, loop.max_batch),
+                stimulus_spec=generator.stimulus,
             )
         )
     results = with_plain_responses(job, loop, found, results)
-    return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel")
+    images = None
+    if job.spec.report.images and reason != "cancel":
+        images, reason = most_activating(
+            job.spec.report,
+            target,
+            job.units,
+            device=job.device,
+            batch=loop.max_batch,
+            seed=job.spec.seed,
+            trial=sum(search.evaluations for search in searches),
+            should_stop=should_stop,
+        )
+        if reason == "suspend":  # the searches have ended; the next attempt comes straight to here
+            if saver is not None:
+                saver.save(searches, loop.seconds)
+            raise Suspended
+    return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel", images=images)
 
 
 def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
@@ -218,6 +245,18 @@ def _optima(job: CheckedJob, answers: Sequence[Measured]) -> list[Optimum]:
         )
         for number, answer in enumerate(answers)
     ]
+
+
+def _film(job: CheckedJob, search: Search, batch: int) -> list[Moment]:
+    """The frames of its film."""
+    moments = [] if search.film is None else search.film.moments
+    frames: list[Moment] = []
+    with torch.inference_mode():
+        for start in range(0, len(moments), batch):
+            part = moments[start : start + batch]
+            stimuli = job.generator(torch.stack([latent for _, _, latent in part]).to(job.device)).float().cpu().numpy()
+            frames += [Moment(at, score, stimulus) for (at, score, _), stimulus in zip(part, stimuli, strict=True)]
+    return frames
 
 
 def fingerprint(spec: JobSpec) -> str:

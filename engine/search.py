@@ -13,6 +13,7 @@ from ..models.objectives.objective import Objective
 from ..models.spaces import Categorical, LatentSpace
 from ..optimizers.optimizer import Evaluations, Listener, Optimizer
 from .design import Design
+from .film import Film
 from .finals import MOST_LEADERS, Finals, Measured, Remeasurement
 from .leaders import Leaders
 from .spec import BudgetSpec
@@ -77,6 +78,8 @@ class Search:
         self._ended_by = ""
         self.importance: Tensor | None = None
         """Where the score hung on the stimulus; see :meth:`attend`."""
+        self.film: Film | None = None
+        """Keeps what it had found best on the way, where someone wants to see it."""
 
     @property
     def needs_gradient(self) -> bool:
@@ -133,6 +136,8 @@ class Search:
         self.optimizer.tell(Evaluations(asked, padded, variance, None if gradients is None else gradients.cpu()))
         if self.leaders.capacity:
             self.leaders.add(self._hard(asked[:shown].detach().cpu()), means)
+        if self.film is not None:
+            self.film.see(self.evaluations, asked[:shown], means.numpy(), self.design.replicates, self._hard)
         self._remember(told.numpy(), means.numpy())
 
     def attend(self, gradients: Tensor) -> None:
@@ -249,6 +254,7 @@ class Search:
             "finals": None if self._finals is None else self._finals.state_dict(),
             "ended_by": self._ended_by,
             "importance": self.importance,
+            "film": None if self.film is None else self.film.state_dict(),
             "stopped_by": self.stopped_by,
             "seconds": self.seconds,
         }
@@ -270,6 +276,8 @@ class Search:
         self._finals = None if state["finals"] is None else self._restored_finals(state["finals"])
         self._ended_by = str(state["ended_by"])
         self.importance = state["importance"]
+        if self.film is not None and state["film"] is not None:
+            self.film.load_state_dict(state["film"])
         self.stopped_by = str(state["stopped_by"])
         self.seconds = float(state["seconds"])
 

@@ -124,6 +124,24 @@ class TransformationsSpec(_Strict):
         return self
 
 
+class ReportSpec(_Strict):
+    """What the report holds besides what was found.
+
+    Attributes
+    ----------
+    images : str
+        A folder of PNG and JPEG pictures: those that drive each unit the most stand beside what was found for it. Empty: none.
+    top : int
+        How many of them a unit.
+    film : {"none", "gif", "mp4"}
+        What was found best at growing numbers of evaluations, one film a search.
+    """
+
+    images: Annotated[str, Field(max_length=4096)] = ""
+    top: Annotated[int, Field(ge=1, le=50)] = 5
+    film: Literal["none", "gif", "mp4"] = "none"
+
+
 class JobSpec(_Strict):
     """What to search, for which units, how. See ``protos/actmax/v1/job.proto`` for the fields."""
 
@@ -143,6 +161,7 @@ class JobSpec(_Strict):
     constraints: ConstraintsSpec = ConstraintsSpec()
     transformations: TransformationsSpec | None = None
     diverse: DiverseSpec | None = None
+    report: ReportSpec = ReportSpec()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> JobSpec:

@@ -104,23 +104,44 @@ def folder_stimuli(folder: str, stimulus: StimulusSpec, option: str, most: int =
     InvalidOption
         There is no such folder, no picture in it, or one that can't be read.
     """
+    paths = picture_paths(folder, option)
+    found: list[Tensor] = []
+    for path in paths[:most]:
+        try:
+            found.append(picture_stimulus(path, stimulus, option))
+        except InvalidOption as error:
+            raise InvalidOption(option, f"{path.name}: {error}") from None
+    return torch.stack(found)
+
+
+def picture_paths(folder: str, option: str) -> list[Path]:
+    """The pictures of a folder and those below it, in the order of their names.
+
+    Raises
+    ------
+    InvalidOption
+        There is no such folder, or no picture in it.
+    """
     root = Path(folder)
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()) if root.is_dir() else []
     if not paths:
         raise InvalidOption(option, f"there is no folder {folder[:200]!r} with pictures ({', '.join(sorted(SUFFIXES))})")
+    return paths
+
+
+def picture_stimulus(path: Path, stimulus: StimulusSpec, option: str) -> Tensor:
+    """One picture of a folder, (channels, height, width); see :func:`folder_stimuli`.
+
+    Raises
+    ------
+    InvalidOption
+        It can't be read.
+    """
     channels, height, width = stimulus.shape
-    found: list[Tensor] = []
-    for path in paths[:most]:
-        try:
-            picture = _picture(_bytes(str(path), option), option).convert("RGB")
-        except InvalidOption as error:
-            raise InvalidOption(option, f"{path.name}: {error}") from None
-        found.append(_planes(_fitted(picture, width, height, "crop"), stimulus))
-    pictures = torch.stack(found)
+    picture = _planes(_fitted(_picture(_bytes(str(path), option), option).convert("RGB"), width, height, "crop"), stimulus)
     if channels == 3:
-        return pictures
-    grey = torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(LUMA))
-    return grey[:, None].expand(-1, channels, -1, -1)
+        return picture
+    return torch.einsum("chw,c->hw", picture, picture.new_tensor(LUMA)).expand(channels, -1, -1)
 
 
 def _bytes(source: str, option: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -33,6 +34,11 @@ def run(
         typer.Option("--out", metavar="DIR", help="For what is found; runs/ and the file's name by default.", show_default=False),
     ] = None,
     overrides: Overrides = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", help="Show which of these pictures drive each unit the most.", show_default=False),
+    ] = None,
+    film: Annotated[str | None, typer.Option("--film", metavar="gif|mp4", help="Film each search.", show_default=False)] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.", show_default="torch's choice")] = None,
     allow_import: AllowImport = None,
     as_json: Json = False,
@@ -42,7 +48,9 @@ def run(
     Ctrl-C ends the job and writes what was found; a second Ctrl-C leaves at once. Given again after it was killed, the same command goes
     on from its last checkpoint.
     """
-    file = jobfile.load(job, overrides or ())
+    report = [("images", images), ("film", film)]
+    asked = [f"report.{name}={json.dumps(str(value), ensure_ascii=False)}" for name, value in report if value is not None]
+    file = jobfile.load(job, [*(overrides or ()), *asked])
     folder = folder or Path("runs") / job.stem
     try:
         with display_on(err, silent=as_json) as display:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from ...models.spaces import StimulusSpec
 from ..result import JobResult
+from . import activating
 from .comparison import Comparison
+from .film import film
 from .folder import replaced_folder
 from .html import report_html
 from .importance import faded, shows_importance
-from .montage import MOST_CELLS, montage
+from .montage import montage, sheets
 from .names import ArtifactNames
 from .pictures import enlarged, own_size, png
 from .plots import convergence_overview, convergence_plot
@@ -28,10 +30,11 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> 
     result : JobResult
         What was found; it may hold no search at all.
     folder : Path
-        Where: ``report.html``, ``montage.png``, ``convergence.png``, ``convergence/<unit>.png``,
-        ``stimuli/<unit>--<optimizer>.png`` (enlarged; the further ones of a diverse set with ``--2`` and on), ``stimuli/raw/…`` (an image
-        at its own size), ``stimuli/importance/…`` (of a search by gradients, opaque where the score hung on the image), ``result.json``
-        and ``arrays.npz``. It appears, or changes, at once when everything has been written.
+        Where: ``report.html``, ``montage.png`` (and ``montage-2.png`` … where there are many units), ``convergence.png``,
+        ``convergence/<unit>.png``, ``stimuli/<unit>--<optimizer>.png`` (enlarged; the further ones of a diverse set with ``--2`` and on),
+        ``stimuli/raw/…`` (an image at its own size), ``stimuli/importance/…`` (of a search by gradients, opaque where the score hung on
+        the image), ``result.json`` and ``arrays.npz``; where the job asks for them ``film/…``, and ``images.png``, what was found beside
+        the most activating pictures of a folder. It appears, or changes, at once when everything has been written.
     stimulus : StimulusSpec
         What ``result``'s stimuli are: shape, value range, and whether images or series.
 
@@ -60,12 +63,21 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> 
                 path = fresh / names.importance(search)
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(png(faded(search.stimulus, search.importance, stimulus)))
+            if search.film:
+                path = fresh / names.film(search, result.spec.report.film)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(film(search, stimulus, result.spec.report.film))
         for unit in drawn.units:
             (fresh / names.convergence(unit)).write_bytes(convergence_plot(drawn, unit))
         if comparison.units:
             (fresh / "convergence.png").write_bytes(convergence_overview(drawn))
-            tabled = comparison.first(max(1, MOST_CELLS // len(comparison.optimizers)))
-            (fresh / "montage.png").write_bytes(png(montage(tabled, stimulus, left_out=len(comparison.units) - len(tabled.units))))
+            tabled, left_out = sheets(comparison)
+            for number, units in enumerate(tabled):
+                last = number == len(tabled) - 1
+                (fresh / names.montage(number)).write_bytes(png(montage(units, stimulus, left_out=left_out if last else 0)))
+        for number, units in enumerate(activating.pages(comparison, result.images)):
+            assert result.images is not None
+            (fresh / names.images(number)).write_bytes(png(activating.sheet(units, result.images, stimulus)))
         (fresh / "arrays.npz").write_bytes(arrays_npz(result, stimulus))
-        (fresh / "report.html").write_text(report_html(result, comparison, drawn, stimulus), encoding="utf-8")
+        (fresh / "report.html").write_text(report_html(result, comparison, drawn, stimulus, names), encoding="utf-8")
         (fresh / "result.json").write_text(result_json(result, comparison, drawn, stimulus, names), encoding="utf-8")

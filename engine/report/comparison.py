@@ -52,7 +52,11 @@ class Comparison:
 
     def first(self, units: int) -> Comparison:
         """The same optimizers over the first ``units`` rows."""
-        kept = set(self.units[:units])
+        return self.of(self.units[:units])
+
+    def of(self, units: Sequence[str]) -> Comparison:
+        """The same optimizers over these of its units."""
+        kept = set(units)
         few = Comparison([search for search in self.searches if search.unit in kept])
         few.optimizers = self.optimizers
         return few

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ...models.spaces import StimulusSpec
 from .charts import Chart, series_chart
@@ -14,19 +16,24 @@ from .pictures import enlarged, factor, own_size, png
 
 _MOST_LINES_OF_SERIES = 6
 _WIDEST = 256
+_WORTH = 64
+"""Sides from which a picture is worth compressing; of smaller ones every pixel is seen."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """``picture`` is a PNG in base64, to be shown ``width`` wide, or None where ``chart`` is drawn instead."""
+    """``picture`` is a data URI, to be shown ``width`` wide, or None where ``chart`` is drawn instead."""
 
     picture: str | None
     width: int
     chart: Chart | None
 
 
-def embedded(stimulus: NDArray[np.float32], spec: StimulusSpec, title: str, size: int = 160) -> Embedded:
-    """An image enlarged by a whole number to about ``size``; a series as a chart named ``title``, or, where it has many lines, a plot."""
+def embedded(stimulus: NDArray[np.float32], spec: StimulusSpec, title: str, size: int = 160, *, light: bool = False) -> Embedded:
+    """An image enlarged by a whole number to about ``size``; a series as a chart named ``title``, or, where it has many lines, a plot.
+
+    Pictures are PNG; those of a ``light`` report no larger than ``size``, and WebP.
+    """
     if spec.modality == "series" and spec.shape[0] <= _MOST_LINES_OF_SERIES:
         return Embedded(None, 0, series_chart(stimulus, spec, title))
     if spec.modality == "series":
@@ -35,4 +42,19 @@ def embedded(stimulus: NDArray[np.float32], spec: StimulusSpec, title: str, size
     else:
         image = own_size(stimulus, spec)
         width = image.width * factor(image.size, size)
-    return Embedded(base64.b64encode(png(image)).decode("ascii"), min(width, _WIDEST), None)
+    return Embedded(data_uri(image, size if light else None), min(width, size if light else _WIDEST), None)
+
+
+def data_uri(image: Image.Image, at_most: int | None = None) -> str:
+    """``image`` as PNG; or, where it has to be light, as WebP of sides of ``at_most``."""
+    if at_most is None or max(image.size) < _WORTH:
+        return _uri("png", png(image))
+    small = image.copy()
+    small.thumbnail((at_most, at_most), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.convert("RGBA" if small.mode == "RGBA" else "RGB").save(buffer, "WEBP", quality=80)
+    return _uri("webp", buffer.getvalue())
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

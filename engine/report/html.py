@@ -12,15 +12,18 @@ import yaml
 
 from ...models.spaces import StimulusSpec
 from ..result import JobResult, SearchResult
-from ..spec import ComponentSpec, DiverseSpec, JobSpec
+from ..spec import ComponentSpec, DiverseSpec, JobSpec, ReportSpec
+from .activating import ImageCell, image_cells, says
 from .charts import Chart, convergence_chart, mean_chart
 from .comparison import Comparison, exceeds, natural_best, natural_multiple
-from .embedded import embedded
+from .embedded import data_uri, embedded
+from .importance import faded, shows_importance
+from .names import ArtifactNames
 from .optima import OptimumCell, optimum_cells
 from .style import line_style
 from .words import count, duration, listed, measured, printable, shown, times
 
-_TEMPLATES = jinja2.Environment(
+TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
@@ -28,12 +31,18 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(shown=shown, measured=measured, times=times, count=count, listed=listed, duration=duration)
+LIGHT = 1_500_000
+"""Pixels of all found stimuli together from which the report's pictures are small ones; the files have them whole."""
+
+TEMPLATES.filters.update(shown=shown, measured=measured, times=times, count=count, listed=listed, duration=duration)
 
 
 @dataclass(frozen=True)
 class Found:
-    """One search as the report shows it; see :class:`Embedded` for the picture. ``optima`` are those of a search for a diverse set."""
+    """One search as the report shows it; see :class:`Embedded` for the picture. ``optima`` are those of a search for a diverse set.
+
+    ``importance`` is the picture faded where its score did not hang on it, as a data URI; ``film`` the name of its film's file.
+    """
 
     search: SearchResult
     style: int
@@ -45,6 +54,8 @@ class Found:
     width: int
     chart: Chart | None
     optima: list[OptimumCell]
+    importance: str | None
+    film: str | None
 
 
 @dataclass(frozen=True)
@@ -59,9 +70,12 @@ class UnitRow:
     best: Found | None
     verdict: str
     chart: Chart
+    images: list[ImageCell]
 
 
-def report_html(result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec) -> str:
+def report_html(
+    result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec, names: ArtifactNames | None = None
+) -> str:
     """The report as text.
 
     Parameters
@@ -70,15 +84,20 @@ def report_html(result: JobResult, comparison: Comparison, drawn: Comparison, st
         All searches, which its counts are about.
     drawn : Comparison
         Those with a row and pictures.
+    names : ArtifactNames or None
+        Of the files beside it, which it links; None where there are none.
     """
     kind = "image" if stimulus.modality == "image" else "stimulus"
     natural = f"natural test {'images' if kind == 'image' else 'stimuli'}"
-    rows = [_unit_row(drawn, unit, number, stimulus, natural) for number, unit in enumerate(drawn.units, 1)]
+    light = is_light(drawn, stimulus)
+    film = result.spec.report.film
+    films = {id(search): names.film(search, film) for search in drawn.searches if search.film} if names else {}
+    rows = [_unit_row(result, drawn, unit, number, stimulus, natural, films, light) for number, unit in enumerate(drawn.units, 1)]
     standings = comparison.standings()
     named = [result.spec.optimizer.name, *(baseline.name for baseline in result.spec.baselines)]
     # An optimizer that a cancelled job had not come to has no label yet.
     labels = comparison.optimizers if len(comparison.optimizers) == len(named) else named
-    return _TEMPLATES.get_template("report.html.j2").render(
+    return TEMPLATES.get_template("report.html.j2").render(
         result=result,
         spec=result.spec,
         labels=labels,
@@ -97,6 +116,10 @@ def report_html(result: JobResult, comparison: Comparison, drawn: Comparison, st
         rows=rows,
         left_out=len(comparison.units) - len(rows),
         mean=mean_chart(comparison),
+        folder_says=says(result.images) if result.images else "",
+        light=light,
+        faded=any(cell.importance for row in rows for cell in row.cells if cell),
+        filmed=bool(films),
         job_yaml=job_yaml(result.spec),
     )
 
@@ -106,7 +129,9 @@ def job_yaml(spec: JobSpec) -> str:
     data = spec.model_dump(mode="json")
     for group in ("budget", "design", "constraints", "transformations"):
         data[group] = {name: value for name, value in (data[group] or {}).items() if value not in (None, "", [])}
-    for group in ("constraints", "transformations", "diverse"):
+    if spec.report == ReportSpec():
+        data["report"] = {}
+    for group in ("constraints", "transformations", "diverse", "report"):
         if not data[group]:
             del data[group]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -117,19 +142,43 @@ def _style(column: int) -> tuple[int, str]:
     return style.number, " ".join(f"{2 * dash:g}" for dash in style.dashes)
 
 
-def _unit_row(drawn: Comparison, unit: str, number: int, spec: StimulusSpec, natural: str) -> UnitRow:
+def is_light(drawn: Comparison, stimulus: StimulusSpec) -> bool:
+    """Whether the report would be too large with every picture whole."""
+    return stimulus.modality == "image" and len(drawn.searches) * math.prod(stimulus.shape[1:]) > LIGHT
+
+
+def _unit_row(
+    result: JobResult,
+    drawn: Comparison,
+    unit: str,
+    number: int,
+    spec: StimulusSpec,
+    natural: str,
+    films: dict[int, str],
+    light: bool,
+) -> UnitRow:
     winners = drawn.winners(unit)
-    cells = [_found(drawn, unit, optimizer, column, winners, spec) for column, optimizer in enumerate(drawn.optimizers)]
+    cells = [_found(drawn, unit, optimizer, column, winners, spec, films, light) for column, optimizer in enumerate(drawn.optimizers)]
     best = next((cell for cell in cells if cell is not None and cell.wins), None)
     verdict, chart = _verdict(winners, natural), convergence_chart(drawn, unit)
-    return UnitRow(unit, drawn.name(unit), f"unit-{number}", drawn.natural_best(unit), cells, best, verdict, chart)
+    images = image_cells(result.images, unit, spec, light=light)
+    return UnitRow(unit, drawn.name(unit), f"unit-{number}", drawn.natural_best(unit), cells, best, verdict, chart, images)
 
 
-def _found(drawn: Comparison, unit: str, optimizer: str, column: int, winners: list[SearchResult], spec: StimulusSpec) -> Found | None:
+def _found(
+    drawn: Comparison,
+    unit: str,
+    optimizer: str,
+    column: int,
+    winners: list[SearchResult],
+    spec: StimulusSpec,
+    films: dict[int, str],
+    light: bool,
+) -> Found | None:
     search = drawn.at(unit, optimizer)
     if search is None:
         return None
-    made = embedded(search.stimulus, spec, f"The series that {optimizer} found for {unit}, over time.")
+    made = embedded(search.stimulus, spec, f"The series that {optimizer} found for {unit}, over time.", light=light)
     return Found(
         search,
         column % 6,
@@ -140,8 +189,16 @@ def _found(drawn: Comparison, unit: str, optimizer: str, column: int, winners: l
         made.picture,
         made.width,
         made.chart,
-        optimum_cells(search, spec),
+        optimum_cells(search, spec, light=light),
+        _importance(search, spec, made.width, light),
+        films.get(id(search)),
     )
+
+
+def _importance(search: SearchResult, spec: StimulusSpec, width: int, light: bool) -> str | None:
+    if search.importance is None or not shows_importance(spec):
+        return None
+    return data_uri(faded(search.stimulus, search.importance, spec, to=1), width if light else None)
 
 
 def _verdict(winners: list[SearchResult], natural: str) -> str:

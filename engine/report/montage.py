@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ...models.spaces import StimulusSpec
 from ..result import SearchResult
 from .comparison import Comparison, natural_best, natural_multiple
+from .lettering import Fonts, write
 from .pictures import enlarged
-from .style import FONT, FONT_BOLD, GRID, INK, MUTED, PAPER
+from .style import GRID, INK, MUTED, PAPER
 from .words import count, measured, shortened, shown, times
 
-MOST_CELLS = 600
+MOST_CELLS = 120
+"""On one sheet; further units are on further sheets."""
+MOST_SHEETS = 100
 _TILE, _LARGEST_TILE, _NARROWEST = 128, 256, 144
 _MARGIN, _GAP, _CAPTION = 24, 14, 38
 
 
-@dataclass(frozen=True)
-class _Fonts:
-    plain: ImageFont.FreeTypeFont
-    bold: ImageFont.FreeTypeFont
-
-    @classmethod
-    def of(cls, size: int) -> _Fonts:
-        return cls(ImageFont.truetype(str(FONT), size), ImageFont.truetype(str(FONT_BOLD), size))
+def sheets(comparison: Comparison) -> tuple[list[Comparison], int]:
+    """The units in parts that fit on a sheet each, about as many on every one, and how many units are on none."""
+    most = max(1, MOST_CELLS // len(comparison.optimizers))
+    units = comparison.units[: most * MOST_SHEETS]
+    pages = math.ceil(len(units) / most)
+    size = math.ceil(len(units) / max(1, pages))
+    return [comparison.of(units[start : start + size]) for start in range(0, len(units), size or 1)], len(comparison.units) - len(units)
 
 
 def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Image.Image:
@@ -40,7 +41,7 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
     left_out : int
         Further units of which the sheet says that they are not on it.
     """
-    fonts, small = _Fonts.of(14), _Fonts.of(12)
+    fonts, small = Fonts.of(14), Fonts.of(12)
     tiles = {id(search): _tile(search, spec) for search in comparison.searches}
     cell = max(_NARROWEST, *(tile.width for tile in tiles.values()))
     tile_height = max(tile.height for tile in tiles.values())
@@ -55,7 +56,7 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
     sheet = Image.new("RGB", (max(width, 300), 2 * _MARGIN + head + rows * row - _GAP + foot), PAPER)
     draw = ImageDraw.Draw(sheet)
     if single:
-        _write(draw, (_MARGIN, _MARGIN), f"found by {comparison.optimizers[0]}", fonts.bold, INK, width - 2 * _MARGIN)
+        write(draw, (_MARGIN, _MARGIN), f"found by {comparison.optimizers[0]}", fonts.bold, INK, width - 2 * _MARGIN)
     for number, unit in enumerate(comparison.units):
         # In a table reading goes down a block; in a run of pictures from left to right.
         across, down = (number % blocks, number // blocks) if single else divmod(number, rows)
@@ -63,28 +64,28 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
         top = _MARGIN + head + down * row
         if not single and down == 0:
             for column, optimizer in enumerate(comparison.optimizers):
-                _write(draw, (left + label + column * (cell + _GAP), _MARGIN), optimizer, fonts.bold, INK, cell)
+                write(draw, (left + label + column * (cell + _GAP), _MARGIN), optimizer, fonts.bold, INK, cell)
         if single:
-            _write(draw, (left, top), f"{unit} {comparison.name(unit)}".strip(), small.bold, INK, cell)
+            write(draw, (left, top), f"{unit} {comparison.name(unit)}".strip(), small.bold, INK, cell)
             top += 20
         else:
             draw.line([(left, top - _GAP // 2), (left + block - _GAP, top - _GAP // 2)], GRID)
-            _write(draw, (left, top + tile_height // 2 - 8), unit, fonts.bold, INK, label - _GAP)
-            _write(draw, (left, top + tile_height // 2 + 10), comparison.name(unit), small.plain, MUTED, label - _GAP)
+            write(draw, (left, top + tile_height // 2 - 8), unit, fonts.bold, INK, label - _GAP)
+            write(draw, (left, top + tile_height // 2 + 10), comparison.name(unit), small.plain, MUTED, label - _GAP)
         best = comparison.winners(unit)
         for column, optimizer in enumerate(comparison.optimizers):
             x = left + label + column * (cell + _GAP)
             search = comparison.at(unit, optimizer)
             if search is None:
-                _write(draw, (x, top + tile_height // 2 - 8), "not searched", small.plain, MUTED, cell)
+                write(draw, (x, top + tile_height // 2 - 8), "not searched", small.plain, MUTED, cell)
                 continue
             sheet.paste(tiles[id(search)], (x, top))
             response, relation = _captions(search)
             wins = not single and search in best
-            _write(draw, (x, top + tile_height + 5), response, small.bold if wins else small.plain, INK, cell)
-            _write(draw, (x, top + tile_height + 21), relation, small.bold if wins else small.plain, INK if wins else MUTED, cell)
+            write(draw, (x, top + tile_height + 5), response, small.bold if wins else small.plain, INK, cell)
+            write(draw, (x, top + tile_height + 21), relation, small.bold if wins else small.plain, INK if wins else MUTED, cell)
     if left_out:
-        _write(draw, (_MARGIN, sheet.height - _MARGIN - 14), f"{count(left_out, 'further unit')} not shown", small.plain, MUTED, width)
+        write(draw, (_MARGIN, sheet.height - _MARGIN - 14), f"{count(left_out, 'further unit')} not shown", small.plain, MUTED, width)
     return sheet
 
 
@@ -106,12 +107,3 @@ def _tile(search: SearchResult, spec: StimulusSpec) -> Image.Image:
 def _blocks(units: int, block: int, row: int) -> int:
     """How many blocks beside each other make the sheet nearest to 4 : 3."""
     return min(range(1, units + 1), key=lambda blocks: abs(math.log(blocks * block * 3 / (math.ceil(units / blocks) * row * 4))))
-
-
-def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, font: ImageFont.FreeTypeFont, color: str, room: int) -> None:
-    """``text`` in one line, shortened in its middle until it fits into ``room`` pixels."""
-    line, longest = shortened(text, 200), min(len(text), 200)
-    while longest > 3 and font.getlength(line) > room:
-        longest -= 1
-        line = shortened(text, longest)
-    draw.text(at, line, fill=color, font=font)

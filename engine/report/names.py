@@ -42,10 +42,10 @@ class ArtifactNames:
         self._units = unique_names(search.unit for search in searches)
         self._optimizers = unique_names(search.optimizer for search in searches)
 
-    def _pair(self, search: SearchResult, optimum: int = 0) -> str:
+    def _pair(self, search: SearchResult, optimum: int = 0, suffix: str = "png") -> str:
         # A safe name holds no double hyphen, so two pairs never make one name.
         number = f"--{optimum + 1}" if optimum else ""
-        return f"{self._units[search.unit]}--{self._optimizers[search.optimizer]}{number}.png"
+        return f"{self._units[search.unit]}--{self._optimizers[search.optimizer]}{number}.{suffix}"
 
     def stimulus(self, search: SearchResult, optimum: int = 0) -> str:
         """The found stimulus, or another of its optima, enlarged or plotted."""
@@ -58,6 +58,20 @@ class ArtifactNames:
     def importance(self, search: SearchResult) -> str:
         """The found image, opaque where its score hung on it."""
         return f"stimuli/importance/{self._pair(search)}"
+
+    def film(self, search: SearchResult, kind: str) -> str:
+        """What its search had found best on the way, as a "gif" or "mp4"."""
+        return f"film/{self._pair(search, suffix=kind)}"
+
+    @staticmethod
+    def montage(sheet: int) -> str:
+        """A sheet of all found stimuli, from 0."""
+        return f"montage-{sheet + 1}.png" if sheet else "montage.png"
+
+    @staticmethod
+    def images(sheet: int) -> str:
+        """A sheet of what was found beside pictures of the folder, from 0."""
+        return f"images-{sheet + 1}.png" if sheet else "images.png"
 
     def convergence(self, unit: str) -> str:
         """The unit's convergence plot."""

@@ -40,14 +40,14 @@ def set_of(search: SearchResult) -> list[Optimum]:
     return search.optima if len(search.optima) > 1 else []
 
 
-def optimum_cells(search: SearchResult, spec: StimulusSpec) -> list[OptimumCell]:
+def optimum_cells(search: SearchResult, spec: StimulusSpec, *, light: bool = False) -> list[OptimumCell]:
     """A cell for each of :func:`set_of`."""
     best = natural_best(search)
     cells: list[OptimumCell] = []
     for one in set_of(search):
         series = f"The series number {one.number + 1} that {search.optimizer} found for {search.unit}, over time."
         multiple = one.response / best if best is not None and best > 0 and math.isfinite(one.response) else None
-        made = embedded(one.stimulus, spec, series, _SIZE)
+        made = embedded(one.stimulus, spec, series, _SIZE, light=light)
         cells.append(OptimumCell(one, math.isfinite(one.response), multiple, apart(one), made.picture, made.width, made.chart))
     return cells
 

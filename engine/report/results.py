@@ -11,8 +11,10 @@ import numpy as np
 
 from ...models.spaces import StimulusSpec
 from ..result import JobResult
+from .activating import images_json, pages
 from .comparison import Comparison, best_seen, exceeds, natural_best, natural_multiple
 from .importance import shows_importance
+from .montage import sheets
 from .names import ArtifactNames
 from .optima import optima_arrays, optima_json
 
@@ -25,7 +27,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
 
     Its ``searches`` are in the order of the rows of ``arrays.npz``; their ``optima`` are those of a search for a diverse set, empty else.
     File names are relative to its own folder, null where there is no such file (a series has no picture at its own size, and only units in
-    ``drawn`` have a convergence plot).
+    ``drawn`` have a convergence plot); ``sheets`` names all parts of what is too long for one picture.
     """
     plotted = frozenset(drawn.units)
     searches = [
@@ -52,6 +54,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
                 "stimulus": names.stimulus(search),
                 "raw": names.raw(search) if stimulus.modality == "image" else None,
                 "importance": names.importance(search) if search.importance is not None and shows_importance(stimulus) else None,
+                "film": names.film(search, result.spec.report.film) if search.film else None,
                 "convergence": names.convergence(search.unit) if search.unit in plotted else None,
             },
         }
@@ -86,11 +89,16 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "optimizers": optimizers,
         },
         "searches": searches,
+        "images": images_json(result.images),
         "files": {
             "report": "report.html",
             "arrays": "arrays.npz",
             "montage": "montage.png" if comparison.units else None,
             "convergence": "convergence.png" if comparison.units else None,
+        },
+        "sheets": {
+            "montage": [names.montage(number) for number in range(len(sheets(comparison)[0]))] if comparison.units else [],
+            "images": [names.images(number) for number in range(len(pages(comparison, result.images)))],
         },
         "spec": result.spec.model_dump(mode="json"),
     }

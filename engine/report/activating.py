@@ -1,0 +1,121 @@
+"""The pictures of a folder that drive each unit the most, beside what was found for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from ...models.spaces import StimulusSpec
+from ..result import FolderImage, FolderImages, SearchResult
+from .comparison import Comparison
+from .embedded import embedded
+from .lettering import Fonts, write
+from .pictures import enlarged
+from .style import GRID, INK, MUTED, PAPER
+from .words import count, measured, shown, times
+
+_TILE, _LARGEST = 128, 192
+_MARGIN, _GAP, _CAPTION, _LABEL = 24, 14, 38, 170
+_SIZE = 96
+MOST_ROWS = 40
+"""Units on one sheet."""
+
+
+@dataclass(frozen=True)
+class ImageCell:
+    """One picture of the folder as the report shows it, ``width`` wide."""
+
+    image: FolderImage
+    picture: str
+    width: int
+
+
+def spec_of(image: FolderImage, spec: StimulusSpec) -> StimulusSpec:
+    """What the target saw: like the stimuli, though maybe of another size."""
+    return StimulusSpec(image.stimulus.shape, spec.low, spec.high)
+
+
+def image_cells(images: FolderImages | None, unit: str, spec: StimulusSpec, *, light: bool = False) -> list[ImageCell]:
+    """A cell for each picture that drives ``unit`` the most; none without a folder."""
+    cells: list[ImageCell] = []
+    for image in images.of.get(unit, []) if images else []:
+        made = embedded(image.stimulus, spec_of(image, spec), "", _SIZE, light=light)
+        cells.append(ImageCell(image, made.picture or "", made.width))
+    return cells
+
+
+def multiple_of_best(search: SearchResult, images: FolderImages | None) -> float | None:
+    """The search's response ÷ that to the strongest picture, where both are above zero."""
+    best = max((image.response for image in images.of.get(search.unit, [])), default=0.0) if images else 0.0
+    return search.response / best if best > 0 and math.isfinite(search.response) else None
+
+
+def says(images: FolderImages) -> str:
+    """What was read, in a sentence."""
+    text = f"{count(images.shown, 'picture')} of {images.folder}, cropped and scaled to what the target takes"
+    if images.unread:
+        text += f"; {count(len(images.unread), 'more')} can't be read".replace("mores", "more")
+    return text + (f"; {count(images.left_out, 'further picture')} left out" if images.left_out else "")
+
+
+def images_json(images: FolderImages | None) -> dict[str, Any] | None:
+    """What ``result.json`` holds of them."""
+    if images is None:
+        return None
+    return {
+        "folder": images.folder,
+        "shown": images.shown,
+        "unread": images.unread,
+        "left_out": images.left_out,
+        "units": {unit: [{"name": image.name, "response": image.response} for image in found] for unit, found in images.of.items()},
+    }
+
+
+def pages(comparison: Comparison, images: FolderImages | None) -> list[Comparison]:
+    """The units of each sheet; none without a folder."""
+    units = comparison.units if images else []
+    return [comparison.of(units[start : start + MOST_ROWS]) for start in range(0, len(units), MOST_ROWS)]
+
+
+def sheet(comparison: Comparison, images: FolderImages, spec: StimulusSpec) -> Image.Image:
+    """A row a unit: what was found for it, the most by any optimizer, then the pictures that drive it the most, with responses."""
+    fonts, small = Fonts.of(14), Fonts.of(12)
+    rows = [(unit, next(iter(comparison.winners(unit)), None), images.of.get(unit, [])) for unit in comparison.units]
+    across = 1 + max((len(found) for _, _, found in rows), default=0)
+    found_tiles = {unit: _tile(enlarged(search.stimulus, spec, _TILE)) for unit, search, _ in rows if search is not None}
+    tiles = {id(image): _tile(enlarged(image.stimulus, spec_of(image, spec), _TILE)) for _, _, found in rows for image in found}
+    every = [*found_tiles.values(), *tiles.values()]
+    cell = max(_TILE, *(tile.width for tile in every)) if every else _TILE
+    high = max((tile.height for tile in every), default=_TILE)
+    row, head = high + _CAPTION + _GAP, 34
+    page = Image.new("RGB", (2 * _MARGIN + _LABEL + across * (cell + _GAP) + _GAP, 2 * _MARGIN + head + len(rows) * row), PAPER)
+    draw = ImageDraw.Draw(page)
+    left = _MARGIN + _LABEL
+    write(draw, (left, _MARGIN), "found", fonts.bold, INK, cell)
+    write(draw, (left + cell + 2 * _GAP, _MARGIN), "most activating pictures", fonts.bold, INK, (across - 1) * (cell + _GAP))
+    for number, (unit, search, found) in enumerate(rows):
+        top = _MARGIN + head + number * row
+        draw.line([(_MARGIN, top - _GAP // 2), (page.width - _MARGIN, top - _GAP // 2)], GRID)
+        write(draw, (_MARGIN, top + high // 2 - 8), unit, fonts.bold, INK, _LABEL - _GAP)
+        write(draw, (_MARGIN, top + high // 2 + 10), comparison.name(unit), small.plain, MUTED, _LABEL - _GAP)
+        if search is not None:
+            page.paste(found_tiles[unit], (left, top))
+            write(draw, (left, top + high + 5), measured(search.response, search.response_sem), small.bold, INK, cell)
+            multiple = multiple_of_best(search, images)
+            if multiple is not None:
+                write(draw, (left, top + high + 21), f"{times(multiple)} best picture", small.plain, MUTED, cell)
+        for column, image in enumerate(found):
+            x = left + (column + 1) * (cell + _GAP) + _GAP
+            page.paste(tiles[id(image)], (x, top))
+            write(draw, (x, top + high + 5), shown(image.response), small.plain, INK, cell)
+            write(draw, (x, top + high + 21), image.name, small.plain, MUTED, cell)
+    return page
+
+
+def _tile(picture: Image.Image) -> Image.Image:
+    tile = picture.convert("RGB")
+    tile.thumbnail((_LARGEST, _LARGEST))
+    return tile

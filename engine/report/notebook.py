@@ -1,0 +1,115 @@
+"""Results as notebooks show them: found stimuli, responses and curves, in HTML that needs neither network nor scripts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...models.spaces import StimulusSpec
+from ..result import JobResult, SearchResult
+from .charts import Chart, convergence_chart
+from .comparison import Comparison
+from .embedded import Embedded, embedded
+from .html import TEMPLATES
+from .montage import montage, sheets
+from .pictures import enlarged, png
+from .style import line_style
+from .words import count, duration, measured, shown, times
+
+MOST_UNITS = 24
+"""Of a job in one cell of a notebook."""
+MOST_CURVES = 8
+"""Units of a job up to which each has its curve."""
+_SIZE = 128
+
+
+@dataclass(frozen=True)
+class _Cell:
+    search: SearchResult
+    made: Embedded
+    captions: list[str]
+    style: tuple[int, str]
+
+
+@dataclass(frozen=True)
+class _Row:
+    unit: str
+    name: str
+    cells: list[_Cell]
+    chart: Chart | None
+
+
+def search_html(search: SearchResult) -> str:
+    """One search: what was found, its response and its curve."""
+    return _html([search], "", "", MOST_CURVES)
+
+
+def job_html(result: JobResult) -> str:
+    """All searches of a job, or the first units where there are many."""
+    if not result.searches:
+        return _html([], result.spec.title, "Nothing was found.", 0)
+    units = len(Comparison(result.searches).units)
+    end = "cancelled" if result.cancelled else duration(result.seconds)
+    note = f"{count(len(result.searches), 'search', 'searches')} of {count(units, 'unit')} of {result.spec.target.name}, {end}"
+    return _html(result.searches, result.spec.title, note, MOST_CURVES)
+
+
+def search_png(search: SearchResult) -> bytes:
+    """What was found, enlarged or plotted."""
+    return png(enlarged(search.stimulus, spec_of(search)))
+
+
+def job_png(result: JobResult) -> bytes | None:
+    """The first sheet of the montage; None where nothing was found."""
+    if not result.searches:
+        return None
+    first, *others = sheets(Comparison(result.searches))[0]
+    left_out = sum(len(units.units) for units in others)
+    return png(montage(first, spec_of(result.searches[0]), left_out=left_out))
+
+
+def spec_of(search: SearchResult) -> StimulusSpec:
+    """What the stimulus is, as the search says; else by its dimensions, over its own range."""
+    if search.stimulus_spec is not None:
+        return search.stimulus_spec
+    low, high = float(np.min(search.stimulus)), float(np.max(search.stimulus))
+    if search.stimulus.ndim == 3:
+        low, high = min(low, 0.0), max(high, 1.0)
+    return StimulusSpec(search.stimulus.shape, low, max(high, low + 1e-6), "image" if search.stimulus.ndim == 3 else "series")
+
+
+def _html(searches: list[SearchResult], title: str, note: str, curves: int) -> str:
+    every = Comparison(searches)
+    drawn = every.first(MOST_UNITS)
+    rows: list[_Row] = []
+    for unit in drawn.units:
+        cells: list[_Cell] = []
+        for column, optimizer in enumerate(drawn.optimizers):
+            search = drawn.at(unit, optimizer)
+            if search is not None:
+                style = line_style(column)
+                dashes = " ".join(f"{2 * dash:g}" for dash in style.dashes)
+                says = f"The series that {optimizer} found for {unit}, over time."
+                made = embedded(search.stimulus, spec_of(search), says, _SIZE, light=True)
+                cells.append(_Cell(search, made, _captions(search), (style.number, dashes)))
+        rows.append(_Row(unit, drawn.name(unit), cells, convergence_chart(drawn, unit) if len(drawn.units) <= curves else None))
+    left_out = len(every.units) - len(rows)
+    return TEMPLATES.get_template("notebook.html.j2").render(
+        title=title,
+        note=note,
+        rows=rows,
+        several=len(every.optimizers) > 1,
+        left_out=f"{count(left_out, 'further unit')} in .searches" if left_out else "",
+        colors=[line_style(number).color for number in range(6)],
+    )
+
+
+def _captions(search: SearchResult) -> list[str]:
+    found = [measured(search.response, search.response_sem) if math.isfinite(search.response) else "not measured"]
+    if search.score is not None:
+        found.append(f"score {shown(search.score)}")
+    if search.natural_multiple is not None and math.isfinite(search.natural_multiple):
+        found.append(f"{times(search.natural_multiple)} best natural")
+    return [*found, count(search.evaluations, "evaluation")]
