@@ -268,8 +268,9 @@ class Session:
         self._latest_onset = max([self._latest_onset, *(trial.onset for trial in trials if trial.onset == trial.onset)])
         gain = self._gain(trials)
         self._gains.append(gain)
+        sought = float(gain[self._primary])
         for trial, score in zip(trials, self._scores(trials, gain, self.search), strict=True):
-            trial.score, trial.gain = score, float(gain[self._primary])
+            trial.score, trial.gain = score, sought
         if self._pending is None:
             self._tell(trials)
             self._look()
@@ -296,10 +297,10 @@ class Session:
                 part = rows[start : start + MAX_BATCH]
                 latents = torch.stack([self._latent(trials[row].stimulus) for row in part])
                 found[part] = self.checked.decoder(latents).float()
-        for row, trial in enumerate(trials):
-            if trial.stimulus < self.stimuli.pictures:
-                assert self.checked.pictures is not None
-                found[row] = self.checked.pictures[trial.stimulus]
+            for row, trial in enumerate(trials):
+                if trial.stimulus < self.stimuli.pictures:
+                    assert self.checked.pictures is not None
+                    found[row] = self.checked.pictures[trial.stimulus]
         return found
 
     def found(self, *, comparing: bool = True) -> Found:
@@ -406,9 +407,9 @@ class Session:
         if self.stopped_by:
             return
         design = self.spec.design
-        asked = [latent.detach().cpu() for latent in self.search.ask()]
+        asked = self.search.ask()
         remeasuring = self.search.remeasuring
-        rows = [self.stimuli.number(latent) for latent in asked]
+        rows = self.stimuli.numbers(asked)
         references = self.checked.references_shown
         controls: list[int] = []
         if remeasuring and len(set(rows)) == 1:  # the winner alone: as many of what it is compared with, side by side

@@ -115,11 +115,20 @@ class Stimuli:
 
     def number(self, latent: Tensor) -> int:
         """Of the stimulus of this latent, (*latent), a new one where it is new."""
-        key = latent.contiguous().numpy().tobytes()
-        if key not in self._numbers:
-            self._numbers[key] = len(self)
-            self._latents.append(latent.clone())
-        return self._numbers[key]
+        return self.numbers(latent[None])[0]
+
+    def numbers(self, latents: Tensor) -> list[int]:
+        """Of the stimuli of latents, (n, *latent)."""
+        kept = latents.detach().cpu().contiguous().clone()
+        found: list[int] = []
+        for latent, row in zip(kept, kept.numpy(), strict=True):
+            key = row.tobytes()
+            number = self._numbers.get(key)
+            if number is None:
+                number = self._numbers[key] = self.pictures + len(self._latents)
+                self._latents.append(latent)
+            found.append(number)
+        return found
 
     def latent(self, number: int) -> Tensor | None:
         """(*latent), or None for a picture."""
@@ -132,8 +141,8 @@ class Stimuli:
     def restore(self, latents: Tensor | None) -> None:
         """Take those of ``latents`` in the place of all."""
         self._latents, self._numbers = [], {}
-        for latent in latents if latents is not None else ():
-            self.number(latent)
+        if latents is not None:
+            self.numbers(latents)
 
 
 def table(trials: Sequence[Trial], units: int) -> dict[str, Any]:
