@@ -52,7 +52,7 @@ def data_uri(image: Image.Image, at_most: int | None = None) -> str:
     small = image.copy()
     small.thumbnail((at_most, at_most), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.convert("RGBA" if small.mode == "RGBA" else "RGB").save(buffer, "WEBP", quality=80)
+    small.convert("RGBA" if small.mode == "RGBA" else "RGB").save(buffer, "WEBP", quality=80, alpha_quality=60)
     return _uri("webp", buffer.getvalue())
 
 
