@@ -54,7 +54,7 @@ class TTEvolution(PatchEvolution):
         super().__init__(problem, options)
         space = problem.latent
         if not isinstance(space, Categorical):
-            raise Unsuitable("tt-evolution searches codes, not boxes; tt-grid, surrogate, sphere-cma or patch-evolution search boxes")
+            raise Unsuitable("tt-evolution searches codes, not boxes; tt-grid, thompson, sphere-cma or patch-evolution search boxes")
         self._tt = options
         if self._bank is None:
             self._train = DiagonalTrain.uniform(space.size, space.cardinality)

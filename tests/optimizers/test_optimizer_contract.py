@@ -23,10 +23,11 @@ from actmax.optimizers.testing import Landscape, OptimizerContract, check_resume
 from actmax.optimizers.thompson import Thompson
 from actmax.optimizers.tt_cross import TTCross
 from actmax.optimizers.tt_evolution import TTEvolution
+from actmax.optimizers.tt_grid import TTGrid
 from actmax.optimizers.xdream import XDream
 
 ALL = [RandomSearch, Adam, NormalisedAscent, Langevin, Protes, TTCross, PatchEvolution, Nevergrad]
-OF_BOXES = [CMA, SphereCMA, XDream, Thompson]
+OF_BOXES = [CMA, SphereCMA, XDream, Thompson, TTGrid]
 
 
 class TestAuto(OptimizerContract):
@@ -35,6 +36,11 @@ class TestAuto(OptimizerContract):
 
 class TestTTEvolution(OptimizerContract):
     optimizer = TTEvolution
+
+
+class TestTTGrid(OptimizerContract):
+    optimizer = TTGrid
+    options: ClassVar = {"batch": 6, "screen": 10}
 
 
 class TestRandomSearch(OptimizerContract):

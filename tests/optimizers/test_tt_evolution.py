@@ -58,5 +58,5 @@ def test_without_tilt_it_draws_natural_codes():
 
 
 def test_boxes_are_refused():
-    with pytest.raises(Unsuitable, match="tt-grid, surrogate, sphere-cma or patch-evolution"):
+    with pytest.raises(Unsuitable, match="tt-grid, thompson, sphere-cma or patch-evolution"):
         TTEvolution(Problem(Box((4,), -1, 1), 0), TTEvolution.Options())
