@@ -1,4 +1,4 @@
-"""Many units in one job against as many jobs of one unit each: time, and that both find the same.
+"""Many units in one job against as many jobs of one unit each: time, and how far the responses differ (starts do).
 
     OMP_NUM_THREADS=1 python -m benchmarks.seeing.many_units --units 64 --steps 32
 

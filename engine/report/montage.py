@@ -19,6 +19,8 @@ MOST_CELLS = 120
 MOST_SHEETS = 100
 _TILE, _LARGEST_TILE, _NARROWEST = 128, 256, 144
 _MARGIN, _GAP, _CAPTION = 24, 14, 38
+_FEW = 24
+"""Pictures up to which large ones stay larger than others."""
 
 
 def sheets(comparison: Comparison) -> tuple[list[Comparison], int]:
@@ -42,7 +44,8 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
         Further units of which the sheet says that they are not on it.
     """
     fonts, small = Fonts.of(14), Fonts.of(12)
-    tiles = {id(search): _tile(search, spec) for search in comparison.searches}
+    largest = _LARGEST_TILE if len(comparison.searches) <= _FEW else _TILE
+    tiles = {id(search): _tile(search, spec, largest) for search in comparison.searches}
     cell = max(_NARROWEST, *(tile.width for tile in tiles.values()))
     tile_height = max(tile.height for tile in tiles.values())
     single = len(comparison.optimizers) == 1
@@ -98,9 +101,9 @@ def _captions(search: SearchResult) -> tuple[str, str]:
     return response, "" if best is None else f"natural {shown(best)}"
 
 
-def _tile(search: SearchResult, spec: StimulusSpec) -> Image.Image:
+def _tile(search: SearchResult, spec: StimulusSpec, largest: int) -> Image.Image:
     tile = enlarged(search.stimulus, spec, _TILE).convert("RGB")
-    tile.thumbnail((_LARGEST_TILE, _LARGEST_TILE))
+    tile.thumbnail((largest, largest))
     return tile
 
 

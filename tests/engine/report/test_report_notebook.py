@@ -27,7 +27,7 @@ class Read(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
+        attrs = {name: value or "" for name, value in attrs}
         self.tags.add(tag)
         if tag not in VOID:
             self.open.append(tag)
@@ -36,9 +36,9 @@ class Read(HTMLParser):
         if tag == "img":
             kind, data = attrs["src"].removeprefix("data:image/").split(";base64,")
             with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
-                assert picture.format.lower() == kind
+                assert (picture.format or "").lower() == kind
                 self.pictures.append(np.asarray(picture))
-        assert not any("http" in (value or "") for value in attrs.values())
+        assert not any("http" in value for value in attrs.values())
 
     def handle_startendtag(self, tag, attrs):
         self.handle_starttag(tag, attrs)
