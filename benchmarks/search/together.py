@@ -55,10 +55,10 @@ def run_together(tasks: Iterable[Any], perform: Perform, workers: int, due: Call
     """
     context = multiprocessing.get_context("spawn")
     queue = iter(tasks)
-    running: dict[Connection, Any] = {}
+    running: dict[Any, Any] = {}
     processes: list[Any] = []
 
-    def start(pipe: Connection) -> None:
+    def start(pipe: Any) -> None:
         task = next(queue, None) if due() else None
         pipe.send(task)
         if task is None:
@@ -76,7 +76,7 @@ def run_together(tasks: Iterable[Any], perform: Perform, workers: int, due: Call
     while running:
         waiting: list[tuple[Connection, Any, Tensor]] = []
         for pipe in wait(list(running)):
-            assert isinstance(pipe, Connection)
+            assert isinstance(pipe, Connection)  # not a socket or a handle
             kind, content = pipe.recv()
             if kind == "score":
                 waiting.append((pipe, running[pipe], torch.from_numpy(content)))

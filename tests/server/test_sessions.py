@@ -242,7 +242,7 @@ async def test_a_restart_in_any_generation_changes_no_bit(serving, tmp_path, mon
     monkeypatch.setattr(kept_module, "SNAPSHOT_SECONDS", 0.05)
     async with sessions(serving, data=tmp_path / "quiet") as (_, stub, channel), Stream(channel, (await create(stub)).name) as stream:
         expected, ended = await run(stream)
-    shown, name = {}, ""
+    shown, name, response = {}, "", None
     for part in range(40):
         async with sessions(serving) as (_, stub, channel):
             name = name or (await create(stub)).name
@@ -259,6 +259,7 @@ async def test_a_restart_in_any_generation_changes_no_bit(serving, tmp_path, mon
                     await stream.tell(answers(ask)[3:])
                 else:
                     await stream.tell(answers(ask))
+    assert response is not None
     assert response.ended.recommendation == ended.recommendation
     for generation, data in shown.items():
         assert expected[generation - 1].endswith(data)
