@@ -50,12 +50,12 @@ class NaturalLevels:
             below[0], below[-1] = 0.0, 1.0
             edges = torch.quantile(bank.double(), below, 0).T.cummax(1).values.contiguous() + least
         if bank is None:
-            return cls(edges, even.expand(space.size, 1, -1).contiguous(), torch.zeros(1))
+            return cls(edges, even.expand(space.size, 1, -1).contiguous(), torch.zeros(1, dtype=torch.float64))
         at = torch.searchsorted(edges[:, 1:-1].contiguous(), bank.double().T.contiguous(), right=True).T
         train = DiagonalTrain.fit(at, levels, min(rank, len(bank)), generator, SMOOTHING)
         shares = train.tables.double().cumsum(2)
         cumulative = torch.cat([torch.zeros_like(shares[..., :1]), shares / shares[..., -1:]], 2)
-        return cls(edges, cumulative, train.log_weights)
+        return cls(edges, cumulative, train.log_weights.double())
 
     def train(self, edges: Tensor) -> DiagonalTrain:
         """The same density on other levels, (size, levels + 1) edges."""
@@ -65,12 +65,12 @@ class NaturalLevels:
         share = ((edges - low) / (high - low)).clamp_(0.0, 1.0)[:, None]
         place = lower[:, None].expand(-1, rank, -1)
         below = torch.lerp(self.cumulative.gather(2, place), self.cumulative.gather(2, place + 1), share)
-        return DiagonalTrain(self.log_weights, below.diff(dim=2).clamp_(min=0.0).float())
+        return DiagonalTrain(self.log_weights, below.diff(dim=2).clamp_(min=0.0))
 
 
 def moments(train: DiagonalTrain, edges: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of every coordinate, (size,) float64, of a train over levels that are evenly spread within."""
-    shares, middles, widths = train.frequencies().double(), (edges[:, 1:] + edges[:, :-1]) / 2, edges.diff(dim=1)
+    shares, middles, widths = train.frequencies(), (edges[:, 1:] + edges[:, :-1]) / 2, edges.diff(dim=1)
     mean = (shares * middles).sum(1)
     return mean, (shares * ((middles - mean[:, None]).square() + widths.square() / 12)).sum(1)
 
@@ -82,7 +82,7 @@ def refined(train: DiagonalTrain, edges: Tensor) -> Tensor:
     distortion in pulse-count modulation with nonuniform spacing of levels", 1951). Levels of equal mass would be too wide in the tails.
     """
     widths = edges.diff(dim=1).clamp(min=1e-12)
-    shares = widths * (train.frequencies().double() / widths).pow(1 / 3)
+    shares = widths * (train.frequencies() / widths).pow(1 / 3)
     shares = (1 - FLAT) * shares / shares.sum(1, keepdim=True) + FLAT * widths / widths.sum(1, keepdim=True)
     below = torch.cat([torch.zeros_like(shares[:, :1]), shares.cumsum(1)], 1)
     below = below / below[:, -1:]

@@ -187,7 +187,7 @@ class TTGrid(Searcher):
         middles = (edges[:, 1:] + edges[:, :-1]) / 2
         gains = (middles - self._centre[:, None]).square() / (2 * self._variance[:, None])
         gains = gains - (middles - self._mean[:, None]).square() / (2 * self._spread[:, None])
-        return self._natural.train(edges).tilted(gains.float())
+        return self._natural.train(edges).tilted(gains)
 
     def recommend(self) -> Tensor:
         """The mean where the problem is noisy, otherwise the best candidate evaluated: (*latent).

@@ -42,7 +42,7 @@ def test_any_levels_hold_the_same_density() -> None:
     natural = levels_of(normal_bank(), rank=3)
     coarse = natural.train(natural.edges)
     fine = natural.train(torch.linspace(-3.0, 3.0, 401, dtype=torch.float64).expand(6, -1))
-    assert torch.allclose(fine.tables.sum(2), torch.ones(6, 3), atol=1e-4)
+    assert torch.allclose(fine.tables.sum(2), torch.ones(6, 3).double(), atol=1e-4)
     for a, b in zip(moments(coarse, natural.edges), moments(fine, torch.linspace(-3, 3, 401).double().expand(6, -1)), strict=True):
         assert torch.allclose(a, b, atol=5e-3)
 
