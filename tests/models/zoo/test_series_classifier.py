@@ -114,7 +114,8 @@ def test_the_other_scripts_need_their_files():
 
 
 def test_a_search_finds_a_series_and_shows_it_as_a_plot(tmp_path):
-    result = maximize("series", "series-classifier", "fc[2]", optimizer="adam", evaluations=600, seed=1, folder=tmp_path)
+    options = {"optimizer": "adam", "objective": "log-probability", "evaluations": 600, "seed": 1}
+    result = maximize("series", "series-classifier", "fc[2]", folder=tmp_path, **options)
     (search,) = result.searches
     assert search.unit_name == "square"
     assert search.stimulus.shape == (1, 128)
