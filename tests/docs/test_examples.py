@@ -1,11 +1,14 @@
 """Every example job can run."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from actmax.client import jobfile
 from actmax.engine.build import check
+from actmax.engine.run import execute, searches_of
 from actmax.engine.spec import JobSpec
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
@@ -16,3 +19,25 @@ def test_an_example_is_a_job_that_can_run(path):
     job = check(JobSpec.parse(jobfile.to_plain(jobfile.load(path).spec)))
     assert job.searches >= 1
     assert job.spec.title
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs(path):
+    brief = jobfile.load(path, ["budget={evaluations: 8}" if "diverse" in path.stem else "budget={evaluations: 2}"])
+    job = check(JobSpec.parse(jobfile.to_plain(brief.spec)))
+    # the first and the last unit: the others differ by their number
+    job.units[:] = [job.units[0], *job.units[-1:]][: len(job.units)]
+    result = execute(job, searches_of(job))
+    assert len(result.searches) == job.searches
+    for search in result.searches:
+        assert np.isfinite(search.response)
+        assert search.stimulus.shape == job.target.stimulus.shape
+        assert search.stimulus.min() >= job.target.stimulus.low
+        assert search.stimulus.max() <= job.target.stimulus.high
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_says_its_own_command(path):
+    text = path.read_text()
+    for named in re.findall(r"actmax run (examples/\S+\.yaml)", text):
+        assert Path(__file__).parents[2] / named == path
