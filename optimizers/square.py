@@ -22,13 +22,14 @@ REDRAWS = 20
 
 
 class SquareAttack(Searcher):
-    """Random search over maps by squares at a random place, of one of the two extreme values a channel; kept where the score rises.
+    """Random search over maps by squares at a random place, of one of the two extreme values a channel; kept where the score doesn't fall.
 
     Andriushchenko, Croce, Flammarion and Hein, "Square attack: a query-efficient black-box adversarial attack via random search", 2020,
     algorithms 1 and 2: it begins at vertical stripes of extreme values, a colour of its own each, and the share of the map that a square
     covers is halved at fixed shares of the expected evaluations. With the generator ``perturbation`` and ``norm: linf``, where the box is
     the ball, it is the published attack; other boxes shaped like maps are searched over their corners likewise. Where latents are series,
-    (channels, time), squares are stretches of time.
+    (channels, time), squares are stretches of time. Published, a square has to raise the score; here one that leaves it equal is kept too,
+    which is all that moves on a plateau, as of spike counts.
 
     It knows scores alone, so its best may be a lucky one on a noisy target.
 
@@ -72,6 +73,8 @@ class SquareAttack(Searcher):
         self.options = options
         self.space = space
         self._shown = 0
+        self._current: Tensor | None = None
+        """What the next squares are laid on; the latest of equals, where the recommendation is the earliest."""
 
     @property
     def share(self) -> float:
@@ -81,17 +84,17 @@ class SquareAttack(Searcher):
 
     def _propose(self) -> Tensor:
         batch = self.options.batch
-        if self._best is None:
+        if self._current is None:
             if self.options.start == "natural":
                 return self._starts(batch)
             channels, *middle, last = self.space.shape
             return self._extremes(batch, channels, *[1] * len(middle), last).expand(batch, *self.space.shape).clone()
-        return torch.stack([self._changed(self._best) for _ in range(batch)])
+        return torch.stack([self._changed(self._current) for _ in range(batch)])
 
-    def _changed(self, best: Tensor) -> Tensor:
-        channels, *sides = best.shape
+    def _changed(self, current: Tensor) -> Tensor:
+        channels, *sides = current.shape
         wide = (self.share * math.prod(sides)) ** (1 / len(sides))
-        latent = best.clone()
+        latent = current.clone()
         for _ in range(REDRAWS):
             window: list[slice] = [slice(None)]
             for side in sides:
@@ -99,7 +102,7 @@ class SquareAttack(Searcher):
                 first = int(torch.randint(side - length + 1, (1,), generator=self.generator))
                 window.append(slice(first, first + length))
             latent[tuple(window)] = self._extremes(channels, *[1] * len(sides))
-            if not torch.equal(latent, best):
+            if not torch.equal(latent, current):
                 break
         return latent
 
@@ -108,11 +111,15 @@ class SquareAttack(Searcher):
         return torch.where(high, self.space.high, self.space.low)
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
-        """What to go on from is the best so far; the size of the squares follows the count."""
         self._shown += len(latents)
+        known = torch.where(scores.isnan(), -torch.inf, scores)
+        winner = int(known.argmax())
+        if not scores[winner].isnan() and known[winner] >= self._best_score:  # which has these scores in it
+            self._current = latents[winner].clone()
 
     def _state(self) -> dict[str, Any]:
-        return {"shown": self._shown}
+        return {"shown": self._shown, "current": None if self._current is None else self._current.clone()}
 
     def _restore(self, state: State) -> None:
         self._shown = int(state["shown"])
+        self._current = None if state["current"] is None else state["current"].clone()

@@ -1,3 +1,4 @@
+import itertools
 from typing import ClassVar
 
 import pytest
@@ -58,6 +59,16 @@ def test_changes_one_square_of_one_colour_and_keeps_what_is_better() -> None:
             assert len(latent[channel][(latent != best)[channel]].unique()) <= 1
         best = latent if number % 2 else best
         assert torch.equal(optimizer.recommend(), best)
+
+
+def test_drifts_where_scores_are_equal() -> None:
+    optimizer = SquareAttack(Problem(BOX, 0, 10_000), SquareAttack.Options(share=0.05))
+    latents = [tell(optimizer, 0.0) for _ in range(10)]
+    assert torch.equal(optimizer.recommend(), latents[0])
+    for before, after in itertools.pairwise(latents):
+        changed = (before != after).any(0).nonzero()
+        assert bool((changed.amax(0) - changed.amin(0) < round((0.05 * 12 * 16) ** 0.5)).all())
+    assert len((latents[0] != latents[-1]).any(0).nonzero()) > 3 * round(0.05 * 12 * 16)
 
 
 def test_squares_shrink_as_published() -> None:
