@@ -21,7 +21,7 @@ LARGEST = 256
 SPHERE = 64
 """Coordinates from which natural latents lie near a sphere, whose radius is then kept."""
 STEP = 1.0
-"""Root mean square a coordinate, in spreads, that the mean moves in 20 evaluations at most."""
+"""Root mean square a coordinate, in spreads, that the mean moves in 20 evaluations at most; on a sphere half of it."""
 FEW = 5
 """Evaluations without which there is no model."""
 UNKNOWN = 2000
@@ -76,11 +76,7 @@ class TTGrid(Searcher):
         ] = 60
         final: Annotated[
             float | None,
-            Field(
-                gt=0,
-                le=1,
-                description="Spread at the end, as a share of the natural one. None: 0.2; where responses are noisy 0.4, on a sphere 0.35.",
-            ),
+            Field(gt=0, le=1, description="Spread at the end, as a share of the natural one. None: 0.2, where responses are noisy 0.4."),
         ] = None
 
     needs_gradient: ClassVar[bool] = False
@@ -99,7 +95,7 @@ class TTGrid(Searcher):
         bank = None if problem.bank is None else problem.bank.detach().cpu().flatten(1)
         self._natural = NaturalLevels.of(space, bank, options.levels, options.rank, torch.Generator().manual_seed(problem.seed))
         self._on_sphere = bank is not None and space.size >= SPHERE
-        self._final = options.final or (0.4 if problem.noisy else 0.35 if self._on_sphere else 0.2)
+        self._final = options.final or (0.4 if problem.noisy else 0.2)
         self._centre, self._variance = moments(self._natural.train(self._natural.edges), self._natural.edges)
         self._edges = self._natural.edges
         self._mean, self._spread = self._centre, self._variance
@@ -162,7 +158,7 @@ class TTGrid(Searcher):
     def _refit(self) -> None:
         """Model, wanted mean and spread, levels."""
         model = fitted(self._rows, self._scores, self._middle, self._width)
-        step = model.step(STEP * min(self._fresh / 20, 2.0))
+        step = model.step(STEP * (0.5 if self._on_sphere else 1.0) * min(self._fresh / 20, 2.0))
         self._fresh = 0
         factor = self._final ** (2 * min(1.0, self._told / self._budget))
         # the natural variance, too, narrows: a tilt of none leaves it as it is
