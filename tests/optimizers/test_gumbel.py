@@ -14,9 +14,10 @@ def test_normal_coordinates_become_gumbel_noise_and_back() -> None:
 
 
 def test_its_slope_is_the_derivative() -> None:
-    z = torch.linspace(-7.5, 7.5, 31, dtype=torch.float64).requires_grad_()
-    (slope,) = torch.autograd.grad(gumbel(z).sum(), z)
-    assert torch.allclose(gumbel_slope(z.detach()), slope, rtol=1e-8)
+    z, step = torch.linspace(-7.5, 7.5, 31, dtype=torch.float64), 1e-4
+    difference = (gumbel(z + step) - gumbel(z - step)) / (2 * step)
+    assert torch.allclose(gumbel_slope(z), difference, rtol=1e-6)
+    assert torch.equal(gumbel_slope(z), gumbel_slope(z, gumbel(z)))
 
 
 def test_noise_behind_codes_gives_them_back_and_is_gumbel_over_all_codes() -> None:
