@@ -4,6 +4,8 @@
 
 Scoring costs nothing here: a fixed random direction, or a table of each position's codes. Every optimizer starts from a bank. Where it asks
 more or fewer than 40 at a time (a batch of 40 is set where it has the option), asks are added up until there are 40 and the time is scaled.
+`auto` gets no gradients here and keeps the batch of what it chooses: 5 over codes, so that 40 candidates are 8 asks. What counts is the
+least of three medians, since other work on the machine only adds to them.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from actmax.optimizers.testing import Landscape
 
 STORED = Path(__file__).with_name("overhead.json")
 CANDIDATES, ROUNDS, BANK = 40, 30, 500
+REPEATS = 3
 SPACES: dict[str, LatentSpace] = {
     "64": Box((64,), -3.0, 3.0),
     "4096": Box((4096,), -3.0, 3.0),
@@ -46,7 +49,13 @@ def bank_of(space: LatentSpace) -> Tensor:
 
 
 def measure(name: str, space: LatentSpace, seconds: float = 20.0) -> float | str:
-    """Median milliseconds of 40 candidates, or why there are none."""
+    """The least of the median milliseconds of 40 candidates in three runs, or why there are none."""
+    found = [_measured(name, space, seconds / REPEATS) for _ in range(REPEATS)]
+    numbers = [one for one in found if not isinstance(one, str)]
+    return min(numbers) if numbers else found[0]
+
+
+def _measured(name: str, space: LatentSpace, seconds: float) -> float | str:
     found: Any = find("optimizer", name, "optimizer")
     given = {"batch": CANDIDATES} if "batch" in found.Options.model_fields else {}
     bank = bank_of(space)
