@@ -47,14 +47,14 @@ class TTGrid(Searcher):
     length at which samples are as long as natural latents. The first candidate of an ask is the mean, of that length; under noise it is
     recommended.
 
-    Measured on benchmarks/search, 2 to 3 seeds each, medians. Evaluations to .9 of the peak over 32 coordinates, blind: bump 241, normalised
-    ReLU net 277 (``thompson`` 131, 191; ``tt-cross`` 335, 521; ``cma`` 490, 543; ``protes`` never). Recommended after 3,000 under Poisson
-    noise: .91 and .83 of the peak (``thompson`` .98, .94; ``sphere-cma`` .88, .81; ``cma`` .83, .81; ``protes`` .31, .66; ``tt-cross``
-    .23, .50). From an SN-GAN's 128 natural coordinates to a spiking network, three units, two seeds, 2,000 evaluations: 13 14 15 12 20
-    20 spikes (``sphere-cma`` 13 13 15 12 20 20; of the first seed alone, ``thompson`` 11 11 20, ``tt-cross`` 11 10 19, ``protes`` 9 8 19);
-    blind 13 12 9 11 20 20 (``sphere-cma`` 11 13 14 11 20 20). Without keeping natural length it found 11 9 20. Of no gain: products of
-    pairs of coordinates in the model, which would raise the train's rank (Poisson ReLU net .87 for .85, bump .94 for .93, either net
-    later without noise, and ten times the cost).
+    Measured on benchmarks/search, 2 to 3 seeds each, medians. Evaluations to .9 of the peak over 32 coordinates, blind: bump 241,
+    normalised ReLU net 277 (``thompson`` 131, 191; ``tt-cross`` 335, 521; ``cma`` 490, 543; ``protes`` never). Recommended after 3,000
+    under Poisson noise: .91 and .83 of the peak (``thompson`` .98, .94; ``sphere-cma`` .88, .81; ``cma`` .83, .81; ``protes`` .31, .66;
+    ``tt-cross`` .23, .50). From an SN-GAN's 128 natural coordinates to a spiking network, three units, two seeds, 2,000 evaluations: 13
+    14 15 12 20 20 spikes (``sphere-cma`` 13 13 15 12 20 20; of the first seed alone, ``thompson`` 11 11 20, ``tt-cross`` 11 10 19,
+    ``protes`` 9 8 19); blind 13 12 9 11 20 20 (``sphere-cma`` 11 13 14 11 20 20). Without keeping natural length it found 11 9 20. Of no
+    gain: products of pairs of coordinates in the model, which would raise the train's rank (Poisson ReLU net .87 for .85, bump .94 for
+    .93, either net later without noise, and ten times the cost).
 
     Parameters
     ----------
