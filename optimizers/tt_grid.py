@@ -52,9 +52,9 @@ class TTGrid(Searcher):
     under Poisson noise: .91 and .83 of the peak (``thompson`` .98, .94; ``sphere-cma`` .88, .81; ``cma`` .83, .81; ``protes`` .31, .66;
     ``tt-cross`` .23, .50). From an SN-GAN's 128 natural coordinates to a spiking network, three units, two seeds, 2,000 evaluations: 13
     14 15 12 20 20 spikes (``sphere-cma`` 13 13 15 12 20 20; of the first seed alone, ``thompson`` 11 11 20, ``tt-cross`` 11 10 19,
-    ``protes`` 9 8 19); blind 13 12 9 11 20 20 (``sphere-cma`` 11 13 14 11 20 20). Without keeping natural length it found 11 9 20. Of no
-    gain: products of pairs of coordinates in the model, which would raise the train's rank (Poisson ReLU net .87 for .85, bump .94 for
-    .93, either net later without noise, and ten times the cost).
+    ``protes`` 9 8 19); blind 13 12 9 11 20 20 (``sphere-cma`` 11 13 14 11 20 20). In trials of an earlier form, one or two seeds: without
+    keeping natural length 11 9 20; products of pairs of coordinates in the model, which would raise the train's rank, gained little under
+    Poisson noise (ReLU net .87 for .85, bump .94 for .93) and nothing without, for 561 features instead of 65.
 
     Parameters
     ----------
