@@ -96,7 +96,7 @@ async def test_a_job_whose_worker_and_server_went_away_ends_as_if_nothing_had_ha
         quiet = await calls.create(spec)
         done = await calls.ended(disturbed.name, 60)
         assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
-        assert done.attempt == 3
+        assert done.attempt in (2, 3)  # 2 where it came to its end while the server stopped
         assert (await calls.ended(quiet.name, 60)).attempt == 1
         a, b = await arrays(calls, disturbed.name), await arrays(calls, quiet.name)
         assert sorted(a) == sorted(b)

@@ -157,14 +157,15 @@ async def test_one_owner_fills_no_queue(serving):
     async with serving(max_queued_per_owner=2, max_stored_bytes_per_owner=1) as (_, calls):
         running = await calls.create(spec(steps=5000))
         await calls.until(running.name, lambda job: job.state == RUNNING)
-        for _ in range(2):
-            await calls.create(spec())
+        waiting = [await calls.create(spec()) for _ in range(2)]
         async with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, match="2 jobs of yours wait") as found:
             await calls.create(spec())
         assert calls.retry_seconds(found[0]) > 0
         await calls.cancel(running.name)
         done = await calls.ended(running.name)
         assert done.artifact_bytes > 0
+        for job in waiting:
+            await calls.ended(job.name)
         async with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, match="delete some jobs"):
             await calls.create(spec())
 
