@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from .. import checkpoint
 from ..spec import ComponentSpec
 from .checked import CheckedSession, check_session
 from .errors import DamagedSession
-from .log import Log, Record
+from .log import Log, Record, sync
 from .names import BUILDING, LOG, SNAPSHOT
 from .session import Receipt, Session
 from .spec import SessionSpec
@@ -45,6 +44,8 @@ class KeptSession:
     ------
     DamagedSession
         The log is damaged, or replays to other trials than were asked.
+    LogInUse
+        It is open already, in this process or another.
     InvalidJob
         A component that it needs is no longer here.
     """
@@ -238,15 +239,6 @@ class KeptSession:
 def now() -> int:
     """Microseconds since 1970."""
     return time.time_ns() // 1000
-
-
-def sync(folder: Path) -> None:
-    """Bring the entries of a folder to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _packed(told: Told) -> list[Any]:

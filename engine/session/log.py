@@ -1,9 +1,12 @@
-"""The log of a session: one line a record, written once and flushed, read back whole or not at all."""
+"""The log of a session: one line an append, written once and flushed, read back whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,30 +17,49 @@ from .errors import DamagedSession
 Record = dict[str, Any]
 
 
-class Log:
-    """An append-only file of JSON records, each with a checksum.
+class LogInUse(OSError):
+    """It is open for writing already, in this process or another."""
 
-    What :meth:`append` returned from is on disk. A line that a crash has cut off is dropped when the file is opened again: nobody was
-    told of it. A damaged line before others is an error.
+
+class Log:
+    """An append-only file of JSON records; what one append keeps is one line with a checksum.
+
+    What :meth:`append` returned from is on disk, all of it. A line that a crash has cut off is dropped when the file is opened again, with
+    all of its records: nobody was told of them. A damaged line before others is an error.
 
     Parameters
     ----------
     path : Path
-        Made where it is missing; one process at a time.
+        Made where it is missing. One writer at a time, however many processes there are.
 
     Raises
     ------
+    LogInUse
+        There is one.
     DamagedSession
         A record in it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records, whole = _read(path)
+        fresh = not path.exists()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._file, whole)
-        os.lseek(self._file, whole, os.SEEK_SET)
-        self._end = whole
+        try:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with whoever holds it, however that ends
+            except BlockingIOError as error:
+                raise LogInUse(error.errno, "it is open for writing already", str(path)) from None
+            self.records, self._end = _read(path)
+            if os.fstat(self._file).st_size > self._end:
+                os.ftruncate(self._file, self._end)
+                os.fsync(self._file)
+            if fresh:
+                sync(path.parent)
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._writing = threading.Lock()
+        self._broken = False
 
     @staticmethod
     def read(path: Path) -> list[Record]:
@@ -51,25 +73,26 @@ class Log:
         return _read(path)[0]
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Keep some records: one write, one flush to disk.
+        """Keep some records, all or none: one write, one flush to disk.
 
         Raises
         ------
         OSError
-            None of them is kept.
+            None of them is kept. Where what was written could not be taken back either, nothing is appended any more: open it again.
         """
-        data = b"".join(_line(record) for record in records)
-        try:
-            written = os.write(self._file, data)
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-            os.fdatasync(self._file)
-        except OSError:
-            # what was written of it is cut off again; where that fails too, the checksums of the next lines tell
-            os.ftruncate(self._file, self._end)
-            os.lseek(self._file, self._end, os.SEEK_SET)
-            raise
-        self._end += len(data)
+        if not records:
+            return
+        line = _line(records)
+        with self._writing:
+            if self._broken:
+                raise OSError("an earlier append failed and could not be undone; open the log again")
+            try:
+                _write(self._file, line, self._end)
+                os.fdatasync(self._file)
+            except BaseException:
+                self._undo()
+                raise
+            self._end += len(line)
 
     def close(self) -> None:
         """Let go of the file; once is enough."""
@@ -77,44 +100,73 @@ class Log:
             os.close(self._file)
             self._file = -1
 
+    def _undo(self) -> None:
+        self._broken = True
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, self._end)
+            os.fdatasync(self._file)
+            self._broken = False
+
+
+def sync(folder: Path) -> None:
+    """Bring the entries of a folder to disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
 
 def first_record(path: Path) -> Record | None:
     """The record that a log begins with; None where there is none."""
     try:
         with path.open("rb") as file:
-            return _parsed(file.readline())
+            found = _parsed(file.readline())
     except OSError:
         return None
+    return found[0] if found else None
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
-    text = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+def _line(records: Sequence[Mapping[str, Any]]) -> bytes:
+    # one alone stands as it is, several as a list: a cut through the line leaves none of them
+    text = json.dumps(records[0] if len(records) == 1 else list(records), separators=(",", ":"), allow_nan=False).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _parsed(line: bytes) -> Record | None:
+def _parsed(line: bytes) -> list[Record] | None:
     head, _, text = line[:-1].partition(b" ")
     if not line.endswith(b"\n") or len(head) != 8:
         return None
     try:
-        return json.loads(text) if int(head, 16) == zlib.crc32(text) else None
+        found = json.loads(text) if int(head, 16) == zlib.crc32(text) else None
     except ValueError:
         return None
+    return [found] if isinstance(found, dict) else found
 
 
 def _read(path: Path) -> tuple[list[Record], int]:
+    """Its records, and where the last whole one ends."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return [], 0
     records: list[Record] = []
     at = 0
-    for line in data.splitlines(keepends=True):
-        record = _parsed(line)
-        if record is None:
-            if data.find(b"\n", at) not in (-1, len(data) - 1):
+    while at < len(data):
+        end = data.find(b"\n", at) + 1 or len(data)
+        found = _parsed(data[at:end])
+        if found is None:
+            # an append has one line break, its last byte: what was cut off can't have anything behind it
+            if end < len(data):
                 raise DamagedSession(f"{path}: the record at byte {at} is damaged, and others come after it")
             break
-        records.append(record)
-        at += len(line)
+        records += found
+        at = end
     return records, at
+
+
+def _write(file: int, data: bytes, at: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(file, rest, at)
+        rest, at = rest[written:], at + written
