@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 from rich.console import Console, Group
@@ -15,6 +16,7 @@ from rich.text import Text
 from actmax.v1 import session_pb2
 
 from .conversation import Generation
+from .display import duration
 
 _LINE_SECONDS = 2.0
 
@@ -27,6 +29,10 @@ class SessionDisplay(Protocol):
 
     def name(self, name: str) -> None:
         """Show which session it is."""
+        ...
+
+    def asked(self, generation: Generation) -> None:
+        """A generation has come, and is being shown."""
         ...
 
     def generation(self, generation: Generation) -> None:
@@ -53,6 +59,9 @@ class _Silent:
         pass
 
     def name(self, name: str) -> None:
+        pass
+
+    def asked(self, generation: Generation) -> None:
         pass
 
     def generation(self, generation: Generation) -> None:
@@ -89,7 +98,8 @@ class _Lively(_Silent):
         self._console = console
         self._name = ""
         self._shown: tuple[session_pb2.SessionProgress, session_pb2.Recommendation] | None = None
-        self._pace: tuple[float, float] = (time.monotonic(), 0.0)
+        self._pace = Pace()
+        self._past: dict[str, list[float]] = {}
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
 
     def __enter__(self) -> Self:
@@ -102,25 +112,93 @@ class _Lively(_Silent):
     def name(self, name: str) -> None:
         self._name = name
 
+    def asked(self, generation: Generation) -> None:
+        self._pace.asked(generation.progress.evaluations)
+        self._take(generation.progress, generation.recommendation)
+
     def generation(self, generation: Generation) -> None:
-        now = time.monotonic()
-        self._pace = (now, now - self._pace[0])
-        self._shown = (generation.progress, generation.recommendation)
+        self._pace.told()
+        if self._shown is None or self._shown[0].generation < generation.progress.generation:
+            self._take(generation.progress, generation.recommendation)
 
     def ended(self, session: session_pb2.Session) -> None:
-        self._shown = (session.progress, session.recommendation)
+        self._take(session.progress, session.recommendation)
         for line in conclusion(session):
             self._console.print(line)
+
+    def _take(self, progress: session_pb2.SessionProgress, recommendation: session_pb2.Recommendation) -> None:
+        self._shown = (progress, recommendation)
+        for name, value in (("recommended", recommendation.response), ("references", progress.reference), ("gain", progress.gain)):
+            if not math.isnan(value):
+                self._past.setdefault(name, []).append(value)
 
     def _draw(self) -> Group:
         parts: list[Text | Table | ProgressBar] = [Text(self._name, style="bold")]
         if self._shown is not None:
             progress, recommendation = self._shown
             table = Table(box=None, show_header=False, pad_edge=False)
-            for name, value in [*figures(progress, recommendation), ("a generation takes", f"{self._pace[1]:.2f} s")]:
-                table.add_row(Text(name, style="dim"), value)
+            lines = [*figures(progress, recommendation), ("latency", str(self._pace))]
+            if left := self._pace.left(progress):
+                lines.append(("left", left))
+            for name, value in lines:
+                table.add_row(Text(name, style="dim"), value, Text(sparks(self._past.get(name, ())), style="cyan"))
             parts += [table, ProgressBar(total=progress.total_evaluations, completed=progress.evaluations, width=40)]
         return Group(*parts)
+
+
+class Pace:
+    """How long rig and server take over a generation.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds that only go forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked = self._told = self._begun = math.nan
+        self._evaluations = 0
+        self.rig = self.server = math.nan
+
+    def asked(self, evaluations: int) -> None:
+        """A generation came, after so many evaluations."""
+        self._asked = self._clock()
+        if math.isnan(self._begun):
+            self._begun, self._evaluations = self._asked, evaluations
+        if not math.isnan(self._told):
+            self.server = self._asked - self._told
+
+    def told(self) -> None:
+        """All of it was told."""
+        self._told = self._clock()
+        if not math.isnan(self._asked):
+            self.rig = self._told - self._asked
+
+    def left(self, progress: session_pb2.SessionProgress) -> str:
+        """About how long the session still takes, in words; empty where that can't be known."""
+        done = progress.evaluations - self._evaluations
+        remaining = progress.total_evaluations - progress.evaluations
+        if done <= 0 or remaining <= 0:
+            return ""
+        return f"about {duration((self._asked - self._begun) / done * remaining)}"
+
+    def __str__(self) -> str:
+        """As in ``the rig 1.2 s, the next generation 0.03 s``."""
+        parts = [f"{what} {seconds:.2g} s" for what, seconds in (("the rig", self.rig), ("the next generation", self.server))]
+        known = [part for part, seconds in zip(parts, (self.rig, self.server), strict=True) if not math.isnan(seconds)]
+        return ", ".join(known) or "-"
+
+
+def sparks(values: Sequence[float], width: int = 24) -> str:
+    """The last ``width`` values as a row of bars; empty for fewer than two."""
+    last = list(values)[-width:]
+    if len(last) < 2:
+        return ""
+    low, high = min(last), max(last)
+    if high <= low:
+        return "▄" * len(last)
+    return "".join("▁▂▃▄▅▆▇█"[min(int((value - low) / (high - low) * 8), 7)] for value in last)
 
 
 def figures(progress: session_pb2.SessionProgress, found: session_pb2.Recommendation) -> list[tuple[str, str]]:
@@ -131,8 +209,14 @@ def figures(progress: session_pb2.SessionProgress, found: session_pb2.Recommenda
         shown.append(("references", f"{progress.reference:.4g}"))
     if not math.isnan(progress.gain):
         shown.append(("gain", f"{progress.gain:.2f}"))
+    if found.HasField("over_references"):
+        over = found.over_references
+        shown.append(("over references", f"{over.difference:+.4g}, p = {over.p_value:.4f}"))
     late = f" ({progress.late} late)" if progress.late else ""
-    return [*shown, ("missed", f"{progress.missed + progress.late}{late}")]
+    missed = progress.missed + progress.late
+    shown_so_far = progress.told + missed
+    of = f" of {shown_so_far:,}" if shown_so_far else ""
+    return [*shown, ("missed", f"{missed}{of}{late}")]
 
 
 def interval(found: session_pb2.Recommendation) -> str:

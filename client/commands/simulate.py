@@ -76,6 +76,7 @@ def simulate(
     with opened as running, session_display(err, silent=as_json) as display:
         display.name(running.name)
         for generation in running:
+            display.asked(generation)
             _show(running, rig, generation, latency)
             display.generation(generation)
         ended = running.described

@@ -1,4 +1,4 @@
-"""Packages that only an export needs."""
+"""Packages that only an export, or a kind of rig, needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import ActmaxError
 
 
 class NotInstalled(ActmaxError):
-    """An export needs packages that the light install leaves out."""
+    """Something needs packages that the light install leaves out."""
 
     code = "NOT_INSTALLED"
 
@@ -26,4 +26,4 @@ def needing(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise NotInstalled(f"this export needs the package {error.name}: pip install 'actmax[{extra}]'") from None
+        raise NotInstalled(f"this needs the package {error.name}: pip install 'actmax[{extra}]'") from None

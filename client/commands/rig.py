@@ -1,0 +1,65 @@
+"""``rig``: a session for a rig that can only exchange files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import plainyaml
+from ..errors import InvalidInput
+from ..plain import to_plain
+from ..rigs.folder import FolderOptions, FolderRig, Format, RigSilent, Then, create_in
+from ..session import Session
+from ..sessiondisplay import session_display
+from .common import SERVER, ExitCode, Json, Server, err, print_error, print_json
+
+
+def rig(
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="A session's name, or SPEC.yaml of a new one.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Shared with the rig; made where there is none.", show_default=False)],
+    server: Server = SERVER,
+    kind: Annotated[Format, typer.Option("--format", help="Of the stimuli: 8-bit pictures, or arrays of their own values.")] = Format.PNG,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds for which the rig may be silent; 0: for ever.")] = 0.0,
+    then: Annotated[Then, typer.Option("--then", help="After that: what is left of the generation was missed, or stop.")] = Then.MISSED,
+    settle: Annotated[float, typer.Option("--settle", min=0.1, help="Seconds after which half a file is reported.")] = 2.0,
+    patience: Annotated[float, typer.Option("--patience", min=0, help="Seconds for which a lost server is waited for.")] = 300.0,
+    take_over: Annotated[bool, typer.Option("--take-over", help="End another client that runs the session.")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Go on with a session that has expired.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a session with a rig that exchanges files: stimuli as PNG, responses as .csv or .mat.
+
+    FOLDER/READY names the generation to show; put responses into FOLDER/responses, with columns trial and one for each unit. What is
+    refused is told in FOLDER/refused. Killed and started again in the same way, it goes on where it was; so may the rig.
+    """
+    options: dict[str, Any] = {"patience": patience, "take_over": take_over, "renew": renew}
+    file = Path(session)
+    if file.suffix.lower() in (".yaml", ".yml", ".json"):
+        opened = create_in(folder, _spec(file), server, **options)
+    else:
+        opened = Session(session if session.startswith("sessions/") else f"sessions/{session}", server, **options)
+    with opened as running, session_display(err, silent=as_json) as display:
+        display.name(running.name)
+        used = FolderOptions(kind, timeout, then, settle)
+        try:
+            ended = FolderRig(running, folder, used, shown=display.asked, told=display.generation).run()
+        except RigSilent as error:
+            print_error(error, as_json=as_json)
+            raise typer.Exit(ExitCode.FAILED) from None
+        display.ended(ended)
+    if as_json:
+        print_json(to_plain(ended))
+
+
+def _spec(file: Path) -> dict[str, Any]:
+    try:
+        found, _ = plainyaml.parse(file.read_text())
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from None
+    except (plainyaml.YamlError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file}: {error}") from None
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{file} holds no session, but {type(found).__name__}")
+    return found

@@ -1,0 +1,377 @@
+"""A rig that exchanges files: stimuli in a folder, responses in another, nothing seen before it is whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from actmax.v1 import session_pb2
+
+from ..arrays import to_array
+from ..conversation import Generation
+from ..errors import ActmaxError, InvalidInput, WrongState
+from ..plain import to_plain
+from ..session import Session, Spec
+from .responses import SUFFIXES, ResponseFile
+from .telling import Problem, tell_rows
+
+OWNER, READY, ENDED, ADVANCE = "session.json", "READY", "ENDED.json", "ADVANCE"
+RESPONSES, REFUSED = "responses", "refused"
+MANIFEST, LEFT = "trials.csv", "left.csv"
+_WRITING = ".writing-"
+_QUICKEST, _SLOWEST = 0.005, 0.05
+# Of the time that is spent looking.
+_SHARE = 0.1
+
+
+class Format(StrEnum):
+    """Of stimuli as files."""
+
+    PNG = "png"
+    NPY = "npy"
+
+
+class Then(StrEnum):
+    """What a silent rig means."""
+
+    MISSED = "missed"
+    STOP = "stop"
+
+
+class RigSilent(ActmaxError):
+    """The rig has written nothing for longer than it may."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How a folder is used.
+
+    Attributes
+    ----------
+    format : Format
+        PNG, or the stimuli's own values as ``.npy`` (for series, or more than 8 bits).
+    timeout : float
+        Seconds for which the rig may be silent in a generation; 0: for ever.
+    then : Then
+        After that: what is left of the generation was missed, or stop.
+    settle : float
+        Seconds without a change after which half a file is reported.
+    """
+
+    format: Format = Format.PNG
+    timeout: float = 0.0
+    then: Then = Then.MISSED
+    settle: float = 2.0
+
+
+class FolderRig:
+    """Runs a session with a rig that reads and writes files in ``folder``.
+
+    ``generation-000001`` and so on appear whole, each with ``trials.csv`` (trial, file, kind) and a file a trial; ``READY`` names the one
+    to show now. The rig writes ``.csv`` or ``.mat`` files of any names to ``responses``; a row is taken once, however often it is read.
+    What is refused is written to ``refused``, a ``.csv`` of the same name. Adapter and rig may be killed and started again at any moment.
+
+    Parameters
+    ----------
+    session : Session
+        To run.
+    folder : path
+        Made where there is none; of one session only.
+    options : FolderOptions
+    shown : callable, optional
+        Called with each generation when it has been put there.
+    told : callable, optional
+        Called with each generation when all of it is told.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        folder: Path | str,
+        options: FolderOptions | None = None,
+        *,
+        shown: Callable[[Generation], None] = lambda _: None,
+        told: Callable[[Generation], None] = lambda _: None,
+    ) -> None:
+        self.session = session
+        self.folder = Path(folder)
+        self.options = options or FolderOptions()
+        self._on_shown, self._on_told = shown, told
+        self._files: dict[str, ResponseFile] = {}
+        self._refused: dict[str, list[Problem]] = {}
+        self._units: Sequence[str] = ()
+        self._shown_at = 0.0
+
+    def run(self) -> session_pb2.Session:
+        """Go on to the session's end.
+
+        Raises
+        ------
+        RigSilent
+            For longer than it may be; everything is kept.
+        InvalidInput
+            The folder is another session's, or stimuli can't be written in this format.
+        """
+        claim(self.folder, self.session.name)
+        current: Generation | None = None
+        while (generation := self.session.ask()) is not None:
+            if current is None or generation.number != current.number:
+                if current is None:
+                    self._begin()
+                else:
+                    self._on_told(current)
+                current = generation
+                self._show(generation)
+                self._on_shown(generation)
+            self._left(generation)
+            self._wait(generation)
+        if current is not None:
+            self._on_told(current)
+        self._end(self.session.described)
+        return self.session.described
+
+    def _begin(self) -> None:
+        """After the server has given this process the session: nobody else writes here."""
+        self._units = [unit.name for unit in self.session.described.spec.units]
+        (self.folder / RESPONSES).mkdir(exist_ok=True)
+        for left in self.folder.glob(f"{_WRITING}*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+    def _show(self, generation: Generation) -> None:
+        name = f"generation-{generation.number:06d}"
+        files = [f"{trial:07d}.{self.options.format}" for trial in generation.trials]
+        contents = [self._content(generation, row) for row in range(len(generation))]
+        place = self.folder / name
+        if not all(_holds(place / file, content) for file, content in zip(files, contents, strict=True)):
+            writing = self.folder / f"{_WRITING}{name}"
+            writing.mkdir()
+            for file, content in zip(files, contents, strict=True):
+                (writing / file).write_bytes(content)
+            for manifest in (MANIFEST, LEFT):
+                (writing / manifest).write_text(_table(generation, files))
+            if place.exists():  # cut short by a power failure
+                place.replace(self.folder / f"{_WRITING}old-{uuid.uuid4().hex}")
+            writing.replace(place)
+        _write(self.folder / READY, f"{name}\n")
+        self._shown_at = time.monotonic()
+
+    def _left(self, generation: Generation) -> None:
+        files = [f"{trial:07d}.{self.options.format}" for trial in generation.trials]
+        _write(self.folder / f"generation-{generation.number:06d}" / LEFT, _table(generation, files))
+
+    def _content(self, generation: Generation, row: int) -> bytes:
+        if self.options.format is Format.PNG and generation.png:
+            return generation.png[row]
+        described = self.session.described
+        stimulus = np.asarray(Image.open(io.BytesIO(generation.png[row]))) if generation.png else generation.stimuli[row]
+        made = io.BytesIO()
+        if self.options.format is Format.NPY:
+            np.save(made, stimulus)
+        else:
+            as_image(stimulus, described.stimulus_low, described.stimulus_high).save(made, "PNG", compress_level=1)
+        return made.getvalue()
+
+    def _wait(self, generation: Generation) -> None:
+        """Until something of the rig's is told."""
+        options = self.options
+        silent_at = time.monotonic() + (options.timeout or math.inf)
+        # the server ends a generation by itself then, which is not heard of before something is said
+        over_at = self._shown_at + (self.session.described.spec.design.generation_seconds or math.inf)
+        advance = self.folder / f"generation-{generation.number:06d}" / ADVANCE
+        while True:
+            began = time.monotonic()
+            if self._tell():
+                return
+            now = time.monotonic()
+            if now > over_at or advance.exists():
+                return self._advance()
+            if now >= silent_at:
+                if options.then is Then.STOP:
+                    raise RigSilent(f"the rig has written nothing for {options.timeout:g} s; generation {generation.number} waits for it")
+                return self._advance()
+            time.sleep(min(max(_QUICKEST, (now - began) / _SHARE), _SLOWEST))
+
+    def _advance(self) -> None:
+        try:
+            self.session.advance()
+        except (InvalidInput, WrongState) as error:
+            if error.reason in ("SESSION_IN_USE", "FENCED"):
+                raise
+            # the server had ended it before
+
+    def _tell(self) -> bool:
+        """Tell all that is new in the rig's files; whether there was anything."""
+        new = False
+        names = sorted(entry.name for entry in os.scandir(self.folder / RESPONSES) if _is_response(entry.name))
+        for name in names:
+            if name not in self._files:
+                self._files[name] = ResponseFile(self.folder / RESPONSES / name, self._units, self.options.settle)
+            found = self._files[name].look()
+            if found is None:
+                continue
+            refused = [problem for _, problem in tell_rows(self.session, found.rows)]
+            new = new or len(found.rows) > len(refused)
+            if found.afresh:
+                self._refused.pop(name, None)
+            self._report(name, found.problems, refused)
+        return new
+
+    def _report(self, name: str, problems: list[Problem], refused: list[Problem]) -> None:
+        """Write what is wrong with a file, or take the report away."""
+        kept = self._refused.setdefault(name, [])
+        kept.extend(refused)
+        wrong = sorted([*problems, *kept], key=lambda problem: problem.line)
+        report = self.folder / REFUSED / (name if name.lower().endswith(".csv") else f"{name}.csv")
+        if not wrong:
+            report.unlink(missing_ok=True)
+            return
+        report.parent.mkdir(exist_ok=True)
+        _write(report, _csv([("line", "trial", "reason", "message"), *((p.line, p.trial, p.reason, p.message) for p in wrong)]))
+
+    def _end(self, session: session_pb2.Session) -> None:
+        found = to_plain(session.recommendation)
+        stimulus = to_array(session.recommendation.stimulus) if session.recommendation.HasField("stimulus") else None
+        for bulky in ("latent", "stimulus"):
+            found.pop(bulky, None)
+        if stimulus is not None:
+            made = io.BytesIO()
+            if self.options.format is Format.NPY:
+                np.save(made, stimulus)
+            else:
+                as_image(stimulus, session.stimulus_low, session.stimulus_high).save(made, "PNG")
+            _write(self.folder / f"recommended.{self.options.format}", made.getvalue())
+        about = {"session": session.name, "stopped_by": session.stopped_by, "recommendation": found}
+        _write(self.folder / ENDED, json.dumps(about, indent=2) + "\n")
+        (self.folder / READY).unlink(missing_ok=True)
+
+
+def create_in(folder: Path | str, spec: Spec, address: str, **options: Any) -> Session:
+    """The session of a spec in a folder: a new one at first, the same one whenever it is called again.
+
+    Parameters
+    ----------
+    folder : path
+        Remembers the session.
+    spec : SessionSpec or mapping
+        As of :meth:`Session.create`.
+    address : str
+        ``host:port`` of the server.
+    **options
+        As of :class:`Session`.
+
+    Raises
+    ------
+    ActmaxError
+        ALREADY_EXISTS where the folder's session was made of another spec.
+    """
+    owner = _owner(Path(folder))
+    if not owner.get("request_id"):
+        if owner.get("session"):
+            raise InvalidInput(f"{folder} belongs to {owner['session']}, which was not made there; name it instead of a spec")
+        # before the session is made, so that a crash in between leads to the same one
+        owner = {"request_id": str(uuid.uuid4())}
+        _own(Path(folder), owner)
+    session = Session.create(spec, address, request_id=owner["request_id"], **options)
+    _own(Path(folder), {**owner, "session": session.name})
+    return session
+
+
+def claim(folder: Path, name: str) -> None:
+    """Make a folder a session's.
+
+    Raises
+    ------
+    InvalidInput
+        It is another one's.
+    """
+    owner = _owner(folder)
+    if owner.get("session", name) != name:
+        raise InvalidInput(f"{folder} belongs to {owner['session']}; use another folder for {name}")
+    if owner.get("session") != name:
+        _own(folder, {**owner, "session": name})
+
+
+def as_image(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
+    """A stimulus, (1 or 3, height, width) in [low, high] or uint8, as a picture.
+
+    Raises
+    ------
+    InvalidInput
+        It is no picture.
+    """
+    if stimulus.ndim != 3 or stimulus.shape[0] not in (1, 3):
+        shape = " × ".join(str(size) for size in stimulus.shape)
+        raise InvalidInput(f"stimuli of {shape} are no pictures of 1 or 3 channels; use the format npy")
+    values = stimulus
+    if values.dtype != np.uint8:
+        values = ((values.astype(np.float64) - low) / ((high - low) or 1.0) * 255).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0)))
+
+
+def _owner(folder: Path) -> dict[str, str]:
+    try:
+        return json.loads((folder / OWNER).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise InvalidInput(f"{folder / OWNER} is damaged; it holds the name of the folder's session") from None
+
+
+def _own(folder: Path, owner: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / OWNER, json.dumps(owner) + "\n")
+
+
+def _is_response(name: str) -> bool:
+    return not name.startswith((".", "~")) and Path(name).suffix.lower() in SUFFIXES
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _table(generation: Generation, files: Sequence[str]) -> str:
+    return _csv([("trial", "file", "kind"), *zip(generation.trials, files, generation.kinds, strict=True)])
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    made = io.StringIO()
+    csv.writer(made, lineterminator="\n").writerows(rows)
+    return made.getvalue()
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Whole or not at all; on Windows also while somebody reads what was there before."""
+    writing = path.with_name(f"{_WRITING}{path.name}")
+    writing.write_bytes(content.encode() if isinstance(content, str) else content)
+    for attempt in range(50):
+        try:
+            writing.replace(path)
+            return
+        except PermissionError:
+            if attempt == 49:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,256 @@
+"""A rig that only exchanges files gets the same experiment as one that calls, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from file_rig import count
+from serving import ACTMAX, ENVIRONMENT, actmax
+
+from actmax.client import InvalidInput, Session
+from actmax.client.rigs.folder import FolderOptions, FolderRig, Format, RigSilent, Then, as_image, create_in
+from actmax.client.trials import fetch_trials
+
+SPEC = {
+    "generator": "toy_lab:decoder",
+    "units": ["a"],
+    "optimizer": "random",
+    "stop": {"evaluations": 60},
+    "design": {"generation_size": 12},
+    "seed": 5,
+}
+RIG = Path(__file__).with_name("file_rig.py")
+
+
+@contextmanager
+def process(*command: str):
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+        running.communicate()
+
+
+def neuron(generation, described, folder: Path) -> list[int]:
+    """What the rig of ``file_rig`` would count, for a client that gets arrays."""
+    found = []
+    for trial, stimulus in zip(generation.trials, generation.stimuli, strict=True):
+        as_image(stimulus, described.stimulus_low, described.stimulus_high).save(folder / "shown.png")
+        found.append(count(trial, folder / "shown.png"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server, tmp_path_factory):
+    """All trials of the session when it is run by calls."""
+    folder = tmp_path_factory.mktemp("shown")
+    with Session.create(SPEC, server.address) as session:
+        for generation in session:
+            session.tell(neuron(generation, session.described, folder))
+        return fetch_trials(session.name, server.address, stimuli=True)
+
+
+def same(found, wanted) -> None:
+    np.testing.assert_array_equal(found.trial, wanted.trial)
+    np.testing.assert_array_equal(found.stimuli, wanted.stimuli)
+    np.testing.assert_array_equal(found.responses, wanted.responses)
+    assert found.status == wanted.status
+    assert found.session.recommendation.response == wanted.session.recommendation.response
+
+
+@pytest.mark.parametrize("style", ["renamed", "dribbled", "mat"])
+def test_a_rig_of_files_runs_the_same_experiment(server, undisturbed, tmp_path, style):
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(SPEC))
+    folder = tmp_path / "rig"
+    with process(sys.executable, str(RIG), str(folder), style) as rig:
+        done = actmax("rig", str(spec), str(folder), "--server", server.address, "--timeout", "60", "--then", "stop")
+        assert done.returncode == 0, done.stderr
+        assert rig.wait(10) == 0
+    ended = json.loads((folder / "ENDED.json").read_text())
+    found = fetch_trials(ended["session"], server.address, stimuli=True)
+    same(found, undisturbed)
+    if style == "mat":
+        np.testing.assert_allclose(found.onset, found.trial * 0.5)
+    assert not (folder / "refused").exists()
+    assert not (folder / "READY").exists()
+    assert not list(folder.glob(".writing*"))
+    assert (folder / "recommended.png").stat().st_size > 50
+    # a manifest for every generation, with every trial once
+    listed = [row for path in sorted(folder.glob("generation-*/trials.csv")) for row in csv.DictReader(path.open())]
+    assert [int(row["trial"]) for row in listed] == found.trial.tolist()
+    assert [row["kind"] for row in listed] == found.kind
+
+
+def test_adapter_and_rig_may_be_killed_at_any_moment(server, undisturbed, tmp_path):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(json.dumps(SPEC))
+    folder = tmp_path / "rig"
+    draws = np.random.default_rng(3)
+    adapter_command = (*ACTMAX, "rig", str(spec), str(folder), "--server", server.address, "--take-over")
+    kills = 0
+    for attempt in range(60):
+        with process(*adapter_command) as adapter, process(sys.executable, str(RIG), str(folder), "dribbled") as rig:
+            first = adapter if attempt % 2 else rig
+            wait = draws.uniform(0.2, 0.9)  # most of it starts Python
+            until = time.monotonic() + (wait if kills < 8 else 60)
+            while time.monotonic() < until and adapter.poll() is None:
+                time.sleep(0.01)
+            if adapter.poll() is not None:
+                assert adapter.returncode == 0, adapter.communicate()[1]
+                break
+            first.kill()
+            kills += 1
+            time.sleep(draws.uniform(0, 0.1))
+    assert kills >= 4
+    ended = json.loads((folder / "ENDED.json").read_text())
+    same(fetch_trials(ended["session"], server.address, stimuli=True), undisturbed)
+
+
+def written(folder: Path, name: str, text: str) -> None:
+    (folder / "responses" / name).write_text(text)
+
+
+class Watched(FolderRig):
+    """Steps that a test takes while the rig is waited for, one each time."""
+
+    def __init__(self, session, folder, steps, options=None) -> None:
+        super().__init__(session, folder, options)
+        self.steps = list(steps)
+
+    def _wait(self, generation) -> None:
+        if self.steps:
+            self.steps.pop(0)(generation)
+        else:
+            put(self.folder, generation)
+        super()._wait(generation)
+
+
+def put(folder: Path, generation) -> None:
+    written(folder, f"{generation.trials[0]}.csv", "trial,a\n" + "".join(f"{trial},{trial % 7}\n" for trial in generation.trials))
+
+
+def test_wrong_rows_are_refused_by_name_and_nothing_else_is_lost(server, tmp_path):
+    reports = {}
+
+    def wrong(generation):
+        first, second, third, fourth, fifth, *_ = generation.trials
+        rows = [f"{first},3", "999999,4", f"{second},-1", f"{third},4.5", f"{fourth},many", f"{first},8", f"{fifth},inf", "", "x,2"]
+        written(tmp_path, "g1.csv", "trial,a\n" + "\n".join(rows) + "\n")
+
+    def look(generation):
+        assert generation.trials[0] == 2  # one row of the file was right
+        reports.update({int(row["line"]): row for row in csv.DictReader((tmp_path / "refused" / "g1.csv").open())})
+        written(tmp_path, "none.csv", f"trial,b\n{generation.trials[0]},5\n")
+        put(tmp_path, generation)
+
+    def more(generation):
+        assert "no column a" in (tmp_path / "refused" / "none.csv").read_text()
+        first = generation.trials[0]
+        # the whole file again, right this time, and a line that nobody finishes
+        written(tmp_path, "g1.csv", f"trial,a\n{first},2\n{generation.trials[1]},1")
+
+    with Session.create(SPEC, server.address) as session:
+        Watched(session, tmp_path, [wrong, look, more], FolderOptions(timeout=30, then=Then.STOP, settle=0.2)).run()
+        found = fetch_trials(session.name, server.address)
+    reasons = {line: report["reason"] for line, report in reports.items()}
+    assert reasons == {
+        3: "UNKNOWN_TRIAL",
+        4: "NEGATIVE_RESPONSE",
+        5: "NOT_A_COUNT",
+        6: "MALFORMED",
+        7: "CONFLICTING_TELL",
+        8: "NOT_FINITE",
+        10: "MALFORMED",
+    }
+    assert "'many' is no number" in reports[6]["message"]
+    assert found.status == ["told"] * len(found)
+    assert found.responses[0, 0] == 3
+    first = sum(found.generation == 1)
+    np.testing.assert_array_equal(found.responses[1:first, 0], found.trial[1:first] % 7)
+    assert found.responses[first, 0] == 2
+
+
+def test_a_silent_rig_misses_trials_or_stops_and_late_responses_are_kept(server, tmp_path):
+    late: list[int] = []
+
+    def some(generation):
+        late.extend(generation.trials[4:])
+        written(tmp_path, "a.csv", "".join(f"{trial},5\n" for trial in generation.trials[:4]))
+
+    def nothing(generation):
+        assert generation.trials == tuple(late)
+
+    def ended_by_the_rig(generation):
+        assert generation.number == 2
+        written(tmp_path, "b.csv", f"{late[0]},6\n{generation.trials[0]},\n")
+
+    def then_advance(generation):
+        (tmp_path / "generation-000002" / "ADVANCE").touch()
+
+    def silent(generation):
+        assert generation.number == 3
+
+    with Session.create(SPEC, server.address) as session:
+        steps = [some, nothing, ended_by_the_rig, then_advance]
+        began = time.monotonic()
+        rig = Watched(session, tmp_path, [*steps, silent, silent], FolderOptions(timeout=0.3))
+        rig._on_shown = lambda generation: (
+            setattr(rig, "options", FolderOptions(timeout=0.3, then=Then.STOP)) if generation.number == 3 else None
+        )
+        with pytest.raises(RigSilent, match="generation 3 waits"):
+            rig.run()
+        assert time.monotonic() - began < 5
+        found = fetch_trials(session.name, server.address)
+        assert found.status[:4] == ["told"] * 4
+        assert found.status[4] == "late"
+        asked = sum(found.generation <= 2)
+        assert found.status[5:asked] == ["missed"] * (asked - 5)
+        # another adapter reads all of it again, which changes nothing
+        before = found.responses[:asked].copy()
+        Watched(session, tmp_path, [], FolderOptions(timeout=30, then=Then.STOP)).run()
+        found = fetch_trials(session.name, server.address)
+        np.testing.assert_array_equal(found.responses[:asked], before)
+        assert found.session.state == 2
+    assert not (tmp_path / "refused").exists()
+
+
+def test_the_servers_own_time_limit_is_noticed(server, tmp_path):
+    limited = SPEC | {"design": {"generation_size": 12, "generation_seconds": 0.4}}
+    with Session.create(limited, server.address) as session:
+        Watched(session, tmp_path, [lambda _: None], FolderOptions(timeout=20, then=Then.STOP)).run()
+        found = fetch_trials(session.name, server.address)
+    first = sum(found.generation == 1)
+    assert found.status[:first] == ["missed"] * first
+    assert set(found.status[first:]) == {"told"}
+
+
+def test_a_folder_is_one_sessions(server, tmp_path):
+    with create_in(tmp_path, SPEC, server.address) as session, create_in(tmp_path, SPEC, server.address) as again:
+        assert session.name == again.name
+    with Session.create(SPEC, server.address) as other, pytest.raises(InvalidInput, match="belongs to"):
+        FolderRig(other, tmp_path).run()
+    refused = actmax("rig", str(tmp_path / "no.yaml"), str(tmp_path), "--server", server.address)
+    assert refused.returncode == 2
+    assert "cannot be read" in refused.stderr
+
+
+def test_stimuli_as_arrays(server, tmp_path):
+    with Session.create(SPEC | {"stop": {"evaluations": 20}}, server.address) as session:
+        Watched(session, tmp_path, [], FolderOptions(Format.NPY, timeout=30, then=Then.STOP)).run()
+        found = fetch_trials(session.name, server.address, stimuli=True)
+    for trial, stimulus in zip(found.trial, found.stimuli, strict=True):
+        (path,) = tmp_path.glob(f"generation-*/{trial:07d}.npy")
+        np.testing.assert_array_equal(np.load(path), stimulus)
+    with pytest.raises(InvalidInput, match="format npy"):
+        as_image(np.zeros((2, 40)), 0, 1)
