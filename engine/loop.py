@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..models.generators.generator import Generator
-from ..models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective, compares
-from ..models.targets.target import CountsTrials, Target
+from ..models.objectives.objective import Objective, compares
+from ..models.targets.target import Target
 from ..models.transformations.pipeline import Pipeline
+from .evaluator import Evaluator, Outcome, Pass, Spread
 from .packing import pass_size
 from .search import Search
 from .sharing import Exchange
-from .shown import Shown
 
 Asked = list[tuple[Search, Tensor]]
 
@@ -54,6 +54,8 @@ class Loop:
         Stimuli in one pass, transformed copies counted; None: as many as fit (see :func:`pass_size`).
     transformations : Pipeline or None
         Changes every stimulus before the target sees it.
+    spread : callable or None
+        Shares the passes of a generation out between processes; None: all are evaluated here.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Loop:
         seed: int = 0,
         max_batch: int | None = None,
         transformations: Pipeline | None = None,
+        spread: Spread | None = None,
     ) -> None:
         self.generator = generator
         self.target = target
@@ -82,6 +85,9 @@ class Loop:
         self.max_batch = max(1, (max_batch or pass_size(target, generator.stimulus, device)) // self.samples)
         self.sharing = sharing
         self.seed = seed
+        self.spread = spread
+        self.evaluate = self._evaluator([search.objective for search in searches])
+        self._numbers = {search: number for number, search in enumerate(searches)}
         self._trial = 0
         self._elapsed = elapsed
         self._began = time.monotonic()
@@ -123,8 +129,7 @@ class Loop:
         for search in active:
             (graded if search.needs_gradient else plain).append((search, search.ask()))
         if plain:
-            with torch.inference_mode():
-                scores = self._respond(plain, exchange)
+            scores = self._respond(plain, exchange)
             for (search, _), told in zip(plain, scores, strict=True):
                 search.tell(told)
         if graded:
@@ -135,33 +140,32 @@ class Loop:
     def measure(self, asked: Asked, plain: Mapping[Search, Objective] | None = None) -> list[Tensor]:
         """Scores of given latents, without telling anyone; or, by the objectives of ``plain``, of the untransformed stimuli."""
         self._trial = sum(search.evaluations for search in self.searches)
-        with torch.inference_mode():
-            return self._respond(asked, Exchange(()), plain)
+        evaluate = self.evaluate
+        if plain is not None:
+            evaluate = self._evaluator([plain.get(search, search.objective) for search in self.searches], plain=True)
+        return self._respond(asked, Exchange(()), evaluate)
 
-    def _respond(self, asked: Asked, exchange: Exchange, plain: Mapping[Search, Objective] | None = None) -> list[Tensor]:
+    def _respond(self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None) -> list[Tensor]:
+        """Scores of each search's candidates; evaluated in this process where ``evaluate`` is given."""
         scores: list[list[Tensor]] = [[] for _ in asked]
-        for numbers, latents in self._passes(asked):
-            found, _ = self._scores(asked, numbers, latents, exchange, plain)
-            for number, score in zip(numbers, found, strict=True):
+        passes = self._passes(asked)
+        for (numbers, parts), outcome in zip(passes, self._outcomes(asked, passes, exchange, evaluate), strict=True):
+            self._share(asked, numbers, parts, outcome, exchange)
+            for number, score in zip(numbers, outcome.scores, strict=True):
                 scores[number].append(score)
         return [torch.cat(parts) if parts else torch.empty(0) for parts in scores]
 
     def _respond_with_gradients(self, asked: Asked, exchange: Exchange) -> list[tuple[Tensor, Tensor]]:
         scores: list[list[Tensor]] = [[] for _ in asked]
         gradients: list[list[Tensor]] = [[] for _ in asked]
-        with torch.enable_grad():
-            for numbers, latents in self._passes(asked):
-                leaves = [part.detach().float().requires_grad_() for part in latents]
-                found, stimuli = self._scores(asked, numbers, leaves, exchange)
-                # grad() of these tensors alone: the networks' parameters stay untouched
-                total = torch.stack([score.sum() for score in found]).sum()
-                *slopes, at_stimuli = torch.autograd.grad(total, [*leaves, stimuli], allow_unused=True)
-                for number, score, leaf, slope in zip(numbers, found, leaves, slopes, strict=True):
-                    scores[number].append(score.detach())
-                    gradients[number].append(torch.zeros_like(leaf) if slope is None else slope)
-                if at_stimuli is not None:
-                    for number, part in zip(numbers, at_stimuli.split([leaf.shape[0] for leaf in leaves]), strict=True):
-                        asked[number][0].attend(part)
+        passes = self._passes(asked)
+        for (numbers, parts), outcome in zip(passes, self._outcomes(asked, passes, exchange, graded=True), strict=True):
+            self._share(asked, numbers, [part.float() for part in parts], outcome, exchange)
+            for number, score, slope in zip(numbers, outcome.scores, outcome.gradients, strict=True):
+                scores[number].append(score)
+                gradients[number].append(slope)
+            for number, slope in zip(numbers, outcome.at_stimuli, strict=False):
+                asked[number][0].attend(slope)
         return [(torch.cat(s), torch.cat(g)) for s, g in zip(scores, gradients, strict=True)]
 
     def _passes(self, asked: Asked) -> list[tuple[list[int], list[Tensor]]]:
@@ -170,7 +174,7 @@ class Loop:
         room = 0
         for number, (search, latents) in enumerate(asked):
             if compares(search.objective) and latents.shape[0]:
-                passes.append(([number], [latents.to(self.device)]))
+                passes.append(([number], [latents]))
                 room = 0
                 continue
             start = 0
@@ -180,49 +184,45 @@ class Loop:
                     room = self.max_batch
                 part = latents[start : start + room]
                 passes[-1][0].append(number)
-                passes[-1][1].append(part.to(self.device))
+                passes[-1][1].append(part)
                 start += part.shape[0]
                 room -= part.shape[0]
         return passes
 
-    def _scores(
+    def _outcomes(
         self,
         asked: Asked,
-        numbers: Sequence[int],
-        latents: Sequence[Tensor],
+        passes: Sequence[tuple[list[int], list[Tensor]]],
         exchange: Exchange,
-        plain: Mapping[Search, Objective] | None = None,
-    ) -> tuple[list[Tensor], Tensor]:
-        """Each search's scores of its latents, and the stimuli of all."""
-        searches = [asked[number][0] for number in numbers]
-        objectives = [search.objective if plain is None else plain[search] for search in searches]
-        together = torch.cat(list(latents))
-        stimuli = self.generator(together)
-        layers = frozenset().union(exchange.layers(searches), *(objective.layers for objective in objectives))
-        samples = 1 if plain is not None else self.samples
-        if isinstance(self.target, CountsTrials):
-            self.target.begin(self.seed, self._trial * samples)
-        seen = self._as_seen(stimuli, [(search, part.shape[0]) for search, part in zip(searches, latents, strict=True)], plain is not None)
-        self._trial += stimuli.shape[0]
-        responses = self.target.respond(seen, layers - OFFERED) if layers - OFFERED else {}
-        shown = Shown(responses, {STIMULUS: stimuli, LATENT: together}, samples)
-        exchange.add(searches, latents, shown)
-        scores: list[Tensor] = []
-        start = 0
-        for objective, part in zip(objectives, latents, strict=True):
-            rows = slice(start, start + part.shape[0])
-            scores.append(shown.scores(objective, rows))
-            start = rows.stop
-        return scores, stimuli
+        evaluate: Evaluator | None = None,
+        graded: bool = False,
+    ) -> Iterator[Outcome]:
+        """What comes of each pass, in their order."""
+        work: list[Pass] = []
+        for numbers, parts in passes:
+            searches = [asked[number][0] for number in numbers]
+            hearers = tuple(self._numbers[hearer] for hearer in exchange.hearers(searches))
+            theirs = tuple(self._numbers[search] for search in searches)
+            work.append(Pass(theirs, tuple(parts), tuple(map(_progress, searches)), self._trial, hearers, graded))
+            self._trial += sum(part.shape[0] for part in parts)
+        if self.spread is None or evaluate is not None or len(work) == 1:
+            return map(evaluate or self.evaluate, work)
+        return self.spread(work, self.evaluate)
 
-    def _as_seen(self, stimuli: Tensor, counts: Sequence[tuple[Search, int]], plain: bool) -> Tensor:
-        """What the target sees of ``stimuli``, so many of each search."""
-        if self.transformations is None:
-            return stimuli
-        if plain:
-            return self.transformations.plain(stimuli)
-        progress = torch.cat([torch.full((n,), _progress(search), dtype=torch.float64) for search, n in counts])
-        return self.transformations(stimuli, self._trial, progress)
+    def _share(self, asked: Asked, numbers: Sequence[int], parts: Sequence[Tensor], outcome: Outcome, exchange: Exchange) -> None:
+        heard = {self.searches[number]: scores for number, scores in outcome.heard.items()}
+        exchange.add([asked[number][0] for number in numbers], parts, heard)
+
+    def _evaluator(self, objectives: Sequence[Objective], *, plain: bool = False) -> Evaluator:
+        return Evaluator(
+            self.generator,
+            self.target,
+            objectives,
+            device=self.device,
+            seed=self.seed,
+            transformations=self.transformations,
+            plain=plain,
+        )
 
 
 def _progress(search: Search) -> float:

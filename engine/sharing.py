@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,6 @@ from ..models.objectives.objective import compares
 from ..models.spaces import Categorical
 from ..optimizers.optimizer import Evaluations
 from .search import Search
-from .shown import Shown
 
 MOST_OVERHEARD = 1000
 """Candidates that a search is told of others a generation; beyond, those that score best for it."""
@@ -39,18 +38,10 @@ class Exchange:
         self._shown: dict[Search, list[Tensor]] = defaultdict(list)
         self._scores: dict[tuple[Search, Search], list[Tensor]] = defaultdict(list)
 
-    def layers(self, searches: Sequence[Search]) -> frozenset[str]:
-        """What must be recorded while candidates of ``searches`` are shown."""
-        return frozenset().union(*(hearer.objective.layers for hearer in self._hearers(searches)))
-
-    @torch.no_grad()
-    def add(self, searches: Sequence[Search], latents: Sequence[Tensor], shown: Shown) -> None:
-        """One pass: its candidates are ``latents`` of each of ``searches``, in order."""
-        hearers = self._hearers(searches)
-        if not hearers:
+    def add(self, searches: Sequence[Search], latents: Sequence[Tensor], heard: Mapping[Search, Tensor]) -> None:
+        """One pass: its candidates are ``latents`` of each of ``searches``, in order; ``heard`` has each hearer's scores of them all."""
+        if not heard:
             return
-        shown = shown.detached()
-        heard = {hearer: shown.scores(hearer.objective).detach().to("cpu", torch.float64) for hearer in hearers}
         start = 0
         for search, part in zip(searches, latents, strict=True):
             rows = slice(start, start + part.shape[0])
@@ -88,7 +79,8 @@ class Exchange:
                     variance = torch.cat(known)[rows] if len(known) == len(errors) else None
                     hearer.overhear(Evaluations(torch.cat(latents)[rows], told[rows], variance))
 
-    def _hearers(self, searches: Sequence[Search]) -> list[Search]:
+    def hearers(self, searches: Sequence[Search]) -> list[Search]:
+        """Who overhears a pass with candidates of ``searches``."""
         labels = dict.fromkeys(search.optimizer_label for search in searches)
         return [hearer for label in labels for hearer in self._groups.get(label, []) if hearer.listens]
 

@@ -105,7 +105,8 @@ def test_mixed_codes_are_nobodys_stimulus_and_one_hot_weights_are_codes():
     weights = one_hot(codes, 7).float()
     weights[1] = 1 / 7
     exchange = Exchange([first, second])
-    exchange.add([first], [weights], Shown(checked.target.respond(checked.generator(weights), {"4"}), {}))
+    shown = Shown(checked.target.respond(checked.generator(weights), {"4"}), {})
+    exchange.add([first], [weights], {second: shown.scores(second.objective).detach().double()})
     exchange.tell()
     latents, _ = heard(second)
     assert torch.equal(latents, codes[[0, 2, 3]])
@@ -117,7 +118,7 @@ def test_of_very_many_candidates_the_best_are_told():
     latents = checked.generator.latent.sample(MOST_OVERHEARD + 50, torch.Generator().manual_seed(0))
     responses = checked.target.respond(checked.generator(latents), {"4"})
     exchange = Exchange([first, second])
-    exchange.add([first], [latents], Shown(responses, {}))
+    exchange.add([first], [latents], {second: Shown(responses, {}).scores(second.objective).detach().double()})
     exchange.tell()
     told, scores = heard(second)
     ranked = responses["4"][:, 2].detach().double().sort(descending=True).values
