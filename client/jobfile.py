@@ -1,8 +1,8 @@
 """Job files: the YAML form of ``actmax.v1.JobSpec``, read into the message and written from it.
 
-A job file is the message's JSON form with the names of ``job.proto``, in YAML, and four abbreviations: a component without options is
+A job file is the message's JSON form with the names of ``job.proto``, in YAML, and five abbreviations: a component without options is
 its name alone (``optimizer: protes``), transformations by a recipe are its name (``transformations: lucid``), a diverse set of so many
-optima is their number (``diverse: 4``), and a list of one is its only item (``units: lif_out[3]``). In options, ``file:cat.png`` stands
+optima and so many replicas are their number (``diverse: 4``, ``replicas: 2``), and a list of one is its only item (``units: lif_out[3]``). In options, ``file:cat.png`` stands
 for that picture, a path relative to the job file's folder; it becomes a data URI, so that the job has the picture in it.
 """
 
@@ -29,7 +29,7 @@ from .plainyaml import show
 
 _COMPONENT = job_pb2.Component.DESCRIPTOR.full_name
 _TRANSFORMATIONS = job_pb2.Transformations.DESCRIPTOR.full_name
-_DIVERSE = job_pb2.Diverse.DESCRIPTOR.full_name
+_NUMBERED = {job_pb2.Diverse.DESCRIPTOR.full_name, job_pb2.Replicas.DESCRIPTOR.full_name}
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 MAX_PICTURE_BYTES = 4 << 20
 # Descriptors are of one class or another, by protobuf's implementation, so they are Any below.
@@ -278,7 +278,7 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def _spelled_out(data: Mapping[str, Any], descriptor: Any = job_pb2.JobSpec.DESCRIPTOR) -> dict[str, Any]:
-    """``data`` with its abbreviations written out: a component's name, a recipe of transformations, a number of diverse optima."""
+    """``data`` with its abbreviations written out: a component's name, a recipe of transformations, a number of optima or replicas."""
     found: dict[str, Any] = {}
     for name, value in data.items():
         slot = descriptor.fields_by_name.get(name) if isinstance(name, str) else None
@@ -290,7 +290,7 @@ def _spelled_out(data: Mapping[str, Any], descriptor: Any = job_pb2.JobSpec.DESC
                 value = {"name": value}
             elif isinstance(value, (list, tuple)):
                 value = [{"name": item} if isinstance(item, str) else item for item in value]
-        elif slot is not None and slot.message_type is not None and slot.message_type.full_name == _DIVERSE:
+        elif slot is not None and slot.message_type is not None and slot.message_type.full_name in _NUMBERED:
             value = {"n": value} if isinstance(value, int) and not isinstance(value, bool) else value
         found[name] = value
     return found

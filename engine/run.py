@@ -12,14 +12,17 @@ import torch
 
 from ..models.file_access import AllowedFiles
 from ..models.generators.constrained import ConstrainedGenerator
+from ..models.version import version_of
 from ..optimizers.optimizer import HasNote
 from .build import CheckedJob, check
 from .diverse_search import DiverseSearch
+from .evaluator import Evaluator, Spread
 from .film import Film, room
 from .finals import Measured
 from .folder_images import most_activating
 from .loop import Loop, Observer
 from .observers import Checkpointer, ProgressReporter
+from .packing import pass_size
 from .plain import with_plain_responses
 from .progress import Progress
 from .report import write_artifacts
@@ -73,6 +76,7 @@ def run_job(
     checkpoint_interval: float = 5.0,
     given: Mapping[str, Any] | None = None,
     keep_checkpoint: bool = False,
+    spread: Spread | None = None,
 ) -> JobResult:
     """Run ``spec``, or go on from the checkpoint in ``folder``, and write its artifacts.
 
@@ -98,6 +102,8 @@ def run_job(
         Parts at hand, by the names that the job gives them; see :func:`actmax.engine.build.check`.
     keep_checkpoint : bool
         Leave the checkpoint of the ended job to the caller, who has yet to record the end.
+    spread : callable or None
+        Shares the passes of a generation out between processes, each with a :func:`replica`; see :class:`actmax.engine.loop.Loop`.
 
     Returns
     -------
@@ -118,16 +124,46 @@ def run_job(
     job = check(spec, allow_imports=allow_imports, allow_files=allow_files, given=given)
     folder.mkdir(parents=True, exist_ok=True)
     searches = searches_of(job)
-    saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval)
+    saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job))
     elapsed = saver.resume(searches)
     reporter = ProgressReporter(on_progress, spec.budget.seconds)
-    result = execute(job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver)
+    result = execute(job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread)
     write_artifacts(result, folder / "artifacts", stimulus=job.generator.stimulus)
     if keep_checkpoint:
         saver.save(searches, result.seconds)
     else:
         saver.path.unlink(missing_ok=True)
     return result
+
+
+def replica(
+    spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, threads: int | None = None
+) -> Evaluator:
+    """What another process evaluates passes of this job with; parameters as of :func:`run_job`.
+
+    Raises
+    ------
+    InvalidJob
+        The job can't run there.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    job = check(spec, allow_imports=allow_imports, allow_files=allow_files)
+    return Evaluator(
+        job.generator.to(job.device),
+        job.target.to(job.device),
+        [job.objective(unit) for unit in job.units for _ in job.optimizers],  # as searches_of has them
+        device=job.device,
+        seed=spec.seed,
+        transformations=job.scoring.transformations(),
+    )
+
+
+def batch_of(job: CheckedJob) -> int | None:
+    """Stimuli in one pass: with replicas a chunk, else as many as fit (None)."""
+    if job.spec.replicas is None:
+        return None
+    return min(job.spec.replicas.chunk, pass_size(job.target, job.generator.stimulus, job.device))
 
 
 def execute(
@@ -138,6 +174,7 @@ def execute(
     elapsed: float = 0.0,
     should_stop: Callable[[], StopReason] = lambda: "",
     saver: Checkpointer | None = None,
+    spread: Spread | None = None,
 ) -> JobResult:
     """Drive ``searches`` to their end and measure what each recommends once more, where that was not part of the search."""
     generator, target = job.generator.to(job.device), job.target.to(job.device)
@@ -152,6 +189,8 @@ def execute(
         sharing=job.spec.sharing,
         seed=job.spec.seed,
         transformations=job.scoring.transformations(),
+        max_batch=batch_of(job),
+        spread=spread,
     )
     reason = loop.run(should_stop)
     if reason == "suspend":
@@ -262,6 +301,12 @@ def _film(job: CheckedJob, search: Search, batch: int) -> list[Moment]:
 def fingerprint(spec: JobSpec) -> str:
     """The same for the same job: what a checkpoint is known by."""
     return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+
+
+def _versions(job: CheckedJob) -> dict[str, str]:
+    """Of the parts that live elsewhere."""
+    found = {"generator": version_of(job.generator), "target": version_of(job.target)}
+    return {role: version for role, version in found.items() if version}
 
 
 def _all_missed(search: Search) -> bool:

@@ -142,6 +142,37 @@ class ReportSpec(_Strict):
     film: Literal["none", "gif", "mp4"] = "none"
 
 
+class ResourcesSpec(_Strict):
+    """What each process of a job needs; a search in the caller's own process takes what there is.
+
+    Attributes
+    ----------
+    cpus, gpus : float or None
+        Cores and GPUs, parts of one included.
+    memory : float or None
+        GiB.
+    """
+
+    cpus: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    gpus: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = None
+    memory: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+
+
+class ReplicasSpec(_Strict):
+    """Several processes that evaluate a generation together, each with generator and target of its own.
+
+    Attributes
+    ----------
+    n : int
+        How many, where there are processes to be had; results do not depend on it.
+    chunk : int
+        Stimuli in one pass, transformed copies counted; the last bits of results depend on it, as sums are taken in another order.
+    """
+
+    n: Annotated[int, Field(ge=1, le=1000)]
+    chunk: Annotated[int, Field(ge=1, le=10_000)] = 16
+
+
 class JobSpec(_Strict):
     """What to search, for which units, how. See ``protos/actmax/v1/job.proto`` for the fields."""
 
@@ -162,6 +193,8 @@ class JobSpec(_Strict):
     transformations: TransformationsSpec | None = None
     diverse: DiverseSpec | None = None
     report: ReportSpec = ReportSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    replicas: ReplicasSpec | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> JobSpec:
