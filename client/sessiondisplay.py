@@ -184,10 +184,9 @@ class Pace:
         return f"about {duration((self._asked - self._begun) / done * remaining)}"
 
     def __str__(self) -> str:
-        """As in ``the rig 1.2 s, the next generation 0.03 s``."""
-        parts = [f"{what} {seconds:.2g} s" for what, seconds in (("the rig", self.rig), ("the next generation", self.server))]
-        known = [part for part, seconds in zip(parts, (self.rig, self.server), strict=True) if not math.isnan(seconds)]
-        return ", ".join(known) or "-"
+        """As in ``the rig 1.2 s, the next generation 30 ms``."""
+        known = [(what, seconds) for what, seconds in (("the rig", self.rig), ("the next generation", self.server)) if seconds >= 0]
+        return ", ".join(f"{what} {1000 * seconds:.0f} ms" if seconds < 1 else f"{what} {seconds:.1f} s" for what, seconds in known) or "-"
 
 
 def sparks(values: Sequence[float], width: int = 24) -> str:

@@ -14,6 +14,7 @@ from actmax.v1 import session_service_pb2 as pb
 from ..plain import to_plain
 from ..session import channel, patiently
 from ..sessiondisplay import conclusion, interval
+from ..sessionreport import write_report
 from ..trials import fetch_trials
 from .common import SERVER, Json, Server, out, print_json
 
@@ -101,6 +102,21 @@ def export(
         about = Subject(subject, species, sex, age)
         write_nwb(trials, file, about, experimenters=experimenter or (), institution=institution, lab=lab)
     out.print(f"{len(trials)} trials in {file}")
+
+
+@app.command()
+def report(
+    name: Name,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="For the files.", show_default=False)],
+    server: Server = SERVER,
+    as_json: Json = False,
+) -> None:
+    """Write plots and a gallery of a session, at its end or on the way: report.html, evolution.svg, gallery.png, result.json."""
+    files = write_report(full(name), folder, server)
+    if as_json:
+        return print_json([str(file) for file in files])
+    out.print(f"open {files[0]}")
+    return None
 
 
 def full(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from ..errors import FieldViolation, InvalidInput
 from ..plain import to_plain
 from ..session import Session
 from ..sessiondisplay import session_display
+from ..sessionreport import write_report
 from .common import SERVER, AllowImport, ExitCode, Json, Server, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def simulate(
     baseline: Annotated[float, typer.Option("--baseline", help="Spikes without a stimulus.")] = 0.0,
     latency: Annotated[float, typer.Option("--latency", help="Seconds that a trial takes.")] = 0.0,
     session: Annotated[str, typer.Option("--session", metavar="NAME", help="Go on with this session.", show_default=False)] = "",
+    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="For a report at the end.", show_default=False)] = None,
     allow_import: AllowImport = None,
     as_json: Json = False,
 ) -> None:
@@ -81,6 +84,10 @@ def simulate(
             display.generation(generation)
         ended = running.described
         display.ended(ended)
+    if folder is not None:
+        files = write_report(ended.name, folder, server)
+        if not as_json:
+            out.print(f"open {files[0]}")
     clean = float(rig.clean(to_array(ended.recommendation.stimulus)[None])[0, 0])
     if as_json:
         print_json({"session": to_plain(ended), "clean_response": clean})

@@ -1,0 +1,105 @@
+"""Pictures of a session: thumbnails for its page, and one sheet."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .chart import LIGHT
+
+_SIDE, _GAP, _TEXT, _MARGIN = 128, 14, 20, 28
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A stimulus and what is written below it; ``strong`` sets the first line off."""
+
+    stimulus: NDArray[Any]
+    lines: Sequence[str]
+    strong: bool = False
+
+
+def picture(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
+    """A stimulus as a picture: of 1 or 3 channels as it is, other channels side by side in grey, a series as its lines.
+
+    Parameters
+    ----------
+    stimulus : ndarray
+        (channels, height, width) or (channels, time), in [low, high].
+    low, high : float
+        Value range.
+    """
+    scaled = ((np.asarray(stimulus, np.float64) - low) / ((high - low) or 1.0)).clip(0, 1)
+    if scaled.ndim == 2:
+        return _series(scaled)
+    values = (scaled * 255).round().astype(np.uint8)
+    if len(values) == 3:
+        return Image.fromarray(np.ascontiguousarray(values.transpose(1, 2, 0)))
+    return Image.fromarray(np.concatenate(list(values), 1) if len(values) > 1 else values[0])
+
+
+def data_uri(image: Image.Image) -> str:
+    """A picture inside a page."""
+    made = io.BytesIO()
+    image.save(made, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(made.getvalue()).decode()}"
+
+
+def sheet(title: str, groups: Mapping[str, Sequence[Cell]], low: float, high: float, columns: int = 6) -> Image.Image:
+    """All groups of stimuli, one below the other, each with its name above and words below its pictures."""
+    used = {name: cells for name, cells in groups.items() if cells}
+    lines = max((len(cell.lines) for cells in used.values() for cell in cells), default=0)
+    cell_height = _SIDE + 8 + lines * _TEXT + _GAP
+    columns = min(columns, max((len(cells) for cells in used.values()), default=1))
+    width = max(2 * _MARGIN + columns * (_SIDE + _GAP) - _GAP, 560)
+    height = 2 * _MARGIN + 36 + sum(40 + math.ceil(len(cells) / columns) * cell_height for cells in used.values())
+    image = Image.new("RGB", (width, height), LIGHT["card"])
+    draw = ImageDraw.Draw(image)
+    heading, plain, small = (ImageFont.load_default(size) for size in (22, 17, 14))
+    draw.text((_MARGIN, _MARGIN - 6), _fitted(draw, title, heading, width - 2 * _MARGIN), LIGHT["ink"], heading)
+    down = _MARGIN + 36
+    for name, cells in used.items():
+        draw.text((_MARGIN, down + 6), name, LIGHT["ink"], plain)
+        down += 40
+        for at, cell in enumerate(cells):
+            x = _MARGIN + at % columns * (_SIDE + _GAP)
+            y = down + at // columns * cell_height
+            made = picture(cell.stimulus, low, high).convert("RGB")
+            scale = min(_SIDE / made.width, _SIDE / made.height)
+            size = (max(round(made.width * scale), 1), max(round(made.height * scale), 1))
+            image.paste(made.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS), (x, y))
+            if cell.strong:
+                draw.rectangle((x - 3, y - 3, x + size[0] + 2, y + size[1] + 2), outline=LIGHT["c2"], width=2)
+            for line, text in enumerate(cell.lines):
+                ink = LIGHT["ink"] if line == 0 else LIGHT["muted"]
+                draw.text((x, y + _SIDE + 6 + line * _TEXT), _fitted(draw, text, small, _SIDE + _GAP - 4), ink, small)
+        down += math.ceil(len(cells) / columns) * cell_height
+    return image
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength(f"{text}…", font) > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _series(scaled: NDArray[np.float64]) -> Image.Image:
+    wide, tall, fine = 256, 128, 3
+    image = Image.new("RGB", (wide * fine, tall * fine), LIGHT["card"])
+    draw = ImageDraw.Draw(image)
+    across = np.linspace(4, wide - 4, scaled.shape[1]) * fine
+    for channel, values in enumerate(scaled):
+        color = LIGHT[f"c{channel % 3}"]
+        up = (tall - 6 - values * (tall - 12)) * fine
+        draw.line(list(zip(across.tolist(), up.tolist(), strict=True)), color, width=2 * fine, joint="curve")
+    return image.resize((wide, tall), Image.Resampling.LANCZOS)

@@ -1,0 +1,183 @@
+"""``report.html`` of a session: one file, no scripts, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from actmax.v1 import session_pb2
+
+from ..trials import Trials
+from . import chart
+from .figures import Figures
+from .gallery import Cell, data_uri, picture
+from .words import shown
+
+_STYLE = (
+    f":root {{ color-scheme: light dark; --page: #f6f7f8; {chart.variables(chart.LIGHT)} }}\n"
+    f"@media (prefers-color-scheme: dark) {{ :root {{ --page: #14171a; {chart.variables(chart.DARK)} }} }}\n"
+    f"@media print {{ :root {{ color-scheme: light; --page: #fff; {chart.variables(chart.LIGHT)} }} }}\n"
+    + """\
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); }
+body { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main, header, footer { max-width: 1080px; margin: 0 auto; padding: 0 24px; }
+header { padding-top: 48px; }
+h1 { font-size: clamp(1.7rem, 1.2rem + 2vw, 2.5rem); line-height: 1.15; letter-spacing: -.015em; }
+h1 { margin: 0 0 12px; overflow-wrap: anywhere; }
+h2 { font-size: 1.35rem; line-height: 1.25; margin: 48px 0 8px; letter-spacing: -.01em; }
+p { margin: 0 0 12px; max-width: 72ch; }
+.lead { font-size: 1.1rem; } .note, .brand, footer { color: var(--muted); font-size: .92rem; }
+.answer { display: flex; flex-wrap: wrap; gap: 24px 32px; align-items: flex-start; padding: 20px; }
+.answer, .wide { background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+.answer img { width: 224px; height: auto; }
+.answer div { flex: 1 1 320px; }
+.big { font-size: 1.6rem; font-weight: 600; letter-spacing: -.01em; margin-bottom: 4px; }
+.wide { padding: 18px 20px; max-width: 860px; margin: 12px 0; }
+img { image-rendering: pixelated; max-width: 100%; display: block; }
+.cells { display: grid; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); gap: 18px; }
+.cells { list-style: none; padding: 0; margin: 16px 0; }
+.cells img { width: 100%; height: auto; margin-bottom: 6px; }
+.cells li { font-size: .88rem; line-height: 1.35; color: var(--muted); }
+.cells b { color: var(--ink); } .cells .strong img { outline: 3px solid var(--c2); outline-offset: 2px; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 20px; margin: 12px 0; max-width: 90ch; }
+dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
+footer { padding-top: 32px; padding-bottom: 48px; }
+@media (max-width: 600px) {
+  main, header, footer { padding-left: 16px; padding-right: 16px; }
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 10px; }
+}
+@media print { h2 { break-after: avoid; } .wide, .cells li, .answer { break-inside: avoid; } header { padding-top: 0; } }
+"""
+)
+
+_EXPLAINED = {
+    "Leading candidates": "Measured again after the search. Weaker ones were dropped by halves, so what is left leans upwards a "
+    "little; the winner was then measured afresh, which is the number at the top.",
+    "Best of its generation": "The candidate with the highest response of each of these generations. One lucky response is enough to be "
+    "here, so these numbers are too high; “again” is what later measurements of the same stimulus gave, where there were any.",
+    "References": "Shown throughout, each number a mean of all its showings, with its standard error.",
+}
+
+
+def page(trials: Trials, figures: Figures, groups: Mapping[str, Sequence[Cell]]) -> str:
+    """The page as text.
+
+    Parameters
+    ----------
+    trials : Trials
+        All of the session.
+    figures : Figures
+        Of them.
+    groups : mapping of str to sequence of Cell
+        The gallery; "Recommended" has at most one.
+    """
+    session = trials.session
+    low, high = session.stimulus_low, session.stimulus_high
+    title = session.spec.title or "Closed-loop session"
+    found = session.recommendation
+    curve = chart.evolution(figures, (found.response, found.low, found.high)) if figures.generations else ""
+    parts = [
+        f'<header><p class="brand">actmax session</p><h1>{escape(title)}</h1><p class="lead">{_lead(session, trials)}</p></header><main>',
+        _answer(session, groups.get("Recommended", ())),
+    ]
+    if curve:
+        note = (
+            "Each generation's mean response to candidates and to references, with standard errors, as the optimizer was told it: "
+            "corrected for drift by the references. Green dots: what was recommended then, measured again; the dashed line and its "
+            "band: what is recommended now, with its 95 % interval. Faint dots: the luckiest candidate, which is no estimate of anything."
+        )
+        parts.append(f'<section><h2>Evolution</h2><p class="note">{note}</p><div class="wide">{curve}</div>')
+        if gain := chart.gain(figures):
+            parts.append(f'<p class="note">How excitable the units were, as the references tell.</p><div class="wide">{gain}</div>')
+        parts.append("</section>")
+    if beside := chart.side_by_side(figures):
+        note = (
+            "The last generation shows the recommended stimulus, references and stimuli of the first generation in one shuffled order: "
+            "whatever the neuron's gain did, it did to all of them. A dot is a presentation; lines are means and standard errors."
+        )
+        parts.append(f'<section><h2>Side by side</h2><p class="note">{note}</p><div class="wide">{beside}</div></section>')
+    for name, cells in groups.items():
+        if cells and name != "Recommended":
+            items = "".join(_item(cell, low, high) for cell in cells)
+            parts.append(
+                f'<section><h2>{escape(name)}</h2><p class="note">{_EXPLAINED.get(name, "")}</p><ul class="cells">{items}</ul></section>'
+            )
+    facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _facts(session, trials))
+    parts.append(f"<section><h2>The session</h2><dl>{facts}</dl></section></main>")
+    parts.append(
+        "<footer><p>Made by actmax. Beside this file: result.json has every number; evolution.svg, gallery.png and recommended.png the "
+        f"pictures. All trials: <code>actmax session export {escape(session.name)} FILE.parquet</code>, or FILE.nwb.</p></footer>"
+    )
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{escape(title)} · actmax</title>'
+        f"<style>{_STYLE}{chart.RULES}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _lead(session: session_pb2.Session, trials: Trials) -> str:
+    units = ", ".join(unit.name for unit in session.spec.units[:8]) + (" …" if len(session.spec.units) > 8 else "")
+    told = sum(status == "told" for status in trials.status)
+    ended = f"ended by {session.stopped_by}" if session.stopped_by else "still open"
+    return (
+        f"Which stimulus drives <b>{escape(session.unit or session.spec.unit or units)}</b> the most? {told:,} presentations of what "
+        f"<b>{escape(session.spec.generator.name)}</b> makes; {escape(ended)}."
+    )
+
+
+def _answer(session: session_pb2.Session, cells: Sequence[Cell]) -> str:
+    found = session.recommendation
+    if math.isnan(found.response):
+        return '<section class="answer"><p>Nothing has been measured twice yet, so nothing is recommended.</p></section>'
+    image = "".join(
+        f'<img alt="The recommended stimulus" src="{data_uri(picture(cell.stimulus, session.stimulus_low, session.stimulus_high))}">'
+        for cell in cells
+    )
+    between = "" if math.isnan(found.low) else f" ({shown(found.low)} to {shown(found.high)})"
+    measurements = f"{found.measurements} measurement{'s' if found.measurements != 1 else ''}"
+    told = (
+        f"response of the recommended stimulus and its 95 % interval, from {measurements} that had no part in choosing it"
+        if found.final
+        else f"response of what is recommended so far, from {measurements}; it may still change"
+    )
+    lines = [f'<p class="big">{shown(found.response)}{between}</p><p>{told}.</p>']
+    for field, what in (("over_references", "references"), ("over_first", "stimuli of the first generation")):
+        if found.HasField(field):
+            over: session_pb2.Comparison = getattr(found, field)
+            between = "" if math.isnan(over.low) else f" ({shown(over.low)} to {shown(over.high)})"
+            more = f"{shown(abs(over.difference))} {'more' if over.difference >= 0 else 'less'}"
+            lines.append(
+                f"<p><b>{more}</b> than {what} shown beside it{between}; p = {over.p_value:.4g}, "
+                f"{over.measurements} against {over.controls} presentations.</p>"
+            )
+    return f'<section class="answer">{image}<div>{"".join(lines)}</div></section>'
+
+
+def _item(cell: Cell, low: float, high: float) -> str:
+    first, *rest = cell.lines
+    below = "".join(f"<br>{escape(line)}" for line in rest)
+    strong = ' class="strong"' if cell.strong else ""
+    return f'<li{strong}><img alt="" src="{data_uri(picture(cell.stimulus, low, high))}"><b>{escape(first)}</b>{below}</li>'
+
+
+def _facts(session: session_pb2.Session, trials: Trials) -> list[tuple[str, str]]:
+    spec, design = session.spec, session.spec.design
+    counts = {status: sum(found == status for found in trials.status) for status in ("told", "missed", "late", "untold")}
+    rate = design.references.rate if design.references.HasField("rate") else 0.1
+    return [
+        ("Name", session.name),
+        ("Units", ", ".join(f"{unit.name}" for unit in spec.units)),
+        ("Objective", f"{session.objective.name or spec.objective.name or 'unit'} of {session.unit or spec.unit or spec.units[0].name}"),
+        ("Generator", spec.generator.name),
+        ("Stimulus", " × ".join(str(size) for size in session.stimulus_shape)),
+        ("Optimizer", session.optimizer),
+        (
+            "Design",
+            f"{design.generation_size or 40} a generation, {max(design.replicates, 1)} × each candidate, {100 * rate:.3g} % references",
+        ),
+        ("Trials", ", ".join(f"{number:,} {status}" for status, number in counts.items() if number)),
+        ("Seed", str(spec.seed)),
+    ]
