@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from . import checkpoint
+from .errors import InvalidJob
 from .progress import Progress, SearchProgress
 from .search import Search
 
@@ -72,14 +73,17 @@ class Checkpointer:
         Of the checkpoint.
     fingerprint : str
         The job's; a checkpoint of another job is refused.
+    versions : mapping of str to str
+        Of the job's parts that may change while it runs, by role. A job does not go on with others than it began with.
     interval : float
         At least this many seconds between two writes, and at least twenty times what the last write took, so that
         saving stays under 5 % of the time.
     """
 
-    def __init__(self, path: Path, fingerprint: str, interval: float = 5.0) -> None:
+    def __init__(self, path: Path, fingerprint: str, interval: float = 5.0, versions: Mapping[str, str] | None = None) -> None:
         self.path = path
         self.fingerprint = fingerprint
+        self.versions = dict(versions or {})
         self.interval = interval
         self._next = time.monotonic() + interval
 
@@ -91,7 +95,8 @@ class Checkpointer:
     def save(self, searches: Sequence[Search], seconds: float) -> None:
         """Save at once."""
         began = time.monotonic()
-        state = {"fingerprint": self.fingerprint, "seconds": seconds, "searches": [search.state_dict() for search in searches]}
+        searched = [search.state_dict() for search in searches]
+        state = {"fingerprint": self.fingerprint, "versions": self.versions, "seconds": seconds, "searches": searched}
         checkpoint.save(self.path, state)
         took = time.monotonic() - began
         self._next = time.monotonic() + max(self.interval, 20 * took)
@@ -103,12 +108,19 @@ class Checkpointer:
         ------
         checkpoint.BadCheckpoint
             It is damaged, or another job's.
+        InvalidJob
+            A part of the job has changed since.
         """
         if not self.path.exists():
             return 0.0
         state = checkpoint.load(self.path)
         if state.get("fingerprint") != self.fingerprint or len(state["searches"]) != len(searches):
             raise checkpoint.BadCheckpoint(f"{self.path} belongs to another job")
+        for role, version in state.get("versions", {}).items():
+            now = self.versions.get(role, "")
+            if now != version:
+                what = f"it was version {version!r} when the job began and is {now!r} now; bring the old one back and resume the job"
+                raise InvalidJob.at(role, f"{what}, or submit it anew")
         for search, saved in zip(searches, state["searches"], strict=True):
             search.load_state_dict(saved)
         return float(state["seconds"])

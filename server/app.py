@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 
 import grpc
 import grpc.aio
@@ -25,6 +26,8 @@ from actmax.v1 import (
     catalog_service_pb2_grpc,
     job_service_pb2,
     job_service_pb2_grpc,
+    plugin_service_pb2,
+    plugin_service_pb2_grpc,
     session_service_pb2,
     session_service_pb2_grpc,
 )
@@ -41,12 +44,15 @@ from .jobs.service import Jobs
 from .observing import tracing
 from .observing.calls import Observer
 from .observing.metrics import Metrics
+from .plugins.door import PluginDoor
+from .plugins.registry import Plugins
 from .security.access import Access
 from .security.tokens import Tokens
 from .security.transport import server_credentials
 from .servicers.admission import Admission
 from .servicers.catalog import CatalogServicer
 from .servicers.jobs import JobServicer
+from .servicers.plugins import PluginServicer
 from .servicers.sessions import SessionServicer
 from .sessions.service import Sessions
 from .sessions.shelf import Shelf
@@ -63,6 +69,7 @@ SERVICES = (
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
     session_service_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
+    plugin_service_pb2.DESCRIPTOR.services_by_name["PluginService"].full_name,
 )
 _DRAIN_SECONDS = 2.0  # for calls that are being answered
 
@@ -143,6 +150,9 @@ class Server:
                 # Clients may look after quiet watches with a ping every few seconds.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
                 ("grpc.keepalive_permit_without_calls", 1),
+                # A plugin or a rig that vanished without a word is noticed by pings.
+                ("grpc.keepalive_time_ms", 10_000),
+                ("grpc.keepalive_timeout_ms", 5_000),
             ],
         )
         # First of all, as a port that is taken must leave no folder behind.
@@ -164,10 +174,21 @@ class Server:
         self._undo.callback(threads.shutdown)
         hub = Hub(loop)
         lifecycle = Lifecycle(store, hub.changed)
-        inspector = self.inspector = Inspector(self._engine, config.allow_imports, config.check_seconds, config.logs)
+        plugins = self._plugins = Plugins()
+        door = self._door = PluginDoor(plugins, config.max_receive_bytes)
+        try:
+            await door.start()
+        except OSError as error:
+            raise StartError(str(error)) from error
+        self._undo.push_async_callback(door.stop)
+        inspector = self.inspector = Inspector(
+            self._engine, config.allow_imports, config.check_seconds, config.logs, allowances=partial(door.allowed, patient=False)
+        )
         self._undo.push_async_callback(inspector.close)
         await inspector.start()
-        executor = self.executor = Executor(config, lifecycle, files, self._engine, metrics, tracer)
+        executor = self.executor = Executor(
+            config, lifecycle, files, self._engine, metrics, tracer, allowances=partial(door.allowed, patient=True)
+        )
         shared = store.database.shared
         steward = Steward(config, store, lifecycle, files, executor, hub, shared=shared, address=self.address)
         self._undo.callback(steward.stop)
@@ -180,6 +201,7 @@ class Server:
         sessions = self._sessions = Sessions(config, Shelf(config.data / "sessions"))
         self._undo.push_async_callback(sessions.stop)
         session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(sessions), server)
+        plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(PluginServicer(plugins), server)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -199,6 +221,7 @@ class Server:
         await self._health.enter_graceful_shutdown()
         self._hub.close()
         self._sessions.close()
+        self._plugins.close()
         await asyncio.gather(self._grpc.stop(min(grace, _DRAIN_SECONDS)), self._stop_executor(grace))
         await self._undo.aclose()
 

@@ -44,6 +44,7 @@ class Attempt:
         job: JobRecord,
         metrics: Metrics,
         device: str = "",
+        allowed: tuple[str, ...] = (),
     ) -> None:
         self.job = job
         self._config = config
@@ -52,6 +53,7 @@ class Attempt:
         self._engine = engine
         self._metrics = metrics
         self._device = device
+        self._allowed = allowed
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -157,7 +159,7 @@ class Attempt:
             self.job.attempt,
             spec,
             self._files.begin(self.job.id, self.job.attempt),
-            self._config.allow_imports,
+            (*self._config.allow_imports, *self._allowed),
             self._config.worker_threads,
             self._config.checkpoint_seconds,
             self._device,

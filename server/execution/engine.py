@@ -73,7 +73,7 @@ class Engine(Protocol):
 
 
 def sources(allow_imports: Sequence[str]) -> tuple[str, ...]:
-    """What the owner allows besides packages: folders whose files, and servers' addresses, that jobs may name; they have a slash."""
+    """What jobs may name besides packages: folders and servers' addresses that the owner allows, the server's door; they have a slash."""
     return tuple(allowed for allowed in allow_imports if "/" in allowed)
 
 

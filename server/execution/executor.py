@@ -33,10 +33,20 @@ class Executor:
         What the processes run.
     metrics, tracer
         Told of attempts; no spans where ``tracer`` is None.
+    allowances : callable
+        What jobs of the owner of that name may use besides ``config.allow_imports``.
     """
 
     def __init__(
-        self, config: ServerConfig, lifecycle: Lifecycle, files: JobFiles, engine: Engine, metrics: Metrics, tracer: Any = None
+        self,
+        config: ServerConfig,
+        lifecycle: Lifecycle,
+        files: JobFiles,
+        engine: Engine,
+        metrics: Metrics,
+        tracer: Any = None,
+        *,
+        allowances: Callable[[str], tuple[str, ...]] = lambda owner: (),
     ) -> None:
         self.holder = secrets.token_hex(8)
         """What the jobs that this server has are marked with; another one after it was taken for dead."""
@@ -46,6 +56,7 @@ class Executor:
         self._engine = engine
         self._metrics = metrics
         self._tracer = tracer
+        self._allowances = allowances
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
         self._stopping = False
@@ -149,7 +160,8 @@ class Executor:
                     _log.exception("the queue can't be read or written; trying again")
                     job = None
                 if job is not None:
-                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job, self._metrics, device)
+                    allowed = self._allowances(job.owner)
+                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job, self._metrics, device, allowed)
                     self._attempts[job.id] = attempt
                     return attempt
                 # A claim that failed, on a full disk say, is tried again without being woken; so is one after another server's change.

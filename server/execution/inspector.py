@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -21,6 +21,7 @@ import grpc
 
 from ..errors import FieldViolation, ServiceError, invalid_fields, stopping
 from ..observing.logs import Logs
+from ..security.principal import calling
 from . import child
 from .engine import Checked, Engine
 
@@ -44,10 +45,21 @@ class Inspector:
         Longest time that an answer may take.
     logs : Logs
         How the process logs.
+    allowances : callable
+        What the caller of that name may use besides ``allow_imports``.
     """
 
-    def __init__(self, engine: Engine, allow_imports: Sequence[str], seconds: float, logs: Logs = Logs()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        engine: Engine,
+        allow_imports: Sequence[str],
+        seconds: float,
+        logs: Logs = Logs(),  # noqa: B008 - frozen
+        *,
+        allowances: Callable[[str], Sequence[str]] = lambda owner: (),
+    ) -> None:
         self._engine = engine
+        self._allowances = allowances
         self._allow_imports = tuple(allow_imports)
         self._seconds = seconds
         self._logs = logs
@@ -96,7 +108,8 @@ class Inspector:
             return (self._process.pid or 0) if self._process is not None else 0
 
     async def _ask(self, what: str, content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        question = json.dumps({"what": what, "content": content}).encode()
+        allowed = list(self._allowances(calling.get().owner))
+        question = json.dumps({"what": what, "content": content, "allowed": allowed}).encode()
         if self._closed:
             raise stopping()
         if self._waiting >= _WAITING:
@@ -190,7 +203,7 @@ def main(connection: Connection, engine: Engine, allow_imports: Sequence[str], l
         # The main thread listens, so a server that goes away during a check is noticed after it.
         question = json.loads(child.receive(connection))
         try:
-            connection.send_bytes(json.dumps(_answer(engine, allow_imports, question)).encode())
+            connection.send_bytes(json.dumps(_answer(engine, (*allow_imports, *question["allowed"]), question)).encode())
         except OSError:
             return
 

@@ -18,7 +18,7 @@ _REMEMBERED_SECONDS = 5.0
 _REMEMBERED = 1000
 # What changes nothing and costs little; every other method of actmax needs the scope "submit".
 _READING = frozenset({"GetJob", "ListJobs", "WatchJob", "ListArtifacts", "DownloadArtifact", "ListComponents", "GetLimits"})
-_READING |= {"GetSession", "ListSessions", "ListTrials"}
+_READING |= {"GetSession", "ListSessions", "ListTrials", "ListPlugins"}
 _PUBLIC = "/grpc.health."
 
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ALLOWED = {
-    "models": {"models"},
+    "models": {"models", "v1"},
     "optimizers": {"optimizers", "models.spaces", "models.densities"},
     "engine": {"engine", "models", "optimizers"},
     "server": {"server", "engine", "models", "optimizers", "v1"},

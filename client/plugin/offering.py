@@ -1,0 +1,241 @@
+"""A plugin that dials in to a server, for hosts that can't be reached from it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import grpc
+
+from actmax.v1 import plugin_service_pb2 as pb
+from actmax.v1 import plugin_service_pb2_grpc
+
+from ..client import DEFAULT_ADDRESS
+from ..errors import ActmaxError, from_rpc, status_of
+from ..retry import Patience, Pauses
+from ..session import bearer, channel
+from ..transport import Credentials
+from .parts import Fault, Function, GeneratorPlugin, Plugin, TargetPlugin
+
+_AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+_SETTINGS = ("server", "credentials", "patience", "shared_with")
+
+
+class PluginOffering:
+    """One plugin, offered to a server under a name; entered, it answers in a thread of its own.
+
+    When the connection is lost it is opened again, for ``patience`` seconds. Another process of the same owner that offers a plugin of the
+    same kind and name takes its place: this one then ends with an error, so that two never take turns.
+
+    Parameters
+    ----------
+    plugin : TargetPlugin or GeneratorPlugin
+        What answers.
+    name : str
+        By which jobs name it: letters, digits, ``.``, ``_`` and ``-``.
+    server : str
+        ``host:port``, or ``grpcs://host:port``.
+    credentials : Credentials, optional
+        A token, and files for TLS; those of the environment by default.
+    patience : float
+        Seconds for which a lost server is waited for.
+    shared_with : sequence of str
+        Owners whose jobs may use it too, as ``owner/name``; ``*`` for everyone's.
+    """
+
+    def __init__(
+        self,
+        plugin: Plugin,
+        name: str,
+        server: str = DEFAULT_ADDRESS,
+        *,
+        credentials: Credentials | None = None,
+        patience: float = 300.0,
+        shared_with: Sequence[str] = (),
+    ) -> None:
+        self._plugin, self._server = plugin, server
+        described = {"target" if isinstance(plugin, TargetPlugin) else "generator": plugin.description}
+        self._offer = pb.OfferRequest(offer=pb.PluginOffer(name=name, shared_with=shared_with, **described))  # type: ignore[arg-type]
+        self._metadata = bearer(credentials)
+        self._channel = channel(server, credentials)
+        self._pauses = Pauses(Patience(patience, most=1.0))
+        self._calls: queue.SimpleQueue[tuple[_Stream, pb.PluginCall] | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._there = self._closed = False
+        self._error: ActmaxError | None = None
+        self._stream: _Stream | None = None
+        self._threads: list[threading.Thread] = []
+        self.answered = 0
+        """Calls that were answered."""
+
+    def __enter__(self) -> Self:
+        """Dial in, and return once the server has taken the offer.
+
+        Raises
+        ------
+        ActmaxError
+            It refuses, or can't be reached.
+        """
+        self._threads = [threading.Thread(target=work, name="plugin", daemon=True) for work in (self._listen, self._answer)]
+        for thread in self._threads:
+            thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._there or self._error is not None)
+        if self._error is not None:
+            self.close()
+            raise self._error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go; jobs that use it wait for a while, then fail."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go; jobs that use it wait for a while, then fail."""
+        with self._changed:
+            self._closed = True
+            stream = self._stream
+            self._changed.notify_all()
+        if stream is not None:
+            stream.close()
+        self._calls.put(None)
+        for thread in self._threads:
+            thread.join(5.0)
+        self._channel.close()
+
+    def wait(self) -> None:
+        """Until the process is interrupted.
+
+        Raises
+        ------
+        ActmaxError
+            Another process has taken its place, the server refuses it now, or has been away for too long.
+        """
+        with contextlib.suppress(KeyboardInterrupt), self._changed:
+            while self._error is None and not self._closed:
+                self._changed.wait(1.0)
+        if self._error is not None:
+            raise self._error
+
+    def _listen(self) -> None:
+        """Keep a stream open, and queue what comes through it."""
+        while not self._closed:
+            stream = _Stream(plugin_service_pb2_grpc.PluginServiceStub(self._channel), self._offer, self._metadata)
+            with self._changed:
+                self._stream = stream
+            failure: grpc.RpcError | None = None
+            try:
+                for response in stream.call:
+                    self._received(stream, response)
+            except grpc.RpcError as error:
+                failure = error
+            stream.close()
+            if self._closed:
+                return
+            pause = self._pauses.next()
+            if (failure is not None and status_of(failure) not in _AGAIN) or pause is None:
+                self._end(failure)
+                return
+            time.sleep(pause)
+
+    def _received(self, stream: _Stream, response: pb.OfferResponse) -> None:
+        self._pauses.reset()
+        match response.WhichOneof("content"):
+            case "offered":
+                with self._changed:
+                    self._there = True
+                    self._changed.notify_all()
+            case "call":
+                self._calls.put((stream, response.call))
+            case "cancel":
+                stream.cancelled.add(response.cancel.call)
+            case _:
+                pass
+
+    def _end(self, failure: grpc.RpcError | None) -> None:
+        with self._changed:
+            lost = ActmaxError(f"the server at {self._server} keeps ending the stream", code="UNAVAILABLE")
+            self._error = from_rpc(failure, self._server) if failure is not None else lost
+            self._changed.notify_all()
+
+    def _answer(self) -> None:
+        """Answer what is queued, one by one."""
+        while (item := self._calls.get()) is not None:
+            stream, call = item
+            if stream.closed or call.call in stream.cancelled:
+                stream.cancelled.discard(call.call)
+                continue
+            stream.send(pb.OfferRequest(answer=self._answered(call)))
+            self.answered += 1
+
+    def _answered(self, call: pb.PluginCall) -> pb.PluginAnswer:
+        plugin: Any = self._plugin
+        try:
+            match call.WhichOneof("request"):
+                case "respond":
+                    return pb.PluginAnswer(call=call.call, respond=plugin.answer(call.respond))
+                case "generate":
+                    return pb.PluginAnswer(call=call.call, generate=plugin.answer(call.generate))
+                case "bank":
+                    return pb.PluginAnswer(call=call.call, bank=plugin.bank(call.bank))
+                case _:
+                    raise Fault("this call is not known here; is the server newer?", grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_CALL")
+        except Fault as fault:
+            code: int = fault.code.value[0]  # type: ignore[index]
+            told = pb.PluginFault(code=code, message=str(fault)[:1000], reason=fault.reason, retry_seconds=fault.retry_seconds)
+            return pb.PluginAnswer(call=call.call, fault=told)
+
+
+class _Stream:
+    """One open ``Offer``."""
+
+    def __init__(self, stub: plugin_service_pb2_grpc.PluginServiceStub, offer: pb.OfferRequest, metadata: Any) -> None:
+        self._requests: queue.SimpleQueue[pb.OfferRequest | None] = queue.SimpleQueue()
+        self._requests.put(offer)
+        self.cancelled: set[int] = set()
+        self.closed = False
+        self.call: Iterator[pb.OfferResponse] = stub.Offer(iter(self._requests.get, None), metadata=metadata)
+
+    def send(self, request: pb.OfferRequest) -> None:
+        self._requests.put(request)
+
+    def close(self) -> None:
+        self.closed = True
+        self._requests.put(None)
+        self.call.cancel()  # type: ignore[attr-defined]
+
+
+def offer_target(target: Function | Mapping[str, Function] | TargetPlugin, name: str, **settings: Any) -> None:
+    """Dial in to a server and answer stimuli until interrupted.
+
+    ::
+
+        offer_target(lambda images: images.std((1, 2, 3)), "contrast", server="127.0.0.1:50051", shape=(3, 32, 32))
+
+    Parameters
+    ----------
+    target : callable, mapping of str to callable, or TargetPlugin
+        See :class:`TargetPlugin`.
+    name : str
+        By which jobs name it: ``target: {name: remote, options: {plugin: contrast}}``.
+    **settings
+        Of :class:`PluginOffering` (``server``, ``credentials``, ``patience``, ``shared_with``); all others of :class:`TargetPlugin`.
+    """
+    _wait(name, settings, lambda more: target if isinstance(target, TargetPlugin) else TargetPlugin(target, **more))
+
+
+def offer_generator(decode: Function | GeneratorPlugin, name: str, **settings: Any) -> None:
+    """Dial in and decode latents until interrupted; ``settings`` of :class:`PluginOffering` and :class:`GeneratorPlugin`."""
+    _wait(name, settings, lambda more: decode if isinstance(decode, GeneratorPlugin) else GeneratorPlugin(decode, **more))
+
+
+def _wait(name: str, settings: Mapping[str, Any], make: Callable[[dict[str, Any]], Plugin]) -> None:
+    offering = {key: settings[key] for key in _SETTINGS if key in settings}
+    plugin = make({key: value for key, value in settings.items() if key not in _SETTINGS})
+    with PluginOffering(plugin, name, **offering) as offered:
+        print(f"plugin {name} has dialled in to {offering.get('server', DEFAULT_ADDRESS)}", flush=True)
+        offered.wait()

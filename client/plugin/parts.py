@@ -1,0 +1,271 @@
+"""Functions as plugins: described, asked, and what they answer put on the wire."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from actmax.v1 import plugin_service_pb2 as pb
+from actmax.v1 import session_pb2
+
+from ..arrays import DamagedTensor, to_array, to_tensor
+
+Function = Callable[[NDArray[Any]], ArrayLike]
+MESSAGE_BYTES = 16 << 20
+"""Largest message, where nothing else is said."""
+
+
+class Fault(Exception):
+    """Raise it in a plugin's function to end a call with a status of your choice.
+
+    Parameters
+    ----------
+    message : str
+        For a person.
+    code : grpc.StatusCode
+        UNAVAILABLE has the call tried again; so has RESOURCE_EXHAUSTED with ``retry_seconds``. Any other ends the job.
+    reason : str
+        UPPER_SNAKE_CASE, for programs.
+    retry_seconds : float
+        After which trying again may help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: grpc.StatusCode = grpc.StatusCode.FAILED_PRECONDITION,
+        reason: str = "PLUGIN_FAULT",
+        retry_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.retry_seconds = code, reason, retry_seconds
+
+
+class TargetPlugin:
+    """Functions of stimuli, each a layer.
+
+    Parameters
+    ----------
+    functions : callable, or mapping of str to callable
+        Layer to function; a function alone is the layer ``output``. Each takes (n, *shape) float32 and gives (n,) or (n, ...) numbers.
+        One with the parameters ``seed`` and ``trial`` is given those too: of the job, and of the first of these stimuli.
+    shape : sequence of int
+        Of one stimulus: (channels, height, width) of an image, (channels, time) of a series.
+    low, high : float
+        Range of the stimuli.
+    version : str
+        Change it whenever the same stimulus may be answered otherwise; a job keeps to the version that it began with.
+    noisy : bool
+        Whether the same stimulus may be answered differently twice.
+    misses : bool
+        Whether NaN means that a stimulus went unanswered; else it is an error.
+    unit_names : sequence of str
+        What the units of every layer of as many units stand for.
+    kind : str
+        What the layers are, such as "spike count".
+    max_batch : int
+        Most stimuli that a function is given at once; 0: any number.
+
+    Raises
+    ------
+    ValueError
+        A function does not take such stimuli, or gives something else than numbers with a row for each.
+    """
+
+    def __init__(
+        self,
+        functions: Function | Mapping[str, Function],
+        shape: Sequence[int],
+        *,
+        low: float = 0.0,
+        high: float = 1.0,
+        version: str = "1",
+        noisy: bool = False,
+        misses: bool = False,
+        unit_names: Sequence[str] = (),
+        kind: str = "function",
+        max_batch: int = 256,
+        max_message_bytes: int = MESSAGE_BYTES,
+    ) -> None:
+        self._functions = dict(functions) if isinstance(functions, Mapping) else {"output": functions}
+        self._counting = {name for name, function in self._functions.items() if _counts_trials(function)}
+        self._shape = tuple(shape)
+        stimulus = session_pb2.StimulusShape(shape=self._shape, low=low, high=high)
+        self.description = pb.TargetDescription(
+            version=version, stimulus=stimulus, noisy=noisy, misses=misses, max_batch=max_batch, max_message_bytes=max_message_bytes
+        )
+        probe = np.full((2, *self._shape), (low + high) / 2, np.float32)
+        for name in self._functions:
+            try:
+                units = self._asked(name, probe, 0, 0).shape[1:]
+            except Exception as error:  # a user's function may fail in any way
+                raise ValueError(f"{name}: it does not answer stimuli of shape {self._shape}: {type(error).__name__}: {error}") from error
+            named = unit_names if units == (len(unit_names),) else ()
+            self.description.layers.add(name=name, shape=units, kind=kind, unit_names=named)
+
+    def answer(self, request: pb.RespondRequest) -> pb.RespondResponse:
+        """Responses to stimuli.
+
+        Raises
+        ------
+        Fault
+            The request is not for this plugin, or a function failed.
+        """
+        _same(request.version, self.description.version)
+        stimuli = _rows(request.stimuli, self._shape, "stimuli").astype(np.float32, copy=False)
+        response = pb.RespondResponse(version=self.description.version)
+        for layer in request.layers:
+            if layer not in self._functions:
+                raise Fault(f"there is no layer {layer!r}", grpc.StatusCode.NOT_FOUND, "NO_SUCH_LAYER")
+            answer = _guarded(lambda layer=layer: self._asked(layer, stimuli, request.seed, request.trial))
+            response.responses[layer].CopyFrom(to_tensor(answer))
+        return response
+
+    def _asked(self, layer: str, stimuli: NDArray[Any], seed: int, trial: int) -> NDArray[Any]:
+        function: Any = self._functions[layer]
+        more = {"seed": seed, "trial": trial} if layer in self._counting else {}
+        values = np.asarray(function(stimuli.copy(), **more), dtype=np.float32)
+        if values.ndim == 0 or values.shape[0] != stimuli.shape[0]:
+            raise ValueError(f"it gave numbers of shape {values.shape}, not a row for each of {stimuli.shape[0]} stimuli")
+        return values[:, None] if values.ndim == 1 else values
+
+
+class GeneratorPlugin:
+    """A function of latents that gives stimuli.
+
+    Parameters
+    ----------
+    decode : callable
+        Takes (n, *latent) float32, or int64 codes, and gives (n, *stimulus) numbers within the range.
+    latent : sequence of int
+        Shape of one latent.
+    bounds : tuple of float
+        Of every coordinate.
+    codes : int
+        For discrete latents: how many codes there are, 0 to codes - 1; ``bounds`` then means nothing.
+    bank : array_like, optional
+        (m, *latent) natural latents to start from.
+    low, high : float
+        Range of the stimuli.
+    version : str
+        Change it whenever the same latent may give another stimulus; a job keeps to the version that it began with.
+    max_batch : int
+        Most latents that the function is given at once; 0: any number.
+
+    Raises
+    ------
+    ValueError
+        The function does not take such latents, or gives something else than a stimulus for each; or the bank has another shape.
+    """
+
+    def __init__(
+        self,
+        decode: Function,
+        latent: Sequence[int],
+        *,
+        bounds: tuple[float, float] = (-3.0, 3.0),
+        codes: int = 0,
+        bank: ArrayLike | None = None,
+        low: float = 0.0,
+        high: float = 1.0,
+        version: str = "1",
+        max_batch: int = 256,
+        max_message_bytes: int = MESSAGE_BYTES,
+    ) -> None:
+        self._decode = decode
+        self._latent, self._dtype = tuple(latent), np.dtype(np.int64 if codes else np.float32)
+        self._bank = None if bank is None else np.asarray(bank).astype(self._dtype)
+        if self._bank is not None and (self._bank.ndim == 0 or self._bank.shape[1:] != self._latent):
+            raise ValueError(f"the bank has shape {self._bank.shape}, latents have {self._latent}")
+        middle = np.full((2, *self._latent), 0 if codes else (bounds[0] + bounds[1]) / 2, self._dtype)
+        try:
+            shape = self._asked(middle).shape[1:]
+        except Exception as error:  # a user's function may fail in any way
+            raise ValueError(f"it does not decode latents of shape {self._latent}: {type(error).__name__}: {error}") from error
+        space = pb.LatentSpace(shape=self._latent)
+        if codes:
+            space.codes.cardinality = codes
+        else:
+            space.box.low, space.box.high = bounds
+        self.description = pb.GeneratorDescription(
+            version=version,
+            latent=space,
+            stimulus=session_pb2.StimulusShape(shape=shape, low=low, high=high),
+            bank_size=0 if self._bank is None else len(self._bank),
+            max_batch=max_batch,
+            max_message_bytes=max_message_bytes,
+        )
+
+    def answer(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
+        """Stimuli of latents.
+
+        Raises
+        ------
+        Fault
+            The request is not for this plugin, or the function failed.
+        """
+        _same(request.version, self.description.version)
+        latents = _rows(request.latents, self._latent, "latents").astype(self._dtype, copy=False)
+        stimuli = _guarded(lambda: self._asked(latents))
+        return pb.GenerateResponse(stimuli=to_tensor(stimuli), version=self.description.version)
+
+    def bank(self, request: pb.GetBankRequest) -> pb.GetBankResponse:
+        """A part of the natural latents.
+
+        Raises
+        ------
+        Fault
+            There are none there.
+        """
+        _same(request.version, self.description.version)
+        most = max(1, (self.description.max_message_bytes - 4096) // max(1, self._dtype.itemsize * math.prod(self._latent)))
+        part = None if self._bank is None else self._bank[request.offset : request.offset + min(request.count, most)]
+        if part is None or not len(part):
+            raise Fault(f"there is no natural latent {request.offset}", grpc.StatusCode.OUT_OF_RANGE, "END_OF_BANK")
+        return pb.GetBankResponse(latents=to_tensor(part), version=self.description.version)
+
+    def _asked(self, latents: NDArray[Any]) -> NDArray[Any]:
+        stimuli = np.asarray(self._decode(latents.copy()), dtype=np.float32)
+        if stimuli.ndim not in (3, 4) or stimuli.shape[0] != latents.shape[0]:
+            raise ValueError(f"it gave numbers of shape {stimuli.shape}, not a stimulus for each of {latents.shape[0]} latents")
+        return stimuli
+
+
+Plugin = TargetPlugin | GeneratorPlugin
+
+
+def _counts_trials(function: Any) -> bool:
+    try:
+        return {"seed", "trial"} <= set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # written in C, most likely
+        return False
+
+
+def _same(asked: str, version: str) -> None:
+    if asked and asked != version:
+        raise Fault(f"this is version {version!r}, {asked[:200]!r} was asked", reason="OTHER_VERSION")
+
+
+def _rows(tensor: session_pb2.Tensor, shape: tuple[int, ...], what: str) -> NDArray[Any]:
+    try:
+        array = to_array(tensor)
+    except DamagedTensor as error:
+        raise Fault(str(error), grpc.StatusCode.INVALID_ARGUMENT, "BAD_TENSOR") from None
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
+        raise Fault(f"{what} came in the shape {array.shape}, one has {shape}", grpc.StatusCode.INVALID_ARGUMENT, "BAD_SHAPE")
+    return array
+
+
+def _guarded(ask: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    try:
+        return ask()
+    except Fault:
+        raise
+    except Exception as error:
+        raise Fault(f"{type(error).__name__}: {error}"[:1000], grpc.StatusCode.INTERNAL, "PLUGIN_FAILED") from error

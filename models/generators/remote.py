@@ -1,0 +1,150 @@
+"""A plugin of ``actmax.v1.GeneratorService`` as a generator without gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from actmax.v1 import plugin_service_pb2 as pb
+
+from ..options import InvalidOption
+from ..plugins.connection import DEFAULT_BYTES, ENVELOPE, MOST_BYTES, PluginConnection, PluginError, rows_within
+from ..plugins.options import PluginOptions
+from ..plugins.stimulus import MOST_VALUES, stimulus_of
+from ..plugins.tensors import CODES, FLOATS, BadTensor, from_message, to_message
+from ..spaces import Box, Categorical, LatentSpace
+from .prior import Prior
+
+_WIDE = 8
+"""Bytes of a value on the wire, at most."""
+_MOST_BANK_BYTES = 512 << 20
+_ROUNDING = 1e-5
+"""By which a stimulus may leave its range, as a share of it: what is left of arithmetic is cut off, more is an error."""
+
+
+class RemoteGenerator:
+    """Any program that decodes latents over gRPC (``actmax.v1.GeneratorService``), at an address or dialled in to the server."""
+
+    class Options(PluginOptions):
+        """Options of the generator."""
+
+    differentiable = False
+
+    def __init__(self, connection: PluginConnection, described: pb.GeneratorDescription, *, batch: int = 256) -> None:
+        """Read what the plugin says of itself, and its natural latents where it has some.
+
+        Parameters
+        ----------
+        connection : PluginConnection
+            To the plugin.
+        described : GeneratorDescription
+            Its own words.
+        batch : int
+            Most latents of one call.
+
+        Raises
+        ------
+        PluginError
+            It describes no generator, or its bank is not of its latent space.
+        """
+        self._connection, self._described, self._batch = connection, described, batch
+        self.version: str = described.version
+        try:
+            self.latent = _space(described.latent)
+            self.stimulus = stimulus_of(described.stimulus)
+        except ValueError as error:
+            raise PluginError(f"{connection.shown}: it describes {error}") from None
+        self.prior = Prior(self._bank(), self.latent) if described.bank_size else None
+
+    @classmethod
+    def from_options(cls, options: PluginOptions) -> Self:
+        """Connect, wait until the plugin is healthy, and have it describe itself.
+
+        Raises
+        ------
+        InvalidOption
+            Nobody answers, or it is no generator.
+        """
+        try:
+            connection = PluginConnection(options, "GeneratorService")
+            return cls(connection, connection.describe(pb.GeneratorDescription), batch=options.batch)
+        except PluginError as error:
+            raise InvalidOption("address" if options.address else "plugin", str(error)) from error
+
+    def to(self, device: str, /) -> Self:
+        """Nothing to move: the generator is elsewhere."""
+        return self
+
+    def __call__(self, latents: Tensor, /) -> Tensor:
+        """(n, *latent) -> (n, *stimulus), without a gradient.
+
+        Raises
+        ------
+        PluginError
+            The plugin did not answer, or with something else than stimuli within its range.
+        """
+        latents = self.latent.harden(latents) if isinstance(self.latent, Categorical) else latents
+        row = max(_WIDE * math.prod(self.latent.shape), _WIDE * math.prod(self.stimulus.shape))
+        made = [torch.zeros(0, *self.stimulus.shape)]
+        start = 0
+        for rows in self._parts(latents.shape[0], row):
+            made.append(self._ask(latents[start : start + rows]))
+            start += rows
+        return torch.cat(made).to(latents.device)
+
+    def _parts(self, count: int, row_bytes: int) -> list[int]:
+        try:
+            return rows_within(count, self._batch, self._described.max_batch, self._described.max_message_bytes, row_bytes)
+        except ValueError as error:
+            raise PluginError(f"{self._connection.shown}: latents and stimuli are too large: {error}") from None
+
+    def _ask(self, latents: Tensor) -> Tensor:
+        request = pb.GenerateRequest(latents=to_message(latents))
+        answer = self._connection.ask("Generate", request, pb.GenerateResponse, self.version)
+        try:
+            stimuli = from_message(answer.stimuli, (latents.shape[0], *self.stimulus.shape))
+        except BadTensor as error:
+            raise PluginError(f"{self._connection.shown}: stimuli {error}") from None
+        low, high = self.stimulus.low, self.stimulus.high
+        room = _ROUNDING * (high - low)
+        if not bool(((stimuli >= low - room) & (stimuli <= high + room)).all()):
+            raise PluginError(f"{self._connection.shown}: stimuli leave their range, {low:g} to {high:g}, or are NaN")
+        return stimuli.clamp(low, high)
+
+    def _bank(self) -> Tensor:
+        size, values = self._described.bank_size, math.prod(self.latent.shape)
+        shown = self._connection.shown
+        if size * values * _WIDE > _MOST_BANK_BYTES:
+            raise PluginError(f"{shown}: a bank of {size} latents of {values} values; {_MOST_BANK_BYTES >> 20} MiB of them work")
+        most = min(self._described.max_message_bytes or DEFAULT_BYTES, MOST_BYTES)
+        chunk = max(1, (most - ENVELOPE) // (_WIDE * values))
+        parts: list[Tensor] = []
+        start = 0
+        while start < size:
+            request = pb.GetBankRequest(offset=start, count=min(chunk, size - start))
+            answer = self._connection.ask("GetBank", request, pb.GetBankResponse, self.version)
+            rows = answer.latents.shape[0] if answer.latents.shape else 0
+            if not 1 <= rows <= request.count:
+                raise PluginError(f"{shown}: asked for up to {request.count} latents of its bank, it gave {rows}")
+            try:
+                kinds = FLOATS if isinstance(self.latent, Box) else CODES
+                parts.append(from_message(answer.latents, (rows, *self.latent.shape), kinds))
+                self.latent.check(parts[-1])
+            except (BadTensor, ValueError) as error:
+                raise PluginError(f"{shown}: its bank: {error}") from None
+            start += rows
+        return torch.cat(parts)
+
+
+def _space(message: pb.LatentSpace) -> LatentSpace:
+    shape = tuple(message.shape)
+    if math.prod(shape) > MOST_VALUES:
+        raise ValueError(f"latents of {math.prod(shape)} values; at most {MOST_VALUES} work")
+    if message.HasField("codes"):
+        return Categorical(shape, message.codes.cardinality)
+    if not message.box.low < message.box.high:
+        raise ValueError(f"latents between {message.box.low:g} and {message.box.high:g}: low has to be below high")
+    return Box(shape, message.box.low, message.box.high)

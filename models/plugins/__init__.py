@@ -1,0 +1,1 @@
+"""What targets and generators behind ``actmax.v1.TargetService`` and ``GeneratorService`` share."""

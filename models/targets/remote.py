@@ -1,0 +1,155 @@
+"""A plugin of ``actmax.v1.TargetService`` as a target without gradients."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from actmax.v1 import plugin_service_pb2 as pb
+
+from ..options import InvalidOption
+from ..plugins.connection import PluginConnection, PluginError, rows_within
+from ..plugins.options import PluginOptions
+from ..plugins.stimulus import MOST_VALUES, stimulus_of
+from ..plugins.tensors import BadTensor, from_message, to_message
+from .target import LayerInfo
+
+_WIDE = 8
+"""Bytes of a value that comes back, at most."""
+
+
+class RemoteTarget:
+    """Any program that answers stimuli over gRPC (``actmax.v1.TargetService``), at an address or dialled in to the server."""
+
+    class Options(PluginOptions):
+        """Options of the target."""
+
+    differentiable = False
+
+    def __init__(self, connection: PluginConnection, described: pb.TargetDescription, *, batch: int = 256) -> None:
+        """Read what the plugin says of itself.
+
+        Parameters
+        ----------
+        connection : PluginConnection
+            To the plugin.
+        described : TargetDescription
+            Its own words.
+        batch : int
+            Most stimuli of one call.
+
+        Raises
+        ------
+        PluginError
+            It describes no target.
+        """
+        self._connection, self._described, self._batch = connection, described, batch
+        self.version: str = described.version
+        self.noisy: bool = described.noisy
+        try:
+            self.stimulus = stimulus_of(described.stimulus)
+        except ValueError as error:
+            raise PluginError(f"{connection.shown}: it describes {error}") from None
+        self._layers = {layer.name: LayerInfo(layer.name, tuple(layer.shape), layer.kind or "plugin") for layer in described.layers}
+        if len(self._layers) != len(described.layers):
+            raise PluginError(f"{connection.shown}: it describes a layer twice")
+        for layer in self._layers.values():
+            if math.prod(layer.shape) > MOST_VALUES:
+                raise PluginError(f"{connection.shown}: layer {layer.name} has {math.prod(layer.shape)} units; at most {MOST_VALUES} work")
+        self._unit_names = {layer.name: list(layer.unit_names) for layer in described.layers}
+        self._seed = self._trial = 0
+
+    @classmethod
+    def from_options(cls, options: PluginOptions) -> Self:
+        """Connect, wait until the plugin is healthy, and have it describe itself.
+
+        Raises
+        ------
+        InvalidOption
+            Nobody answers, or it is no target.
+        """
+        try:
+            connection = PluginConnection(options, "TargetService")
+            return cls(connection, connection.describe(pb.TargetDescription), batch=options.batch)
+        except PluginError as error:
+            raise InvalidOption("address" if options.address else "plugin", str(error)) from error
+
+    def to(self, device: str, /) -> Self:
+        """Nothing to move: the target is elsewhere."""
+        return self
+
+    def layers(self) -> Sequence[LayerInfo]:
+        """As the plugin described them."""
+        return list(self._layers.values())
+
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """What a unit stands for; empty where that is not known."""
+        names = self._unit_names.get(layer, [])
+        known = len(index) == 1 and bool(names) and self._layers[layer].shape == (len(names),)
+        return names[index[0]] if known and 0 <= index[0] < len(names) else ""
+
+    def begin(self, seed: int, trial: int) -> None:
+        """Count the trials from here; a plugin that simulates noise draws it by seed and trial."""
+        self._seed, self._trial = seed, trial
+
+    def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
+        """(n, *stimulus) -> {layer: (n, *layer)}, without a gradient; NaN where the plugin may miss a stimulus and has.
+
+        Raises
+        ------
+        KeyError
+            A layer does not exist; near names are told.
+        PluginError
+            The plugin did not answer, or with something else than numbers of the layers' shapes.
+        """
+        for layer in layers:
+            if layer not in self._layers:
+                near = difflib.get_close_matches(layer, self._layers, n=3, cutoff=0.4)
+                raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        wanted = sorted(layers)
+        found: dict[str, list[Tensor]] = {layer: [] for layer in wanted}
+        start = 0
+        for rows in self._parts(stimuli.shape[0], wanted) if wanted else ():
+            answers = self._ask(stimuli[start : start + rows], wanted, self._trial + start)
+            for layer in wanted:
+                found[layer].append(answers[layer])
+            start += rows
+        self._trial += stimuli.shape[0]
+        empty = {layer: torch.zeros(0, *self._layers[layer].shape) for layer in wanted}
+        return {layer: torch.cat([empty[layer], *parts]).to(stimuli.device) for layer, parts in found.items()}
+
+    def _parts(self, count: int, layers: Sequence[str]) -> list[int]:
+        sent = 4 * math.prod(self.stimulus.shape)
+        back = sum(_WIDE * math.prod(self._layers[layer].shape) for layer in layers)
+        names = sum(2 * len(layer.encode()) + 64 for layer in layers)
+        try:
+            most = self._described.max_message_bytes
+            return rows_within(count, self._batch, self._described.max_batch, most, max(sent, back) + names)
+        except ValueError as error:
+            raise PluginError(f"{self._connection.shown}: stimuli and responses are too large: {error}") from None
+
+    def _ask(self, stimuli: Tensor, layers: Sequence[str], trial: int) -> dict[str, Tensor]:
+        request = pb.RespondRequest(stimuli=to_message(stimuli.float()), layers=layers, seed=self._seed, trial=trial)
+        answer = self._connection.ask("Respond", request, pb.RespondResponse, self.version)
+        if set(answer.responses) != set(layers):
+            missing = ", ".join(sorted(set(layers) - set(answer.responses))[:5])
+            said = f"without {missing}" if missing else "with layers that it was not asked for"
+            raise PluginError(f"{self._connection.shown}: it answered {said}")
+        found: dict[str, Tensor] = {}
+        for layer in layers:
+            try:
+                values = from_message(answer.responses[layer], (stimuli.shape[0], *self._layers[layer].shape))
+            except BadTensor as error:
+                raise PluginError(f"{self._connection.shown}: layer {layer} {error}") from None
+            wrong = values.isinf() if self._described.misses else ~values.isfinite()
+            if bool(wrong.any()):
+                row = int(wrong.flatten(1).any(1).nonzero()[0])
+                hint = "" if self._described.misses else "; one that leaves stimuli unanswered says so in its description (misses)"
+                raise PluginError(f"{self._connection.shown}: layer {layer} answers stimulus {row} with NaN or infinity{hint}")
+            found[layer] = values
+        return found

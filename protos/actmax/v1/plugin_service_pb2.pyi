@@ -1,0 +1,262 @@
+from actmax.v1 import session_pb2 as _session_pb2
+from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class DescribePluginRequest(_message.Message):
+    __slots__ = ("plugin",)
+    PLUGIN_FIELD_NUMBER: _ClassVar[int]
+    plugin: str
+    def __init__(self, plugin: _Optional[str] = ...) -> None: ...
+
+class TargetDescription(_message.Message):
+    __slots__ = ("version", "stimulus", "layers", "noisy", "misses", "max_batch", "max_message_bytes")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STIMULUS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    NOISY_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    stimulus: _session_pb2.StimulusShape
+    layers: _containers.RepeatedCompositeFieldContainer[PluginLayer]
+    noisy: bool
+    misses: bool
+    max_batch: int
+    max_message_bytes: int
+    def __init__(self, version: _Optional[str] = ..., stimulus: _Optional[_Union[_session_pb2.StimulusShape, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[PluginLayer, _Mapping]]] = ..., noisy: _Optional[bool] = ..., misses: _Optional[bool] = ..., max_batch: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
+
+class PluginLayer(_message.Message):
+    __slots__ = ("name", "shape", "kind", "unit_names")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    UNIT_NAMES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    kind: str
+    unit_names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., kind: _Optional[str] = ..., unit_names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RespondRequest(_message.Message):
+    __slots__ = ("plugin", "version", "stimuli", "layers", "seed", "trial")
+    PLUGIN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STIMULI_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    plugin: str
+    version: str
+    stimuli: _session_pb2.Tensor
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    seed: int
+    trial: int
+    def __init__(self, plugin: _Optional[str] = ..., version: _Optional[str] = ..., stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., trial: _Optional[int] = ...) -> None: ...
+
+class RespondResponse(_message.Message):
+    __slots__ = ("responses", "version")
+    class ResponsesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _session_pb2.Tensor
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ...) -> None: ...
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    responses: _containers.MessageMap[str, _session_pb2.Tensor]
+    version: str
+    def __init__(self, responses: _Optional[_Mapping[str, _session_pb2.Tensor]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class LatentSpace(_message.Message):
+    __slots__ = ("shape", "box", "codes")
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    box: LatentBox
+    codes: LatentCodes
+    def __init__(self, shape: _Optional[_Iterable[int]] = ..., box: _Optional[_Union[LatentBox, _Mapping]] = ..., codes: _Optional[_Union[LatentCodes, _Mapping]] = ...) -> None: ...
+
+class LatentBox(_message.Message):
+    __slots__ = ("low", "high")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
+class LatentCodes(_message.Message):
+    __slots__ = ("cardinality",)
+    CARDINALITY_FIELD_NUMBER: _ClassVar[int]
+    cardinality: int
+    def __init__(self, cardinality: _Optional[int] = ...) -> None: ...
+
+class GeneratorDescription(_message.Message):
+    __slots__ = ("version", "latent", "stimulus", "bank_size", "max_batch", "max_message_bytes")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LATENT_FIELD_NUMBER: _ClassVar[int]
+    STIMULUS_FIELD_NUMBER: _ClassVar[int]
+    BANK_SIZE_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    latent: LatentSpace
+    stimulus: _session_pb2.StimulusShape
+    bank_size: int
+    max_batch: int
+    max_message_bytes: int
+    def __init__(self, version: _Optional[str] = ..., latent: _Optional[_Union[LatentSpace, _Mapping]] = ..., stimulus: _Optional[_Union[_session_pb2.StimulusShape, _Mapping]] = ..., bank_size: _Optional[int] = ..., max_batch: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
+
+class GenerateRequest(_message.Message):
+    __slots__ = ("plugin", "version", "latents")
+    PLUGIN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    plugin: str
+    version: str
+    latents: _session_pb2.Tensor
+    def __init__(self, plugin: _Optional[str] = ..., version: _Optional[str] = ..., latents: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class GenerateResponse(_message.Message):
+    __slots__ = ("stimuli", "version")
+    STIMULI_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    stimuli: _session_pb2.Tensor
+    version: str
+    def __init__(self, stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class GetBankRequest(_message.Message):
+    __slots__ = ("plugin", "version", "offset", "count")
+    PLUGIN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    plugin: str
+    version: str
+    offset: int
+    count: int
+    def __init__(self, plugin: _Optional[str] = ..., version: _Optional[str] = ..., offset: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
+
+class GetBankResponse(_message.Message):
+    __slots__ = ("latents", "version")
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    latents: _session_pb2.Tensor
+    version: str
+    def __init__(self, latents: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class OfferRequest(_message.Message):
+    __slots__ = ("offer", "answer")
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    offer: PluginOffer
+    answer: PluginAnswer
+    def __init__(self, offer: _Optional[_Union[PluginOffer, _Mapping]] = ..., answer: _Optional[_Union[PluginAnswer, _Mapping]] = ...) -> None: ...
+
+class PluginOffer(_message.Message):
+    __slots__ = ("name", "target", "generator", "shared_with")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    GENERATOR_FIELD_NUMBER: _ClassVar[int]
+    SHARED_WITH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    target: TargetDescription
+    generator: GeneratorDescription
+    shared_with: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[_Union[TargetDescription, _Mapping]] = ..., generator: _Optional[_Union[GeneratorDescription, _Mapping]] = ..., shared_with: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PluginAnswer(_message.Message):
+    __slots__ = ("call", "respond", "generate", "bank", "fault")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    RESPOND_FIELD_NUMBER: _ClassVar[int]
+    GENERATE_FIELD_NUMBER: _ClassVar[int]
+    BANK_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    respond: RespondResponse
+    generate: GenerateResponse
+    bank: GetBankResponse
+    fault: PluginFault
+    def __init__(self, call: _Optional[int] = ..., respond: _Optional[_Union[RespondResponse, _Mapping]] = ..., generate: _Optional[_Union[GenerateResponse, _Mapping]] = ..., bank: _Optional[_Union[GetBankResponse, _Mapping]] = ..., fault: _Optional[_Union[PluginFault, _Mapping]] = ...) -> None: ...
+
+class PluginFault(_message.Message):
+    __slots__ = ("code", "message", "reason", "retry_seconds")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    RETRY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    reason: str
+    retry_seconds: float
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., retry_seconds: _Optional[float] = ...) -> None: ...
+
+class OfferResponse(_message.Message):
+    __slots__ = ("offered", "call", "cancel")
+    OFFERED_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    offered: PluginOffered
+    call: PluginCall
+    cancel: CancelPluginCall
+    def __init__(self, offered: _Optional[_Union[PluginOffered, _Mapping]] = ..., call: _Optional[_Union[PluginCall, _Mapping]] = ..., cancel: _Optional[_Union[CancelPluginCall, _Mapping]] = ...) -> None: ...
+
+class PluginOffered(_message.Message):
+    __slots__ = ("name", "owner")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    owner: str
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
+
+class PluginCall(_message.Message):
+    __slots__ = ("call", "seconds", "respond", "generate", "bank")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESPOND_FIELD_NUMBER: _ClassVar[int]
+    GENERATE_FIELD_NUMBER: _ClassVar[int]
+    BANK_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    seconds: float
+    respond: RespondRequest
+    generate: GenerateRequest
+    bank: GetBankRequest
+    def __init__(self, call: _Optional[int] = ..., seconds: _Optional[float] = ..., respond: _Optional[_Union[RespondRequest, _Mapping]] = ..., generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., bank: _Optional[_Union[GetBankRequest, _Mapping]] = ...) -> None: ...
+
+class CancelPluginCall(_message.Message):
+    __slots__ = ("call",)
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    def __init__(self, call: _Optional[int] = ...) -> None: ...
+
+class ListPluginsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPluginsResponse(_message.Message):
+    __slots__ = ("plugins",)
+    PLUGINS_FIELD_NUMBER: _ClassVar[int]
+    plugins: _containers.RepeatedCompositeFieldContainer[PluginInfo]
+    def __init__(self, plugins: _Optional[_Iterable[_Union[PluginInfo, _Mapping]]] = ...) -> None: ...
+
+class PluginInfo(_message.Message):
+    __slots__ = ("name", "owner", "kind", "version", "shared_with")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARED_WITH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    owner: str
+    kind: str
+    version: str
+    shared_with: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., kind: _Optional[str] = ..., version: _Optional[str] = ..., shared_with: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -1,0 +1,153 @@
+"""The server's own door to the plugins that have dialled in: for its workers, on loopback, with a ticket for one owner each."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from actmax.v1 import plugin_service_pb2 as pb
+from actmax.v1 import plugin_service_pb2_grpc as rpc
+
+from ..errors import ServiceError
+from ..servicers.admission import refuse
+from .registry import Kind, Plugins
+
+_log = logging.getLogger(__name__)
+_TICKET = "actmax-ticket"
+_HOST = "127.0.0.1"
+_MOST_BYTES = 64 << 20
+_ROOM = 4096
+"""What a call or an answer on the stream takes more than by itself."""
+_UNSTATED = 4 << 20
+_LONGEST = 86400.0
+Context = grpc.aio.ServicerContext
+
+
+class PluginDoor:
+    """``TargetService`` and ``GeneratorService`` on a loopback port of their own, answered by the plugins that have dialled in.
+
+    Parameters
+    ----------
+    plugins : Plugins
+        Who answers.
+    max_receive_bytes : int
+        Largest message that this server takes, so the largest answer of a plugin.
+    """
+
+    def __init__(self, plugins: Plugins, max_receive_bytes: int) -> None:
+        self._plugins = plugins
+        self._most = max_receive_bytes - _ROOM
+        self._secret = secrets.token_bytes(32)
+        self._server: grpc.aio.Server | None = None
+        self._port = 0
+
+    async def start(self) -> None:
+        """Listen; OSError where no port can be had."""
+        options = [
+            ("grpc.max_receive_message_length", _MOST_BYTES),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),
+        ]
+        self._server = server = grpc.aio.server(options=options)
+        rpc.add_TargetServiceServicer_to_server(_Targets(self), server)  # type: ignore[arg-type]
+        rpc.add_GeneratorServiceServicer_to_server(_Generators(self), server)  # type: ignore[arg-type]
+        try:
+            self._port = server.add_insecure_port(f"{_HOST}:0")
+        except RuntimeError as error:
+            raise OSError(f"no loopback port for plugins can be had: {error}") from error
+        await server.start()
+
+    async def stop(self) -> None:
+        """Let go of the port."""
+        if self._server is not None:
+            await self._server.stop(0)
+
+    def allowed(self, owner: str, *, patient: bool) -> tuple[str, ...]:
+        """What jobs of ``owner`` may use beyond the server's settings: this door, with a ticket of theirs.
+
+        ``patient`` is for the processes that run jobs, which wait for a plugin that is away.
+        """
+        return (f"relay://{self._ticket(owner)}@{_HOST}:{self._port}" + ("?patient" if patient else ""),) if self._port else ()
+
+    async def describe(self, kind: Kind, request: pb.DescribePluginRequest, context: Context) -> Any:
+        """A plugin's own words, but for what this server can pass on at once."""
+
+        async def told(owner: str) -> Message:
+            offered = await self._plugins.found(owner, kind, request.plugin, _seconds(context))
+            described = type(offered.description)()
+            described.CopyFrom(offered.description)  # type: ignore[arg-type]
+            described.max_message_bytes = max(1, min((described.max_message_bytes or _UNSTATED) - _ROOM, self._most))
+            return described
+
+        return await self._guarded(context, told)
+
+    async def ask(self, kind: Kind, request: Any, content: str, context: Context) -> Any:
+        """A plugin's answer."""
+        return await self._guarded(
+            context, lambda owner: self._plugins.ask(owner, kind, request.plugin, request, content, _seconds(context))
+        )
+
+    async def _guarded(self, context: Context, answer: Callable[[str], Awaitable[Message]]) -> Any:
+        try:
+            return await answer(self._owner(context))
+        except ServiceError as error:
+            await refuse(context, error)
+        except Exception as error:
+            _log.exception("the door to plugins broke")
+            await context.abort(grpc.StatusCode.INTERNAL, f"a bug in the server ({type(error).__name__}); its log has more")
+
+    def _ticket(self, owner: str) -> str:
+        name = base64.urlsafe_b64encode(owner.encode()).decode().rstrip("=")
+        return f"{name}.{hmac.new(self._secret, owner.encode(), hashlib.sha256).hexdigest()}"
+
+    def _owner(self, context: Context) -> str:
+        shown = next((str(value) for key, value in context.invocation_metadata() or () if key == _TICKET), "")
+        name = shown.partition(".")[0]
+        try:
+            owner = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()
+        except (ValueError, binascii.Error):
+            owner = ""
+        if not hmac.compare_digest(shown.encode(), self._ticket(owner).encode()):
+            raise ServiceError(grpc.StatusCode.UNAUTHENTICATED, "this port is for the server's own workers", reason="NO_TICKET")
+        return owner
+
+
+class _Targets:
+    def __init__(self, door: PluginDoor) -> None:
+        self._door = door
+
+    async def Describe(self, request: pb.DescribePluginRequest, context: Context) -> Any:
+        return await self._door.describe("target", request, context)
+
+    async def Respond(self, request: pb.RespondRequest, context: Context) -> Any:
+        return await self._door.ask("target", request, "respond", context)
+
+
+class _Generators:
+    def __init__(self, door: PluginDoor) -> None:
+        self._door = door
+
+    async def Describe(self, request: pb.DescribePluginRequest, context: Context) -> Any:
+        return await self._door.describe("generator", request, context)
+
+    async def Generate(self, request: pb.GenerateRequest, context: Context) -> Any:
+        return await self._door.ask("generator", request, "generate", context)
+
+    async def GetBank(self, request: pb.GetBankRequest, context: Context) -> Any:
+        return await self._door.ask("generator", request, "bank", context)
+
+
+def _seconds(context: Context) -> float:
+    left = context.time_remaining()
+    # A little less than the caller waits, so that they are told what happened.
+    return _LONGEST if left is None else max(0.0, min(left - min(0.2, left / 10), _LONGEST))

@@ -1,0 +1,204 @@
+"""Plugins that have dialled in: who is there, what they are asked, what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import grpc
+from google.protobuf.message import Message
+
+from actmax.v1 import plugin_service_pb2 as pb
+
+from ..errors import ServiceError, invalid, stopping
+from ..security.principal import Principal
+from ..servicers.admission import read
+
+Kind = Literal["target", "generator"]
+_EVERYONE = "*"
+_PER_OWNER = 100
+_WAITING = 32
+_AWAY_SECONDS = 5.0
+"""For which one request waits for a plugin that is away; who asks tries again."""
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(eq=False)
+class Offered:
+    """One open stream of a plugin."""
+
+    owner: str
+    kind: Kind
+    name: str
+    description: pb.TargetDescription | pb.GeneratorDescription
+    shared_with: frozenset[str]
+    outbox: asyncio.Queue[pb.OfferResponse | ServiceError | None] = field(default_factory=asyncio.Queue)
+    calls: dict[int, tuple[str, asyncio.Future[Message]]] = field(default_factory=dict)
+    numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def key(self) -> tuple[str, Kind, str]:
+        """What it is found by."""
+        return self.owner, self.kind, self.name
+
+    def open_to(self, owner: str) -> bool:
+        """Whether jobs of ``owner`` may use it."""
+        return owner == self.owner or bool(self.shared_with & {owner, _EVERYONE})
+
+
+class Plugins:
+    """All plugins that have dialled in to this server. Used from its event loop alone."""
+
+    def __init__(self) -> None:
+        self._there: dict[tuple[str, Kind, str], Offered] = {}
+        self._came = asyncio.Condition()
+        self._closed = False
+
+    def close(self) -> None:
+        """Tell every plugin that the server stops."""
+        self._closed = True
+        for offered in self._there.values():
+            offered.outbox.put_nowait(stopping())
+
+    def visible_to(self, caller: Principal) -> list[Offered]:
+        """Those that the caller's jobs may use; all of them for administrators."""
+        found = [offered for offered in self._there.values() if caller.sees is None or offered.open_to(caller.owner)]
+        return sorted(found, key=lambda offered: offered.key)
+
+    async def offer(self, requests: AsyncIterator[pb.OfferRequest], owner: str) -> AsyncGenerator[pb.OfferResponse, None]:
+        """A whole stream; see ``Offer``."""
+        first = await anext(requests, None)
+        if first is None:
+            return
+        if _valid(first).WhichOneof("content") != "offer":
+            raise invalid("content", "a stream begins with offer", reason="NOT_OFFER")
+        offered = self._enter(first.offer, owner)
+        reader = asyncio.ensure_future(self._read(offered, requests))
+        try:
+            async with self._came:
+                self._came.notify_all()
+            yield pb.OfferResponse(offered=pb.PluginOffered(name=offered.name, owner=owner))
+            while (item := await offered.outbox.get()) is not None:
+                if isinstance(item, ServiceError):
+                    raise item
+                yield item
+        finally:
+            reader.cancel()
+            if self._there.get(offered.key) is offered:
+                del self._there[offered.key]
+            for _, future in offered.calls.values():
+                if not future.done():
+                    future.set_exception(_away(offered.name, "its stream broke off", "PLUGIN_LOST"))
+
+    async def ask(self, owner: str, kind: Kind, plugin: str, request: Message, content: str, seconds: float) -> Message:
+        """Have a plugin answer ``request``, which is the field ``content`` of a call.
+
+        Raises
+        ------
+        ServiceError
+            UNAVAILABLE: it is away, or went away; DEADLINE_EXCEEDED; or what the plugin says itself.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        offered = await self.found(owner, kind, plugin, seconds)
+        if len(offered.calls) >= _WAITING:
+            what = f"{_WAITING} calls wait for plugin {offered.name} already"
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, what, reason="PLUGIN_BUSY", retry_seconds=1.0)
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        number = next(iter(offered.numbers))
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        call = pb.PluginCall(call=number, seconds=left)
+        getattr(call, content).CopyFrom(request)
+        offered.calls[number] = content, future
+        offered.outbox.put_nowait(pb.OfferResponse(call=call))
+        try:
+            async with asyncio.timeout(left):
+                return await future
+        except TimeoutError:
+            what = f"plugin {offered.name} did not answer within {seconds:.3g} s"
+            raise ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, what, reason="PLUGIN_TOO_SLOW") from None
+        finally:
+            del offered.calls[number]
+            if not future.done() or future.cancelled():
+                offered.outbox.put_nowait(pb.OfferResponse(cancel=pb.CancelPluginCall(call=number)))
+
+    async def found(self, owner: str, kind: Kind, plugin: str, seconds: float) -> Offered:
+        """The plugin by its name, or another owner's that is shared by ``owner/name``; one that is away is waited for a little.
+
+        Raises
+        ------
+        ServiceError
+            UNAVAILABLE: it is not there.
+        """
+        whose, slash, name = plugin.rpartition("/")
+        key = (whose if slash else owner, kind, name)
+
+        def there() -> bool:
+            offered = self._there.get(key)
+            return self._closed or (offered is not None and offered.open_to(owner))
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(_AWAY_SECONDS, seconds / 2)), self._came:
+                await self._came.wait_for(there)
+        if self._closed:
+            raise stopping()
+        if not there():  # one that is not shared is as one that is not there
+            known = [each for each in self._there.values() if each.kind == kind and each.open_to(owner)]
+            names = ", ".join(sorted(each.name if each.owner == owner else f"{each.owner}/{each.name}" for each in known)[:5])
+            raise _away(plugin, f"no such {kind} has dialled in to this server; there are: {names or 'none'}", "PLUGIN_AWAY")
+        return self._there[key]
+
+    def _enter(self, offer: pb.PluginOffer, owner: str) -> Offered:
+        if self._closed:
+            raise stopping()
+        kind: Kind = "target" if offer.HasField("target") else "generator"
+        offered = Offered(owner, kind, offer.name, getattr(offer, kind), frozenset(offer.shared_with))
+        older = self._there.get(offered.key)
+        if older is None and sum(each.owner == owner for each in self._there.values()) >= _PER_OWNER:
+            what = f"{_PER_OWNER} plugins of yours have dialled in already"
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, what, reason="TOO_MANY_PLUGINS", retry_seconds=30.0)
+        self._there[offered.key] = offered
+        if older is not None:
+            what = f"a newer process offers the {kind} {offer.name!r} now"
+            older.outbox.put_nowait(ServiceError(grpc.StatusCode.ABORTED, what, reason="PLUGIN_REPLACED"))
+        return offered
+
+    async def _read(self, offered: Offered, requests: AsyncIterator[pb.OfferRequest]) -> None:
+        """Hand answers to who waits for them, to the stream's end."""
+        end: ServiceError | None = None
+        try:
+            async for request in requests:
+                if _valid(request).WhichOneof("content") != "answer":
+                    raise invalid("content", "after offer come answers", reason="NOT_ANSWER")
+                _take(offered, request.answer)
+        except ServiceError as error:
+            end = error
+        except Exception:  # the plugin is gone: the stream's own coroutine ends
+            pass
+        offered.outbox.put_nowait(end)
+
+
+def _take(offered: Offered, answer: pb.PluginAnswer) -> None:
+    content, future = offered.calls.get(answer.call, ("", None))
+    if future is None or future.done():
+        return  # nobody waits for it any more
+    if answer.HasField("fault"):
+        fault = answer.fault
+        again = {"retry_seconds": fault.retry_seconds}
+        future.set_exception(ServiceError(_CODES[fault.code], fault.message, reason=fault.reason or "PLUGIN_FAULT", **again))
+    elif answer.WhichOneof("content") != content:
+        what = f"plugin {offered.name} gave another answer than was asked for: {answer.WhichOneof('content')}, not {content}"
+        future.set_exception(ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="WRONG_ANSWER"))
+    else:
+        future.set_result(getattr(answer, content))
+
+
+def _valid(request: pb.OfferRequest) -> pb.OfferRequest:
+    return read(lambda _: request, b"")  # type: ignore[return-value]
+
+
+def _away(name: str, what: str, reason: str) -> ServiceError:
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, f"plugin {name!r}: {what}", reason=reason)
