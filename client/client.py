@@ -15,7 +15,7 @@ from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_pb2, jo
 from . import jobfile
 from .artifacts import Receipt, destinations, is_complete, whole_file
 from .errors import InvalidInput, WrongState, from_rpc, status_of
-from .retry import Patience, Pauses
+from .retry import Patience, Pauses, pause_after
 from .transport import Credentials, open_channel
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -39,7 +39,7 @@ CHANNEL_OPTIONS = (
 class Client:
     """A connection to a server; use it in a ``with`` statement, or call :meth:`close`.
 
-    Calls that may be repeated are tried again while the server is unavailable.
+    Calls that may be repeated are tried again while the server is unavailable, and when it says to come back in a moment.
 
     Parameters
     ----------
@@ -133,6 +133,7 @@ class Client:
         ended = False
         while True:
             failure: grpc.RpcError | None = None
+            pause: float | None = None
             request = job_service_pb2.WatchJobRequest(name=name, resume_token=resume_token)
             call = self._jobs.WatchJob(request, timeout=_STREAM_SECONDS)
             try:
@@ -147,13 +148,13 @@ class Client:
                         yield response
             except grpc.RpcError as error:
                 failure = error
-                if status_of(error) not in _RECONNECT:
-                    raise from_rpc(error, self.address) from None
+                pause = pause_after(error, pauses, _RECONNECT)
             finally:
                 call.cancel()
-            if ended and failure is None:
-                return
-            pause = pauses.next()
+            if failure is None:
+                if ended:
+                    return
+                pause = pauses.next()
             if pause is None:
                 if failure is not None:
                     raise from_rpc(failure, self.address) from None
@@ -186,7 +187,7 @@ class Client:
                     job = self.get(name)
                     if job.state in (job_pb2.JOB_STATE_CANCELLING, job_pb2.JOB_STATE_CANCELLED):
                         return job
-                repeated = True
+                repeated = status_of(error) is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
                 raise
 
         return self._call(once, job_service_pb2.CancelJobRequest(name=name))
@@ -229,7 +230,7 @@ class Client:
                 # An earlier try, whose answer was lost, may have deleted it.
                 if repeated and status_of(error) is grpc.StatusCode.NOT_FOUND:
                     return
-                repeated = True
+                repeated = status_of(error) is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
                 raise
 
         self._call(once, job_service_pb2.DeleteJobRequest(name=name, etag=etag))
@@ -321,7 +322,7 @@ class Client:
             try:
                 return method(request, timeout=timeout or self._timeout)
             except grpc.RpcError as error:
-                pause = pauses.next() if status_of(error) is grpc.StatusCode.UNAVAILABLE else None
+                pause = pause_after(error, pauses)
                 if pause is None:
                     raise from_rpc(error, self.address) from None
             time.sleep(pause)
@@ -344,7 +345,7 @@ class Client:
                 receipt.check()
                 return
             except grpc.RpcError as error:
-                pause = pauses.next() if status_of(error) in _RECONNECT else None
+                pause = pause_after(error, pauses, _RECONNECT)
                 if pause is None:
                     raise from_rpc(error, self.address) from None
             finally:

@@ -169,6 +169,11 @@ def status_of(error: grpc.RpcError) -> grpc.StatusCode:
     return grpc.StatusCode.UNKNOWN
 
 
+def retry_after(error: grpc.RpcError) -> float:
+    """Seconds after which the server says that trying again may help; 0 where it says nothing."""
+    return _described(error)[2]
+
+
 def _described(error: grpc.RpcError) -> tuple[list[FieldViolation], str, float]:
     """The fields, the reason and the pause in an error's details; nothing where they cannot be read."""
     violations: list[FieldViolation] = []

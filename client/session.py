@@ -21,11 +21,13 @@ from . import sessionspec
 from .client import CHANNEL_OPTIONS, DEFAULT_ADDRESS
 from .conversation import Conversation, Generation
 from .errors import ActmaxError, from_rpc, status_of
-from .retry import Patience, Pauses
+from .retry import Patience, Pauses, pause_after
 from .transport import SECURE, Credentials, open_channel, tls
 
 Spec = session_pb2.SessionSpec | Mapping[str, Any]
 _AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+# What grpc.aio makes of a write to a stream that has just ended; why it has is told again by the next one.
+_UNSENT = "Internal error from Core"
 # A peer that vanished without a word is noticed by pings.
 _OPTIONS = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000))
 # Another client's stream may be one that is dying, such as that of a script that was just killed.
@@ -51,13 +53,18 @@ class _Failures:
     def pause(self, error: grpc.RpcError | None) -> float:
         """Seconds to wait before the next try; raises what can't be helped."""
         if error is None:  # the stream ended in good order, before the session had
-            error_, again = None, self._pauses
+            error_, pause, refused = None, self._pauses.next(), False
         else:
             error_ = from_rpc(error, self._address)
-            again = self._in_use if error_.reason == "SESSION_IN_USE" else self._pauses if status_of(error) in _AGAIN else None
-        pause = None if again is None else again.next()
+            if error_.message == _UNSENT:
+                pause, refused = self._pauses.next(), False
+            elif error_.reason == "SESSION_IN_USE":
+                pause, refused = self._in_use.next(), False
+            else:
+                pause = pause_after(error, self._pauses, _AGAIN)
+                refused = status_of(error) not in _AGAIN and not error_.retry_seconds
         if pause is None:
-            if self._talk.unanswered and (again is None):
+            if self._talk.unanswered and refused:
                 self._talk.unanswered.popleft()  # what was refused is not said again
             raise error_ or ActmaxError(f"the server keeps ending the stream of {self._talk.session}", code="UNAVAILABLE") from None
         return pause
@@ -425,7 +432,7 @@ def patiently(call: Callable[[], Any], address: str, seconds: float = 5.0) -> An
         try:
             return call()
         except grpc.RpcError as error:
-            pause = pauses.next() if status_of(error) is grpc.StatusCode.UNAVAILABLE else None
+            pause = pause_after(error, pauses)
             if pause is None:
                 raise from_rpc(error, address) from None
         time.sleep(pause)

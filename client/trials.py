@@ -17,8 +17,8 @@ from actmax.v1 import session_service_pb2 as pb
 
 from .arrays import to_array
 from .client import DEFAULT_ADDRESS
-from .errors import from_rpc, status_of
-from .retry import Patience, Pauses
+from .errors import from_rpc
+from .retry import Patience, Pauses, pause_after
 from .session import channel
 from .transport import Credentials
 
@@ -102,7 +102,7 @@ def fetch_trials(
                 session = stub.GetSession(pb.GetSessionRequest(name=name), timeout=180)
                 return _columns(session, batches, stimuli)
             except grpc.RpcError as error:
-                pause = pauses.next() if status_of(error) is grpc.StatusCode.UNAVAILABLE else None
+                pause = pause_after(error, pauses)
                 if pause is None:
                     raise from_rpc(error, address) from None
             time.sleep(pause)

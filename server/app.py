@@ -47,6 +47,7 @@ from .observing.metrics import Metrics
 from .plugins.door import PluginDoor
 from .plugins.registry import Plugins
 from .security.access import Access
+from .security.pace import Pace
 from .security.tokens import Tokens
 from .security.transport import server_credentials
 from .servicers.admission import Admission
@@ -141,7 +142,7 @@ class Server:
         metrics = self.metrics = Metrics()
         access, observer = Access(certificates=bool(config.tls_client_ca)), Observer(metrics, tracer)
         server = grpc.aio.server(
-            interceptors=[Admission(access, observer)],
+            interceptors=[Admission(access, Pace(config.max_calls_per_second_per_owner), observer)],
             maximum_concurrent_rpcs=config.max_calls,
             options=[
                 ("grpc.max_receive_message_length", config.max_receive_bytes),

@@ -46,7 +46,9 @@ class ServerConfig:
     max_searches : int
         Most searches (units x optimizers) of one job.
     max_attempts : int
-        Times that a job whose worker is killed is tried in all.
+        Workers that may die in a row with a job no further, before it is FAILED.
+    max_server_deaths : int
+        Servers that may die in a row with a job no further, before it is FAILED. A server that is stopped in order counts for nothing.
     keep_alive_seconds : float
         Longest silence of a watch.
     cancel_seconds : float
@@ -70,6 +72,9 @@ class ServerConfig:
     max_queued_per_owner, max_running_per_owner, max_stored_bytes_per_owner : int
         Most jobs that one owner may have waiting, most that run at once, and the size of artifacts above which no new job is taken; 0 is
         no limit.
+    max_calls_per_second_per_owner : float
+        Most calls a second, over five seconds, that one owner may make (one address, where there are no owners); 0 is no limit. Opening
+        a stream is a call, health is none.
     max_calls : int
         Most calls, watches among them, that are answered at the same time; more are RESOURCE_EXHAUSTED.
     tokens : bool
@@ -94,6 +99,7 @@ class ServerConfig:
     max_evaluations: int = 10**9
     max_searches: int = 10_000
     max_attempts: int = 3
+    max_server_deaths: int = 10
     keep_alive_seconds: float = 5.0
     cancel_seconds: float = 120.0
     stop_seconds: float = 10.0
@@ -106,6 +112,7 @@ class ServerConfig:
     max_queued_per_owner: int = 0
     max_running_per_owner: int = 0
     max_stored_bytes_per_owner: int = 0
+    max_calls_per_second_per_owner: float = 0.0
     max_calls: int = 2000
     tokens: bool = False
     tls_certificate: str = ""
@@ -127,7 +134,7 @@ class ServerConfig:
         object.__setattr__(self, "data", Path(self.data))
         object.__setattr__(self, "allow_imports", tuple(self.allow_imports))
         object.__setattr__(self, "devices", tuple(self.devices))
-        for name in ("workers", "max_evaluations", "max_searches", "max_attempts", "max_calls"):
+        for name in ("workers", "max_evaluations", "max_searches", "max_attempts", "max_server_deaths", "max_calls"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} is too few, at least 1 is needed")
         for name in (
@@ -141,8 +148,8 @@ class ServerConfig:
         ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is not a time, more than 0 is needed")
-        for name in ("max_queued_per_owner", "max_running_per_owner", "max_stored_bytes_per_owner"):
-            if getattr(self, name) < 0:
+        for name in ("max_queued_per_owner", "max_running_per_owner", "max_stored_bytes_per_owner", "max_calls_per_second_per_owner"):
+            if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is below zero; 0 is no limit")
         if self.threads < 0:
             raise ConfigError(f"threads: {self.threads} is too few; 0 shares the CPUs out")

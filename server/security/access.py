@@ -19,7 +19,8 @@ _REMEMBERED = 1000
 # What changes nothing and costs little; every other method of actmax needs the scope "submit".
 _READING = frozenset({"GetJob", "ListJobs", "WatchJob", "ListArtifacts", "DownloadArtifact", "ListComponents", "GetLimits"})
 _READING |= {"GetSession", "ListSessions", "ListTrials", "ListPlugins"}
-_PUBLIC = "/grpc.health."
+PUBLIC = "/grpc.health."
+"""What needs no credentials."""
 
 
 class Access:
@@ -48,7 +49,7 @@ class Access:
         ServiceError
             UNAUTHENTICATED: it isn't known who that is; PERMISSION_DENIED: they may not.
         """
-        if method.startswith(_PUBLIC):
+        if method.startswith(PUBLIC):
             return ANYBODY
         caller = await self._identify(metadata, peer)
         needed = READ if method.rpartition("/")[2] in _READING or not method.startswith("/actmax.") else SUBMIT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
@@ -16,24 +17,28 @@ from google.protobuf.message import DecodeError, Message
 from ..errors import FieldViolation, ServiceError, invalid_fields, status_of
 from ..observing.calls import Observer
 from ..security.access import Access
+from ..security.pace import Pace
 from ..security.principal import calling
 
 Context = grpc.aio.ServicerContext
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """Wraps every method with a single request.
+    """Wraps every method, those of health and reflection too.
 
     Parameters
     ----------
     access : Access
         Tells who calls and what they may.
+    pace : Pace
+        Tells whether they call too often.
     observer : Observer
         Is told of each call and how it ended.
     """
 
-    def __init__(self, access: Access, observer: Observer) -> None:
+    def __init__(self, access: Access, pace: Pace, observer: Observer) -> None:
         self._access = access
+        self._pace = pace
         self._observer = observer
 
     async def intercept_service(
@@ -47,51 +52,42 @@ class Admission(grpc.aio.ServerInterceptor):
             return None
         method = handler_call_details.method
         metadata = tuple(handler_call_details.invocation_metadata or ())
-        if handler.request_streaming or not method.startswith("/actmax."):
-            return await self._foreign(handler, method, metadata)
-        decode = handler.request_deserializer
+        streams = handler.request_streaming
 
-        async def admitted(data: bytes, context: Context) -> Any:
-            try:
-                caller = await self._access.principal(method, metadata, context.auth_context())
-                calling.set(caller)
-                return read(decode, data)
-            except ServiceError as error:
-                await refuse(context, error)
+        async def request(given: Any, context: Context) -> Any:
+            caller = await self._access.principal(method, metadata, context.auth_context())
+            calling.set(caller)
+            self._pace.take(method, caller, context.peer())
+            return _several(handler.request_deserializer, given) if streams else read(handler.request_deserializer, given)
 
         if not handler.response_streaming:
+            inner = handler.stream_unary if streams else handler.unary_unary
 
-            async def answer(data: bytes, context: Context) -> Any:
+            async def answer(given: Any, context: Context) -> Any:
                 with self._watched(method, metadata, context):
-                    return await handler.unary_unary(await admitted(data, context), context)
+                    try:
+                        return await inner(await request(given, context), context)
+                    except ServiceError as error:
+                        await refuse(context, error)
 
-            return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
+            wrap = grpc.stream_unary_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
+            return wrap(answer, None, handler.response_serializer)
+        inner_stream = handler.stream_stream if streams else handler.unary_stream
 
-        async def stream(data: bytes, context: Context) -> AsyncIterator[Any]:
+        async def stream(given: Any, context: Context) -> AsyncIterator[Any]:
             with self._watched(method, metadata, context):
-                async for response in handler.unary_stream(await admitted(data, context), context):
-                    yield response
-
-        return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
-
-    async def _foreign(self, handler: Any, method: str, metadata: tuple[Any, ...]) -> Any:
-        # Health, reflection, and actmax's own streams of requests: who calls is all that is looked at here.
-        async def permitted(context: Context) -> None:
-            try:
-                calling.set(await self._access.principal(method, metadata, context.auth_context()))
-            except ServiceError as error:
-                await refuse(context, error)
-
-        if handler.request_streaming and handler.response_streaming:
-
-            async def stream(requests: Any, context: Context) -> AsyncIterator[Any]:
-                await permitted(context)
-                with self._watched(method, metadata, context):
-                    async for response in handler.stream_stream(requests, context):
+                try:
+                    answers = inner_stream(await request(given, context), context)
+                    if inspect.isawaitable(answers):  # health's: it writes by itself
+                        await answers
+                        return
+                    async for response in answers:
                         yield response
+                except ServiceError as error:
+                    await refuse(context, error)
 
-            return grpc.stream_stream_rpc_method_handler(stream, handler.request_deserializer, handler.response_serializer)
-        return handler
+        wrap = grpc.stream_stream_rpc_method_handler if streams else grpc.unary_stream_rpc_method_handler
+        return wrap(stream, None, handler.response_serializer)
 
     @contextmanager
     def _watched(self, method: str, metadata: tuple[Any, ...], context: Context) -> Any:
@@ -135,6 +131,12 @@ def read(decode: Callable[[bytes], Message], data: bytes) -> Message:
     if violations:
         raise invalid_fields([FieldViolation(_path(violation), str(violation.proto.message)) for violation in violations])
     return request
+
+
+async def _several(decode: Callable[[bytes], Message], given: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    """The requests of a stream; ServiceError at one that can't be taken."""
+    async for data in given:
+        yield read(decode, data)
 
 
 async def refuse(context: Context, error: ServiceError) -> NoReturn:
