@@ -26,12 +26,16 @@ T = TypeVar("T")
 Step = pb.Tell | pb.Advance | pb.ChangeObjective
 
 
+_UNREAD = 64
+
+
 class Ticket:
-    """One stream's claim on a session; ``inbox`` gets its messages, and what else it must hear of."""
+    """One stream's claim on a session; ``inbox`` gets its messages, as many as there is ``room`` for, and what else it must hear of."""
 
     def __init__(self, client: str) -> None:
         self.client = client
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.room = asyncio.Semaphore(_UNREAD)
         self.fenced_by = ""
 
 

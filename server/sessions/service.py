@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import grpc
 
@@ -34,16 +35,17 @@ from ..jobs import tokens
 from ..jobs.plain import plain
 from ..jobs.wire import timestamp
 from ..security.principal import calling
-from ..servicers.admission import read
 from ..storage.records import Filter
 from . import wire
 from .live import Live, Step, Ticket, alone, expired
-from .shelf import Entry, Shelf, Summary
+from .shelf import Entry, Shelf
 
 if TYPE_CHECKING:
     from ...engine.session.checked import CheckedSession
     from ...engine.session.kept import KeptSession
 
+_log = logging.getLogger(__name__)
+P = ParamSpec("P")
 T = TypeVar("T")
 _PREFIX = "sessions/"
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -131,7 +133,7 @@ class Sessions:
         except OSError as error:
             if error.errno in OUT_OF_ROOM:
                 raise exhausted("nothing was created", error) from error
-            raise
+            raise _unwritable("nothing was created", error) from error
         self._shelf.added(session_id)
         live = Live(_PREFIX + session_id, kept, self._work, self._disk)
         future: asyncio.Future[Live] = asyncio.get_running_loop().create_future()
@@ -174,8 +176,9 @@ class Sessions:
         before = tokens.page_before(token, which)
         limit = min(size or 50, 1000)
         found = self._shelf.page(which.owner, before, limit + 1)
-        listed = [await asyncio.get_running_loop().run_in_executor(self._disk, self._summarised, entry) for entry in found[:limit]]
-        return listed, tokens.page_token(found[limit - 1].number, which) if len(found) > limit else ""
+        listed = [await self._read(self._summarised, entry) for entry in found[:limit]]
+        known = [session for session in listed if session is not None]
+        return known, tokens.page_token(found[limit - 1].number, which) if len(found) > limit else ""
 
     async def finish(self, name: str) -> session_pb2.Session:
         """End a session for good."""
@@ -188,14 +191,20 @@ class Sessions:
     async def delete(self, name: str) -> None:
         """Forget a session."""
         entry = self._entry(name)
-        summary = await asyncio.get_running_loop().run_in_executor(self._disk, self._shelf.summary, entry.id)
-        if not (summary.closed or summary.stopped_by or self._state(entry, summary) == session_pb2.SESSION_STATE_EXPIRED):
+        summarised = await self._read(self._summarised, entry)
+        if summarised is not None and summarised.state == session_pb2.SESSION_STATE_OPEN:
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{name} is open; close it first", reason="CANNOT_DELETE")
+        if not self._shelf.forget(entry.id):  # from here on nobody opens it
+            raise _unknown(name)
         opened = self._live.pop(entry.id, None)
         if opened is not None:
             with contextlib.suppress(Exception):
                 await (await opened).close()
-        await asyncio.get_running_loop().run_in_executor(self._disk, self._shelf.remove, entry.id)
+        try:
+            await self._read(self._shelf.remove, entry.id)
+        except ServiceError:
+            self._shelf.remember(entry)
+            raise
 
     async def ask(self, name: str) -> pb.AskResponse:
         """The trials to show now, for clients without streams."""
@@ -229,7 +238,6 @@ class Sessions:
         first = await anext(requests, None)
         if first is None:
             return
-        first = _valid(first)
         if first.WhichOneof("content") != "open":
             raise invalid("content", "a stream begins with open", reason="NOT_OPEN")
         live = await self._opened(first.open.session)
@@ -254,7 +262,7 @@ class Sessions:
     async def _conversation(self, live: Live, ticket: Ticket) -> AsyncGenerator[pb.RunSessionResponse, None]:
         sent = 0  # the generation that this stream was sent
         warned = 0
-        pending: list[pb.RunSessionRequest] = []
+        pending: list[pb.RunSessionRequest | ServiceError] = []
         ended = False
         while True:
             if self._closed:
@@ -271,7 +279,6 @@ class Sessions:
                 if ended:
                     return
                 deadline, why = self._deadline(live, warned)
-                item: pb.RunSessionRequest | Exception | None = None
                 try:
                     async with asyncio.timeout(deadline):
                         item = await ticket.inbox.get()
@@ -289,10 +296,9 @@ class Sessions:
                 while not ticket.inbox.empty():  # what came together is written together
                     items.append(ticket.inbox.get_nowait())
                 for each in items:
-                    if isinstance(each, pb.RunSessionRequest):
+                    if isinstance(each, (pb.RunSessionRequest, ServiceError)):
                         pending.append(each)
-                    elif isinstance(each, Exception):
-                        raise each
+                        ticket.room.release()
                     elif each is _END:
                         ended = True
                 if live.kept.closed:
@@ -352,7 +358,7 @@ class Sessions:
         entry = self._shelf.get(session_id)
         sees = calling.get().sees
         if entry is None or (sees is not None and entry.owner != sees):
-            raise not_found(f"there is no session {name}; ListSessions has them all", reason="NO_SUCH_SESSION")
+            raise _unknown(name)
         return entry
 
     async def _opened(self, name: str) -> Live:
@@ -391,6 +397,10 @@ class Sessions:
         except InvalidJob as error:
             what = f"{name} was fine when it was created, and can't be opened now: {error}"
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="CANNOT_OPEN") from error
+        except OSError as error:
+            if error.errno in OUT_OF_ROOM:
+                raise exhausted(f"{name} can't be opened now", error) from error
+            raise _unwritable(f"{name} can't be opened now", error) from error
         return Live(name, kept, self._work, self._disk)
 
     async def _make_room(self) -> None:
@@ -409,7 +419,7 @@ class Sessions:
     async def _described(self, live: Live, *, whole: bool) -> session_pb2.Session:
         entry = self._shelf.get(live.name.removeprefix(_PREFIX))
         if entry is None:
-            raise not_found(f"there is no session {live.name}", reason="NO_SUCH_SESSION")
+            raise _unknown(live.name)
 
         def describe(kept: KeptSession) -> session_pb2.Session:
             message = _message(entry)
@@ -419,16 +429,29 @@ class Sessions:
 
         return await live.read(describe)
 
-    def _summarised(self, entry: Entry) -> session_pb2.Session:
-        summary = self._shelf.summary(entry.id)
+    def _summarised(self, entry: Entry) -> session_pb2.Session | None:
+        from ...engine.session.errors import DamagedSession
+
         message = _message(entry)
-        message.state = self._state(entry, summary)
+        try:
+            summary = self._shelf.summary(entry.id)
+        except FileNotFoundError:  # it was deleted meanwhile
+            return None
+        except DamagedSession as error:  # of no state, and whoever opens it is told; the others are still to be listed
+            _log.error("%s: %s", message.name, error)
+            return message
+        expire_time = _expiry(message, summary.changed)
+        message.state = _state(summary.closed, summary.stopped_by, expire_time)
         message.last_sequence, message.stopped_by = summary.sequence, summary.stopped_by
-        message.expire_time.CopyFrom(timestamp(_expiry(message, summary.changed)))
+        message.expire_time.CopyFrom(timestamp(expire_time))
         return message
 
-    def _state(self, entry: Entry, summary: Summary) -> session_pb2.SessionState:
-        return _state(summary.closed, summary.stopped_by, _expiry(_message(entry), summary.changed))
+    async def _read(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """In a thread for files."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._disk, partial(function, *arguments, **named))
+        except OSError as error:
+            raise _unwritable("it can't be done now", error) from error
 
     async def _computed(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, partial(alone, function))
@@ -441,29 +464,38 @@ async def _read_into(ticket: Ticket, requests: AsyncIterator[pb.RunSessionReques
     """Put what comes into the stream's inbox, to its end."""
     try:
         async for request in requests:
+            await ticket.room.acquire()
             ticket.inbox.put_nowait(request)
-    except Exception as error:  # the client is gone, or spoke nonsense: the stream's own coroutine is told
-        ticket.inbox.put_nowait(error if isinstance(error, ServiceError) else _END)
+    except ServiceError as error:  # a message that can't be taken: those before it are, and then the stream ends
+        ticket.inbox.put_nowait(error)
+    except Exception:  # the client is gone: the stream's own coroutine is told
+        ticket.inbox.put_nowait(_END)
     else:
         ticket.inbox.put_nowait(_END)
 
 
-def _valid(request: pb.RunSessionRequest) -> pb.RunSessionRequest:
-    return read(lambda _: request, b"")  # type: ignore[return-value]
-
-
-def _steps(requests: Sequence[pb.RunSessionRequest]) -> tuple[list[Step], ServiceError | None]:
+def _steps(requests: Sequence[pb.RunSessionRequest | ServiceError]) -> tuple[list[Step], ServiceError | None]:
     """The steps in some requests, up to one that is none."""
     steps: list[Step] = []
     for request in requests:
-        try:
-            kind = _valid(request).WhichOneof("content")
-        except ServiceError as error:
-            return steps, error
+        if isinstance(request, ServiceError):
+            return steps, request
+        kind = request.WhichOneof("content")
         if kind is None or kind == "open":
             return steps, invalid("content", "after open come tell, advance and change_objective", reason="NOT_A_STEP")
         steps.append(getattr(request, kind))
     return steps, None
+
+
+def _unknown(name: str) -> ServiceError:
+    """NOT_FOUND."""
+    return not_found(f"there is no session {name}; ListSessions has them all", reason="NO_SUCH_SESSION")
+
+
+def _unwritable(what: str, error: OSError) -> ServiceError:
+    """UNAVAILABLE: the folder of sessions can't be read or written."""
+    told = f"{what}: the folder of sessions can't be used ({error.strerror or error})"
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, told, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)
 
 
 def _message(entry: Entry) -> session_pb2.Session:

@@ -80,7 +80,7 @@ class Shelf:
         return sorted(found, key=lambda entry: -entry.number)[:limit]
 
     def summary(self, session_id: str) -> Summary:
-        """What its log tells; read again only where it has grown."""
+        """What its log tells; read again only where it has grown. FileNotFoundError where it was deleted meanwhile."""
         path = self.folder(session_id) / LOG
         status = path.stat()
         stamp = (status.st_size, status.st_mtime_ns)
@@ -94,17 +94,28 @@ class Shelf:
             any(record["t"] == "close" for record in records),
             next((record["stopped_by"] for record in records if record["t"] == "ended"), ""),
         )
-        self._summaries[session_id] = (stamp, found)
+        with self._lock:
+            if session_id in self._entries:
+                self._summaries[session_id] = (stamp, found)
         return found
 
-    def remove(self, session_id: str) -> None:
-        """Forget a session; OSError where that fails."""
+    def forget(self, session_id: str) -> bool:
+        """Take a session out, whose files are to be removed next; False where it isn't there any more."""
         with self._lock:
-            self._entries.pop(session_id, None)
+            self._summaries.pop(session_id, None)
+            return self._entries.pop(session_id, None) is not None
+
+    def remember(self, entry: Entry) -> None:
+        """Put back a session whose files could not be removed."""
+        with self._lock:
+            self._entries[entry.id] = entry
+
+    def remove(self, session_id: str) -> None:
+        """Remove the files of a session that was forgotten; OSError where that fails."""
         # renamed first, so that what a crash leaves is swept at the next start
         doomed = self.root / (session_id + BUILDING)
         self.folder(session_id).rename(doomed)
-        shutil.rmtree(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def _add(self, session_id: str, header: dict[str, Any]) -> Entry:
         message = bytes.fromhex(header["message"])
