@@ -16,7 +16,7 @@ from .executor import Executor
 
 _log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 5.0
-_LOST = "its server had gone away; the job goes on from its last checkpoint"
+_LOST = "its server had gone away"
 
 
 class Steward:
@@ -128,9 +128,13 @@ class Steward:
                 del self._seen[server]
 
     def _take_over(self, job: JobRecord) -> None:
-        returned = self._lifecycle.returned(job, _LOST)
-        if returned is not None:
-            _log.info("jobs/%s is taken up again", returned.id)
+        left = self._lifecycle.orphaned(job, _LOST, self._config.max_server_deaths)
+        if left is None:
+            return
+        if left.error_message:
+            _log.error("jobs/%s failed: %s", left.id, left.error_message)
+        else:
+            _log.info("jobs/%s is taken up again", left.id)
             self._executor.wake()
 
     def _wake_watchers(self) -> None:

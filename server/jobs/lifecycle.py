@@ -104,18 +104,24 @@ class Lifecycle:
 
     def crashed(self, job: JobRecord, what: str, limit: int) -> JobRecord | None:
         """The attempt's worker died: the job is given up where ``limit`` of them died with it no further than before."""
+        return self._attempted(job, lambda old: self._died(old, "crashes", what, limit))
 
-        def decide(old: JobRecord) -> Change:
-            reached = job_pb2.Progress.FromString(old.progress).evaluations
-            crashes = old.crashes + 1 if reached <= old.evaluations and old.crashes else 1
-            count: dict[str, Any] = {"crashes": crashes, "evaluations": max(reached, old.evaluations)}
-            if crashes < limit:
-                message = f"{what}; the job goes on from its last checkpoint (try {crashes + 1} of {limit})"
-                return self._back(old, message, **count)
-            message = f"{what}; that happened {_times(crashes)} with the job no further, so it is given up; ResumeJob tries again"
-            return _change(old, states.FAILED, message, error_code="RESOURCE_EXHAUSTED", error_message=message, **_ENDS, **count)
+    def orphaned(self, job: JobRecord, what: str, limit: int) -> JobRecord | None:
+        """The attempt's server died: the same, counted apart, as a server dies of much that is no job's fault."""
+        return self._attempted(job, lambda old: self._died(old, "deaths", what, limit))
 
-        return self._attempted(job, decide)
+    def _died(self, job: JobRecord, counted: str, what: str, limit: int) -> Change:
+        reached = job_pb2.Progress.FromString(job.progress).evaluations
+        count: dict[str, Any] = {"crashes": job.crashes, "deaths": job.deaths, "evaluations": max(reached, job.evaluations)}
+        if reached > job.evaluations:
+            count |= {"crashes": 0, "deaths": 0}
+        count[counted] += 1
+        times = count[counted]
+        if times < limit:
+            message = f"{what}; the job goes on from its last checkpoint (try {times + 1} of {limit})"
+            return self._back(job, message, **count)
+        message = f"{what}; that happened {_times(times)} with the job no further, so it is given up; ResumeJob tries again"
+        return _change(job, states.FAILED, message, error_code="RESOURCE_EXHAUSTED", error_message=message, **_ENDS, **count)
 
     def cancel(self, job_id: str, version: int | None = None) -> JobRecord | None:
         """Ask for a job's end: at once where it never ran; None where it has ended or is unknown."""
@@ -151,7 +157,7 @@ class Lifecycle:
 
         def decide(job: JobRecord) -> Change | JobRecord | None:
             if job.state in (states.SUSPENDED, states.FAILED):
-                return _change(job, states.PENDING, "resumed by a client", crashes=0)
+                return _change(job, states.PENDING, "resumed by a client", crashes=0, deaths=0)
             if job.state == states.RUNNING and job.suspending:
                 return _change(job, states.RUNNING, "not to be suspended after all", suspending=False)
             return job if job.state in (states.PENDING, states.RUNNING) else None

@@ -25,7 +25,9 @@ class JobRecord:
     attempt : int
         Times that a worker was started on it. A write of an earlier attempt is refused.
     crashes : int
-        Workers of it that died.
+        Workers of it that died in a row with the job no further.
+    deaths : int
+        Servers that died in a row while they ran it, with the job no further.
     progress : bytes
         The newest ``actmax.v1.Progress``.
     last_sequence : int
@@ -45,7 +47,7 @@ class JobRecord:
     suspending : bool
         Its worker was asked to stop at a checkpoint.
     evaluations : int
-        How far it was when a worker last died: crashes count only where it has got no further.
+        How far it was when a worker or its server last died: crashes and deaths count only where it has got no further.
     size : int
         Bytes of its artifacts.
     labels : tuple of (str, str)
@@ -71,6 +73,7 @@ class JobRecord:
     holder: str = ""
     suspending: bool = False
     evaluations: int = 0
+    deaths: int = 0
     size: int = 0
     labels: tuple[tuple[str, str], ...] = ()
 
@@ -156,8 +159,8 @@ class Change:
         The server that has it from now on; None leaves that as it is.
     suspending : bool or None
         Whether its worker is asked to stop; None leaves that as it is.
-    crashes, evaluations : int or None
-        How often workers died with the job no further than so many evaluations; None leaves that as it is.
+    crashes, deaths, evaluations : int or None
+        How often workers, and servers, died with the job no further than so many evaluations; None leaves that as it is.
     """
 
     to: int
@@ -171,6 +174,7 @@ class Change:
     holder: str | None = None
     suspending: bool | None = None
     crashes: int | None = None
+    deaths: int | None = None
     evaluations: int | None = None
     error_code: str = ""
     error_message: str = ""

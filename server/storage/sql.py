@@ -141,7 +141,7 @@ class SqlJobStore:
             values["start_time"] = sa.case((jobs.c.start_time == 0, change.time), else_=jobs.c.start_time)
         if change.artifacts:
             values["size"] = sum(artifact.size for artifact in change.artifacts)
-        for name in ("holder", "suspending", "crashes", "evaluations"):
+        for name in ("holder", "suspending", "crashes", "deaths", "evaluations"):
             if getattr(change, name) is not None:
                 values[name] = getattr(change, name)
         number = self._update(connection, job_id, change.allowed, change.attempt, values, change.version)

@@ -40,6 +40,7 @@ jobs = sa.Table(
     sa.Column("suspending", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.Column("evaluations", sa.BigInteger, nullable=False, default=0, server_default="0"),
     sa.Column("size", sa.BigInteger, nullable=False, default=0, server_default="0"),
+    sa.Column("deaths", sa.Integer, nullable=False, default=0, server_default="0"),
     sqlite_autoincrement=True,
 )
 

@@ -10,7 +10,20 @@ from actmax.server.jobs.lifecycle import Lifecycle, StaleVersion
 from actmax.server.storage.sql import SqlJobStore
 from actmax.v1 import job_pb2
 
-ACTIONS = ["claim", "progress", "succeeded", "cancelled", "failed", "returned", "crashed", "cancel", "suspend", "resume", "stale"]
+ACTIONS = [
+    "claim",
+    "progress",
+    "succeeded",
+    "cancelled",
+    "failed",
+    "returned",
+    "crashed",
+    "orphaned",
+    "cancel",
+    "suspend",
+    "resume",
+    "stale",
+]
 
 
 def act(lifecycle: Lifecycle, store: SqlJobStore, job_id: str, action: str) -> None:
@@ -29,6 +42,8 @@ def act(lifecycle: Lifecycle, store: SqlJobStore, job_id: str, action: str) -> N
             lifecycle.returned(job, "")
         case "crashed":
             lifecycle.crashed(job, "", 3)
+        case "orphaned":
+            lifecycle.orphaned(job, "", 3)
         case "cancel" | "suspend" | "resume":
             getattr(lifecycle, action)(job_id)
         case "stale" if job.attempt:
@@ -138,6 +153,32 @@ def test_crashes_count_only_where_the_job_got_no_further(lifecycle):
     assert (failed.state, failed.error_code, failed.crashes, failed.attempt) == (states.FAILED, "RESOURCE_EXHAUSTED", 3, 5)
     resumed = lifecycle.resume(job.id)
     assert (resumed.state, resumed.error_code, resumed.end_time, resumed.crashes) == (states.PENDING, "", 0, 0)
+
+
+def test_deaths_of_servers_are_counted_apart_from_crashes_of_workers(lifecycle):
+    job, _ = lifecycle.create(job_pb2.JobSpec(), 0, "")
+    counted = []
+    for ends in ("orphaned", "orphaned", "crashed", "orphaned", "crashed"):
+        left = getattr(lifecycle, ends)(lifecycle.claim("s"), "gone", 4)
+        counted.append((left.deaths, left.crashes))
+    assert counted == [(1, 0), (2, 0), (2, 1), (3, 1), (3, 2)]
+    lifecycle.returned(lifecycle.claim("s"), "a stop in order")
+    running = lifecycle.claim("s")
+    lifecycle.progress(running, job_pb2.Progress(evaluations=1).SerializeToString())
+    left = lifecycle.orphaned(running, "gone", 4)  # it got further, so it begins again
+    assert (left.deaths, left.crashes, left.evaluations) == (1, 0, 1)
+    for _ in range(2):
+        assert lifecycle.orphaned(lifecycle.claim("s"), "gone", 4).state == states.PENDING
+    running = lifecycle.claim("s")
+    lifecycle.suspend(job.id)
+    failed = lifecycle.orphaned(running, "gone", 4)
+    assert (failed.state, failed.error_code, failed.deaths, failed.holder) == (states.FAILED, "RESOURCE_EXHAUSTED", 4, "")
+    assert "gone; that happened 4 times" in failed.error_message
+    resumed = lifecycle.resume(job.id)
+    assert (resumed.state, resumed.deaths, resumed.crashes) == (states.PENDING, 0, 0)
+    cancelled = lifecycle.claim("s")
+    lifecycle.cancel(job.id)
+    assert lifecycle.orphaned(cancelled, "gone", 4).state == states.CANCELLING  # its findings are still to be written
 
 
 def test_a_version_that_is_not_the_present_one_changes_nothing(lifecycle):

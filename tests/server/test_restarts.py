@@ -24,13 +24,14 @@ SCRIPT = Path(__file__).with_name("paced_engine.py")
 
 
 @asynccontextmanager
-async def own_process(data: Path, address: str = "127.0.0.1:0"):
+async def own_process(data: Path, address: str = "127.0.0.1:0", **settings):
     """A server in a process group of its own; yields the process and its address."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(SCRIPT),
         str(data),
         address,
+        json.dumps(settings),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
@@ -94,6 +95,40 @@ async def test_a_killed_server_takes_its_worker_with_it_and_the_next_one_goes_on
         assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 2)
         assert await result(calls, made.name) == {"done": list(range(150)), "attempts": 2}
         assert (await calls.get(cancelled.name)).state == job_pb2.JOB_STATE_CANCELLED
+
+
+async def test_a_job_that_takes_its_server_down_again_and_again_is_given_up_and_others_are_not(tmp_path):
+    data, limits = tmp_path / "data", {"max_server_deaths": 3, "workers": 2}
+    deadly = steady = None
+    for death in range(3):
+        async with own_process(data, **limits) as (process, address), calling(address) as calls:
+            if death == 0:
+                steady = await calls.create(spec(steps=400, pace=0.02))
+                await calls.until(steady.name, lambda job: job.progress.evaluations > 3)
+                deadly = await calls.create(spec(steps=3, mishap="server", at=1, until=99))
+            assert await asyncio.wait_for(process.wait(), 30) == -signal.SIGKILL
+    async with own_process(data, **limits) as (_, address), calling(address) as calls:
+        assert deadly is not None
+        assert steady is not None
+        given_up = await calls.ended(deadly.name)
+        assert (given_up.state, given_up.attempt, given_up.error.code) == (job_pb2.JOB_STATE_FAILED, 3, "RESOURCE_EXHAUSTED")
+        assert "its server had gone away; that happened 3 times" in given_up.error.message
+        done = await calls.ended(steady.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 4)
+        assert (await calls.ended((await calls.create(spec(steps=1))).name)).state == job_pb2.JOB_STATE_SUCCEEDED
+
+
+async def test_stops_in_order_are_no_deaths(tmp_path):
+    made = None
+    for stop in range(3):
+        async with own_process(tmp_path / "data", max_server_deaths=1, max_attempts=1) as (process, address), calling(address) as calls:
+            made = made or await calls.create(spec(steps=5, pace=1.0))
+            await calls.until(made.name, lambda job, stop=stop: job.attempt == stop + 1)
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 15) == 0
+    async with own_process(tmp_path / "data", max_server_deaths=1) as (_, address), calling(address) as calls:
+        assert made is not None
+        assert (await calls.ended(made.name)).state == job_pb2.JOB_STATE_SUCCEEDED
 
 
 async def test_a_cancellation_outlives_a_killed_server(tmp_path):

@@ -1,0 +1,21 @@
+"""How many servers died with a job."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Count them; none has been so far."""
+    op.add_column("jobs", sa.Column("deaths", sa.Integer, nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    """Not offered, as for no other version."""
+    raise NotImplementedError("go back to the copy of the database that was made before the upgrade")
