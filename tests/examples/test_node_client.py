@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
-NO_NETWORK = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ENETUNREACH)\b")
 JOB = {
     "title": "From Node.js",
     "generator": {"name": "toy_lab:decoder"},
@@ -24,34 +17,6 @@ JOB = {
     "budget": {"evaluations": 80},
     "seed": 2,
 }
-
-pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="Node.js is not installed")
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory) -> Path:
-    """A copy of the example with its packages installed."""
-    folder = tmp_path_factory.mktemp("node") / "node"
-    shutil.copytree(ROOT / "examples/node", folder, ignore=shutil.ignore_patterns("node_modules", "found"))
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, timeout=200, check=False)
-    if done.returncode and NO_NETWORK.search(done.stderr):
-        pytest.skip("the npm registry cannot be reached")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """Of a server over the toy lab."""
-    command = [sys.executable, "-m", "actmax.client.cli", "serve", "--address", "127.0.0.1:0", "--allow-import", "toy_lab"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests/fixtures"), "OMP_NUM_THREADS": "1"}
-    data = tmp_path_factory.mktemp("server") / "data"
-    with subprocess.Popen([*command, "--data", str(data)], stdout=subprocess.PIPE, env=environment, text=True) as server:
-        assert server.stdout is not None
-        said = re.search(r"serving on ([^\s,]+)", server.stdout.readline())
-        assert said is not None
-        yield said[1]
-        server.terminate()
 
 
 def node(example: Path, address: str, job: dict[str, object], out: Path) -> subprocess.CompletedProcess[str]:
