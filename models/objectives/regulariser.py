@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 from torch import Tensor
 
 from ..options import InvalidOption
 from ..spaces import Categorical
+from ..units import UnitAddress
 from .objective import LATENT, STIMULUS
 from .options import ObjectiveOptions
 from .setting import Setting
@@ -41,6 +43,34 @@ def norm_of(options: NormOptions, setting: Setting) -> tuple[str, float]:
     return STIMULUS, middle if options.centre is None else options.centre
 
 
-def flat(responses: Tensor) -> Tensor:
-    """(n, values)."""
-    return responses.flatten(1)
+class Norm:
+    """How far a stimulus's (or latent's) values are from a centre.
+
+    Parameters
+    ----------
+    layer : str
+        The stimulus, or the latent.
+    centre : float
+        Value that counts nothing.
+    """
+
+    class Options(NormOptions):
+        """Options of the regulariser."""
+
+    def __init__(self, layer: str = STIMULUS, centre: float = 0.5) -> None:
+        self.layer, self.centre = layer, centre
+
+    @classmethod
+    def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
+        """The job's unit plays no part."""
+        del unit
+        return cls(*norm_of(options, setting))
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The stimulus, or the latent."""
+        return frozenset({self.layer})
+
+    def distances(self, responses: Mapping[str, Tensor]) -> Tensor:
+        """(n, values), signed."""
+        return responses[self.layer].flatten(1) - self.centre

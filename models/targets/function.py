@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..spaces import StimulusSpec
+from .layers import name_of, require_layers
 from .target import LayerInfo
 
 _METHODS = ("decision_function", "predict_proba", "predict", "transform")
@@ -89,8 +89,7 @@ class FunctionTarget:
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
         """What a unit stands for; empty where that is not known."""
-        known = len(index) == 1 and layer in self._layers and self._layers[layer].shape == (len(self._unit_names),)
-        return self._unit_names[index[0]] if known and index[0] < len(self._unit_names) else ""
+        return name_of(index, self._unit_names, self._layers.get(layer))
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
         """(n, *stimulus) -> {layer: (n, *layer)}, without a gradient.
@@ -102,10 +101,7 @@ class FunctionTarget:
         ValueError
             A function answered in another shape than before.
         """
-        for layer in layers:
-            if layer not in self._layers:
-                near = difflib.get_close_matches(layer, self._layers, n=3, cutoff=0.4)
-                raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        require_layers(layers, self._layers)
         found: dict[str, Tensor] = {}
         for layer in layers:
             shape = (stimuli.shape[0], *self._layers[layer].shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Annotated, Literal, Self
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from ..spaces import StimulusSpec
 from .capture import capture
 from .discover import OUTPUT, discover
+from .layers import require_layers
 from .redirect import redirecting, watching
 from .rescue import rescued
 from .target import LayerInfo
@@ -114,10 +114,7 @@ class ModuleTarget:
         KeyError
             A layer does not exist; near names are told.
         """
-        for layer in layers:
-            if layer not in self._found.infos:
-                near = difflib.get_close_matches(layer, self._found.infos, n=3, cutoff=0.4)
-                raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        require_layers(layers, self._found.infos)
         trial, rows = self._trial, stimuli.shape[0]
         self._trial += rows
         wanted = list(layers)

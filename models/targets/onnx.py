@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..file_access import permitted_model
 from ..options import InvalidOption
 from ..spaces import StimulusSpec
+from .layers import require_layers
 from .onnx_graph import Graph, read_graph
 from .pretrained import needs
 from .taken import NormalisedOptions
@@ -138,10 +138,7 @@ class OnnxTarget:
         KeyError
             A layer does not exist; near names are told.
         """
-        for layer in layers:
-            if layer not in self._layers:
-                near = difflib.get_close_matches(layer, self._layers, n=3, cutoff=0.4)
-                raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        require_layers(layers, self._layers)
         if not stimuli.shape[0] or not layers:
             return {layer: stimuli.new_zeros(0, *self._layers[layer].shape, dtype=torch.float32) for layer in layers}
         answers = self._run(stimuli, list(layers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Self
@@ -17,6 +16,7 @@ from ..plugins.connection import PluginConnection, PluginError, rows_within
 from ..plugins.options import PluginOptions
 from ..plugins.stimulus import MOST_VALUES, stimulus_of
 from ..plugins.tensors import BadTensor, from_message, to_message
+from .layers import require_layers
 from .target import LayerInfo
 
 _WIDE = 8
@@ -107,10 +107,7 @@ class RemoteTarget:
         PluginError
             The plugin did not answer, or with something else than numbers of the layers' shapes.
         """
-        for layer in layers:
-            if layer not in self._layers:
-                near = difflib.get_close_matches(layer, self._layers, n=3, cutoff=0.4)
-                raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        require_layers(layers, self._layers)
         wanted = sorted(layers)
         found: dict[str, list[Tensor]] = {layer: [] for layer in wanted}
         start = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Self
@@ -17,6 +16,7 @@ from torch import Tensor
 from ...file_access import permitted_address
 from ...options import InvalidOption
 from ...spaces import StimulusSpec
+from ..layers import name_of, require_layers
 from ..taken import NormalisedOptions
 from ..target import LayerInfo
 from .connection import DTYPES, Connection, InferenceError, ModelInfo, TensorInfo, TooLarge, insisting
@@ -166,8 +166,7 @@ class InferenceTarget:
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
         """What a unit stands for; empty where that is not known."""
-        known = len(index) == 1 and layer in self._layers and self._layers[layer].shape == (len(self._unit_names),)
-        return self._unit_names[index[0]] if known and index[0] < len(self._unit_names) else ""
+        return name_of(index, self._unit_names, self._layers.get(layer))
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
         """(n, *stimulus) -> {layer: (n, *layer)}, without a gradient.
@@ -179,10 +178,7 @@ class InferenceTarget:
         InferenceError
             The server did not answer, or in another shape than before; its URL is named. No response is ever made up.
         """
-        for layer in layers:
-            if layer not in self._layers:
-                near = difflib.get_close_matches(layer, self._layers, n=3, cutoff=0.4)
-                raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        require_layers(layers, self._layers)
         if not stimuli.shape[0] or not layers:
             return {layer: stimuli.new_zeros(0, *self._layers[layer].shape, dtype=torch.float32) for layer in layers}
         answers = self._ask(stimuli, list(layers))

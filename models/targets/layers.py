@@ -1,0 +1,28 @@
+"""What targets that keep a table of their layers share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+
+from .target import LayerInfo
+
+
+def require_layers(wanted: Collection[str], known: Collection[str]) -> None:
+    """Refuse a layer that does not exist.
+
+    Raises
+    ------
+    KeyError
+        With near names, where there are some.
+    """
+    for layer in wanted:
+        if layer not in known:
+            near = difflib.get_close_matches(layer, known, n=3, cutoff=0.4)
+            raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+
+
+def name_of(index: tuple[int, ...], names: Sequence[str], layer: LayerInfo | None) -> str:
+    """Of a unit of a ``layer`` that has one name for each unit; empty for others."""
+    known = layer is not None and len(index) == 1 and layer.shape == (len(names),)
+    return names[index[0]] if known and index[0] < len(names) else ""
