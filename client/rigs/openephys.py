@@ -1,0 +1,319 @@
+"""Spikes from Open Ephys over ZeroMQ, counted after each stimulus's TTL pulse.
+
+Two of its plugins are understood: ZMQ Interface (message number, header as JSON, data; a heartbeat goes to its listening port) and Event
+Broadcaster (a type and JSON); formats as in https://open-ephys.github.io/gui-docs/User-Manual/Plugins/ZMQ-Interface.html and
+Event-Broadcaster.html. It needs ``actmax[openephys]``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..errors import InvalidInput, Unavailable
+from ..export.extras import needing
+from .windows import Counted, SpikeTimes, Window, nothing
+
+_HEARTBEAT_SECONDS, _REPLY_SECONDS = 2.0, 10.0
+_TTL = 3
+# Spikes may be sent a little after data that are younger than their peaks.
+_BEHIND_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one message tells.
+
+    Attributes
+    ----------
+    kind : str
+        "spike", "line", "data", or "" for anything else.
+    number : int
+        Counted by the sender; -1 where it doesn't.
+    sample : int
+        Of the spike's peak or the change; of data the one after their last.
+    rate : float
+        Samples a second, 0 where it isn't said.
+    stream, electrode : str
+        Names.
+    sorted_id : int
+        Which of the electrode's units, 0 when unsorted.
+    line, state : int
+        Of a digital input, counted as the sender does, and what it became.
+    """
+
+    kind: str
+    number: int = -1
+    sample: int = 0
+    rate: float = 0.0
+    stream: str = ""
+    electrode: str = ""
+    sorted_id: int = 0
+    line: int = -1
+    state: int = 0
+
+
+def read_message(parts: Sequence[bytes]) -> Message:
+    """A multipart message of either plugin.
+
+    Raises
+    ------
+    ValueError
+        It is of neither.
+    """
+    if len(parts) < 2:
+        raise ValueError(f"a message of {len(parts)} parts")
+    header: Any = json.loads(parts[1].rstrip(b"\0").decode("utf-8"))
+    if not isinstance(header, dict):
+        raise ValueError("a header that is no object")
+    if "event_type" in header:
+        common = {
+            "sample": int(header["sample_number"]),
+            "rate": float(header.get("sample_rate", 0)),
+            "stream": str(header.get("stream", "")),
+        }
+        if header["event_type"] == "spike":
+            return Message("spike", electrode=str(header.get("electrode", "")), sorted_id=int(header.get("sorted_id", 0)), **common)
+        return Message("line", line=int(header["line"]), state=int(bool(header["state"])), **common)
+    number = int(header.get("message_num", header.get("message_no", -1)))
+    kind = header.get("type")
+    if kind == "spike":
+        spike = header["spike"]
+        return Message(
+            "spike",
+            number,
+            int(spike["sample_num"]),
+            stream=str(spike.get("stream", "")),
+            electrode=str(spike.get("electrode", "")),
+            sorted_id=int(spike.get("sorted_id", 0)),
+        )
+    content = header.get("content", {})
+    if kind == "data":
+        end = int(content["sample_num"]) + int(content["num_samples"])
+        return Message("data", number, end, float(content.get("sample_rate", 0)), str(content.get("stream", "")))
+    if kind == "event" and content.get("type") in (_TTL, "TTL", "ttl") and len(parts) > 2 and len(parts[2]) >= 2:
+        sample, stream = int(content["sample_num"]), str(content.get("stream", ""))
+        return Message("line", number, sample, stream=stream, line=parts[2][0], state=parts[2][1])
+    return Message("", number)
+
+
+class OpenEphys:
+    """Listens to Open Ephys in a thread of its own; each rising edge of one TTL line is a stimulus's onset.
+
+    ::
+
+        with OpenEphys({"ch7": "Electrode 1"}, line=0, window=(0.05, 0.25)) as recording:
+            for generation in session:
+                for trial, picture in zip(generation.trials, generation.stimuli):
+                    recording.arm()
+                    show(picture)  # raises the line, by a photodiode best
+                    recorded = recording.response()
+                    session.tell_trial(trial, recorded.counts, onset=recorded.onset)
+
+    Parameters
+    ----------
+    units : mapping of str to str or (str, int)
+        The session's units in their order: of each its electrode's name, for all its spikes, or that and a sorted id.
+    line : int
+        TTL line of onsets, as Open Ephys counts them in its messages.
+    window : (float, float)
+        Seconds after onset.
+    host : str
+        Where Open Ephys runs.
+    port : int
+        Of the plugin's data: 5556 by default of ZMQ Interface, 5557 of Event Broadcaster.
+    heartbeat : int, optional
+        Listening port of ZMQ Interface, ``port + 1`` by default; 0 for none, as for Event Broadcaster.
+    sample_rate : float
+        Samples a second, until a message says it; ZMQ Interface says it with data alone.
+    stream : str
+        Only of this stream, where there are several.
+    margin : float
+        Seconds that spikes may take to come, where no data tell how far the recording is.
+    """
+
+    def __init__(
+        self,
+        units: Mapping[str, str | tuple[str, int]],
+        *,
+        line: int,
+        window: tuple[float, float],
+        host: str = "127.0.0.1",
+        port: int = 5556,
+        heartbeat: int | None = None,
+        sample_rate: float = 30_000.0,
+        stream: str = "",
+        margin: float = 0.1,
+    ) -> None:
+        with needing("openephys"):
+            import zmq
+        if not units:
+            raise InvalidInput("a recording of no units")
+        self._zmq: Any = zmq
+        self._units: dict[tuple[str, int | None], int] = {}
+        for at, place in enumerate(units.values()):
+            self._units[(place, None) if isinstance(place, str) else (place[0], place[1])] = at
+        self._line, self._window, self._stream, self._margin = line, Window(*window), stream, margin
+        self._data = f"tcp://{host}:{port}"
+        beat = port + 1 if heartbeat is None else heartbeat
+        self._beat = f"tcp://{host}:{beat}" if beat else ""
+        self.sample_rate = sample_rate
+        self._news = threading.Condition()
+        self._spikes = SpikeTimes(len(units))
+        self._onsets: deque[tuple[float, float]] = deque()
+        self._number = -1
+        self._shift = 0.0
+        self._latest = -math.inf
+        self._heard = 0.0
+        self._data_until = -math.inf
+        self._replied = math.nan
+        self.unread = 0
+        """Messages that could not be read."""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="actmax-open-ephys", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        """The recording itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no longer."""
+        self.close()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._stop.set()
+        self._thread.join(5)
+
+    @property
+    def alive(self) -> bool:
+        """Whether Open Ephys has answered a heartbeat lately; of Event Broadcaster, which answers none, whether a message ever came."""
+        with self._news:
+            if not self._beat:
+                return self._heard > 0
+            return time.monotonic() - self._replied < _REPLY_SECONDS
+
+    def wait(self, seconds: float = 10.0) -> None:
+        """Until Open Ephys answers.
+
+        Raises
+        ------
+        Unavailable
+            It doesn't.
+        """
+        until = time.monotonic() + seconds
+        while not self.alive:
+            if time.monotonic() >= until:
+                raise Unavailable(f"nothing answers at {self._beat or self._data}; is the plugin there, and acquisition on?")
+            time.sleep(0.01)
+
+    def arm(self) -> None:
+        """Forget onsets that have come; the next one is the next stimulus's."""
+        with self._news:
+            self._onsets.clear()
+
+    def response(self, timeout: float = 5.0) -> Counted:
+        """Spikes after the next onset, as soon as its window is over.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds for which an onset is waited for. Where none comes the trial was missed: all NaN.
+        """
+        until = time.monotonic() + timeout
+        with self._news:
+            while not self._onsets:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return nothing(len(self._units))
+                self._news.wait(left)
+            onset, came = self._onsets.popleft()
+            surely = came + self._window.end + self._margin
+            while self._data_until < onset + self._window.end + _BEHIND_SECONDS and time.monotonic() < surely:
+                self._news.wait(max(min(surely - time.monotonic(), 0.05), 0.0))
+            return self._spikes.count(onset, self._window)
+
+    def _take(self, message: Message, now: float) -> None:
+        if self._number >= 0 and message.number not in (-1, self._number + 1) and self._latest > -math.inf:
+            # what was in between is unknown; up to now by its clock, since a later message may be of an earlier sample
+            self._spikes.lost(self._latest - _BEHIND_SECONDS, self._latest + (now - self._heard))
+        if message.number >= 0:
+            self._number = message.number
+        if not message.kind or (self._stream and message.stream != self._stream):
+            return
+        if message.rate > 0:
+            self.sample_rate = message.rate
+        moment = message.sample / self.sample_rate + self._shift
+        if moment < self._latest - 1.0:  # acquisition was started anew, and samples are counted from 0
+            self._shift += self._latest + (now - self._heard) - moment
+            moment = message.sample / self.sample_rate + self._shift
+            self._data_until = -math.inf
+        if moment > self._latest:
+            self._latest, self._heard = moment, now
+        if message.kind == "spike":
+            for place in ((message.electrode, None), (message.electrode, message.sorted_id)):
+                if place in self._units:
+                    self._spikes.add(self._units[place], moment)
+        elif message.kind == "line" and message.line == self._line and message.state:
+            self._onsets.append((moment, now))
+        elif message.kind == "data":
+            self._data_until = max(self._data_until, moment)
+
+    def _listen(self) -> None:
+        zmq = self._zmq
+        context = zmq.Context()
+        data = context.socket(zmq.SUB)
+        data.setsockopt(zmq.RCVHWM, 100_000)
+        data.setsockopt(zmq.SUBSCRIBE, b"")
+        data.connect(self._data)
+        beat = None
+        poller = zmq.Poller()
+        poller.register(data, zmq.POLLIN)
+        if self._beat:
+            beat = context.socket(zmq.REQ)
+            # a lost answer doesn't end the conversation
+            beat.setsockopt(zmq.REQ_RELAXED, 1)
+            beat.setsockopt(zmq.REQ_CORRELATE, 1)
+            beat.connect(self._beat)
+            poller.register(beat, zmq.POLLIN)
+        said = json.dumps({"application": "actmax", "uuid": str(uuid.uuid4()), "type": "heartbeat"}).encode()
+        next_beat = 0.0
+        try:
+            while not self._stop.is_set():
+                now = time.monotonic()
+                if beat is not None and now >= next_beat:
+                    beat.send(said, zmq.NOBLOCK)
+                    next_beat = now + _HEARTBEAT_SECONDS
+                ready = dict(poller.poll(20))
+                if beat is not None and beat in ready:
+                    beat.recv()
+                    with self._news:
+                        self._replied = time.monotonic()
+                if data in ready:
+                    self._drain(data)
+        except zmq.ZMQError:
+            if not self._stop.is_set():
+                raise
+        finally:
+            context.destroy(linger=0)
+
+    def _drain(self, data: Any) -> None:
+        with self._news:
+            for _ in range(1000):
+                try:
+                    parts = data.recv_multipart(self._zmq.NOBLOCK)
+                except self._zmq.Again:
+                    break
+                try:
+                    self._take(read_message(parts), time.monotonic())
+                except (ValueError, KeyError, TypeError):
+                    self.unread += 1
+            self._news.notify_all()
