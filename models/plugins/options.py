@@ -18,8 +18,8 @@ RELAY = "relay"
 ``relay://TICKET@127.0.0.1:PORT``, with ``?patient`` in the processes that run jobs. Jobs can't name it, nor learn another's ticket."""
 
 TOKENS = "ACTMAX_PLUGIN_TOKENS"
-"""Environment variable that names a file of bearer tokens, ``grpcs://host:port token``, one a line. A token never stands in a job, and goes to
-its own address alone."""
+"""Environment variable that names a file of bearer tokens, ``grpcs://host:port token``, one a line. A token never stands in a job, and
+goes to its own address alone."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 

@@ -83,7 +83,7 @@ class PluginDoor:
         """A plugin's own words, but for what this server can pass on at once."""
 
         async def told(owner: str) -> Message:
-            offered = await self._plugins.found(owner, kind, request.plugin, _seconds(context))
+            offered = await self._plugins.found(owner, kind, request.plugin)
             described = type(offered.description)()
             described.CopyFrom(offered.description)  # type: ignore[arg-type]
             described.max_message_bytes = max(1, min((described.max_message_bytes or _UNSTATED) - _ROOM, self._most))

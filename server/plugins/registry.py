@@ -103,7 +103,7 @@ class Plugins:
             UNAVAILABLE: it is away, or went away; DEADLINE_EXCEEDED; or what the plugin says itself.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        offered = await self.found(owner, kind, plugin, seconds)
+        offered = await self.found(owner, kind, plugin, min(_AWAY_SECONDS, seconds / 2))
         if len(offered.calls) >= _WAITING:
             what = f"{_WAITING} calls wait for plugin {offered.name} already"
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, what, reason="PLUGIN_BUSY", retry_seconds=1.0)
@@ -125,8 +125,8 @@ class Plugins:
             if not future.done() or future.cancelled():
                 offered.outbox.put_nowait(pb.OfferResponse(cancel=pb.CancelPluginCall(call=number)))
 
-    async def found(self, owner: str, kind: Kind, plugin: str, seconds: float) -> Offered:
-        """The plugin by its name, or another owner's that is shared by ``owner/name``; one that is away is waited for a little.
+    async def found(self, owner: str, kind: Kind, plugin: str, seconds: float = 0.0) -> Offered:
+        """The plugin by its name, or another owner's that is shared by ``owner/name``; one that is away is waited for so long.
 
         Raises
         ------
@@ -140,9 +140,10 @@ class Plugins:
             offered = self._there.get(key)
             return self._closed or (offered is not None and offered.open_to(owner))
 
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(_AWAY_SECONDS, seconds / 2)), self._came:
-                await self._came.wait_for(there)
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds), self._came:
+                    await self._came.wait_for(there)
         if self._closed:
             raise stopping()
         if not there():  # one that is not shared is as one that is not there
