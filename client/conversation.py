@@ -31,6 +31,8 @@ class Generation:
         Their identifiers.
     kinds : tuple of str
         "candidate", "replicate", "reference", "remeasure" or "control".
+    threads : tuple of str
+        The thread that each is for, empty where it is for all; none in a session without named threads.
     stimuli : ndarray
         (n, *stimulus), a row for each trial; empty where pictures come as files.
     png : tuple of bytes
@@ -48,6 +50,7 @@ class Generation:
     png: tuple[bytes, ...] = ()
     progress: session_pb2.SessionProgress = field(default_factory=session_pb2.SessionProgress, repr=False)
     recommendation: session_pb2.Recommendation = field(default_factory=session_pb2.Recommendation, repr=False)
+    threads: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of trials."""
@@ -64,6 +67,7 @@ class Generation:
             tuple(message.png),
             message.progress,
             message.recommendation,
+            tuple(message.threads),
         )
 
     def without(self, told: set[int]) -> Generation:
@@ -79,6 +83,7 @@ class Generation:
             tuple(self.png[row] for row in rows) if self.png else (),
             self.progress,
             self.recommendation,
+            tuple(self.threads[row] for row in rows) if self.threads else (),
         )
 
 

@@ -19,7 +19,7 @@ def from_plain(data: Mapping[str, Any]) -> session_pb2.SessionSpec:
     """A session from plain data.
 
     A component without options may be its name alone (``generator: cifar10-sngan``), a unit its name (a spike count), kinds and encodings
-    their last part (``kind: rate``, ``encoding: png``), and reference stimuli an array.
+    their last part (``kind: rate``, ``encoding: png``), and reference stimuli and the latents of a warm start an array.
 
     Raises
     ------
@@ -37,14 +37,28 @@ def from_plain(data: Mapping[str, Any]) -> session_pb2.SessionSpec:
     design = plain.get("design")
     references = design.get("references") if isinstance(design, Mapping) else None
     if isinstance(design, Mapping) and isinstance(references, Mapping) and isinstance(references.get("stimuli"), np.ndarray):
-        tensor = to_tensor(references["stimuli"])
-        shown = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data": base64.b64encode(tensor.data).decode()}
-        plain["design"] = {**design, "references": {**references, "stimuli": shown}}
+        plain["design"] = {**design, "references": {**references, "stimuli": _array(references["stimuli"])}}
+    warm = plain.get("warm_start")
+    if isinstance(warm, Mapping) and isinstance(warm.get("latents"), np.ndarray):
+        plain["warm_start"] = {**warm, "latents": _array(warm["latents"])}
+    if isinstance(plain.get("threads"), (list, tuple)):
+        plain["threads"] = [_named(thread) for thread in plain["threads"]]
     try:
         return json_format.ParseDict(plain, session_pb2.SessionSpec())
     except (json_format.ParseError, TypeError, ValueError) as error:
         what = str(error).removeprefix("Failed to parse ")
         raise InvalidInput("the session cannot be read", violations=[FieldViolation("", what)]) from None
+
+
+def _array(values: np.ndarray) -> dict[str, Any]:
+    tensor = to_tensor(values)
+    return {"dtype": tensor.dtype, "shape": list(tensor.shape), "data": base64.b64encode(tensor.data).decode()}
+
+
+def _named(thread: Any) -> Any:
+    if not isinstance(thread, Mapping):
+        return thread
+    return dict(thread) | {name: {"name": thread[name]} for name in ("objective", "optimizer") if isinstance(thread.get(name), str)}
 
 
 def _long(value: Any, field: str, prefix: str) -> Any:

@@ -43,6 +43,8 @@ class Trials:
         float64, (n,), seconds since 1970 by the server's clock, NaN where untold.
     score, gain : ndarray
         float64, (n,): what the optimizer was told, and the gain by which it was normalised.
+    thread : list of str
+        The thread that each was for; empty where it was for all, or in a session without named threads.
     latents : ndarray
         (n, *latent).
     stimuli : ndarray
@@ -62,6 +64,7 @@ class Trials:
     told_time: NDArray[np.float64]
     score: NDArray[np.float64]
     gain: NDArray[np.float64]
+    thread: list[str]
     latents: NDArray[Any]
     stimuli: NDArray[np.float32]
 
@@ -138,6 +141,7 @@ def _columns(session: session_pb2.Session, batches: list[pb.ListTrialsResponse],
         real(row.told_time.ToMicroseconds() / 1e6 if row.HasField("told_time") else math.nan for row in rows),
         real(row.score for row in rows),
         real(row.gain for row in rows),
+        [row.thread for row in rows],
         np.concatenate([to_array(batch.latents) for batch in batches]) if batches else np.empty((0, 0)),
         np.concatenate(shown) if shown else np.empty((0, *shape), np.float32),
     )

@@ -47,6 +47,8 @@ class CheckedJob:
     allow_imports: tuple[str, ...]
     given: Mapping[str, Any]
     allow_files: AllowedFiles = False
+    starts: torch.Tensor | None = None
+    """(k, *latent) latents that every search tries first; None for none."""
 
     @property
     def differentiable(self) -> bool:
@@ -115,6 +117,7 @@ class CheckedJob:
             differentiable=self.differentiable,
             noisy=self.design.noisy,
             step=self.generator.step if isinstance(self.generator, HasStep) else None,
+            starts=self.starts,
         )
         try:
             return self._diverse(found, problem, options) if self.spec.diverse else found(problem, options)

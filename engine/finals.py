@@ -143,6 +143,12 @@ class Finals:
         grand = math.fsum(weights[row] * means[row] for row in known) / math.fsum(weights.values())
         return [grand + spread / (spread + errors[row]) * (means[row] - grand) if row in means else -math.inf for row in range(len(groups))]
 
+    def ranked(self) -> list[Tensor]:
+        """All leaders, the best first."""
+        shrunk = self.shrunk()
+        order = sorted(range(len(shrunk)), key=lambda row: (row != self._winner, -shrunk[row], row))
+        return [self.leaders[row].clone() for row in order]
+
     def leading(self) -> Tensor:
         """The winner, or whoever leads so far."""
         if self._winner is not None:

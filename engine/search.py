@@ -233,6 +233,11 @@ class Search:
         """The answer with its response, where leaders were measured again; None otherwise."""
         return None if self._finals is None else self._finals.measured()
 
+    def best_latents(self) -> list[Tensor]:
+        """The best that it knows of, (*latent) each: those that were measured again before the others; one may come twice."""
+        again = self._finals.ranked() if isinstance(self._finals, Finals) else []
+        return [*again, *self.leaders.ranked()[0]]
+
     def answers(self) -> list[Measured]:
         """What it has found, the first the answer; open where leaders were not measured again."""
         return [self.measured() or Measured.open(self.recommend())]

@@ -20,6 +20,9 @@ LARGEST_COVARIANCE = 256
 LARGEST_POSSIBLE = 2048
 """Coordinates beyond which a full matrix is refused: one decomposition would take seconds."""
 
+NEAR = 0.3
+"""Of the initial step, around a latent that is known to be good."""
+
 Covariance = Literal["full", "diagonal", "learning-rate-adapted"]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -36,7 +39,7 @@ class CMA(Searcher):
     looks natural; blind, at the middle of the box with ``sigma`` times its half width. Samples are clipped to the box, and learned
     from as clipped. A missed trial teaches nothing: it takes the last rank with no displacement; a generation that was missed whole is
     drawn anew. When it has converged, or its scores no longer differ, it starts again from a latent of the bank (blind: a uniform
-    draw).
+    draw). From starts of the problem's own it begins at the first, :data:`NEAR` of that step around it, and asks all of them first.
 
     Where the problem is noisy it recommends the distribution's mean, which no single lucky trial decides; otherwise the best candidate.
 
@@ -95,11 +98,17 @@ class CMA(Searcher):
         self._centre, self._scale = centre.numpy(), scale.numpy()
         self._any = False
         """Whether a score was ever told."""
-        self._strategy = self._fresh(np.zeros(space.size))
+        self._strategy = self._first()
 
-    def _fresh(self, mean: Array) -> cmaes.CMA | cmaes.SepCMA:
+    def _first(self) -> cmaes.CMA | cmaes.SepCMA:
+        starts = self.problem.starts
+        if starts is None or not len(starts):
+            return self._fresh(np.zeros(self.space.size))
+        return self._fresh((starts[0].flatten().double().cpu().numpy() - self._centre) / self._scale, NEAR)
+
+    def _fresh(self, mean: Array, near: float = 1.0) -> cmaes.CMA | cmaes.SepCMA:
         """A strategy that begins at ``mean``, in standard coordinates. Its own random numbers stay unused."""
-        sigma = self.options.sigma or (1.0 if self.problem.bank is not None else 0.5)
+        sigma = near * (self.options.sigma or (1.0 if self.problem.bank is not None else 0.5))
         if self.covariance == "diagonal":
             made = cmaes.SepCMA(mean, sigma, population_size=self.options.population, seed=0)
         else:
@@ -116,7 +125,9 @@ class CMA(Searcher):
             steps = (noise * lengths) @ basis.T
         else:
             steps = noise * strategy._eigen_decomposition()
-        return self._latents(strategy._mean + strategy._sigma * steps)
+        found = self._latents(strategy._mean + strategy._sigma * steps)
+        given = self._given(strategy.population_size)
+        return torch.cat([given, found[len(given) :]]) if len(given) else found
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
         told = scores.isfinite().numpy()
@@ -169,7 +180,7 @@ class CMA(Searcher):
 
     def _restore(self, state: State) -> None:
         self._any = bool(state["any"])
-        self._strategy = self._fresh(np.zeros(self.space.size))
+        self._strategy = self._first()
         for name, value in state["strategy"].items():
             setattr(self._strategy, name, value.numpy().copy() if isinstance(value, Tensor) else value)
 

@@ -93,8 +93,11 @@ class Nevergrad(Searcher):
         # optimizers that run on a thread of their own take no suggestions; a latent suggested twice brings some to a stand
         if problem.bank is None or getattr(factory, "recast", False):
             screen = 0
-        starts = _distinct(self._starts(1 + (min(screen, len(problem.bank) - 1) if problem.bank is not None else 0)))
-        self._start, self._suggested = starts[0], starts[1:]
+        others = min(screen, len(problem.bank) - 1) if problem.bank is not None else 0
+        given = 0 if problem.starts is None or getattr(factory, "recast", False) else len(problem.starts)
+        starts = _distinct(self._starts(max(1 + others, given)))
+        # what it begins at isn't among what it asks: a start that was given is suggested besides
+        self._start, self._suggested = starts[0], starts if given else starts[1:]
         self._told: list[Tensor] = []
         try:
             self._begin(suggest=False)

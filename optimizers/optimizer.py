@@ -45,6 +45,9 @@ class Problem:
         Whether the same latent may score differently twice.
     step : float or None
         How far one step along a gradient should move a coordinate of a Box, in its own unit; None when unknown.
+    starts : Tensor or None
+        (k, *latent) latents to try before any other, the most promising first, such as what an earlier search has found. Their scores
+        are not known: they are asked like all others.
     """
 
     latent: LatentSpace
@@ -57,6 +60,7 @@ class Problem:
     differentiable: bool = False
     noisy: bool = False
     step: float | None = None
+    starts: Tensor | None = None
 
 
 @dataclass(frozen=True)

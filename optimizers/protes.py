@@ -115,10 +115,18 @@ class Protes(Searcher):
         self._adam = self._fresh_adam()
         screen = options.screen if options.screen is not None else 50 if natural else 0
         most = screen if problem.evaluations is None else min(screen, problem.evaluations // 10)
-        self._screen = self._indices(self._starts(most)) if problem.bank is not None else torch.empty(0, space.size, dtype=torch.long)
+        self._screen = self._screened(problem, most)
         """Bank latents still to be looked at."""
         self._drawn = torch.empty(0)
         """Levels of what was asked."""
+
+    def _screened(self, problem: Problem, most: int) -> torch.Tensor:
+        """Levels of what is looked at first."""
+        most = max(most, 0 if problem.starts is None else len(problem.starts))
+        if problem.bank is None:
+            latents = self._given(most)
+            return self._indices(latents) if len(latents) else torch.empty(0, problem.latent.size, dtype=torch.long)
+        return self._indices(self._starts(most))
 
     def _fresh_adam(self) -> torch.optim.Adam:
         return torch.optim.Adam([self._parameters], lr=self.options.learning_rate, fused=True)

@@ -44,10 +44,12 @@ class RandomSearch(Searcher):
         bank = self.problem.bank
         if bank is None:
             return self._starts(self.options.batch)
-        while len(self._order) < self.options.batch:
+        given = self._given(self.options.batch)
+        n = self.options.batch - len(given)
+        while len(self._order) < n:
             self._order = torch.cat([self._order, torch.randperm(len(bank), generator=self.generator)])
-        rows, self._order = self._order.split([self.options.batch, len(self._order) - self.options.batch])
-        return bank.cpu()[rows]
+        rows, self._order = self._order.split([n, len(self._order) - n])
+        return torch.cat([given, bank.cpu()[rows]]) if len(given) else bank.cpu()[rows]
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
         """Nothing is learned but the best."""

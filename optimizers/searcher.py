@@ -20,12 +20,12 @@ class Searcher(ABC):
     Parameters
     ----------
     problem : Problem
-        What to search; its bank, where there is one, must lie in the space.
+        What to search; its bank and its starts, where there are any, must lie in the space.
 
     Raises
     ------
     ValueError
-        The bank is empty or not in the space.
+        The bank is empty or not in the space, or the starts are not.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -35,11 +35,15 @@ class Searcher(ABC):
             if isinstance(problem.latent, Categorical) and problem.bank.is_floating_point():
                 raise ValueError("a bank of a Categorical space holds codes, not weights")
             problem.latent.check(problem.bank)
+        if problem.starts is not None:
+            problem.latent.check(problem.starts)
         self.problem = problem
         self.generator = torch.Generator().manual_seed(problem.seed)
         self._best: Tensor | None = None
         self._best_score = -torch.inf
         self._asked: Tensor | None = None
+        self._started = 0
+        """How many of the problem's starts were handed out."""
 
     def ask(self) -> Tensor:
         """The next candidates; asked again before a ``tell``, the same ones."""
@@ -88,6 +92,7 @@ class Searcher(ABC):
             "generator": self.generator.get_state(),
             "best": None if self._best is None else self._best.clone(),
             "best_score": self._best_score,
+            "started": self._started,
             "own": self._state(),
         }
 
@@ -97,6 +102,7 @@ class Searcher(ABC):
         self._best = None if state["best"] is None else state["best"].clone()
         self._best_score = float(state["best_score"])
         self._asked = None
+        self._started = int(state.get("started", 0))
         self._restore(state["own"])
 
     @abstractmethod
@@ -118,7 +124,10 @@ class Searcher(ABC):
         return space.harden(latents) if isinstance(space, Categorical) else latents
 
     def _starts(self, n: int) -> Tensor:
-        """``n`` latents to start from, on the CPU: rows of the bank, all of them before any again, or uniform draws."""
+        """``n`` latents to start from, on the CPU: the problem's own, then rows of the bank, all before any again, or uniform draws."""
+        given = self._given(n)
+        if len(given):
+            return torch.cat([given, self._starts(n - len(given))]) if len(given) < n else given
         space, bank = self.problem.latent, self.problem.bank
         if bank is None:
             latents = space.sample(n, self.generator)
@@ -129,3 +138,12 @@ class Searcher(ABC):
             rows.append(torch.randperm(len(bank), generator=self.generator)[:n])
             n -= len(rows[-1])
         return bank.cpu()[torch.cat(rows)]
+
+    def _given(self, n: int) -> Tensor:
+        """The next of the problem's starts, ``n`` at most, on the CPU; none where there are none left."""
+        starts = self.problem.starts
+        if starts is None:
+            return torch.empty(0)
+        found = starts[self._started : self._started + n].cpu()
+        self._started += len(found)
+        return found

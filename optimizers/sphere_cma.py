@@ -124,6 +124,8 @@ class SphereCMA(Searcher):
         if not len(points):
             return
         parents = min(self.options.parents or self.options.population // 2, len(points))
+        if self._base is None and self.problem.starts is not None:  # where to go on from, not where natural latents are
+            parents = min(parents, max(1, len(self.problem.starts) // 2))
         best = points[scores.argsort(descending=True, stable=True)[:parents]]
         goal = rank_weights(parents) @ best
         if float(goal.norm()) > 0:

@@ -129,6 +129,7 @@ def write_nwb(
         "is_reference": ("whether it is a reference stimulus", [trials.kind[row] == "reference" for row in rows]),
         "replicate": ("showing of its candidate in the generation, from 0", trials.replicate[rows]),
         "status": ("told, missed, or late: told after its generation had ended", [trials.status[row] for row in rows]),
+        "thread": ("search that it was for; empty where it was for all of them", [trials.thread[row] for row in rows]),
         "score": ("what the optimizer was told, normalised for drift; NaN where nothing", trials.score[rows]),
         "gain": ("the unit's gain by which the score was normalised", trials.gain[rows]),
     }
@@ -161,7 +162,12 @@ def write_nwb(
     found = to_plain(session.recommendation)
     for bulky in ("latent", "stimulus"):
         found.pop(bulky, None)
-    file.add_scratch(data=json.dumps(about | {"recommendation": found}), name="outcome", description="what the session found; JSON")
+    threads = [to_plain(thread) for thread in session.threads]
+    for thread in threads:
+        for bulky in ("latent", "stimulus"):
+            thread.get("recommendation", {}).pop(bulky, None)
+    outcome = about | {"recommendation": found} | ({"threads": threads} if threads else {})
+    file.add_scratch(data=json.dumps(outcome), name="outcome", description="what the session found; JSON")
     writing = path.with_name(path.stem + ".writing.nwb")
     opened: Any = NWBHDF5IO
     with opened(str(writing), "w") as io:

@@ -34,7 +34,7 @@ def write_parquet(trials: Trials, path: Path) -> None:
         name: pa.array(getattr(trials, name))
         for name in ("trial", "generation", "stimulus", "replicate", "onset", "offset", "told_time", "score", "gain")
     }
-    columns |= {name: pa.array(getattr(trials, name)).dictionary_encode() for name in ("kind", "status")}
+    columns |= {name: pa.array(getattr(trials, name)).dictionary_encode() for name in ("kind", "status", "thread")}
     columns |= {f"response_{unit}": pa.array(trials.responses[:, at]) for at, unit in enumerate(trials.units)}
     flat = trials.latents.reshape(len(trials), -1)
     columns["latent"] = (

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...models.generators.generator import Generator
 from ...models.objectives.objective import compares
-from ...models.spaces import StimulusSpec
+from ...models.spaces import Box, StimulusSpec
 from ...optimizers.optimizer import HasNote
 from ..build import CheckedJob, build_generator, check
 from ..errors import InvalidJob
@@ -19,20 +20,18 @@ from ..registry import find
 from ..run import searches_of
 from ..search import Search
 from ..spec import BudgetSpec, ComponentSpec, DesignSpec, JobSpec
+from .aim import Aim
+from .planning import apportioned
 from .recorded import NotAskable, RecordedTarget
-from .spec import SessionSpec
+from .spec import SessionSpec, ThreadSpec
 
 _GENERATOR, _TARGET = "(generator)", "(recorded)"
 _SIZES = ("batch", "population")
 """Options by which optimizers are told how many candidates to ask."""
 
 
-@dataclass(frozen=True)
-class Aim:
-    """What a session is after at the moment: an objective, and the address of the unit that it is about."""
-
-    objective: ComponentSpec
-    unit: str
+_CHANGES = 1 << 16
+"""More than a thread's objective is ever changed."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ class CheckedSession:
         (r, *latent) latents of the reference stimuli, or
     pictures : Tensor or None
         (r, *stimulus) references of the rig's own; both None without references.
+    starts : Tensor or None
+        (k, *latent) what every search tries before anything else.
     """
 
     spec: SessionSpec
@@ -61,13 +62,39 @@ class CheckedSession:
     target: RecordedTarget
     references: Tensor | None
     pictures: Tensor | None
+    starts: Tensor | None
     allow_imports: tuple[str, ...]
     given: Mapping[str, Any]
 
     @property
-    def aim(self) -> Aim:
-        """The first one."""
-        return Aim(self.spec.objective, self.spec.unit or self.spec.units[0].name)
+    def threads(self) -> list[ThreadSpec]:
+        """Its searches; one without a name where the session names none."""
+        return self.spec.threads or [ThreadSpec.model_construct(name="")]
+
+    @property
+    def aims(self) -> list[Aim]:
+        """What each thread is after at first."""
+        spec = self.spec
+        unit = spec.unit or spec.units[0].name
+        return [Aim(thread.objective or spec.objective, thread.unit or unit) for thread in self.threads]
+
+    @property
+    def shares(self) -> list[float]:
+        """Of each thread, in proportion to each other."""
+        return [thread.share for thread in self.threads]
+
+    @property
+    def evaluations(self) -> list[int]:
+        """Each thread's part of the evaluations."""
+        return apportioned(self.spec.stop.evaluations, self.shares)
+
+    def rooms(self, active: Sequence[int]) -> list[int]:
+        """Presentations a generation that threads have, candidates and leaders, where only those ``active`` show something."""
+        return apportioned(self.spec.design.generation_size - self.references_shown, [self.shares[at] for at in active])
+
+    def optimizer(self, thread: int) -> ComponentSpec:
+        """What a thread searches by."""
+        return self.threads[thread].optimizer or self.spec.optimizer
 
     @property
     def reference_count(self) -> int:
@@ -81,32 +108,33 @@ class CheckedSession:
         design = self.spec.design
         return round(design.generation_size * design.references.rate) if self.reference_count else 0
 
-    def search(self, aim: Aim, number: int, evaluations: int) -> tuple[Search, str]:
-        """The search for the ``number``-th aim with so many evaluations, and what to say of its optimizer.
+    def search(self, thread: int, aim: Aim, number: int, evaluations: int) -> tuple[Search, str]:
+        """The search for a thread's ``number``-th aim with so many evaluations, and what to say of its optimizer.
 
         Raises
         ------
         InvalidJob
             With the path of what is wrong.
         """
-        job = self._job(aim, self.spec.optimizer, number, evaluations)
-        note = self.spec.optimizer.name
+        asked = self.optimizer(thread)
+        number += thread * _CHANGES
+        job = self.job(thread, aim, asked, number, evaluations)
+        note = asked.name
         optimizer = job.optimizer(0, number)
         if isinstance(optimizer, HasNote):
             note = optimizer.note
-        sized = self._sized(note)
+        sized = self._sized(thread, asked, note)
         if sized is not None:
-            job = self._job(aim, sized, number, evaluations)
+            job = self.job(thread, aim, sized, number, evaluations)
         return searches_of(job)[0], note
 
-    def _sized(self, note: str) -> ComponentSpec | None:
+    def _sized(self, thread: int, asked: ComponentSpec, note: str) -> ComponentSpec | None:
         """The optimizer with as many candidates an ask as fit into a generation; None where it asks as many as it likes."""
-        asked = self.spec.optimizer
         if asked.name == "auto":
             asked = ComponentSpec(name=note.partition(":")[0], options={})
         found = self.given.get(asked.name) or find("optimizer", asked.name, "optimizer.name", allow_imports=self.allow_imports)
         design = self.spec.design
-        room = design.generation_size - self.references_shown - design.leaders
+        room = self.rooms(range(len(self.threads)))[thread] - design.leaders
         candidates = max(room // design.replicates, 2)
         # its base point is asked beside the population
         wanted = {"batch": candidates, "population": max(candidates - (asked.name == "sphere-cma"), 2)}
@@ -117,8 +145,8 @@ class CheckedSession:
                 return ComponentSpec(name=asked.name, options={**asked.options, option: wanted[option]})
         return None
 
-    def _job(self, aim: Aim, optimizer: ComponentSpec, number: int, evaluations: int) -> CheckedJob:
-        """The session as a job with the rig as its target: all that a search is made from."""
+    def job(self, thread: int, aim: Aim, optimizer: ComponentSpec, number: int, evaluations: int) -> CheckedJob:
+        """A thread as a job with the rig as its target: all that a search is made from."""
         spec, design = self.spec, self.spec.design
         seed = spec.seed if number == 0 else (spec.seed + number * 0x9E3779B97F4A7C15) % 2**63
         job = JobSpec(
@@ -139,17 +167,27 @@ class CheckedSession:
         try:
             # the design is the session's own matter, and none of what a job refuses about it applies
             plain = job.model_copy(update={"design": DesignSpec(remeasure=0.0, noisy=True)})
-            checked = replace(check(plain, allow_imports=self.allow_imports, given=given), spec=job)
+            checked = replace(check(plain, allow_imports=self.allow_imports, given=given), spec=job, starts=self.starts)
         except NotAskable:
             what = "it asks the target before the first trial, and recorded units can't be asked"
-            raise InvalidJob.at("objective", what) from None
+            raise InvalidJob.at(self._field(thread, "objective"), what) from None
         except InvalidJob as error:
-            raise InvalidJob([replace(v, field=v.field.replace("units[0]", "unit")) for v in error.violations]) from None
+            raise InvalidJob(
+                [replace(v, field=self._field(thread, v.field.replace("units[0]", "unit"))) for v in error.violations]
+            ) from None
         if len(checked.units) != 1:
-            raise InvalidJob.at("unit", f"{aim.unit!r} names {len(checked.units)} units; one is wanted, or the mean of all by :")
+            what = f"{aim.unit!r} names {len(checked.units)} units; one is wanted, or the mean of all by :"
+            raise InvalidJob.at(self._field(thread, "unit"), what)
         if compares(checked.objective(checked.units[0])):
-            raise InvalidJob.at("objective", "candidates are scored by how they differ from each other; a session scores each trial alone")
+            what = "candidates are scored by how they differ from each other; a session scores each trial alone"
+            raise InvalidJob.at(self._field(thread, "objective"), what)
         return checked
+
+    def _field(self, thread: int, field: str) -> str:
+        """Where a thread's own field is, if it has one."""
+        name = field.partition(".")[0].partition("[")[0]
+        own = bool(self.spec.threads) and name in ("unit", "objective", "optimizer") and bool(getattr(self.threads[thread], name))
+        return f"threads[{thread}].{field}" if own else field
 
 
 def check_session(spec: SessionSpec, *, allow_imports: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> CheckedSession:
@@ -190,16 +228,42 @@ def check_session(spec: SessionSpec, *, allow_imports: Sequence[str] = (), given
     _check_normalising(spec)
     references, pictures = _references(spec, generator)
     target = RecordedTarget(spec.units, generator.stimulus)
-    checked = CheckedSession(spec, generator, generator, target, references, pictures, tuple(allow_imports), given)
-    design = spec.design
-    if checked.references_shown + design.leaders + design.replicates > design.generation_size:
-        what = (
-            f"{checked.references_shown} references and {design.leaders} leaders leave no room for a candidate in {design.generation_size}"
-        )
-        raise InvalidJob.at("design.generation_size", what)
-    job = checked._job(checked.aim, spec.optimizer, 0, spec.stop.evaluations)
-    checked.search(checked.aim, 0, spec.stop.evaluations)
-    return replace(checked, decoder=job.generator)
+    starts = _starts(spec, generator)
+    checked = CheckedSession(spec, generator, generator, target, references, pictures, starts, tuple(allow_imports), given)
+    design, threads = spec.design, range(len(checked.threads))
+    least = min(checked.rooms(threads))
+    if least < design.leaders + design.replicates:
+        among = " a thread" if len(threads) > 1 else ""
+        besides = f"{checked.references_shown} references and {design.leaders} leaders{among}"
+        raise InvalidJob.at("design.generation_size", f"{besides} leave no room for a candidate in {design.generation_size}")
+    if min(checked.evaluations) < 1:
+        raise InvalidJob.at("stop.evaluations", f"{spec.stop.evaluations} are too few for {len(threads)} threads with these shares")
+    for thread in threads:
+        aim, evaluations = checked.aims[thread], checked.evaluations[thread]
+        job = checked.job(thread, aim, checked.optimizer(thread), 0, evaluations)
+        checked.search(thread, aim, 0, evaluations)
+    return replace(checked, decoder=job.generator)  # pyright: ignore[reportPossiblyUnboundVariable] - there is a thread
+
+
+def _starts(spec: SessionSpec, generator: Generator) -> Tensor | None:
+    asked = spec.warm_start
+    if asked is None:
+        return None
+    if asked.latents is None:
+        what = "sessions are looked up by the server that has them; elsewhere give latents"
+        raise InvalidJob.at("warm_start", what if asked.sessions else "name sessions, or give latents")
+    found, space = asked.latents.array(), generator.latent
+    wanted = np.dtype("float32" if isinstance(space, Box) else "int64")
+    if found.ndim != len(space.shape) + 1 or found.shape[1:] != tuple(space.shape) or not len(found) or found.dtype != wanted:
+        shape = ", ".join(map(str, space.shape))
+        what = f"they are {found.dtype} of shape {list(found.shape)}; {spec.generator.name} has {wanted} (n, {shape})"
+        raise InvalidJob.at("warm_start.latents", what)
+    latents = torch.from_numpy(found.astype(wanted))
+    try:
+        space.check(latents)
+    except ValueError as error:
+        raise InvalidJob.at("warm_start.latents", str(error)) from None
+    return latents.unique_consecutive(dim=0)[: asked.most]
 
 
 def _check_normalising(spec: SessionSpec) -> None:

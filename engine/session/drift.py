@@ -2,55 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-STEP = 0.04
-"""Standard deviation of the change of a gain's logarithm that is expected from one generation to the next."""
-BINS = 64
+WALKS = ((0.0025, 0.0), (0.0025, 0.4), (0.01, 0.0), (0.04, 0.0))
+"""Standard deviations that the logarithm of a gain may have in its change from one generation to the next, and in a steady change over the
+session so far; data tell which."""
+PRIOR = (0.4, 0.3, 0.15, 0.15)
+"""How probable each of them is beforehand: a gain that may walk and doesn't would carry the noise of a few references into scores."""
+BINS = 32
 """Stretches of time that are told apart; in a longer session each is several generations."""
 ITERATIONS = 8
 MOST = 5.0
 """Largest gain that is believed; its inverse is the least."""
-_FLOOR = 1e-3
+TOGETHER = 32
+"""Units fitted at once."""
+_FLOOR = 0.05
+"""Presentations, at the unit's mean response, that every reference is taken to have had besides: one that drove nothing has a base, too."""
+_GUESSED = 2.0
+"""Residuals that the first guess of the dispersion counts for."""
+
+Array = NDArray[np.float64]
 
 
 class Drift:
     """Gains of units over generations, the first one's being 1.
 
-    The response of unit u to reference r in generation g is taken to be Poisson with mean ``base[r, u] · gain[g, u]``, its logarithm a
-    random walk of steps of :data:`STEP`. After each generation all gains and bases are fitted together, to the mode of their posterior, by
-    Newton's method (it is concave: a log-linear model with a Gaussian prior; as in state-space models of spikes, Smith and Brown,
-    "Estimating a state-space model from point process observations", 2003). Fitting one after the other instead lets both run away.
+    The response of unit u to reference r in generation g has the mean ``base[r, u] · gain[g, u]`` and a variance that is proportional to it
+    (spikes: the mean itself, about), the logarithm of the gain being a random walk. After each generation all gains and bases are fitted
+    together, to the mode of their posterior, by Newton's method (it is concave: a log-linear model with a Gaussian prior; as in
+    state-space models of spikes, Smith and Brown, "Estimating a state-space model from point process observations", 2003). Fitting one
+    after the other instead lets both run away. The variance's factor comes from the residuals (quasi-likelihood; Wedderburn 1974), so
+    that the unit of a rate does not matter. How far it walks is averaged over :data:`WALKS` by their evidence
+    (Laplace's approximation).
 
     Parameters
     ----------
     references, units : int
         How many of each.
+    counted : sequence of bool, optional
+        Which units tell spikes; all by default. Of others the variance is guessed to be the squared mean until residuals tell.
     """
 
-    def __init__(self, references: int, units: int) -> None:
+    def __init__(self, references: int, units: int, counted: Sequence[bool] | None = None) -> None:
+        self._counted = np.ones(units, bool) if counted is None else np.array(counted, bool)
         self._width = 1
         self._generations = 0
-        self._seen = np.zeros((0, references, units))
-        self._shown = np.zeros((0, references, units))
-        self._log_gain = np.zeros((0, units))
-        self._log_base = np.zeros((references, units))
-        self.gain: NDArray[np.float64] = np.ones(units)
+        self._seen, self._squares, self._shown = (np.zeros((0, references, units)) for _ in range(3))
+        self._log_gain = np.zeros((len(WALKS), 0, units))
+        self._log_base = np.zeros((len(WALKS), references, units))
+        self.gain: Array = np.ones(units)
 
-    def add(self, references: NDArray[np.int64], responses: NDArray[np.float64]) -> NDArray[np.float64]:
+    def add(self, references: NDArray[np.int64], responses: Array) -> Array:
         """The gain of a generation, (units,), in which ``references``, (n,), were answered by ``responses``, (n, units)."""
         self._make_room()
+        fresh = self._shown.sum(0) == 0
         np.add.at(self._seen[-1], references, responses)
+        np.add.at(self._squares[-1], references, responses**2)
         np.add.at(self._shown[-1], references, 1.0)
         self._generations += 1
-        if self._seen.sum() > 0:
-            self._fit()
-        self.gain = np.exp(self._log_gain[-1]).clip(1 / MOST, MOST)
+        fresh &= self._shown[-1] > 0
+        # bases begin where they were first seen: the steps from there are small, whatever a response is measured in
+        least = 0.1 * responses.sum(0) / max(len(responses), 1) + 1e-12
+        first = np.log(np.maximum(self._seen[-1] / np.maximum(self._shown[-1], 1.0), least))
+        self._log_base[:, fresh] = (first[None] - self._log_gain[:, -1:])[:, fresh]
+        active = np.flatnonzero(self._seen.sum((0, 1)) > 0)
+        for start in range(0, len(active), TOGETHER):
+            part = active[start : start + TOGETHER]
+            self.gain[part] = np.exp(self._fitted(part)).clip(1 / MOST, MOST)
         return self.gain
 
     def _make_room(self) -> None:
@@ -59,49 +82,102 @@ class Drift:
             return
         if len(self._seen) == BINS:
             self._width *= 2
-            for name in ("_seen", "_shown"):
+            for name in ("_seen", "_squares", "_shown"):
                 setattr(self, name, getattr(self, name).reshape(BINS // 2, 2, *self._seen.shape[1:]).sum(1))
-            self._log_gain = self._log_gain[1::2] - self._log_gain[1]
+            self._log_gain = self._log_gain[:, 1::2] - self._log_gain[:, 1:2]
         empty = np.zeros((1, *self._seen.shape[1:]))
-        self._seen, self._shown = np.concatenate([self._seen, empty]), np.concatenate([self._shown, empty])
-        last = self._log_gain[-1:] if len(self._log_gain) else np.zeros((1, self._seen.shape[2]))
-        self._log_gain = np.concatenate([self._log_gain, last])
+        for name in ("_seen", "_squares", "_shown"):
+            setattr(self, name, np.concatenate([getattr(self, name), empty]))
+        last = self._log_gain[:, -1:] if self._log_gain.shape[1] else np.zeros((len(WALKS), 1, self._seen.shape[2]))
+        self._log_gain = np.concatenate([self._log_gain, last], 1)
 
-    def _fit(self) -> None:
-        bins, references, units = self._seen.shape
-        tie = 1 / (STEP**2 * self._width)
-        walk = np.zeros((bins, bins))
-        for at in range(bins - 1):
-            walk[at : at + 2, at : at + 2] += tie * np.array([[1, -1], [-1, 1]])
-        size = bins - 1 + references
-        for unit in range(units):
-            gain, base = self._log_gain[:, unit], self._log_base[:, unit]
-            seen, shown = self._seen[:, :, unit], self._shown[:, :, unit]
-            total, exposure = seen.sum(0), shown.sum(0)
-            # one spike over all presentations stands for references that drove none
-            floor = _FLOOR * (total.sum() + 1) / (exposure.sum() + 1)
-            for _ in range(ITERATIONS):
-                means = shown * np.exp(gain[:, None] + base[None])
-                slope = np.concatenate([(seen - means).sum(1) - walk @ gain, total + floor - (means.sum(0) + floor * np.exp(base))])[1:]
-                curve = np.zeros((size, size))
-                curve[: bins - 1, : bins - 1] = walk[1:, 1:] + np.diag(means.sum(1)[1:])
-                curve[bins - 1 :, bins - 1 :] = np.diag(means.sum(0) + floor * np.exp(base))
-                curve[: bins - 1, bins - 1 :] = means[1:]
-                curve[bins - 1 :, : bins - 1] = means[1:].T
-                step = np.linalg.solve(curve, slope).clip(-1.0, 1.0)
-                gain[1:] += step[: bins - 1]
-                base += step[bins - 1 :]
+    def _fitted(self, part: NDArray[np.int64]) -> Array:
+        """Fit some units; logarithms of their gains now, (units,)."""
+        bins = len(self._seen)
+        seen, shown = (np.moveaxis(table[..., part], 2, 0) for table in (self._seen, self._shown))
+        dispersion = self._dispersion(part)
+        mean = seen.sum((1, 2)) / shown.sum((1, 2))
+        besides = (_FLOOR * mean / dispersion, _FLOOR / dispersion)
+        seen, shown = seen / dispersion[:, None, None], shown / dispersion[:, None, None]
+        found, evidence = [], []
+        for at, (step, trend) in enumerate(WALKS):
+            precision, log_determinant = _precision(bins, step**2 * self._width, trend**2)
+            gain, base = self._log_gain[at][:, part].T, self._log_base[at][:, part].T
+            evidence.append(_fit(seen, shown, besides, gain, base, precision) + 0.5 * log_determinant)
+            self._log_gain[at][:, part], self._log_base[at][:, part] = gain.T, base.T
+            found.append(gain[:, -1])
+        weights = np.array(evidence) + np.log(PRIOR)[:, None]
+        weights = np.exp(weights - weights.max(0))
+        return (weights * np.array(found)).sum(0) / weights.sum(0)
+
+    def _dispersion(self, part: NDArray[np.int64]) -> Array:
+        """Variance of a response over its mean, (units,): squared residuals of the fit so far over what is expected, with a first guess.
+
+        References that drive most count most, as they do for the gain; spikes are at least as variable as Poisson ones.
+        """
+        seen, squares, shown = (table[..., part] for table in (self._seen, self._squares, self._shown))
+        expected = np.exp(self._log_gain[1][:, None, part] + self._log_base[1][None, :, part])
+        known = (shown.sum(0) > 1)[None] & (shown > 0)
+        trials = np.where(known, shown, 0.0).sum((0, 1))
+        freedom = np.maximum(trials - known.any(0).sum(0), 0.0)
+        residuals = np.where(known, squares - 2 * seen * expected + shown * expected**2, 0.0).sum((0, 1))
+        means = np.where(known, shown * expected, 0.0).sum((0, 1)) * freedom / np.maximum(trials, 1.0)
+        mean = seen.sum((0, 1)) / shown.sum((0, 1))
+        guess = np.where(self._counted[part], 1.0, squares.sum((0, 1)) / seen.sum((0, 1)))
+        found = (residuals * (freedom > 0) + _GUESSED * guess * mean) / (means + _GUESSED * mean)
+        return np.where(self._counted[part], np.maximum(found, 1.0), np.maximum(found, 1e-4 * mean))
 
     def state_dict(self) -> dict[str, Any]:
         """All that it needs to go on."""
-        arrays = ("_seen", "_shown", "_log_gain", "_log_base", "gain")
-        return {name.strip("_"): torch.from_numpy(np.array(getattr(self, name))) for name in arrays} | {
+        return {name.strip("_"): torch.from_numpy(np.array(getattr(self, name))) for name in _ARRAYS} | {
             "width": self._width,
             "generations": self._generations,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state``."""
-        for name in ("_seen", "_shown", "_log_gain", "_log_base", "gain"):
+        for name in _ARRAYS:
             setattr(self, name, state[name.strip("_")].numpy().copy())
         self._width, self._generations = int(state["width"]), int(state["generations"])
+
+
+_ARRAYS = ("_seen", "_squares", "_shown", "_log_gain", "_log_base", "gain")
+
+
+def _precision(bins: int, walk: float, trend: float) -> tuple[Array, float]:
+    """Of a random walk from 0 with steps of the variance ``walk``, on a line whose end has the variance ``trend``; its log-determinant."""
+    found = 2.0 * np.eye(bins) - np.eye(bins, k=1) - np.eye(bins, k=-1)
+    found[0, 0] = found[-1, -1] = 1.0 if bins > 1 else 0.0
+    found /= walk
+    # the line's covariance is of rank one: Sherman and Morrison's formula
+    line = np.linspace(0.0, 1.0, bins) if bins > 1 else np.zeros(1)
+    along = found @ line
+    grown = 1 + trend * float(line @ along)
+    return found - np.outer(along, along) * (trend / grown), -(bins - 1) * float(np.log(walk)) - float(np.log(grown))
+
+
+def _fit(seen: Array, shown: Array, besides: tuple[Array, Array], gain: Array, base: Array, precision: Array) -> Array:
+    """Bring ``gain``, (units, bins), and ``base``, (units, references), to the mode, in place; the logarithm of the evidence, (units,)."""
+    units, bins, references = seen.shape
+    more, floor = (table[:, None] for table in besides)
+    total = seen.sum(1) + more
+    size = bins - 1 + references
+    curve = np.zeros((units, size, size))
+    diagonal = np.arange(size)
+    for _ in range(ITERATIONS):
+        means = shown * np.exp(gain[:, :, None] + base[:, None, :])
+        kept = floor * np.exp(base)
+        slope = np.concatenate([(seen - means).sum(2) - gain @ precision, total - means.sum(1) - kept], 1)[:, 1:]
+        curve[:] = 0.0
+        curve[:, : bins - 1, : bins - 1] = precision[1:, 1:]
+        curve[:, diagonal, diagonal] += np.concatenate([means.sum(2)[:, 1:], means.sum(1) + kept], 1)
+        curve[:, : bins - 1, bins - 1 :] = means[:, 1:]
+        curve[:, bins - 1 :, : bins - 1] = means[:, 1:].swapaxes(1, 2)
+        step = np.linalg.solve(curve, slope[:, :, None])[:, :, 0].clip(-1.0, 1.0)
+        gain[:, 1:] += step[:, : bins - 1]
+        base += step[:, bins - 1 :]
+        if np.abs(step).max() < 1e-6:
+            break
+    logs = gain[:, :, None] + base[:, None, :]
+    likelihood = (seen * logs - shown * np.exp(logs)).sum((1, 2)) + (more * base - floor * np.exp(base)).sum(1)
+    return likelihood - 0.5 * np.einsum("ui,ij,uj->u", gain, precision, gain) - 0.5 * np.linalg.slogdet(curve)[1]

@@ -114,10 +114,11 @@ class KeptSession:
             self._add({"t": "advance", "at": now(), "generation": generation, "why": why})
         return done
 
-    def change(self, objective: ComponentSpec | None, unit: str) -> None:
+    def change(self, objective: ComponentSpec | None, unit: str, thread: str = "") -> None:
         """Seek something else; see :meth:`Session.change`."""
-        self.session.change(objective, unit)
-        self._add({"t": "objective", "at": now(), "objective": objective.model_dump() if objective else None, "unit": unit})
+        self.session.change(objective, unit, thread)
+        sought = objective.model_dump() if objective else None
+        self._add({"t": "objective", "at": now(), "objective": sought, "unit": unit, "thread": thread})
 
     def renew(self) -> None:
         """A sign of life that is kept."""
@@ -205,7 +206,8 @@ class KeptSession:
                     self.session.advance(int(record["generation"]))
                 case "objective":
                     objective = record["objective"]
-                    self.session.change(None if objective is None else ComponentSpec.model_validate(objective), record["unit"])
+                    sought = None if objective is None else ComponentSpec.model_validate(objective)
+                    self.session.change(sought, record["unit"], record.get("thread", ""))
                 case _:
                     pass
             if self.session.complete:

@@ -7,7 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .trials import Kind, Trial
+from .trials import SHARED, Kind, Trial
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one thread's search asks to be shown.
+
+    Attributes
+    ----------
+    thread : int
+        Which thread.
+    rows : sequence of (int, int)
+        Rows of its ask, each with its stimulus's number.
+    replicates : int
+        How often in a row each candidate was asked; 0 where the search measures leaders again.
+    """
+
+    thread: int
+    rows: Sequence[tuple[int, int]]
+    replicates: int
 
 
 @dataclass(frozen=True)
@@ -16,38 +35,35 @@ class Content:
 
     Attributes
     ----------
-    asked : sequence of int
-        What the search asked, row for row.
-    replicates : int
-        How often in a row each candidate was asked; 0 where the search measures leaders again.
-    references, leaders, controls : sequence of int
-        What is shown besides.
+    parts : sequence of Part
+        One a thread that shows something.
+    references, controls : sequence of int
+        What is shown for all threads.
+    leaders : sequence of (int, int)
+        Threads, and what they recommend.
     """
 
-    asked: Sequence[int]
-    replicates: int
+    parts: Sequence[Part]
     references: Sequence[int] = ()
-    leaders: Sequence[int] = ()
+    leaders: Sequence[tuple[int, int]] = ()
     controls: Sequence[int] = ()
 
 
 def planned(content: Content, generation: int, first: int, seed: int) -> list[Trial]:
     """The trials of a generation from number ``first`` on: all kinds mixed, in an order that ``seed`` and the generation alone decide."""
-    rows: list[tuple[Kind, int, int, int]] = []
-    for row, stimulus in enumerate(content.asked):
-        replicate = row % content.replicates if content.replicates else 0
-        kind = Kind.REMEASURE if not content.replicates else Kind.REPLICATE if replicate else Kind.CANDIDATE
-        rows.append((kind, stimulus, row, replicate))
-    for kind, stimuli in (
-        (Kind.REFERENCE, content.references),
-        (Kind.REMEASURE, content.leaders),
-        (Kind.CONTROL, content.controls),
-    ):
-        rows.extend((kind, stimulus, -1, 0) for stimulus in stimuli)
+    rows: list[tuple[Kind, int, int, int, int]] = []
+    for part in content.parts:
+        for row, stimulus in part.rows:
+            replicate = row % part.replicates if part.replicates else 0
+            kind = Kind.REMEASURE if not part.replicates else Kind.REPLICATE if replicate else Kind.CANDIDATE
+            rows.append((kind, stimulus, row, replicate, part.thread))
+    rows.extend((Kind.REFERENCE, stimulus, -1, 0, SHARED) for stimulus in content.references)
+    rows.extend((Kind.REMEASURE, stimulus, -1, 0, thread) for thread, stimulus in content.leaders)
+    rows.extend((Kind.CONTROL, stimulus, -1, 0, SHARED) for stimulus in content.controls)
     order = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, generation)))).permutation(len(rows))
     return [
-        Trial(first + place, generation, kind, stimulus, row, replicate)
-        for place, (kind, stimulus, row, replicate) in enumerate(rows[number] for number in order)
+        Trial(first + place, generation, kind, stimulus, row, replicate, thread)
+        for place, (kind, stimulus, row, replicate, thread) in enumerate(rows[number] for number in order)
     ]
 
 
@@ -58,4 +74,24 @@ def cycled(count: int, distinct: int, shown: int, seed: int) -> list[int]:
         round_, within = divmod(place, distinct)
         order = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, round_, 1)))).permutation(distinct)
         found.append(int(order[within]))
+    return found
+
+
+def interleaved(stimuli: Sequence[int]) -> list[int]:
+    """Places of ``stimuli`` in an order in which each comes once before any comes again."""
+    seen: dict[int, int] = {}
+    turns: list[tuple[int, int]] = []
+    for place, stimulus in enumerate(stimuli):
+        seen[stimulus] = seen.get(stimulus, 0) + 1
+        turns.append((seen[stimulus], place))
+    return [place for _, place in sorted(turns)]
+
+
+def apportioned(whole: int, shares: Sequence[float]) -> list[int]:
+    """``whole`` in parts that are to each other as ``shares``, by the largest remainders; of equal ones the first."""
+    exact = [whole * share / sum(shares) for share in shares]
+    found = [int(part) for part in exact]
+    order = sorted(range(len(exact)), key=lambda at: (found[at] - exact[at], at))
+    for at in order[: whole - sum(found)]:
+        found[at] += 1
     return found

@@ -1,11 +1,9 @@
-"""A session: the search that a job would run, driven by a rig that tells responses trial by trial."""
+"""A session: the searches that a job would run, driven by a rig that tells responses trial by trial."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,17 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...models.objectives.objective import LATENT, OFFERED, STIMULUS
-from ...optimizers.optimizer import Evaluations
-from ..errors import InvalidJob
-from ..search import Search
 from ..spec import ComponentSpec
-from .checked import Aim, CheckedSession
+from . import intake
+from .aim import Aim
+from .checked import CheckedSession
 from .drift import Drift
-from .errors import Conflict, NotNow, Refused
-from .evidence import Block, Comparison, compare, mean_interval
-from .planning import Content, cycled, planned
-from .trials import Kind, Status, Stimuli, Told, Trial, from_table, table
+from .errors import NotNow, Refused
+from .findings import Found, Measurements, summary
+from .intake import Receipt
+from .planning import Content, Part, cycled, planned
+from .scoring import scored
+from .thread import SearchThread, reasons
+from .trials import SHARED, Kind, Status, Stimuli, Told, Trial, from_table, table
 
 RECENT = 5
 """Generations that the momentary figures are about."""
@@ -35,45 +34,8 @@ MAX_BATCH = 250
 """Stimuli decoded at once."""
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """What became of told trials: how many, how many of them after their generation, and whether anything is new."""
-
-    trials: int
-    late: int
-    new: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a session recommends.
-
-    Attributes
-    ----------
-    latent : Tensor or None
-        (*latent); None before anything was told.
-    response, low, high : float
-        Mean of fresh measurements that had no part in choosing it, and its 95 % interval; NaN where unknown.
-    measurements : int
-        How many.
-    final : bool
-        Whether leaders were measured again and this is the best of them.
-    over_references, over_first : Comparison or None
-        Against references and first-generation stimuli that were shuffled into the same generations.
-    """
-
-    latent: Tensor | None
-    response: float
-    low: float
-    high: float
-    measurements: int
-    final: bool
-    over_references: Comparison | None
-    over_first: Comparison | None
-
-
 class Session:
-    """Plans generations, takes responses, tells the search.
+    """Plans generations, takes responses, tells the searches.
 
     The same calls with the same arguments lead to the same bits, so a log of them is all that has to be kept. Between two generations
     :meth:`state_dict` is whole. Calls must not overlap.
@@ -87,7 +49,6 @@ class Session:
     def __init__(self, checked: CheckedSession) -> None:
         self.checked = checked
         self.spec = checked.spec
-        self.aim = checked.aim
         self.trials: list[Trial] = []
         self.stimuli = Stimuli(0 if checked.pictures is None else checked.pictures.shape[0])
         self.generation = 0
@@ -95,20 +56,16 @@ class Session:
         self._untold = 0
         self._references_shown = 0
         self._latest_onset = -math.inf
-        self._changes = 0
-        self._looks = 0
-        self._pending: Aim | None = None
-        self._earlier_evaluations = 0
         self._decoded: tuple[int, Tensor] | None = None
-        self._recommended: Tensor | None = None
         self._gains: list[NDArray[np.float64]] = []
         self.counts = dict.fromkeys(Status, 0)
         """Trials by what is known of them."""
-        self.drift = Drift(checked.reference_count, len(self.spec.units))
+        self.drift = Drift(checked.reference_count, len(self.spec.units), [unit.kind == "count" for unit in self.spec.units])
         latents = () if checked.references is None else checked.references
         self._references = [self.stimuli.number(latent) for latent in latents] or list(range(self.stimuli.pictures))
         self._reference_at = {stimulus: at for at, stimulus in enumerate(self._references)}
-        self.search, self.note = checked.search(self.aim, 0, self.spec.stop.evaluations)
+        self.threads = [SearchThread(checked, number) for number in range(len(checked.threads))]
+        """Its searches, one at least."""
         signed = any(unit.kind == "signed" for unit in self.spec.units)
         asked = self.spec.design.normalise
         self.normalises = bool(checked.references_shown) and not signed if asked is None else asked
@@ -116,8 +73,8 @@ class Session:
 
     @property
     def stopped_by(self) -> str:
-        """By which rule it ended; empty while there are trials to show."""
-        return self.search.stopped_by
+        """By which rule it ended, several where its threads differ; empty while there are trials to show."""
+        return reasons(self.threads)
 
     @property
     def current(self) -> list[Trial]:
@@ -136,55 +93,30 @@ class Session:
 
     @property
     def evaluations(self) -> int:
-        """Told to the search so far."""
-        return self._earlier_evaluations + self.search.evaluations
+        """Told to its searches so far."""
+        return sum(thread.evaluations for thread in self.threads)
 
-    def check(self, told: Sequence[Told]) -> None:
-        """Refuse what can't be taken.
+    @property
+    def remeasuring(self) -> bool:
+        """Whether all of its searches measure their leaders again."""
+        return all(thread.search.remeasuring for thread in self.threads)
+
+    def thread(self, name: str) -> SearchThread:
+        """A thread by its name, which may be empty where there is but one.
 
         Raises
         ------
         Refused
-            With the reason: UNKNOWN_TRIAL, WRONG_SHAPE, NOT_FINITE, NOT_A_COUNT, NEGATIVE_RESPONSE, CLOCK_BACKWARDS.
-        Conflict
-            A trial was told before, and differently.
+            UNKNOWN_THREAD.
         """
-        seen: dict[int, Told] = {}
-        for at, each in enumerate(told):
-            field = f"trials[{at}]"
-            self._check_values(each, field)
-            trial = self.trials[each.trial - 1]
-            before = seen.setdefault(each.trial, each)
-            late = trial.skipped and trial.status is Status.MISSED
-            if before != each and repr(before) != repr(each):
-                raise Conflict("CONFLICTING_TELL", field, f"trial {each.trial} is told twice in this message, and differently")
-            if trial.status is not Status.UNTOLD and not late and not each.same(trial):
-                known = "missed" if trial.status is Status.MISSED else f"{list(trial.responses)}"
-                what = f"trial {each.trial} was told as {known} before; what is told stays told"
-                raise Conflict("CONFLICTING_TELL", field, what)
+        for thread in self.threads:
+            if thread.name == name or (not name and len(self.threads) == 1):
+                return thread
+        raise Refused("UNKNOWN_THREAD", "thread", f"there is no thread {name!r}; there are {', '.join(t.name for t in self.threads)}")
 
-    def _check_values(self, told: Told, field: str) -> None:
-        if not 1 <= told.trial <= len(self.trials):
-            what = f"there is no trial {told.trial}; the last one asked is {len(self.trials)}"
-            raise Refused("UNKNOWN_TRIAL", f"{field}.trial", what)
-        units = self.spec.units
-        if told.missed and told.responses:
-            raise Refused("WRONG_SHAPE", f"{field}.responses", "a missed trial has no responses")
-        if not told.missed and len(told.responses) != len(units):
-            raise Refused("WRONG_SHAPE", f"{field}.responses", f"{len(told.responses)} responses came, {len(units)} units are recorded")
-        for number, (value, unit) in enumerate(zip(told.responses, units, strict=False)):
-            place = f"{field}.responses[{number}]"
-            if not math.isfinite(value):
-                raise Refused("NOT_FINITE", place, f"{unit.name} answered {value}; where there is no response, the trial was missed")
-            if unit.kind != "signed" and value < 0:
-                raise Refused("NEGATIVE_RESPONSE", place, f"{unit.name} answered {value:g}; a {unit.kind} is at least 0")
-            if unit.kind == "count" and not value.is_integer():
-                raise Refused("NOT_A_COUNT", place, f"{unit.name} answered {value!r}; spikes are counted, or else declare a rate")
-        if told.offset < told.onset:
-            raise Refused("CLOCK_BACKWARDS", f"{field}.offset", f"trial {told.trial} ended at {told.offset!r} s, before its onset")
-        if self.trials[told.trial - 1].generation == self.generation and told.onset < self._latest_onset:
-            what = f"trial {told.trial} began at {told.onset!r} s, before one of an earlier generation ({self._latest_onset!r} s)"
-            raise Refused("CLOCK_BACKWARDS", f"{field}.onset", what)
+    def check(self, told: Sequence[Told]) -> None:
+        """Refuse what can't be taken; see :func:`actmax.engine.session.intake.check`."""
+        intake.check(told, self.trials, self.spec.units, self.generation, self._latest_onset)
 
     def tell(self, told: Sequence[Told], time: int = 0) -> Receipt:
         """Take responses, all of them or, where one is refused, none; ``time`` in microseconds since 1970.
@@ -233,50 +165,57 @@ class Session:
         self._untold = 0
         return True
 
-    def check_change(self, objective: ComponentSpec | None, unit: str) -> Aim:
-        """The aim that a change would lead to.
+    def check_change(self, objective: ComponentSpec | None, unit: str, thread: str = "") -> Aim:
+        """The aim that a change of a thread's would lead to.
 
         Raises
         ------
         InvalidJob
             There is no such objective or unit.
+        Refused
+            There is no such thread.
         NotNow
-            The session has ended, or has too few evaluations left.
+            Its search has ended, or has too few evaluations left.
         """
-        aim = Aim(self.aim.objective if objective is None else objective, unit or self.aim.unit)
-        left = self.spec.stop.evaluations - self.evaluations - len(self.current)
-        if self.stopped_by or left < 2:
+        found = self.thread(thread)
+        aim = Aim(found.aim.objective if objective is None else objective, unit or found.aim.unit)
+        shown = sum(trial.row >= 0 and trial.thread == found.number for trial in self.current)
+        left = found.evaluations_due - found.evaluations - shown
+        if found.stopped_by or left < 2:
             raise NotNow("TOO_LATE", "change_objective", "no evaluation is left for another objective")
-        self.checked.search(aim, self._changes + 1, left)
+        self.checked.search(found.number, aim, found.changes + 1, left)
         return aim
 
-    def change(self, objective: ComponentSpec | None, unit: str) -> None:
+    def change(self, objective: ComponentSpec | None, unit: str, thread: str = "") -> None:
         """From the next generation on, seek something else: a fresh search that has learned from all trials so far, scored anew.
 
         Raises
         ------
-        InvalidJob, NotNow
+        InvalidJob, Refused, NotNow
             See :meth:`check_change`.
         """
-        self._pending = self.check_change(objective, unit)
+        self.thread(thread).pending = self.check_change(objective, unit, thread)
 
     def step(self, at_boundary: Callable[[], None] = lambda: None) -> None:
-        """Tell the search of the complete generation, and plan the next; ``at_boundary`` is called in between, when the state is whole."""
+        """Tell the searches of the complete generation, and plan the next; ``at_boundary`` in between, where the state is whole."""
         if not self.complete:
             raise RuntimeError("the generation is not complete")
         trials = self.current
         self._latest_onset = max([self._latest_onset, *(trial.onset for trial in trials if trial.onset == trial.onset)])
         gain = self._gain(trials)
         self._gains.append(gain)
-        sought = float(gain[self._primary])
-        for trial, score in zip(trials, self._scores(trials, gain, self.search), strict=True):
-            trial.score, trial.gain = score, sought
-        if self._pending is None:
-            self._tell(trials)
-            self._look()
-        else:
-            self._turn(self._pending)
-        at_boundary()
+        self._score(trials, gain)
+        for thread in self.threads:
+            if thread.stopped_by:
+                continue
+            thread.tell([trial for trial in trials if trial.thread == thread.number], self.stimuli)
+            if thread.pending is None:
+                self._look(thread)
+            elif not thread.stopped_by:
+                thread.turn()
+                self._learn_anew(thread)
+        if all(thread.whole for thread in self.threads):
+            at_boundary()
         self._plan()
 
     def decoded(self) -> Tensor:
@@ -288,68 +227,61 @@ class Session:
     def stimuli_of(self, trials: Sequence[Trial]) -> Tensor:
         """(n, *stimulus) float32. The bits of a row may depend on the other rows, so generations are decoded whole."""
         spec = self.checked.decoder.stimulus
-        rows = [row for row, trial in enumerate(trials) if self.stimuli.latent(trial.stimulus) is not None]
+        latents = [self.stimuli.latent(trial.stimulus) for trial in trials]
+        rows = [row for row, latent in enumerate(latents) if latent is not None]
+        known = [latent for latent in latents if latent is not None]
         with torch.inference_mode():
             if len(rows) == len(trials) <= MAX_BATCH:
-                return self.checked.decoder(torch.stack([self._latent(trial.stimulus) for trial in trials])).float()
+                return self.checked.decoder(torch.stack(known)).float()
             found = torch.empty(len(trials), *spec.shape)
             for start in range(0, len(rows), MAX_BATCH):
-                part = rows[start : start + MAX_BATCH]
-                latents = torch.stack([self._latent(trials[row].stimulus) for row in part])
-                found[part] = self.checked.decoder(latents).float()
+                part = slice(start, start + MAX_BATCH)
+                found[rows[part]] = self.checked.decoder(torch.stack(known[part])).float()
             for row, trial in enumerate(trials):
                 if trial.stimulus < self.stimuli.pictures:
                     assert self.checked.pictures is not None
                     found[row] = self.checked.pictures[trial.stimulus]
         return found
 
-    def found(self, *, comparing: bool = True) -> Found:
-        """What it recommends; ``comparing`` says how sure that is, which takes some milliseconds."""
-        latent = self._recommended
+    def found(self, thread: int = 0, *, comparing: bool = True) -> Found:
+        """What a thread recommends; ``comparing`` says how sure that is, which takes some milliseconds."""
+        mine = self.threads[thread]
+        latent = mine.recommended
         if latent is None:
-            return Found(None, math.nan, math.nan, math.nan, 0, False, None, None)
-        final = self.search.measured() is not None
-        number = self.stimuli.number(latent) if final else -1
+            return Found(None)
+        final = mine.search.measured() is not None
         end = self.generation + bool(self.stopped_by)
-        # the answer's own figures come from the generation that measured it alone
-        blocks: dict[int, dict[Kind, list[float]]] = {
-            generation: {} for generation in range(end - 1 if final else max(1, end - RECENT), end)
-        }
-        for trial in self._of(range(min(blocks, default=0), end)):
-            if math.isfinite(trial.score) and (trial.kind is not Kind.REMEASURE or not final or trial.stimulus == number):
-                blocks[trial.generation].setdefault(trial.kind, []).append(trial.score)
-        mine = np.array([score for kinds in blocks.values() for score in kinds.get(Kind.REMEASURE, ())])
+        # the answer's own figures come from the generations that measured it alone
+        shown = self._of(range(mine.closing_from if final else max(1, end - RECENT), end))
+        beside = Measurements(shown, thread, self.spec.seed)
+        scores = beside.of(thread, self.stimuli.number(latent) if final else None)
+        mean, low, high, measurements = summary(scores)
+        if not comparing:
+            return Found(latent, mean, low, high, measurements, final)
+        rivals = {}
+        for other in self.threads if final else ():
+            if other is not mine and other.aim == mine.aim and other.closing_from and other.recommended is not None:
+                against = beside.over(scores, beside.of(other.number, self.stimuli.number(other.recommended)))
+                if against is not None:
+                    rivals[other.name] = against
+        references, first = (beside.over(scores, beside.beside(kind)) for kind in (Kind.REFERENCE, Kind.CONTROL))
+        return Found(latent, mean, low, high, measurements, final, references, first, rivals)
 
-        def over(kind: Kind) -> Comparison | None:
-            pairs = [Block(np.array(kinds.get(Kind.REMEASURE, ())), np.array(kinds.get(kind, ()))) for kinds in blocks.values()]
-            return compare(pairs, self.spec.seed) if comparing else None
-
-        mean, low, high = mean_interval(mine)
-        return Found(latent, mean, low, high, int(mine.size), final, over(Kind.REFERENCE), over(Kind.CONTROL))
-
-    def reference_mean(self) -> float:
+    def reference_mean(self, thread: int = 0) -> float:
         """Mean score of references over the last generations; NaN where there are none."""
         recent = self._of(range(max(1, self.generation - RECENT), self.generation))
-        scores = [trial.score for trial in recent if trial.kind is Kind.REFERENCE and math.isfinite(trial.score)]
+        scores = [score for t in recent if t.kind is Kind.REFERENCE and math.isfinite(score := t.score_for(thread))]
         return math.fsum(scores) / len(scores) if scores else math.nan
 
     @property
     def gain(self) -> float:
-        """Of the unit sought, relative to the beginning."""
-        return float(self.drift.gain[self._primary])
+        """Of the unit that the first thread seeks, relative to the beginning."""
+        return float(self.drift.gain[self._primary(self.threads[0])])
 
     def state_dict(self) -> dict[str, Any]:
         """All that it needs to go on, between two generations."""
         return {
-            "search": self.search.state_dict(),
-            "aim": {
-                "objective": self.aim.objective.name,
-                "options": json.dumps(self.aim.objective.options, sort_keys=True),
-                "unit": self.aim.unit,
-            },
-            "changes": self._changes,
-            "looks": self._looks,
-            "earlier_evaluations": self._earlier_evaluations,
+            "threads": [thread.state_dict() for thread in self.threads],
             "generation": self.generation,
             "references_shown": self._references_shown,
             "latest_onset": self._latest_onset if math.isfinite(self._latest_onset) else None,
@@ -361,13 +293,8 @@ class Session:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state``, and plan the next generation."""
-        aim = state["aim"]
-        self.aim = Aim(ComponentSpec(name=aim["objective"], options=json.loads(aim["options"])), aim["unit"])
-        self._changes, self._looks = int(state["changes"]), int(state["looks"])
-        self._earlier_evaluations = int(state["earlier_evaluations"])
-        left = self.spec.stop.evaluations - self._earlier_evaluations
-        self.search, self.note = self.checked.search(self.aim, self._changes, left)
-        self.search.load_state_dict(state["search"])
+        for thread, kept in zip(self.threads, state["threads"], strict=True):
+            thread.load_state_dict(kept)
         self.generation = int(state["generation"])
         self._references_shown = int(state["references_shown"])
         self._latest_onset = -math.inf if state["latest_onset"] is None else float(state["latest_onset"])
@@ -379,16 +306,10 @@ class Session:
         self._decoded = None
         self._plan()
 
-    @property
-    def _primary(self) -> int:
+    def _primary(self, thread: SearchThread) -> int:
         """The recorded unit whose gain is told: the one sought, or the first."""
         names = [unit.name for unit in self.spec.units]
-        return names.index(self.aim.unit) if self.aim.unit in names else 0
-
-    def _latent(self, stimulus: int) -> Tensor:
-        latent = self.stimuli.latent(stimulus)
-        assert latent is not None
-        return latent
+        return names.index(thread.aim.unit) if thread.aim.unit in names else 0
 
     def _of(self, generations: range) -> list[Trial]:
         """The trials of some generations in a row, planned ones included."""
@@ -401,47 +322,60 @@ class Session:
         return found[::-1]
 
     def _plan(self) -> None:
-        """The next generation, unless the search has ended."""
+        """The next generation, unless all searches have ended."""
         self._untold = 0
-        self._recommended = self._recommendation()
+        for thread in self.threads:
+            thread.recommend()
         if self.stopped_by:
             return
-        design = self.spec.design
-        asked = self.search.ask()
-        remeasuring = self.search.remeasuring
-        rows = self.stimuli.numbers(asked)
-        references = self.checked.references_shown
-        controls: list[int] = []
-        if remeasuring and len(set(rows)) == 1:  # the winner alone: as many of what it is compared with, side by side
-            references = len(rows) if self._references else 0
-            controls = self._controls(len(rows))
-        shown = [self._references[at] for at in self._next_references(references)]
-        recommended = self._recommended
-        leaders = [] if remeasuring or recommended is None else [self.stimuli.number(recommended)] * design.leaders
-        content = Content(rows, 0 if remeasuring else design.replicates, shown, leaders, controls)
+        content = self._content()
         self.generation += 1
         self._first = len(self.trials)
         self.trials += planned(content, self.generation, len(self.trials) + 1, self.spec.seed)
         self._untold = len(self.trials) - self._first
         self.counts[Status.UNTOLD] += self._untold
 
+    def _content(self) -> Content:
+        for thread in self.threads:
+            thread.ask(self.stimuli)
+        going = [thread for thread in self.threads if not thread.stopped_by]
+        active = [thread for thread in going if not thread.closing]
+        if not active:
+            return self._closing(going)
+        parts: list[Part] = []
+        leaders: list[tuple[int, int]] = []
+        for thread, room in zip(active, self.checked.rooms([thread.number for thread in active]), strict=True):
+            shown = 0 if thread.search.remeasuring or thread.recommended is None else self.spec.design.leaders
+            if shown:
+                assert thread.recommended is not None
+                leaders += [(thread.number, self.stimuli.number(thread.recommended))] * shown
+            # before anything is recommended the leaders' places stay free: how many candidates fit is settled once
+            parts.append(thread.show(room - (0 if thread.search.remeasuring else self.spec.design.leaders), self.generation + 1))
+        return Content(parts, self._next_references(self.checked.references_shown), leaders)
+
+    def _closing(self, threads: Sequence[SearchThread]) -> Content:
+        """Each winner alone, and as many of what it is compared with, side by side."""
+        sides = len(threads) + bool(self._references) + 1
+        each = max(1, self.spec.design.generation_size // sides)
+        parts = [thread.show(each, self.generation + 1) for thread in threads]
+        count = max(len(part.rows) for part in parts)
+        controls = self._controls(count)
+        return Content(parts, self._next_references(count if self._references else 0), (), controls)
+
     def _next_references(self, count: int) -> list[int]:
         if not count:
             return []
         found = cycled(count, len(self._references), self._references_shown, self.spec.seed)
         self._references_shown += count
-        return found
-
-    def _recommendation(self) -> Tensor | None:
-        try:
-            return self.search.recommend()
-        except RuntimeError:  # nothing was told yet
-            return None
+        return [self._references[at] for at in found]
 
     def _controls(self, count: int) -> list[int]:
-        """Of the first generation's candidates, as evenly as can be."""
-        distinct = list(dict.fromkeys(trial.stimulus for trial in self._of(range(1, 2)) if trial.kind is Kind.CANDIDATE))
-        return [distinct[at] for at in cycled(count, len(distinct), 0, self.spec.seed + 1)] if distinct else []
+        """Of the first generation's candidates, as evenly as can be; but for those that an earlier session has found."""
+        starts = set() if self.checked.starts is None else set(self.stimuli.numbers(self.checked.starts))
+        first = (trial.stimulus for trial in self._of(range(1, 2)) if trial.kind is Kind.CANDIDATE)
+        distinct = [stimulus for stimulus in dict.fromkeys(first) if stimulus not in starts]
+        shown = sum(trial.kind is Kind.CONTROL for trial in self.trials)
+        return [distinct[at] for at in cycled(count, len(distinct), shown, self.spec.seed + 1)] if distinct else []
 
     def _gain(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
         units = len(self.spec.units)
@@ -452,77 +386,58 @@ class Session:
         responses = np.array([trial.responses for trial in shown], dtype=np.float64).reshape(-1, units)
         return self.drift.add(references, responses).copy()
 
-    def _scores(self, trials: Sequence[Trial], gain: NDArray[np.float64], search: Search) -> list[float]:
-        """Of each trial by the objective, NaN where it was not told in time."""
-        found = [math.nan] * len(trials)
-        rows = [row for row, trial in enumerate(trials) if trial.status is Status.TOLD]
-        if not rows:
-            return found
-        told = [trials[row] for row in rows]
-        responses = self.checked.target.responses(np.array([trial.responses for trial in told]) / gain)
-        offered = search.objective.layers & OFFERED
-        if STIMULUS in offered:
-            responses[STIMULUS] = self.stimuli_of(trials)[rows].double()
-        if LATENT in offered:
-            if self.stimuli.pictures:
-                raise InvalidJob.at("objective", "it reads latents, and references of the rig's own have none")
-            responses[LATENT] = torch.stack([self._latent(trial.stimulus) for trial in told])
-        with torch.inference_mode():
-            scores = search.objective(responses).double().tolist()
-        for row, score in zip(rows, scores, strict=True):
-            found[row] = score
-        return found
+    def _scores(self, trials: Sequence[Trial], gain: NDArray[np.float64], thread: SearchThread) -> list[float]:
+        return scored(trials, gain, thread.search.objective, self.checked.target, self.stimuli, self.stimuli_of)
 
-    def _tell(self, trials: Sequence[Trial]) -> None:
-        """The search gets the scores of what it asked, and then hears of its recommendation's fresh measurements."""
-        asked = {trial.row: trial.score for trial in trials if trial.row >= 0}
-        self.search.tell(torch.tensor([asked[row] for row in range(len(asked))], dtype=torch.float64))
-        self._overhear(
-            [trial for trial in trials if trial.row < 0 and trial.kind is Kind.REMEASURE and math.isfinite(trial.score)], self.search
-        )
+    def _score(self, trials: Sequence[Trial], gain: NDArray[np.float64]) -> None:
+        """Every trial by its thread's objective, and those for all by each."""
+        known: dict[str, list[float]] = {}
+        for thread in self.threads:
+            aim = repr(thread.aim)
+            if aim not in known:
+                known[aim] = self._scores(trials, gain, thread)
+        rows = [known[repr(thread.aim)] for thread in self.threads]
+        for at, trial in enumerate(trials):
+            own = max(trial.thread, 0)
+            trial.score, trial.gain = rows[own][at], float(gain[self._primary(self.threads[own])])
+            if trial.thread == SHARED and len(rows) > 1:
+                trial.scores = tuple(row[at] for row in rows)
 
-    def _overhear(self, trials: Sequence[Trial], search: Search) -> None:
-        if not trials or search.remeasuring or search.stopped_by:
-            return
-        latents = torch.stack([self._latent(trial.stimulus) for trial in trials])
-        scores = torch.tensor([trial.score for trial in trials], dtype=torch.float64)
-        if search.listens:
-            search.overhear(Evaluations(latents, scores))
-        else:
-            search.leaders.add(latents, scores)
-
-    def _look(self) -> None:
+    def _look(self, thread: SearchThread) -> None:
         """End the search where its recommendation beats the references beyond doubt.
 
-        Looks share the level out, α / (k·(k + 1)) for the k-th, so that all together err in at most α of sessions.
+        Looks share the level out, α / (k·(k + 1)) for the k-th, and threads share it equally, so that all together err in at most α of
+        sessions.
         """
-        level = self.spec.stop.significance
-        if not level or self.search.remeasuring or self.stopped_by or self.generation % LOOK_EVERY:
+        level = self.spec.stop.significance / len(self.threads)
+        if not level or thread.search.remeasuring or thread.stopped_by or self.generation % LOOK_EVERY:
             return
-        blocks: dict[int, Block] = {}
-        for generation in range(max(1, self.generation - LOOK_BACK + 1), self.generation + 1):
-            trials = [trial for trial in self._of(range(generation, generation + 1)) if math.isfinite(trial.score)]
-            sides = [np.array([t.score for t in trials if t.kind is kind]) for kind in (Kind.REMEASURE, Kind.REFERENCE)]
-            blocks[generation] = Block(*sides)
-        self._looks += 1
-        comparison = compare(list(blocks.values()), self.spec.seed + self._looks)
-        if comparison is not None and comparison.p_value <= level / (self._looks * (self._looks + 1)):
-            self.search.end("significance")
+        shown = self._of(range(max(1, self.generation - LOOK_BACK + 1), self.generation + 1))
+        thread.looks += 1
+        beside = Measurements(shown, thread.number, self.spec.seed + thread.looks)
+        comparison = beside.over(beside.of(thread.number), beside.beside(Kind.REFERENCE))
+        if comparison is not None and comparison.p_value <= level / (thread.looks * (thread.looks + 1)):
+            thread.search.end("significance")
 
-    def _turn(self, aim: Aim) -> None:
-        """Begin a fresh search for ``aim`` that has learned from all trials so far."""
-        self._earlier_evaluations += self.search.evaluations + sum(trial.row >= 0 for trial in self.current)
-        self._changes += 1
-        self._pending, self.aim = None, aim
-        self.search, self.note = self.checked.search(aim, self._changes, self.spec.stop.evaluations - self._earlier_evaluations)
-        for trial in self.trials:
-            trial.score = math.nan
-        shown = [t for t in self.trials if t.status is Status.TOLD]
+    def _learn_anew(self, thread: SearchThread) -> None:
+        """Let a fresh search learn from all trials so far, scored by its own objective; its own trials carry that score from now on."""
+        shown = [trial for trial in self.trials if trial.status is Status.TOLD]
+        known: list[Trial] = []
+        scores: list[float] = []
         for generation, gain in enumerate(self._gains, 1):
             together = [trial for trial in shown if trial.generation == generation]
-            for trial, score in zip(together, self._scores(together, gain, self.search), strict=True):
-                trial.score, trial.gain = score, float(gain[self._primary])
-        known = [
-            t for t in shown if math.isfinite(t.score) and self.stimuli.latent(t.stimulus) is not None and t.kind is not Kind.REFERENCE
-        ]
-        self._overhear(known, self.search)
+            for trial, score in zip(together, self._scores(together, gain, thread), strict=True):
+                if trial.thread in (thread.number, SHARED):
+                    self._rescore(trial, thread, score, float(gain[self._primary(thread)]))
+                elif trial.kind is Kind.REFERENCE:
+                    continue
+                if math.isfinite(score) and trial.kind is not Kind.REFERENCE and self.stimuli.latent(trial.stimulus) is not None:
+                    known.append(trial)
+                    scores.append(score)
+        thread.overhear(known, scores, self.stimuli)
+
+    def _rescore(self, trial: Trial, thread: SearchThread, score: float, gain: float) -> None:
+        if trial.scores:
+            trial.scores = tuple(score if at == thread.number else other for at, other in enumerate(trial.scores))
+        if thread.number == max(trial.thread, 0):
+            trial.score, trial.gain = score, gain

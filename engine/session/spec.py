@@ -116,6 +116,24 @@ class PresentationSpec(_Strict):
         return self
 
 
+class ThreadSpec(_Strict):
+    """A search of its own within a session; what is left out is the session's. Evaluations are split as ``share`` is to the others'."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+    unit: Annotated[str, Field(max_length=1000)] = ""
+    objective: ComponentSpec | None = None
+    optimizer: ComponentSpec | None = None
+    share: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+
+
+class WarmStartSpec(_Strict):
+    """Latents to try before any others: ``most`` of earlier ``sessions``' best, or ``latents`` of one's own; kept in the session's log."""
+
+    sessions: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=64)] = Field(default_factory=list)
+    most: Annotated[int, Field(ge=1, le=1000)] = 8
+    latents: TensorSpec | None = None
+
+
 class SessionSpec(_Strict):
     """What is shown, what is recorded, what is sought. See ``protos/actmax/v1/session.proto`` for the fields."""
 
@@ -133,6 +151,8 @@ class SessionSpec(_Strict):
     stimulus: ShapeSpec | None = None
     presentation: PresentationSpec = PresentationSpec()
     expire_seconds: Annotated[float, Field(gt=0, le=4e8, allow_inf_nan=False)] = WEEK
+    threads: Annotated[list[ThreadSpec], Field(max_length=16)] = Field(default_factory=list)
+    warm_start: WarmStartSpec | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> SessionSpec:
@@ -140,6 +160,10 @@ class SessionSpec(_Strict):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated or "population" in names:
             raise ValueError(f"units need names of their own, {(repeated or ['population'])[0]!r} has another meaning")
+        called = [thread.name for thread in self.threads]
+        twice = [name for name in called if called.count(name) > 1]
+        if twice:
+            raise ValueError(f"threads need names of their own, {twice[0]!r} is there more than once")
         return self
 
     @classmethod

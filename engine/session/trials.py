@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+SHARED = -1
+"""Thread of trials that are shown for all threads: references and controls."""
+
 
 class Kind(IntEnum):
     """Why a trial is shown; numbered as ``actmax.v1.TrialKind``."""
@@ -51,6 +54,8 @@ class Trial:
         Place in what the search asked; -1 for trials that the search did not ask.
     replicate : int
         Counted from 0 among the showings of its candidate.
+    thread : int
+        Whose search it is for; -1 where it is for all.
     status : Status
         What is known of it.
     skipped : bool
@@ -62,7 +67,10 @@ class Trial:
     told : int
         When, in microseconds since 1970 by the server's clock; 0 where untold.
     score, gain : float
-        Normalised score, and the gain by which it was; NaN and 1 where there is none.
+        Normalised score by its thread's objective (of a trial for all, the first thread's), and the gain by which it was; NaN and 1 where
+        there is none.
+    scores : tuple of float
+        Of a trial for all, the score by each thread's objective; empty where there is one thread.
     """
 
     number: int
@@ -71,6 +79,7 @@ class Trial:
     stimulus: int
     row: int
     replicate: int
+    thread: int = 0
     status: Status = Status.UNTOLD
     skipped: bool = False
     responses: tuple[float, ...] = ()
@@ -79,6 +88,13 @@ class Trial:
     told: int = 0
     score: float = math.nan
     gain: float = 1.0
+    scores: tuple[float, ...] = ()
+
+    def score_for(self, thread: int) -> float:
+        """Its score by a thread's objective; NaN where it is another thread's."""
+        if self.scores:
+            return self.scores[thread]
+        return self.score if self.thread in (thread, SHARED) else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +164,32 @@ class Stimuli:
 def table(trials: Sequence[Trial], units: int) -> dict[str, Any]:
     """Trials as tensors, for snapshots."""
     responses = np.full((len(trials), units), np.nan)
+    scores = np.full((len(trials), max((len(trial.scores) for trial in trials), default=0)), np.nan)
     for at, trial in enumerate(trials):
         if trial.responses:
             responses[at] = trial.responses
-    whole = [(t.generation, t.kind, t.stimulus, t.row, t.replicate, t.status, t.skipped, t.told) for t in trials]
+        if trial.scores:
+            scores[at] = trial.scores
+    whole = [(t.generation, t.kind, t.stimulus, t.row, t.replicate, t.thread, t.status, t.skipped, t.told) for t in trials]
     real = [(t.onset, t.offset, t.score, t.gain) for t in trials]
     return {
-        "whole": torch.tensor(whole, dtype=torch.int64).reshape(-1, 8),
+        "whole": torch.tensor(whole, dtype=torch.int64).reshape(-1, 9),
         "real": torch.tensor(real, dtype=torch.float64).reshape(-1, 4),
         "responses": torch.from_numpy(responses),
+        "scores": torch.from_numpy(scores),
     }
 
 
 def from_table(state: dict[str, Any]) -> list[Trial]:
     """Trials of a snapshot."""
     found: list[Trial] = []
-    rows = zip(state["whole"].tolist(), state["real"].tolist(), state["responses"].tolist(), strict=True)
-    for number, (whole, (onset, offset, score, gain), responses) in enumerate(rows, 1):
-        generation, kind, stimulus, row, replicate, status, skipped, told = whole
+    rows = zip(*(state[name].tolist() for name in ("whole", "real", "responses", "scores")), strict=True)
+    for number, (whole, (onset, offset, score, gain), responses, scores) in enumerate(rows, 1):
+        generation, kind, stimulus, row, replicate, thread, status, skipped, told = whole
         known = tuple(responses) if status in (Status.TOLD, Status.LATE) else ()
-        trial = Trial(number, generation, Kind(kind), stimulus, row, replicate, Status(status), bool(skipped), known)
+        trial = Trial(number, generation, Kind(kind), stimulus, row, replicate, thread, Status(status), bool(skipped), known)
         trial.onset, trial.offset, trial.score, trial.gain, trial.told = onset, offset, score, gain, told
+        trial.scores = tuple(scores) if thread == SHARED else ()
         found.append(trial)
     return found
 
@@ -177,7 +198,8 @@ def digest(trials: Iterable[Trial], stimuli: Stimuli) -> str:
     """Of a generation as it was planned: a replay that plans another one is found out."""
     found = hashlib.sha256()
     for trial in trials:
-        found.update(f"{trial.number} {trial.kind} {trial.stimulus} {trial.row};".encode())
+        of = f" {trial.thread}" if trial.thread > 0 else ""
+        found.update(f"{trial.number} {trial.kind} {trial.stimulus} {trial.row}{of};".encode())
         latent = stimuli.latent(trial.stimulus)
         if latent is not None:
             found.update(latent.contiguous().numpy().tobytes())

@@ -210,7 +210,7 @@ class Live:
             else:
                 named = plain(step.objective) if step.HasField("objective") else None
                 objective = None if named is None else ComponentSpec.model_validate(named)
-                await self._in(self._work, kept.change, objective, step.unit)
+                await self._in(self._work, kept.change, objective, step.unit, step.thread)
         except Conflict as refusal:
             raise ServiceError(
                 grpc.StatusCode.ABORTED, str(refusal), reason=refusal.reason, violations=[FieldViolation(refusal.field, str(refusal))]
@@ -294,6 +294,9 @@ class Live:
         message.generation = session.generation
         message.trials.extend(trials[row].number for row in rows)
         message.kinds.extend(int(trials[row].kind) for row in rows)  # type: ignore[arg-type]
+        if session.spec.threads:
+            names = [thread.name for thread in session.threads]
+            message.threads.extend(names[trials[row].thread] if trials[row].thread >= 0 else "" for row in rows)
         message.progress.CopyFrom(wire.progress(session))
         message.recommendation.CopyFrom(wire.recommendation(session, whole=False))
         if isinstance(encoded, list):

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import grpc
 
@@ -36,7 +36,7 @@ from ..jobs.plain import plain
 from ..jobs.wire import timestamp
 from ..security.principal import calling
 from ..storage.records import Filter
-from . import wire
+from . import earlier, wire
 from .live import Live, Step, Ticket, alone, expired
 from .shelf import Entry, Shelf
 
@@ -122,10 +122,12 @@ class Sessions:
             "message": message.hex(),
         }
 
+        starts = await earlier.starts(spec, self._opened)
+
         def make() -> KeptSession:
             from ...engine.session.kept import KeptSession
 
-            checked = self._checked(spec)
+            checked = self._checked(spec, starts)
             return KeptSession.create(self._shelf.folder(session_id), checked, header | {"number": self._shelf.number(from_now)})
 
         try:
@@ -142,7 +144,7 @@ class Sessions:
         await self._make_room()
         return live
 
-    def _checked(self, message: session_pb2.SessionSpec) -> CheckedSession:
+    def _checked(self, message: session_pb2.SessionSpec, starts: dict[str, Any] | None) -> CheckedSession:
         from ...engine.errors import InvalidJob
         from ...engine.session.checked import check_session
         from ...engine.session.encoding import message_bytes
@@ -152,6 +154,8 @@ class Sessions:
             given = plain(message)
         except ValueError as error:
             raise invalid("spec", f"it holds what JSON can't: {error}", reason="INVALID_SESSION") from None
+        if starts is not None:  # kept with the session, which needs the earlier ones no more
+            given["warm_start"]["latents"] = starts
         try:
             spec = SessionSpec.parse(given)
             if spec.stop.evaluations > self._config.max_evaluations:
@@ -526,7 +530,8 @@ def _batch(kept: KeptSession, start: int, stimuli: bool) -> pb.ListTrialsRespons
         while stop < len(session.trials) and session.trials[stop].generation == generation:
             stop += 1
     trials = session.trials[start:stop]
-    batch = pb.ListTrialsResponse(trials=[wire.trial(trial) for trial in trials])
+    names = [thread.name for thread in session.threads]
+    batch = pb.ListTrialsResponse(trials=[wire.trial(trial, names) for trial in trials])
     if not trials:
         return batch
     space = session.checked.decoder.latent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from actmax.v1 import session_pb2, session_service_pb2
@@ -11,8 +12,9 @@ from ..jobs.wire import timestamp
 
 if TYPE_CHECKING:
     from ...engine.session.evidence import Comparison
+    from ...engine.session.findings import Found
     from ...engine.session.kept import KeptSession
-    from ...engine.session.session import Found, Session
+    from ...engine.session.session import Session
     from ...engine.session.trials import Told, Trial
 
 STATUS = ("untold", "told", "missed", "late")
@@ -64,13 +66,13 @@ def progress(session: Session) -> session_pb2.SessionProgress:
         reference=session.reference_mean(),
         gain=session.gain if session.normalises else math.nan,
         untold=session.untold,
-        remeasuring=session.search.remeasuring,
+        remeasuring=session.remeasuring,
     )
 
 
-def recommendation(session: Session, *, whole: bool) -> session_pb2.Recommendation:
-    """What it recommends; ``whole`` with latent, stimulus and comparisons."""
-    found: Found = session.found(comparing=whole)
+def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session_pb2.Recommendation:
+    """What a thread recommends; ``whole`` with latent, stimulus and comparisons."""
+    found: Found = session.found(thread, comparing=whole)
     message = session_pb2.Recommendation(
         response=found.response, low=found.low, high=found.high, measurements=found.measurements, final=found.final
     )
@@ -81,6 +83,26 @@ def recommendation(session: Session, *, whole: bool) -> session_pb2.Recommendati
         message.over_references.CopyFrom(_comparison(found.over_references))
     if found.over_first is not None:
         message.over_first.CopyFrom(_comparison(found.over_first))
+    for name, comparison in found.over_threads.items():
+        message.over_threads.add(thread=name, comparison=_comparison(comparison))
+    return message
+
+
+def _thread(session: Session, number: int, *, whole: bool) -> session_pb2.ThreadProgress:
+    found = session.threads[number]
+    message = session_pb2.ThreadProgress(
+        name=found.name,
+        unit=found.aim.unit,
+        optimizer=found.note,
+        evaluations=found.evaluations,
+        total_evaluations=found.evaluations_due,
+        reference=session.reference_mean(number),
+        remeasuring=found.search.remeasuring,
+        stopped_by=found.stopped_by,
+        recommendation=recommendation(session, whole=whole, thread=number),
+    )
+    message.objective.name = found.aim.objective.name
+    message.objective.options.update(found.aim.objective.options)
     return message
 
 
@@ -102,19 +124,22 @@ def session(message: session_pb2.Session, kept: KeptSession, *, whole: bool) -> 
     message.progress.CopyFrom(progress(found))
     message.recommendation.CopyFrom(recommendation(found, whole=whole))
     message.stopped_by = found.stopped_by
-    message.optimizer = found.note
+    first = found.threads[0]
+    message.optimizer = first.note
     made = found.checked.decoder.stimulus
     message.stimulus_shape.extend(made.shape)
     message.stimulus_low, message.stimulus_high = made.low, made.high
-    message.objective.name = found.aim.objective.name
-    message.objective.options.update(found.aim.objective.options)
-    message.unit = found.aim.unit
+    message.objective.name = first.aim.objective.name
+    message.objective.options.update(first.aim.objective.options)
+    message.unit = first.aim.unit
+    if found.spec.threads:
+        message.threads.extend(_thread(found, number, whole=whole) for number in range(len(found.threads)))
     message.expire_time.CopyFrom(timestamp(kept.expire_time))
     return message
 
 
-def trial(found: Trial) -> session_service_pb2.Trial:
-    """One trial."""
+def trial(found: Trial, names: Sequence[str]) -> session_service_pb2.Trial:
+    """One trial; ``names`` are the threads'."""
     message = session_service_pb2.Trial(
         trial=found.number,
         generation=found.generation,
@@ -125,6 +150,7 @@ def trial(found: Trial) -> session_service_pb2.Trial:
         status=STATUS[found.status],
         score=found.score,
         gain=found.gain,
+        thread=names[found.thread] if found.thread >= 0 else "",
     )
     if not math.isnan(found.onset):
         message.onset = found.onset

@@ -140,8 +140,32 @@ class Presentation(_message.Message):
     height: int
     def __init__(self, encoding: _Optional[_Union[StimulusEncoding, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
+class SessionThread(_message.Message):
+    __slots__ = ("name", "unit", "objective", "optimizer", "share")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    unit: str
+    objective: _job_pb2.Component
+    optimizer: _job_pb2.Component
+    share: float
+    def __init__(self, name: _Optional[str] = ..., unit: _Optional[str] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., optimizer: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., share: _Optional[float] = ...) -> None: ...
+
+class WarmStart(_message.Message):
+    __slots__ = ("sessions", "most", "latents")
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedScalarFieldContainer[str]
+    most: int
+    latents: Tensor
+    def __init__(self, sessions: _Optional[_Iterable[str]] = ..., most: _Optional[int] = ..., latents: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+
 class SessionSpec(_message.Message):
-    __slots__ = ("title", "generator", "units", "unit", "objective", "optimizer", "design", "stop", "seed", "prior", "constraints", "stimulus", "presentation", "expire_seconds")
+    __slots__ = ("title", "generator", "units", "unit", "objective", "optimizer", "design", "stop", "seed", "prior", "constraints", "stimulus", "presentation", "expire_seconds", "threads", "warm_start")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +180,8 @@ class SessionSpec(_message.Message):
     STIMULUS_FIELD_NUMBER: _ClassVar[int]
     PRESENTATION_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    WARM_START_FIELD_NUMBER: _ClassVar[int]
     title: str
     generator: _job_pb2.Component
     units: _containers.RepeatedCompositeFieldContainer[RecordedUnit]
@@ -170,7 +196,9 @@ class SessionSpec(_message.Message):
     stimulus: StimulusShape
     presentation: Presentation
     expire_seconds: float
-    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., units: _Optional[_Iterable[_Union[RecordedUnit, _Mapping]]] = ..., unit: _Optional[str] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., optimizer: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., design: _Optional[_Union[SessionDesign, _Mapping]] = ..., stop: _Optional[_Union[StopRules, _Mapping]] = ..., seed: _Optional[int] = ..., prior: _Optional[str] = ..., constraints: _Optional[_Union[_job_pb2.Constraints, _Mapping]] = ..., stimulus: _Optional[_Union[StimulusShape, _Mapping]] = ..., presentation: _Optional[_Union[Presentation, _Mapping]] = ..., expire_seconds: _Optional[float] = ...) -> None: ...
+    threads: _containers.RepeatedCompositeFieldContainer[SessionThread]
+    warm_start: WarmStart
+    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., units: _Optional[_Iterable[_Union[RecordedUnit, _Mapping]]] = ..., unit: _Optional[str] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., optimizer: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., design: _Optional[_Union[SessionDesign, _Mapping]] = ..., stop: _Optional[_Union[StopRules, _Mapping]] = ..., seed: _Optional[int] = ..., prior: _Optional[str] = ..., constraints: _Optional[_Union[_job_pb2.Constraints, _Mapping]] = ..., stimulus: _Optional[_Union[StimulusShape, _Mapping]] = ..., presentation: _Optional[_Union[Presentation, _Mapping]] = ..., expire_seconds: _Optional[float] = ..., threads: _Optional[_Iterable[_Union[SessionThread, _Mapping]]] = ..., warm_start: _Optional[_Union[WarmStart, _Mapping]] = ...) -> None: ...
 
 class Comparison(_message.Message):
     __slots__ = ("difference", "low", "high", "p_value", "measurements", "controls")
@@ -189,7 +217,7 @@ class Comparison(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ..., measurements: _Optional[int] = ..., controls: _Optional[int] = ...) -> None: ...
 
 class Recommendation(_message.Message):
-    __slots__ = ("latent", "stimulus", "response", "low", "high", "measurements", "final", "over_references", "over_first")
+    __slots__ = ("latent", "stimulus", "response", "low", "high", "measurements", "final", "over_references", "over_first", "over_threads")
     LATENT_FIELD_NUMBER: _ClassVar[int]
     STIMULUS_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +227,7 @@ class Recommendation(_message.Message):
     FINAL_FIELD_NUMBER: _ClassVar[int]
     OVER_REFERENCES_FIELD_NUMBER: _ClassVar[int]
     OVER_FIRST_FIELD_NUMBER: _ClassVar[int]
+    OVER_THREADS_FIELD_NUMBER: _ClassVar[int]
     latent: Tensor
     stimulus: Tensor
     response: float
@@ -208,7 +237,40 @@ class Recommendation(_message.Message):
     final: bool
     over_references: Comparison
     over_first: Comparison
-    def __init__(self, latent: _Optional[_Union[Tensor, _Mapping]] = ..., stimulus: _Optional[_Union[Tensor, _Mapping]] = ..., response: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., measurements: _Optional[int] = ..., final: _Optional[bool] = ..., over_references: _Optional[_Union[Comparison, _Mapping]] = ..., over_first: _Optional[_Union[Comparison, _Mapping]] = ...) -> None: ...
+    over_threads: _containers.RepeatedCompositeFieldContainer[ThreadComparison]
+    def __init__(self, latent: _Optional[_Union[Tensor, _Mapping]] = ..., stimulus: _Optional[_Union[Tensor, _Mapping]] = ..., response: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., measurements: _Optional[int] = ..., final: _Optional[bool] = ..., over_references: _Optional[_Union[Comparison, _Mapping]] = ..., over_first: _Optional[_Union[Comparison, _Mapping]] = ..., over_threads: _Optional[_Iterable[_Union[ThreadComparison, _Mapping]]] = ...) -> None: ...
+
+class ThreadComparison(_message.Message):
+    __slots__ = ("thread", "comparison")
+    THREAD_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    thread: str
+    comparison: Comparison
+    def __init__(self, thread: _Optional[str] = ..., comparison: _Optional[_Union[Comparison, _Mapping]] = ...) -> None: ...
+
+class ThreadProgress(_message.Message):
+    __slots__ = ("name", "unit", "objective", "optimizer", "evaluations", "total_evaluations", "reference", "remeasuring", "stopped_by", "recommendation")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REMEASURING_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_BY_FIELD_NUMBER: _ClassVar[int]
+    RECOMMENDATION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    unit: str
+    objective: _job_pb2.Component
+    optimizer: str
+    evaluations: int
+    total_evaluations: int
+    reference: float
+    remeasuring: bool
+    stopped_by: str
+    recommendation: Recommendation
+    def __init__(self, name: _Optional[str] = ..., unit: _Optional[str] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., optimizer: _Optional[str] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., reference: _Optional[float] = ..., remeasuring: _Optional[bool] = ..., stopped_by: _Optional[str] = ..., recommendation: _Optional[_Union[Recommendation, _Mapping]] = ...) -> None: ...
 
 class SessionProgress(_message.Message):
     __slots__ = ("generation", "evaluations", "total_evaluations", "told", "missed", "late", "reference", "gain", "untold", "remeasuring")
@@ -235,7 +297,7 @@ class SessionProgress(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., told: _Optional[int] = ..., missed: _Optional[int] = ..., late: _Optional[int] = ..., reference: _Optional[float] = ..., gain: _Optional[float] = ..., untold: _Optional[int] = ..., remeasuring: _Optional[bool] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("name", "spec", "state", "create_time", "expire_time", "last_sequence", "progress", "recommendation", "stopped_by", "optimizer", "owner", "stimulus_shape", "stimulus_low", "stimulus_high", "objective", "unit")
+    __slots__ = ("name", "spec", "state", "create_time", "expire_time", "last_sequence", "progress", "recommendation", "stopped_by", "optimizer", "owner", "stimulus_shape", "stimulus_low", "stimulus_high", "objective", "unit", "threads")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -252,6 +314,7 @@ class Session(_message.Message):
     STIMULUS_HIGH_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: SessionSpec
     state: SessionState
@@ -268,4 +331,5 @@ class Session(_message.Message):
     stimulus_high: float
     objective: _job_pb2.Component
     unit: str
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SessionSpec, _Mapping]] = ..., state: _Optional[_Union[SessionState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_sequence: _Optional[int] = ..., progress: _Optional[_Union[SessionProgress, _Mapping]] = ..., recommendation: _Optional[_Union[Recommendation, _Mapping]] = ..., stopped_by: _Optional[str] = ..., optimizer: _Optional[str] = ..., owner: _Optional[str] = ..., stimulus_shape: _Optional[_Iterable[int]] = ..., stimulus_low: _Optional[float] = ..., stimulus_high: _Optional[float] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., unit: _Optional[str] = ...) -> None: ...
+    threads: _containers.RepeatedCompositeFieldContainer[ThreadProgress]
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SessionSpec, _Mapping]] = ..., state: _Optional[_Union[SessionState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_sequence: _Optional[int] = ..., progress: _Optional[_Union[SessionProgress, _Mapping]] = ..., recommendation: _Optional[_Union[Recommendation, _Mapping]] = ..., stopped_by: _Optional[str] = ..., optimizer: _Optional[str] = ..., owner: _Optional[str] = ..., stimulus_shape: _Optional[_Iterable[int]] = ..., stimulus_low: _Optional[float] = ..., stimulus_high: _Optional[float] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., unit: _Optional[str] = ..., threads: _Optional[_Iterable[_Union[ThreadProgress, _Mapping]]] = ...) -> None: ...

@@ -108,12 +108,14 @@ class Advance(_message.Message):
     def __init__(self, generation: _Optional[int] = ...) -> None: ...
 
 class ChangeObjective(_message.Message):
-    __slots__ = ("objective", "unit")
+    __slots__ = ("objective", "unit", "thread")
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
+    THREAD_FIELD_NUMBER: _ClassVar[int]
     objective: _job_pb2.Component
     unit: str
-    def __init__(self, objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., unit: _Optional[str] = ...) -> None: ...
+    thread: str
+    def __init__(self, objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., unit: _Optional[str] = ..., thread: _Optional[str] = ...) -> None: ...
 
 class RunSessionResponse(_message.Message):
     __slots__ = ("opened", "ask", "ack", "warning", "ended")
@@ -138,7 +140,7 @@ class Opened(_message.Message):
     def __init__(self, last_sequence: _Optional[int] = ..., session: _Optional[_Union[_session_pb2.Session, _Mapping]] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("generation", "trials", "kinds", "stimuli", "png", "progress", "recommendation")
+    __slots__ = ("generation", "trials", "kinds", "stimuli", "png", "progress", "recommendation", "threads")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +148,7 @@ class Generation(_message.Message):
     PNG_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     RECOMMENDATION_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
     generation: int
     trials: _containers.RepeatedScalarFieldContainer[int]
     kinds: _containers.RepeatedScalarFieldContainer[_session_pb2.TrialKind]
@@ -153,7 +156,8 @@ class Generation(_message.Message):
     png: _containers.RepeatedScalarFieldContainer[bytes]
     progress: _session_pb2.SessionProgress
     recommendation: _session_pb2.Recommendation
-    def __init__(self, generation: _Optional[int] = ..., trials: _Optional[_Iterable[int]] = ..., kinds: _Optional[_Iterable[_Union[_session_pb2.TrialKind, str]]] = ..., stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., png: _Optional[_Iterable[bytes]] = ..., progress: _Optional[_Union[_session_pb2.SessionProgress, _Mapping]] = ..., recommendation: _Optional[_Union[_session_pb2.Recommendation, _Mapping]] = ...) -> None: ...
+    threads: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, generation: _Optional[int] = ..., trials: _Optional[_Iterable[int]] = ..., kinds: _Optional[_Iterable[_Union[_session_pb2.TrialKind, str]]] = ..., stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., png: _Optional[_Iterable[bytes]] = ..., progress: _Optional[_Union[_session_pb2.SessionProgress, _Mapping]] = ..., recommendation: _Optional[_Union[_session_pb2.Recommendation, _Mapping]] = ..., threads: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("sequence", "trials", "late", "untold")
@@ -224,7 +228,7 @@ class ListTrialsResponse(_message.Message):
     def __init__(self, trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ..., latents: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class Trial(_message.Message):
-    __slots__ = ("trial", "generation", "kind", "stimulus", "replicate", "responses", "status", "onset", "offset", "told_time", "score", "gain")
+    __slots__ = ("trial", "generation", "kind", "stimulus", "replicate", "responses", "status", "onset", "offset", "told_time", "score", "gain", "thread")
     TRIAL_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +241,7 @@ class Trial(_message.Message):
     TOLD_TIME_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     GAIN_FIELD_NUMBER: _ClassVar[int]
+    THREAD_FIELD_NUMBER: _ClassVar[int]
     trial: int
     generation: int
     kind: _session_pb2.TrialKind
@@ -249,4 +254,5 @@ class Trial(_message.Message):
     told_time: _timestamp_pb2.Timestamp
     score: float
     gain: float
-    def __init__(self, trial: _Optional[int] = ..., generation: _Optional[int] = ..., kind: _Optional[_Union[_session_pb2.TrialKind, str]] = ..., stimulus: _Optional[int] = ..., replicate: _Optional[int] = ..., responses: _Optional[_Iterable[float]] = ..., status: _Optional[str] = ..., onset: _Optional[float] = ..., offset: _Optional[float] = ..., told_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., score: _Optional[float] = ..., gain: _Optional[float] = ...) -> None: ...
+    thread: str
+    def __init__(self, trial: _Optional[int] = ..., generation: _Optional[int] = ..., kind: _Optional[_Union[_session_pb2.TrialKind, str]] = ..., stimulus: _Optional[int] = ..., replicate: _Optional[int] = ..., responses: _Optional[_Iterable[float]] = ..., status: _Optional[str] = ..., onset: _Optional[float] = ..., offset: _Optional[float] = ..., told_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., score: _Optional[float] = ..., gain: _Optional[float] = ..., thread: _Optional[str] = ...) -> None: ...
