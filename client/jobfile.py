@@ -2,8 +2,9 @@
 
 A job file is the message's JSON form with the names of ``job.proto``, in YAML, and five abbreviations: a component without options is
 its name alone (``optimizer: protes``), transformations by a recipe are its name (``transformations: lucid``), a diverse set of so many
-optima and so many replicas are their number (``diverse: 4``, ``replicas: 2``), and a list of one is its only item (``units: lif_out[3]``). In options, ``file:cat.png`` stands
-for that picture, a path relative to the job file's folder; it becomes a data URI, so that the job has the picture in it.
+optima and so many replicas are their number (``diverse: 4``, ``replicas: 2``), and a list of one is its only item (``units:
+lif_out[3]``). In options, ``file:cat.png`` stands for that picture, a path relative to the job file's folder; it becomes a data URI, so
+that the job has the picture in it.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from .config import ConfigError, ServerConfig, split_address
 from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
 from .execution.inspector import Inspector
+from .execution.launching import CannotStart, Launcher, launcher
 from .execution.steward import Steward
 from .jobs import states
 from .jobs.hub import Hub
@@ -98,6 +99,7 @@ class Server:
         self._serving = False
         self._stopped: asyncio.Task[None] | None = None
         self.executor: Executor
+        self.launcher: Launcher
         self.inspector: Inspector
         self.store: SqlJobStore
 
@@ -187,8 +189,21 @@ class Server:
         )
         self._undo.push_async_callback(inspector.close)
         await inspector.start()
+        launching = self.launcher = launcher(config)
+        self._undo.callback(launching.close)
+        try:
+            await loop.run_in_executor(threads, launching.start)
+        except CannotStart as error:
+            raise StartError(str(error)) from error
         executor = self.executor = Executor(
-            config, lifecycle, files, self._engine, metrics, tracer, allowances=partial(door.allowed, patient=True)
+            config,
+            lifecycle,
+            files,
+            self._engine,
+            metrics,
+            tracer,
+            launcher=launching,
+            allowances=partial(door.allowed, patient=True),
         )
         shared = store.database.shared
         steward = Steward(config, store, lifecycle, files, executor, hub, shared=shared, address=self.address)

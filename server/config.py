@@ -36,6 +36,11 @@ class ServerConfig:
     devices : tuple of str
         Values of ``CUDA_VISIBLE_DEVICES``, dealt out to the workers in turn, so that each sees a GPU of its own (``("0", "1")``);
         all see all when empty.
+    executor : str
+        Where jobs run: "local", in processes of this machine; "ray", on a Ray cluster of this server's own, on this machine; "ray:auto",
+        "ray:HOST:PORT" or "ray://HOST:PORT", on another Ray cluster, by its head's address or that of its Ray Client.
+    autoscaling : bool
+        Whether that cluster grows as it needs: then jobs that ask for more than it has now are taken, and wait.
     allow_imports : tuple of str
         What a job may use beyond the catalog: packages, for components named ``package:attribute``; folders of models and pictures;
         addresses of inference servers. None by default.
@@ -94,6 +99,8 @@ class ServerConfig:
     workers: int = 1
     threads: int = 0
     devices: tuple[str, ...] = ()
+    executor: str = "local"
+    autoscaling: bool = False
     allow_imports: tuple[str, ...] = ()
     max_receive_bytes: int = 16 * 1024 * 1024
     max_evaluations: int = 10**9
@@ -163,6 +170,12 @@ class ServerConfig:
             raise ConfigError("tls_certificate, tls_key: one needs the other")
         if self.tls_client_ca and not self.tls_certificate:
             raise ConfigError("tls_client_ca: clients' certificates need a server's; set tls_certificate and tls_key")
+        if self.executor not in ("local", "ray", "ray:auto"):
+            _require_cluster(self.executor)
+        if self.executor != "local" and self.devices:
+            raise ConfigError("devices: on Ray a job sees the GPUs that it asks for (resources.gpus); leave devices out")
+        if self.autoscaling and self.executor in ("local", "ray"):
+            raise ConfigError(f"autoscaling: {self.executor} is this machine, which does not grow; it goes with another Ray cluster")
         if self.metrics_address:
             split_address(self.metrics_address, "metrics_address")
         host, _ = split_address(self.address)
@@ -196,6 +209,16 @@ def split_address(address: str, field: str = "address") -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"{field}: {address!r} is not host:port, such as {DEFAULT_ADDRESS}")
     return host, int(port)
+
+
+def _require_cluster(executor: str) -> None:
+    scheme, _, address = executor.partition(":")
+    try:
+        host, port = split_address(address.removeprefix("//"), "executor")
+    except ConfigError:
+        host, port = "", 0
+    if scheme != "ray" or not host or not port or "/" in host:
+        raise ConfigError(f"executor: {executor!r} is none of local, ray, ray:auto, ray:HOST:PORT and ray://HOST:PORT")
 
 
 def require_loopback(host: str) -> None:

@@ -19,6 +19,14 @@ def serve(
         Path | None, typer.Option("--data", metavar="DIR", help="Folder of the jobs and their files, actmax-data if not given.")
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Jobs that run at the same time; 1 if not given.")] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            metavar="WHERE",
+            help="Where jobs run: local, if not given; ray, a Ray cluster of the server's own; ray:auto, ray:HOST:PORT or ray://HOST:PORT.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", metavar="FILE", envvar="ACTMAX_CONFIG", help="Settings in YAML; docs/operations.md names them all."),
@@ -33,7 +41,13 @@ def serve(
         from ...server.app import serve as run_server
         from ...server.config import ConfigError
         from ...server.settings import load
-    given = {"address": address, "data": data, "workers": workers, "allow_imports": tuple(allow_import) if allow_import else None}
+    given = {
+        "address": address,
+        "data": data,
+        "workers": workers,
+        "executor": executor,
+        "allow_imports": tuple(allow_import) if allow_import else None,
+    }
     try:
         settings = load(config, given)
     except ConfigError as error:

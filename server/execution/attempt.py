@@ -23,6 +23,7 @@ from ..storage.folders import JobFiles
 from ..storage.records import JobRecord
 from . import child, messages, worker
 from .engine import Engine
+from .launching import Launcher
 
 _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
@@ -43,6 +44,7 @@ class Attempt:
         engine: Engine,
         job: JobRecord,
         metrics: Metrics,
+        launcher: Launcher,
         device: str = "",
         allowed: tuple[str, ...] = (),
     ) -> None:
@@ -52,6 +54,7 @@ class Attempt:
         self._files = files
         self._engine = engine
         self._metrics = metrics
+        self._launcher = launcher
         self._device = device
         self._allowed = allowed
         self._lock = threading.Lock()
@@ -132,8 +135,8 @@ class Attempt:
     def _start(self) -> tuple[Connection, SpawnProcess]:
         ours, theirs = child.pipe()
         try:
-            arguments = (theirs, self._engine, self._order())
-            process = _spawn.Process(target=worker.main, args=arguments, daemon=True, name=f"jobs/{self.job.id}")
+            target, arguments = self._launcher.work(theirs, self._engine, self._order(), job_pb2.JobSpec.FromString(self.job.spec))
+            process = _spawn.Process(target=target, args=arguments, daemon=True, name=f"jobs/{self.job.id}")
             process.start()
         except BaseException:
             ours.close()
@@ -233,6 +236,8 @@ class Attempt:
             case messages.Failed(code, message, details):
                 _log.error("jobs/%s failed: %s: %s\n%s", job.id, code, message, details)
                 self._insist(lambda: lifecycle.failed(job, code, message))
+            case messages.Lost(why):
+                self._crashed(f"its worker {why}")
             case messages.Suspended():
                 self._insist(lambda: lifecycle.returned(job, "its worker stopped at a checkpoint; the job goes on when there is a worker"))
             case _ if self._stopping:

@@ -14,6 +14,11 @@ def settle(name: str, logs: Logs, threads: int) -> None:
     """Leave Ctrl-C to the server, set up logging, and keep numeric libraries to ``threads`` CPU threads that don't spin."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.configure(name)
+    limit_threads(threads)
+
+
+def limit_threads(threads: int) -> None:
+    """Keep numeric libraries to ``threads`` CPU threads that don't spin."""
     # Read once, when torch or numpy is first imported.
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -72,6 +72,29 @@ class Engine(Protocol):
         ...
 
 
+class Replicating(Engine, Protocol):
+    """An engine whose generations several processes may evaluate."""
+
+    def replica(self, spec: Mapping[str, Any], allow_imports: Sequence[str], threads: int) -> Callable[[Any], Any]:
+        """What another process evaluates parts of the job's generations with: from ``engine.evaluator.Pass`` to its ``Outcome``."""
+        ...
+
+    def run(
+        self,
+        spec: Mapping[str, Any],
+        folder: Path,
+        *,
+        on_progress: Callable[[bytes], None],
+        should_stop: Callable[[], Command],
+        allow_imports: Sequence[str],
+        threads: int,
+        checkpoint_seconds: float,
+        spread: Any = None,
+    ) -> bool:
+        """See ``Engine``; ``spread`` is an ``engine.evaluator.Spread``, which shares the parts out."""
+        ...
+
+
 def sources(allow_imports: Sequence[str]) -> tuple[str, ...]:
     """What jobs may name besides packages: folders and servers' addresses that the owner allows, the server's door; they have a slash."""
     return tuple(allowed for allowed in allow_imports if "/" in allowed)
@@ -128,8 +151,9 @@ class ActmaxEngine:
         allow_imports: Sequence[str],
         threads: int,
         checkpoint_seconds: float,
+        spread: Any = None,
     ) -> bool:
-        """See ``Engine``."""
+        """See ``Replicating``."""
         from ...engine import run
         from ...engine.progress import Progress
         from ...engine.spec import JobSpec
@@ -148,10 +172,18 @@ class ActmaxEngine:
                 threads=threads,
                 checkpoint_interval=checkpoint_seconds,
                 keep_checkpoint=True,
+                spread=spread,
             )
         except run.Suspended as suspended:
             raise Suspended from suspended
         return result.cancelled
+
+    def replica(self, spec: Mapping[str, Any], allow_imports: Sequence[str], threads: int) -> Callable[[Any], Any]:
+        """See ``Replicating``."""
+        from ...engine.run import replica
+        from ...engine.spec import JobSpec
+
+        return replica(JobSpec.parse(spec), allow_imports=allow_imports, allow_files=sources(allow_imports), threads=threads)
 
 
 def progress_message(progress: Any) -> job_pb2.Progress:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from actmax.v1 import job_pb2
+
 from ..config import ServerConfig
 from ..jobs import states
 from ..jobs.lifecycle import Lifecycle
@@ -18,6 +20,8 @@ from ..storage.folders import JobFiles
 from ..storage.records import JobRecord
 from .attempt import Attempt
 from .engine import Engine
+from .launching import Launcher, Local
+from .resources import Unmet
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +37,8 @@ class Executor:
         What the processes run.
     metrics, tracer
         Told of attempts; no spans where ``tracer`` is None.
+    launcher : Launcher
+        Where attempts run; on this machine where it is not given.
     allowances : callable
         What jobs of the owner of that name may use besides ``config.allow_imports``.
     """
@@ -46,6 +52,7 @@ class Executor:
         metrics: Metrics,
         tracer: Any = None,
         *,
+        launcher: Launcher | None = None,
         allowances: Callable[[str], tuple[str, ...]] = lambda owner: (),
     ) -> None:
         self.holder = secrets.token_hex(8)
@@ -56,6 +63,7 @@ class Executor:
         self._engine = engine
         self._metrics = metrics
         self._tracer = tracer
+        self._launcher = launcher or Local(config)
         self._allowances = allowances
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
@@ -71,6 +79,10 @@ class Executor:
         """A job may be waiting."""
         with self._changed:
             self._changed.notify_all()
+
+    def unmet(self, spec: job_pb2.JobSpec) -> list[Unmet]:
+        """What the job asks of machines and will never get here."""
+        return self._launcher.unmet(spec)
 
     def told(self, job: JobRecord) -> None:
         """Pass what a client has asked of a job on to its worker, where that is here."""
@@ -151,17 +163,21 @@ class Executor:
 
     def _next(self, device: str) -> Attempt | None:
         while True:
+            ready = self._launcher.ready()
             with self._changed:
                 if self._stopping:
                     return None
+                job = None
                 try:
-                    job = self._lifecycle.claim(self.holder, list(self._attempts), self._config.max_running_per_owner)
+                    if ready:
+                        job = self._lifecycle.claim(self.holder, list(self._attempts), self._config.max_running_per_owner)
                 except Exception:
                     _log.exception("the queue can't be read or written; trying again")
-                    job = None
                 if job is not None:
                     allowed = self._allowances(job.owner)
-                    attempt = Attempt(self._config, self._lifecycle, self._files, self._engine, job, self._metrics, device, allowed)
+                    attempt = Attempt(
+                        self._config, self._lifecycle, self._files, self._engine, job, self._metrics, self._launcher, device, allowed
+                    )
                     self._attempts[job.id] = attempt
                     return attempt
                 # A claim that failed, on a full disk say, is tried again without being woken; so is one after another server's change.

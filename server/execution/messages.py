@@ -41,7 +41,14 @@ class Failed:
     details: str
 
 
-Message = Advanced | Finished | Suspended | Failed
+@dataclass(frozen=True)
+class Lost:
+    """It went away where it ran, with its machine say; another attempt may do better."""
+
+    why: str
+
+
+Message = Advanced | Finished | Suspended | Failed | Lost
 
 
 class BadMessage(ValueError):
@@ -59,6 +66,8 @@ def encode(message: Message) -> bytes:
             return b"S"
         case Failed():
             return b"E" + json.dumps(asdict(message)).encode()
+        case Lost(why):
+            return b"L" + why.encode()
 
 
 def decode(data: bytes) -> Message:
@@ -75,6 +84,8 @@ def decode(data: bytes) -> Message:
             return Advanced(content)
         if kind == b"S":
             return Suspended()
+        if kind == b"L":
+            return Lost(content.decode())
         fields: dict[str, Any] = json.loads(content)
         if kind == b"F":
             return Finished(bool(fields["cancelled"]), tuple(ArtifactRecord(**item) for item in fields["artifacts"]))

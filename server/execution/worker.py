@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,16 +44,19 @@ def main(connection: Connection, maker: engine.Engine, order: Order) -> None:
     commands = _Commands(connection)
     signal.signal(signal.SIGTERM, lambda *_: commands.suspend())
     outbox = _Outbox(connection)
-    outbox.close(_attempt(maker, order, commands, outbox))
+    outbox.close(attempt(maker.run, order, outbox.advance, commands.latest))
 
 
-def _attempt(maker: engine.Engine, order: Order, commands: _Commands, outbox: _Outbox) -> messages.Message:
+def attempt(
+    run: Callable[..., bool], order: Order, on_progress: Callable[[bytes], None], should_stop: Callable[[], engine.Command]
+) -> messages.Message:
+    """Run the job, by ``Engine.run``, and say how that ended."""
     try:
-        cancelled = maker.run(
+        cancelled = run(
             order.spec,
             order.folder,
-            on_progress=outbox.advance,
-            should_stop=commands.latest,
+            on_progress=on_progress,
+            should_stop=should_stop,
             allow_imports=order.allow_imports,
             threads=order.threads,
             checkpoint_seconds=order.checkpoint_seconds,

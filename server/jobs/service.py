@@ -16,7 +16,18 @@ import grpc
 from actmax.v1 import job_pb2
 
 from ..config import ServerConfig
-from ..errors import ServiceError, already_exists, exhausted, invalid, not_found, over_quota, stopping, unreachable
+from ..errors import (
+    FieldViolation,
+    ServiceError,
+    already_exists,
+    exhausted,
+    invalid,
+    invalid_fields,
+    not_found,
+    over_quota,
+    stopping,
+    unreachable,
+)
 from ..execution.executor import Executor
 from ..execution.inspector import Inspector
 from ..observing.metrics import Metrics
@@ -101,6 +112,8 @@ class Jobs:
                     f"{self._config.max_evaluations} that this server takes a job"
                 )
                 raise invalid("spec.budget.evaluations", what, reason="OVER_LIMIT")
+            if unmet := await self._call(self._executor.unmet, spec):
+                raise invalid_fields([FieldViolation(*one) for one in unmet], reason="UNMET_RESOURCES")
             new = partial(self._lifecycle.create, owner=owner, priority=priority, labels=marked, quota=self._quota)
             known, created = await self._call(new, spec, checked.total_evaluations, key)
             if created:

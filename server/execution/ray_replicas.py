@@ -1,0 +1,118 @@
+"""A generation shared out between a job's own process and replicas of generator and target, each an actor that Ray has placed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..observing.logs import Logs
+from . import child
+from .engine import Replicating
+from .resources import Request
+from .worker import Order
+
+if TYPE_CHECKING:
+    from ...engine.evaluator import Outcome, Pass
+
+_log = logging.getLogger(__name__)
+_LEAST_PATIENCE = 2.0
+
+
+class RayReplica:
+    """An actor with a generator and a target of its own. It keeps nothing between passes."""
+
+    def __init__(self, maker: Replicating, order: Order, number: int) -> None:
+        Logs(order.logs.level, order.logs.as_json).configure(f"jobs/{order.job_id}#{order.attempt} replica {number}")
+        child.limit_threads(order.threads)
+        self._evaluate = maker.replica(order.spec, order.allow_imports, order.threads)
+
+    def ready(self) -> None:
+        """Returns once it can evaluate."""
+
+    def evaluate(self, work: Pass) -> Outcome:
+        """One pass."""
+        return self._evaluate(work).apart()
+
+
+class RayReplicas:
+    """An ``engine.evaluator.Spread`` over this process and ``request.replicas`` - 1 actors.
+
+    Each process gets an equal share of a generation's passes. One whose actor dies, or is much slower than this process, is evaluated
+    here: equal passes have equal outcomes, so nothing is lost and no bit depends on who did what. Ray starts dead actors again, where
+    it finds room; those that are not there yet are not waited for.
+
+    Parameters
+    ----------
+    maker, order
+        What the job's own process was given.
+    request : Request
+        What each actor is placed with.
+    """
+
+    def __init__(self, maker: Replicating, order: Order, request: Request) -> None:
+        import ray
+        import ray.exceptions
+
+        self._ray: Any = ray
+        # Ray's own type checks of actors know no attributes of them.
+        actor: Any = ray.remote(RayReplica).options(
+            num_cpus=request.cpus, num_gpus=request.gpus, memory=request.memory or None, max_restarts=-1, max_task_retries=0
+        )
+        self._actors = [actor.remote(maker, order, number) for number in range(2, request.replicas + 1)]
+        self._ready: list[Any] = []
+        self._coming: dict[Any, Any] = {actor.ready.remote(): actor for actor in self._actors}
+
+    def __call__(self, passes: Sequence[Pass], own: Callable[[Pass], Outcome]) -> Iterator[Outcome]:
+        """See ``engine.evaluator.Spread``."""
+        self._welcome()
+        share = len(passes) // (len(self._ready) + 1)
+        outcomes: dict[int, Outcome] = {}
+        asked: dict[Any, tuple[Any, int]] = {}
+        sent = 0
+        for actor in self._ready if share else ():
+            for at in range(sent, sent + share):
+                asked[actor.evaluate.remote(passes[at].apart())] = actor, at
+            sent += share
+        began = time.monotonic()
+        for at in range(sent, len(passes)):
+            outcomes[at] = own(passes[at])
+        patience = max(_LEAST_PATIENCE, 3 * (time.monotonic() - began))
+        while asked:
+            done, _ = self._ray.wait(list(asked), num_returns=1, timeout=patience)
+            ref = done[0] if done else next(iter(asked))
+            actor, at = asked.pop(ref)
+            found = self._taken(ref, actor) if done else None
+            outcomes[at] = own(passes[at]) if found is None else found
+        return (outcomes[at] for at in range(len(passes)))
+
+    def _taken(self, ref: Any, actor: Any) -> Outcome | None:
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(ref)
+        except errors.RayActorError:
+            if actor in self._ready:
+                _log.warning("a replica was lost; its share is evaluated by the others until Ray has another one")
+                self._ready.remove(actor)
+                self._coming[actor.ready.remote()] = actor
+        except errors.RayError as error:
+            # Where it is the job's own fault, this process meets it again, and says so.
+            _log.warning("a replica could not evaluate its share: %s", error)
+        return None
+
+    def _welcome(self) -> None:
+        """Take in actors that have become ready."""
+        if not self._coming:
+            return
+        done, _ = self._ray.wait(list(self._coming), num_returns=len(self._coming), timeout=0)
+        for ref in done:
+            actor = self._coming.pop(ref)
+            try:
+                self._ray.get(ref)
+            except self._ray.exceptions.ActorUnavailableError:
+                self._coming[actor.ready.remote()] = actor  # it is being started again
+            except self._ray.exceptions.RayError as error:
+                _log.warning("a replica can't be had, the job goes on without it: %s", error)
+            else:
+                self._ready.append(actor)

@@ -1,0 +1,133 @@
+"""One attempt at one job, in a process that Ray has placed on some machine."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from ..observing.logs import Logs
+from ..storage.folders import artifact_files, checkpoints
+from . import child, messages
+from .engine import Command, Engine, Replicating
+from .ray_replicas import RayReplicas
+from .resources import Request
+from .worker import Order, attempt
+
+_log = logging.getLogger(__name__)
+_LINES = 1000
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class News:
+    """What has come since the last time: the newest progress, checkpoint files by name, lines of the log; each may be empty."""
+
+    progress: bytes
+    checkpoint: Mapping[str, bytes]
+    lines: tuple[str, ...]
+
+
+class RayWorker:
+    """An actor with the attempt's folder on its own machine. The checkpoint is brought in, and what is written is taken out, by Ray.
+
+    Parameters
+    ----------
+    maker : Engine
+        What runs the job.
+    order : Order
+        What is to be done; its folder is one on the server's machine, and not used.
+    request : Request
+        What this process was placed with.
+    checkpoint : mapping of str to bytes
+        The newest checkpoint of earlier attempts, by name; empty where there is none.
+    """
+
+    def __init__(self, maker: Engine, order: Order, request: Request, checkpoint: Mapping[str, bytes]) -> None:
+        self._maker = maker
+        self._request = request
+        self._lines = log_lines(f"jobs/{order.job_id}#{order.attempt}", order.logs)
+        child.limit_threads(order.threads)
+        self._folder = Path(tempfile.mkdtemp(prefix="actmax-"))
+        for name, content in checkpoint.items():
+            (self._folder / name).write_bytes(content)
+        self._order = replace(order, folder=self._folder)
+        self._sent = {path.name: _version(path) for path in checkpoints(self._folder)}
+        self._changed = threading.Condition()
+        self._progress = b""
+        self._over = self._cancelled = self._suspended = False
+
+    def run(self) -> tuple[bytes, Mapping[str, bytes], News]:
+        """The last word, as ``messages`` has it, the artifacts, and what else is new."""
+        run = self._maker.run
+        if self._request.replicas > 1:
+            maker = cast("Replicating", self._maker)
+            replicas = RayReplicas(maker, self._order, self._request)
+            run = partial(maker.run, spread=replicas)
+        try:
+            word = attempt(run, self._order, self._advance, self._latest)
+            made = dict(artifact_files(self._folder / "artifacts")) if isinstance(word, messages.Finished) else {}
+            return messages.encode(word), {path: file.read_bytes() for path, file in made.items()}, self._news()
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def tell(self, command: bytes) -> None:
+        """Pass on what the server says."""
+        self._cancelled |= command == messages.CANCEL
+        self._suspended |= command == messages.SUSPEND
+
+    def news(self) -> News:
+        """What is new; waits for a moment for something to be."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._progress or self._over, _LOOK_SECONDS)
+            return News(b"", {}, ()) if self._over else self._news()
+
+    def _news(self) -> News:
+        progress, self._progress = self._progress, b""
+        files: dict[str, bytes] = {}
+        for path in checkpoints(self._folder):
+            version = _version(path)
+            if self._sent.get(path.name) != version:
+                files[path.name], self._sent[path.name] = path.read_bytes(), version
+        lines = []
+        while self._lines:
+            lines.append(self._lines.popleft())
+        return News(progress, files, tuple(lines))
+
+    def _advance(self, progress: bytes) -> None:
+        with self._changed:
+            self._progress = progress
+            self._changed.notify_all()
+
+    def _latest(self) -> Command:
+        # A suspended job keeps its cancellation: its next worker is told again.
+        return "suspend" if self._suspended else "cancel" if self._cancelled else ""
+
+
+def log_lines(name: str, logs: Logs) -> deque[str]:
+    """Log as the server's other processes do, into lines that are to be taken from here; the oldest go where nobody takes them."""
+    lines: deque[str] = deque(maxlen=_LINES)
+    logs.configure(name)
+    (console,) = logging.getLogger().handlers
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(console.format(record))
+
+    logging.getLogger().addHandler(Kept())
+    return lines
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino
