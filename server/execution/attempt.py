@@ -236,8 +236,11 @@ class Attempt:
             case messages.Failed(code, message, details):
                 _log.error("jobs/%s failed: %s: %s\n%s", job.id, code, message, details)
                 self._insist(lambda: lifecycle.failed(job, code, message))
-            case messages.Lost(why):
+            case messages.Lost(why, began=True):
                 self._crashed(f"its worker {why}")
+            case messages.Lost(why):
+                _log.error("jobs/%s: attempt %d: its worker %s", job.id, job.attempt, why)
+                self._insist(lambda: lifecycle.returned(job, f"its worker {why}; tried again"))
             case messages.Suspended():
                 self._insist(lambda: lifecycle.returned(job, "its worker stopped at a checkpoint; the job goes on when there is a worker"))
             case _ if self._stopping:

@@ -43,9 +43,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Lost:
-    """It went away where it ran, with its machine say; another attempt may do better."""
+    """It went away where it ran, with its machine say; another attempt may do better. ``began``: whether it had been there at all."""
 
     why: str
+    began: bool = True
 
 
 Message = Advanced | Finished | Suspended | Failed | Lost
@@ -66,8 +67,8 @@ def encode(message: Message) -> bytes:
             return b"S"
         case Failed():
             return b"E" + json.dumps(asdict(message)).encode()
-        case Lost(why):
-            return b"L" + why.encode()
+        case Lost():
+            return b"L" + json.dumps(asdict(message)).encode()
 
 
 def decode(data: bytes) -> Message:
@@ -84,11 +85,11 @@ def decode(data: bytes) -> Message:
             return Advanced(content)
         if kind == b"S":
             return Suspended()
-        if kind == b"L":
-            return Lost(content.decode())
         fields: dict[str, Any] = json.loads(content)
         if kind == b"F":
             return Finished(bool(fields["cancelled"]), tuple(ArtifactRecord(**item) for item in fields["artifacts"]))
+        if kind == b"L":
+            return Lost(str(fields["why"]), bool(fields["began"]))
         if kind == b"E":
             return Failed(str(fields["code"]), str(fields["message"]), str(fields["details"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -33,6 +34,7 @@ from .resources import Node, Request, Unmet, here, unmet
 _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
 _START_SECONDS = 120.0
+_KNOCK_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
 _NODES_SECONDS = 5.0
 _AGAIN_SECONDS = 5.0
@@ -76,6 +78,8 @@ class RayCluster:
         """See ``Launcher``."""
         if find_spec("ray") is None:
             raise CannotStart(f"executor: {self._config.executor} needs Ray; pip install 'actmax[ray]'")
+        if not self._own and self._joining.address != "auto":
+            self._knock()
         with self._lock:
             self._start()
 
@@ -124,6 +128,14 @@ class RayCluster:
     def _request(self, spec: job_pb2.JobSpec) -> Request:
         # Of a cluster elsewhere this machine's cores say nothing.
         return Request.of(spec, self._config.worker_threads if self._own else self._config.threads or 1)
+
+    def _knock(self) -> None:
+        """Refuse an address where nothing listens, which Ray would try for minutes."""
+        host, _, port = self._joining.address.removeprefix("ray://").rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
+        except OSError as error:
+            raise CannotStart(f"executor: {self._config.executor}: no Ray cluster is there ({error.strerror or error})") from error
 
     def _start(self) -> None:
         ours, theirs = child.pipe()

@@ -39,7 +39,7 @@ def main(connection: Connection, maker: Engine, order: Order, joining: Joining, 
     try:
         ray = joining.join()
     except Exception as error:
-        word: messages.Message = messages.Lost(f"could not reach the Ray cluster: {ray_joining.why(error)}")
+        word: messages.Message = messages.Lost(f"could not reach the Ray cluster: {ray_joining.why(error)}", began=False)
     else:
         signal.signal(signal.SIGTERM, lambda *_: commands.put(messages.SUSPEND))  # Ray has put a handler of its own
         try:
