@@ -10,7 +10,7 @@ import typer
 from .. import plainyaml
 from ..errors import InvalidInput
 from ..plain import to_plain
-from ..rigs.folder import FolderOptions, FolderRig, Format, RigSilent, Then, create_in
+from ..rigs.options import FolderOptions, Format, RigSilent, Then
 from ..session import Session
 from ..sessiondisplay import session_display
 from .common import SERVER, ExitCode, Json, Server, err, print_error, print_json
@@ -34,6 +34,8 @@ def rig(
     FOLDER/READY names the generation to show; put responses into FOLDER/responses, with columns trial and one for each unit. What is
     refused is told in FOLDER/refused. Killed and started again in the same way, it goes on where it was; so may the rig.
     """
+    from ..rigs.folder import FolderRig, create_in  # Pillow
+
     options: dict[str, Any] = {"patience": patience, "take_over": take_over, "renew": renew}
     file = Path(session)
     if file.suffix.lower() in (".yaml", ".yml", ".json"):

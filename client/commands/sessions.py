@@ -12,9 +12,8 @@ from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
 from ..plain import to_plain
-from ..session import channel, patiently
+from ..sessioncore import channel, patiently
 from ..sessiondisplay import conclusion, interval
-from ..sessionreport import write_report
 from ..trials import fetch_trials
 from .common import SERVER, Json, Server, out, print_json
 
@@ -112,6 +111,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write plots and a gallery of a session, at its end or on the way: report.html, evolution.svg, gallery.png, result.json."""
+    from ..sessionreport import write_report  # Pillow
+
     files = write_report(full(name), folder, server)
     if as_json:
         return print_json([str(file) for file in files])

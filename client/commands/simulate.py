@@ -14,7 +14,6 @@ from ..errors import FieldViolation, InvalidInput
 from ..plain import to_plain
 from ..session import Session
 from ..sessiondisplay import session_display
-from ..sessionreport import write_report
 from .common import SERVER, AllowImport, ExitCode, Json, Server, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ def simulate(
         ended = running.described
         display.ended(ended)
     if folder is not None:
+        from ..sessionreport import write_report  # Pillow
+
         files = write_report(ended.name, folder, server)
         if not as_json:
             out.print(f"open {files[0]}")

@@ -11,8 +11,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,10 @@ from actmax.v1 import session_pb2
 
 from ..arrays import to_array
 from ..conversation import Generation
-from ..errors import ActmaxError, InvalidInput, WrongState
+from ..errors import InvalidInput, WrongState
 from ..plain import to_plain
 from ..session import Session, Spec
+from .options import FolderOptions, Format, RigSilent, Then
 from .responses import SUFFIXES, ResponseFile
 from .telling import Problem, tell_rows
 
@@ -37,48 +36,6 @@ _WRITING = ".writing-"
 _QUICKEST, _SLOWEST = 0.005, 0.05
 # Of the time that is spent looking.
 _SHARE = 0.1
-
-
-class Format(StrEnum):
-    """Of stimuli as files."""
-
-    PNG = "png"
-    NPY = "npy"
-
-
-class Then(StrEnum):
-    """What a silent rig means."""
-
-    MISSED = "missed"
-    STOP = "stop"
-
-
-class RigSilent(ActmaxError):
-    """The rig has written nothing for longer than it may."""
-
-    code = "DEADLINE_EXCEEDED"
-
-
-@dataclass(frozen=True)
-class FolderOptions:
-    """How a folder is used.
-
-    Attributes
-    ----------
-    format : Format
-        PNG, or the stimuli's own values as ``.npy`` (for series, or more than 8 bits).
-    timeout : float
-        Seconds for which the rig may be silent in a generation; 0: for ever.
-    then : Then
-        After that: what is left of the generation was missed, or stop.
-    settle : float
-        Seconds without a change after which half a file is reported.
-    """
-
-    format: Format = Format.PNG
-    timeout: float = 0.0
-    then: Then = Then.MISSED
-    settle: float = 2.0
 
 
 class FolderRig:

@@ -16,7 +16,8 @@ from file_rig import count
 from serving import ACTMAX, ENVIRONMENT, actmax
 
 from actmax.client import InvalidInput, Session
-from actmax.client.rigs.folder import FolderOptions, FolderRig, Format, RigSilent, Then, as_image, create_in
+from actmax.client.rigs.folder import FolderRig, as_image, create_in
+from actmax.client.rigs.options import FolderOptions, Format, RigSilent, Then
 from actmax.client.trials import fetch_trials
 
 SPEC = {
@@ -99,22 +100,77 @@ def test_adapter_and_rig_may_be_killed_at_any_moment(server, undisturbed, tmp_pa
     draws = np.random.default_rng(3)
     adapter_command = (*ACTMAX, "rig", str(spec), str(folder), "--server", server.address, "--take-over")
     kills = 0
-    for attempt in range(60):
+    while not (folder / "ENDED.json").exists():
         with process(*adapter_command) as adapter, process(sys.executable, str(RIG), str(folder), "dribbled") as rig:
-            first = adapter if attempt % 2 else rig
-            wait = draws.uniform(0.2, 0.9)  # most of it starts Python
-            until = time.monotonic() + (wait if kills < 8 else 60)
-            while time.monotonic() < until and adapter.poll() is None:
-                time.sleep(0.01)
-            if adapter.poll() is not None:
+            began = written_so_far(folder)
+            while adapter.poll() is None:
+                time.sleep(0.002)
+                if kills < 5 and written_so_far(folder) > began:  # in the middle of an exchange
+                    time.sleep(draws.uniform(0, 0.04))
+                    (rig if kills == 2 else adapter).kill()
+                    if kills != 2:
+                        adapter.wait()
+                    kills += 1
+                    break
+            else:
                 assert adapter.returncode == 0, adapter.communicate()[1]
-                break
-            first.kill()
-            kills += 1
-            time.sleep(draws.uniform(0, 0.1))
-    assert kills >= 4
+    assert kills == 5
     ended = json.loads((folder / "ENDED.json").read_text())
     same(fetch_trials(ended["session"], server.address, stimuli=True), undisturbed)
+
+
+def written_so_far(folder: Path) -> int:
+    """Bytes of responses."""
+    return sum(path.stat().st_size for path in folder.glob("responses/*"))
+
+
+class Cut(BaseException):
+    """A process that ends between two operations on the disk."""
+
+
+def test_an_adapter_that_ends_before_any_operation_on_the_disk_goes_on(server, undisturbed, tmp_path, monkeypatch):
+    left = [0]
+
+    def cutting(operation):
+        def cut(*arguments, **options):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Cut
+            return operation(*arguments, **options)
+
+        return cut
+
+    for name in ("replace", "write_bytes", "write_text", "mkdir", "unlink"):
+        monkeypatch.setattr(Path, name, cutting(getattr(Path, name)))
+    folder = tmp_path / "rig"
+    cuts = 0
+    while True:
+        left[0] = cuts % 37 + 1 if cuts < 60 else 0
+        try:
+            with create_in(folder, SPEC, server.address, take_over=True) as session:
+                Told(session, folder).run()
+            break
+        except Cut:
+            cuts += 1
+    left[0] = 0
+    assert cuts >= 20
+    same(fetch_trials(session.name, server.address, stimuli=True), undisturbed)
+    assert not (folder / "refused").exists()
+
+
+class Told(FolderRig):
+    """An adapter whose rig answers in the same process, as ``file_rig`` does."""
+
+    def __init__(self, session, folder) -> None:
+        super().__init__(session, folder, FolderOptions(timeout=30, then=Then.STOP))
+
+    def _wait(self, generation) -> None:
+        name = (self.folder / "READY").read_text().strip()
+        with (self.folder / name / "left.csv").open() as opened:
+            counts = [(row["trial"], count(int(row["trial"]), self.folder / name / row["file"])) for row in csv.DictReader(opened)]
+        with (self.folder / "responses" / f"{name}.csv").open("a") as opened:
+            opened.write("".join(f"{trial},{found}\n" for trial, found in counts))
+        super()._wait(generation)
 
 
 def written(folder: Path, name: str, text: str) -> None:
