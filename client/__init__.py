@@ -3,6 +3,7 @@
 Needs no torch: ``from actmax.client import Client``.
 """
 
+from .asyncsession import AsyncSession
 from .client import Client
 from .errors import (
     ActmaxError,
@@ -16,7 +17,7 @@ from .errors import (
     UnsafePath,
     WrongState,
 )
-from .session import AsyncSession, Session
+from .session import Session
 from .transport import Credentials
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,6 +170,21 @@ class Conversation:
             if not math.isnan(stop):
                 told.offset = stop
         return pb.RunSessionRequest(tell=tell)
+
+    def telling_one(self, trial: int, response: ArrayLike | None, onset: float | None, offset: float | None) -> pb.RunSessionRequest:
+        """The response to one trial, a number or one a unit; None where it was missed."""
+        single = not hasattr(response, "__len__")
+        row: Any = [math.nan] if response is None else [response] if single else response
+        return self.telling([trial], [row], *(None if clock is None else [clock] for clock in (onset, offset)))
+
+    def changing(self, objective: Mapping[str, Any] | str | None, unit: str, thread: str) -> pb.RunSessionRequest:
+        """Seek something else, from the next generation on."""
+        change = pb.ChangeObjective(unit=unit, thread=thread)
+        if objective is not None:
+            named: dict[str, Any] = {"name": objective} if isinstance(objective, str) else dict(objective)
+            change.objective.name = named["name"]
+            change.objective.options.update(dict(named.get("options", {})))
+        return pb.RunSessionRequest(change_objective=change)
 
     def advancing(self) -> pb.RunSessionRequest:
         """End the present generation.

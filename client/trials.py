@@ -19,7 +19,7 @@ from .arrays import to_array
 from .client import DEFAULT_ADDRESS
 from .errors import from_rpc
 from .retry import Patience, Pauses, pause_after
-from .session import channel
+from .sessioncore import channel
 from .transport import Credentials
 
 

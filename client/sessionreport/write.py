@@ -20,7 +20,7 @@ from ..arrays import to_array
 from ..client import DEFAULT_ADDRESS
 from ..errors import InvalidInput
 from ..plain import to_plain
-from ..session import channel, patiently
+from ..sessioncore import channel, patiently
 from ..transport import Credentials
 from ..trials import Trials, fetch_trials
 from . import chart
