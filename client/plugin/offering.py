@@ -14,14 +14,15 @@ import grpc
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc
 
-from ..client import DEFAULT_ADDRESS
-from ..errors import ActmaxError, from_rpc, status_of
-from ..retry import Patience, Pauses
-from ..session import bearer, channel
-from ..transport import Credentials
+from ..client import CHANNEL_OPTIONS, DEFAULT_ADDRESS
+from ..errors import ActmaxError, from_rpc
+from ..retry import Patience, Pauses, pause_after
+from ..transport import Credentials, open_channel
 from .parts import Fault, Function, GeneratorPlugin, Plugin, TargetPlugin
 
 _AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+# A server that vanished without a word is noticed by pings.
+_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000))
 _SETTINGS = ("server", "credentials", "patience", "shared_with")
 
 
@@ -60,8 +61,9 @@ class PluginOffering:
         self._plugin, self._server = plugin, server
         described = {"target" if isinstance(plugin, TargetPlugin) else "generator": plugin.description}
         self._offer = pb.OfferRequest(offer=pb.PluginOffer(name=name, shared_with=shared_with, **described))  # type: ignore[arg-type]
-        self._metadata = bearer(credentials)
-        self._channel = channel(server, credentials)
+        found = Credentials.from_environment() if credentials is None else credentials
+        self._metadata = [("authorization", f"Bearer {found.token}")] if found.token else []
+        self._channel = open_channel(server, found, _OPTIONS)
         self._pauses = Pauses(Patience(patience, most=1.0))
         self._calls: queue.SimpleQueue[tuple[_Stream, pb.PluginCall] | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
@@ -136,8 +138,8 @@ class PluginOffering:
             stream.close()
             if self._closed:
                 return
-            pause = self._pauses.next()
-            if (failure is not None and status_of(failure) not in _AGAIN) or pause is None:
+            pause = self._pauses.next() if failure is None else pause_after(failure, self._pauses, _AGAIN)
+            if pause is None:
                 self._end(failure)
                 return
             time.sleep(pause)

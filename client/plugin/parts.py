@@ -16,7 +16,7 @@ from actmax.v1 import session_pb2
 
 from ..arrays import DamagedTensor, to_array, to_tensor
 
-Function = Callable[[NDArray[Any]], ArrayLike]
+Function = Callable[..., ArrayLike]
 MESSAGE_BYTES = 16 << 20
 """Largest message, where nothing else is said."""
 

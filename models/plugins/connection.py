@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -132,8 +132,9 @@ class PluginConnection:
             raise PluginError(f"{self.shown}: an answer that can't be checked: {_short(str(error))}") from None
         if violations:
             first = violations[0].proto
-            path = ".".join(element.field_name for element in first.field.elements)
-            raise PluginError(f"{self.shown}: {type(message).__name__}.{path}: {_short(first.message)}")
+            elements = first.field.elements if first.field is not None else ()
+            path = ".".join([type(message).__name__, *(element.field_name for element in elements)])
+            raise PluginError(f"{self.shown}: {path}: {_short(first.message)}")
 
     def _insisting(self, call: Callable[[], Answer], retries: int) -> Answer:
         """The answer of ``call``, tried again after growing pauses where the plugin is away, or asks for it."""
@@ -199,7 +200,7 @@ def _told(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, float]:
     if not isinstance(error, grpc.Call):
         return grpc.StatusCode.UNAVAILABLE, _NOT_READY, 0.0
     asked = 0.0
-    metadata: Sequence[tuple[str, Any]] = error.trailing_metadata() or ()
+    metadata: Any = error.trailing_metadata() or ()
     for key, value in metadata:
         if key != "grpc-status-details-bin" or not isinstance(value, bytes):
             continue

@@ -1,4 +1,7 @@
-"""Plugins that have dialled in: who is there, what they are asked, what they answer."""
+"""Plugins that have dialled in: who is there, what they are asked, what they answer.
+
+Requests come read and checked against the constraints of their proto.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,6 @@ from actmax.v1 import plugin_service_pb2 as pb
 
 from ..errors import ServiceError, invalid, stopping
 from ..security.principal import Principal
-from ..servicers.admission import read
 
 Kind = Literal["target", "generator"]
 _EVERYONE = "*"
@@ -74,7 +76,7 @@ class Plugins:
         first = await anext(requests, None)
         if first is None:
             return
-        if _valid(first).WhichOneof("content") != "offer":
+        if first.WhichOneof("content") != "offer":
             raise invalid("content", "a stream begins with offer", reason="NOT_OFFER")
         offered = self._enter(first.offer, owner)
         reader = asyncio.ensure_future(self._read(offered, requests))
@@ -172,7 +174,7 @@ class Plugins:
         end: ServiceError | None = None
         try:
             async for request in requests:
-                if _valid(request).WhichOneof("content") != "answer":
+                if request.WhichOneof("content") != "answer":
                     raise invalid("content", "after offer come answers", reason="NOT_ANSWER")
                 _take(offered, request.answer)
         except ServiceError as error:
@@ -188,17 +190,13 @@ def _take(offered: Offered, answer: pb.PluginAnswer) -> None:
         return  # nobody waits for it any more
     if answer.HasField("fault"):
         fault = answer.fault
-        again = {"retry_seconds": fault.retry_seconds}
-        future.set_exception(ServiceError(_CODES[fault.code], fault.message, reason=fault.reason or "PLUGIN_FAULT", **again))
+        reason, again = fault.reason or "PLUGIN_FAULT", fault.retry_seconds
+        future.set_exception(ServiceError(_CODES[fault.code], fault.message, reason=reason, retry_seconds=again))
     elif answer.WhichOneof("content") != content:
         what = f"plugin {offered.name} gave another answer than was asked for: {answer.WhichOneof('content')}, not {content}"
         future.set_exception(ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="WRONG_ANSWER"))
     else:
         future.set_result(getattr(answer, content))
-
-
-def _valid(request: pb.OfferRequest) -> pb.OfferRequest:
-    return read(lambda _: request, b"")  # type: ignore[return-value]
 
 
 def _away(name: str, what: str, reason: str) -> ServiceError:

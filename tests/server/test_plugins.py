@@ -29,6 +29,7 @@ from actmax.v1 import plugin_service_pb2 as pb
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SUCCEEDED, FAILED = job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED
 SHAPE = (3, 6, 6)
+END = grpc.aio.EOF  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +135,7 @@ async def test_a_job_ends_with_the_same_bits_though_its_plugin_was_killed_and_st
                 await calls.until(disturbed.name, lambda job: job.progress.evaluations > 20, 200)
             async with refused(grpc.StatusCode.INVALID_ARGUMENT, f"spec.target.options.{next(iter(named))}", "UNAVAILABLE"):
                 await calls.create(job(named))
+            assert (await calls.get(disturbed.name)).state == job_pb2.JOB_STATE_RUNNING
             async with process(*where):
                 done = await calls.ended(disturbed.name, 200)
             assert done.state == SUCCEEDED, done.error
@@ -301,7 +303,7 @@ async def test_streams_that_speak_nonsense_are_refused_and_late_answers_dropped(
                 call = stub.Offer()
                 for request in requests:
                     await call.write(request)
-                while await call.read() is not grpc.aio.EOF:
+                while await call.read() is not END:
                     pass
                 await call  # raises the stream's status
         call = stub.Offer()
@@ -309,5 +311,5 @@ async def test_streams_that_speak_nonsense_are_refused_and_late_answers_dropped(
             await call.write(request)
         assert (await call.read()).offered.name == "x"
         await call.done_writing()
-        assert await call.read() is grpc.aio.EOF
+        assert await call.read() is END
         assert not (await stub.ListPlugins(pb.ListPluginsRequest())).plugins
