@@ -9,9 +9,7 @@ import argparse
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -21,9 +19,8 @@ import numpy as np
 
 from actmax.client import ActmaxError, Session
 from actmax.client.trials import fetch_trials
-from benchmarks.service.cluster import ServerProcess
+from benchmarks.sessions.zygote import Zygote, alive, kill
 
-ROOT = Path(__file__).parents[2]
 SPEC: dict[str, Any] = {
     "generator": "toy_lab:decoder",
     "units": ["a"],
@@ -32,6 +29,9 @@ SPEC: dict[str, Any] = {
     "design": {"generation_size": 20, "replicates": 2, "remeasure": 0.2},
     "seed": 11,
 }
+
+
+END = "# the end\n"
 
 
 def respond(trial: int, stimulus: np.ndarray) -> float:
@@ -49,11 +49,7 @@ def rig(address: str, name: str, journal: Path) -> None:
                 session.tell_trial(trial, None if np.isnan(value) else value)
                 file.write(f"{trial} {value!r}\n")
                 file.flush()
-
-
-def start(address: str, name: str, journal: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "benchmarks.sessions.kills", "--rig", address, name, str(journal)]
-    return subprocess.Popen(command, cwd=ROOT)
+        file.write(END)
 
 
 def patiently(call: Any, *arguments: Any, **options: Any) -> Any:
@@ -67,59 +63,93 @@ def patiently(call: Any, *arguments: Any, **options: Any) -> Any:
             time.sleep(0.1)
 
 
+class Lab:
+    """A server that can be killed, and rigs; all forked from one process that has imported what they need."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self._settings = {"address": self.address, "data": str(folder / "data"), "allow_imports": ["toy_lab"], "threads": 1}
+        self._log = str(folder / "server.log")
+        self._zygote = Zygote()
+        self.server = self._zygote.start("server", log=self._log, **self._settings)
+
+    def kill_server(self) -> None:
+        kill(self.server)
+        self.server = self._zygote.start("server", log=self._log, **self._settings)
+
+    def rig(self, name: str, journal: Path) -> int:
+        return self._zygote.start("rig", address=self.address, name=name, journal=str(journal))
+
+    def stop(self) -> None:
+        kill(self.server)
+        self._zygote.stop()
+
+
+def finished(journal: Path, process: int) -> bool:
+    """Whether a rig has come to the session's end; AssertionError where it died of itself."""
+    if alive(process):
+        return False
+    assert ended(journal), "the rig failed"
+    return True
+
+
+def ended(journal: Path) -> bool:
+    return journal.exists() and journal.read_bytes().endswith(END.encode())
+
+
 def disturb(folder: Path, kills: int, seed: int, spec: dict[str, Any] = SPEC, log: Any = print) -> dict[str, Any]:
     """Sessions one after the other until ``kills`` processes were killed; raises AssertionError where a promise was broken."""
     chance = random.Random(seed)
-    server = ServerProcess(folder / "data", stop_seconds=5.0)
+    lab = Lab(folder)
     killed = {"server": 0, "client": 0}
     sessions = trials = 0
+    process = 0
     try:
-        quiet = patiently(Session.create, spec, server.address)
+        quiet = patiently(Session.create, spec, lab.address)
         journal = folder / "quiet"
-        assert start(server.address, quiet.name, journal).wait() == 0
-        expected = fetch_trials(quiet.name, server.address, stimuli=True)
+        process = lab.rig(quiet.name, journal)
+        while not finished(journal, process):
+            time.sleep(0.02)
+        expected = fetch_trials(quiet.name, lab.address, stimuli=True)
         quiet.close()
         while sum(killed.values()) < kills:
             sessions += 1
-            made = patiently(Session.create, spec | {"title": f"disturbed {sessions}"}, server.address)
+            made = patiently(Session.create, spec | {"title": f"disturbed {sessions}"}, lab.address)
             made.close()
             journal = folder / f"journal-{sessions}"
-            process = start(server.address, made.name, journal)
-            try:
-                while process.poll() is None and sum(killed.values()) < kills:
-                    # at a random instant after some trials went through since the last kill, so that sessions get on
-                    before = lines(journal)
-                    while lines(journal) < before + 5 and process.poll() is None:
-                        time.sleep(0.005)
-                    time.sleep(chance.uniform(0, 0.3))
-                    if process.poll() is not None:
-                        break
-                    if chance.random() < 0.5:
-                        server.kill()
-                        killed["server"] += 1
-                    else:
-                        process.send_signal(signal.SIGKILL)
-                        process.wait()
-                        killed["client"] += 1
-                        process = start(server.address, made.name, journal)
-                    log(f"{killed}, session {sessions} at trial {lines(journal)}")
-                assert process.wait(600) == 0
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
-            found = fetch_trials(made.name, server.address, stimuli=True)
+            process = lab.rig(made.name, journal)
+            while not finished(journal, process):
+                # at a random instant after some trials went through since the last kill, so that sessions get on
+                before = lines(journal)
+                while lines(journal) < before + 5 and not finished(journal, process):
+                    time.sleep(0.005)
+                time.sleep(chance.uniform(0, 0.3) if sum(killed.values()) < kills else 0.02)
+                if finished(journal, process) or sum(killed.values()) >= kills:
+                    continue
+                if chance.random() < 0.5:
+                    lab.kill_server()
+                    killed["server"] += 1
+                else:
+                    kill(process)
+                    killed["client"] += 1
+                    process = lab.rig(made.name, journal)
+                log(f"{killed}, session {sessions} at trial {lines(journal)}")
+            found = fetch_trials(made.name, lab.address, stimuli=True)
             compare(expected, found, journal)
             trials += len(found)
     finally:
-        server.stop()
+        if process:
+            kill(process)
+        lab.stop()
     return {"kills": killed, "sessions": sessions, "trials": trials, "lost": 0, "doubled": 0, "differing": 0, "cpus": os.cpu_count()}
 
 
 def compare(expected: Any, found: Any, journal: Path) -> None:
     """Every acknowledged trial is there once, as it was told; and all is as in the undisturbed session."""
     assert found.trial.tolist() == list(range(1, len(found) + 1)), "trials were lost or doubled"
-    told = {int(trial): float(value) for trial, value in (line.split() for line in journal.read_text().splitlines())}
+    told = {int(trial): float(value) for trial, value in (line.split() for line in journal.read_text().splitlines() if line[0] != END[0])}
     for trial, value in told.items():
         row = trial - 1
         status = found.status[row]
@@ -136,8 +166,6 @@ def lines(journal: Path) -> int:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--rig"]:
-        return rig(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
