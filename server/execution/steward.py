@@ -54,6 +54,7 @@ class Steward:
         self._address = address
         self._stopping = threading.Event()
         self._seen: dict[str, tuple[int, float]] = {}
+        self._looked = time.monotonic()
         self._sequences: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="steward", daemon=True)
 
@@ -116,6 +117,9 @@ class Steward:
             beats.setdefault(job.holder, -1)  # taken for dead, and yet it has claimed something
         beats.pop(self._executor.holder, None)
         now = time.monotonic()
+        if now > self._looked + self._config.lease_seconds / 2:
+            self._seen.clear()  # nobody could show anything while the store was out of reach, or it can't be told
+        self._looked = now
         self._seen = {server: self._seen.get(server, (beat, now)) for server, beat in beats.items()}
         for server, beat in beats.items():
             if beat != self._seen[server][0]:

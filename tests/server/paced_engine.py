@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -102,6 +104,16 @@ def _mishap(what):
             os._exit(3)
         case "disk":
             raise OSError(errno.ENOSPC, "No space left on device", "checkpoint.json")
+        case "full":  # of this process's files, as a quota would
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+            with tempfile.TemporaryFile() as file:
+                file.write(bytes(20_000))
+        case "gobble":  # all the memory that it may have
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20), resource.RLIM_INFINITY))
+            held = []
+            while True:
+                held.append(bytearray(16 << 20))
         case "permission":
             raise PermissionError(errno.EACCES, "Permission denied", "checkpoint.json")
         case "memory":

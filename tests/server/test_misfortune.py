@@ -93,6 +93,39 @@ async def test_what_trying_again_would_not_help_fails_at_once(serving, mishap, c
         assert (last.state, last.message) == (job_pb2.JOB_STATE_FAILED, done.error.message)
 
 
+@pytest.mark.parametrize(("mishap", "words"), [("full", "File too large"), ("gobble", "not enough memory")])
+async def test_what_has_run_out_is_told_and_the_job_goes_on_once_there_is_more(serving, mishap, words):
+    async with serving() as (_, calls):
+        made = await calls.create(spec(steps=30, mishap=mishap, at=20))
+        failed = await calls.ended(made.name)
+        assert (failed.state, failed.attempt, failed.error.code) == (job_pb2.JOB_STATE_FAILED, 1, "RESOURCE_EXHAUSTED")
+        assert words in failed.error.message
+        assert failed.progress.evaluations == 20
+        await calls.resume(made.name)
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 2)
+        assert await result(calls, made.name) == {"done": list(range(30)), "attempts": 2}  # from its checkpoint
+
+
+async def test_an_artifact_store_that_cannot_be_written_costs_no_result(serving, tmp_path):
+    store, away = tmp_path / "store", tmp_path / "away"
+    async with serving(files=f"file://{store}", checkpoint_seconds=0.05) as (_, calls):
+        made = await calls.create(spec(steps=40))
+        await calls.until(made.name, lambda job: job.progress.evaluations > 10)
+        store.rename(away)
+        store.write_text("nothing can be made below this")  # chmod would not hold root back
+        failed = await calls.ended(made.name)
+        assert (failed.state, failed.attempt, failed.error.code) == (job_pb2.JOB_STATE_FAILED, 3, "RESOURCE_EXHAUSTED")
+        assert "Not a directory" in failed.error.message
+        assert await calls.artifacts(made.name) == {}
+        store.unlink()
+        away.rename(store)
+        await calls.resume(made.name)
+        done = await calls.ended(made.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 4)
+        assert (await result(calls, made.name))["done"] == list(range(40))
+
+
 def test_a_gpu_out_of_memory_is_told_as_such():
     class OutOfMemoryError(RuntimeError):
         """Named as torch's."""

@@ -12,12 +12,18 @@ import sys
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
 import sqlalchemy as sa
 from calls import calling, spec
 
+from actmax.server.config import ServerConfig
+from actmax.server.execution.steward import Steward
+from actmax.server.jobs.lifecycle import Lifecycle
+from actmax.server.storage.sql import SqlJobStore
 from actmax.v1 import job_pb2
 
 SCRIPT = Path(__file__).with_name("paced_engine.py")
@@ -113,10 +119,11 @@ async def test_killed_servers_lose_and_double_nothing(serving, shared, tmp_path)
         assert collections.Counter(job.name for job in (await calls.page(100)).jobs) == collections.Counter(names)
 
 
-async def test_a_database_that_is_gone_for_a_while_loses_nothing(serving, shared, tmp_path):
-    async with serving(**shared, data=tmp_path / "a") as (server, calls):
-        made = await calls.create(spec(steps=60, pace=0.05))
-        await calls.until(made.name, lambda job: job.progress.evaluations > 5)
+async def test_a_database_that_is_gone_for_a_while_loses_nothing_and_makes_no_server_seem_dead(serving, shared, tmp_path):
+    async with serving(**shared, data=tmp_path / "a") as (server, calls), serving(**shared, data=tmp_path / "b") as (_, other):
+        long, short = [(await calls.create(spec(steps=steps, pace=0.05))).name for steps in (150, 40)]  # one on each
+        for name in (long, short):
+            await calls.until(name, lambda job: job.progress.evaluations > 5)
         url = server.store.engine.url
         admin = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
 
@@ -128,12 +135,43 @@ async def test_a_database_that_is_gone_for_a_while_loses_nothing(serving, shared
         await asyncio.to_thread(allow, False)
         gone = time.monotonic()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await calls.get(made.name)
+            await calls.get(long)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         assert calls.retry_seconds(caught.value) > 0
-        await asyncio.sleep(max(0.0, gone + 2 * LEASE + 1 - time.monotonic()))
+        await asyncio.sleep(max(0.0, gone + 2 * LEASE + 1 - time.monotonic()))  # the shorter one has ended, which nobody could keep
         await asyncio.to_thread(allow, True)
         admin.dispose()
-        done = await calls.ended(made.name)
-        assert (done.state, done.attempt) == (SUCCEEDED, 1)
-        assert (await result(calls, made.name))["done"] == list(range(60))
+        for name, steps in ((long, 150), (short, 40)):
+            done = await other.ended(name)
+            assert (done.state, done.attempt) == (SUCCEEDED, 1)
+            assert (await result(other, name))["done"] == list(range(steps))
+
+
+def test_a_server_is_dead_only_where_it_was_watched_for_all_of_the_lease(tmp_path, monkeypatch):
+    store = SqlJobStore("sqlite://")
+    lifecycle = Lifecycle(store, lambda _: None)
+    job, _ = lifecycle.create(job_pb2.JobSpec(), 0, "")
+    now = 0.0
+    monkeypatch.setattr("actmax.server.execution.steward.time", SimpleNamespace(monotonic=lambda: now))
+    mine: Any = SimpleNamespace(holder="mine", wake=lambda: None)
+    steward = Steward(ServerConfig(data=tmp_path, lease_seconds=10.0), store, lifecycle, Any, mine, Any, shared=True)  # type: ignore[arg-type]
+    store.beat("other", "", first=True)
+    lifecycle.claim("other")
+
+    def looks(*times: float) -> str:
+        nonlocal now
+        for time_ in times:
+            now = time_
+            steward._look_around()
+        held = store.get(job.id)
+        assert held is not None
+        return held.holder
+
+    assert looks(0.0, 2.5, 5.0) == "other"
+    assert looks(35.0) == "other"  # the database was gone: the other one could show nothing
+    assert looks(37.5, 40.0, 42.5, 45.0) == "other"
+    store.beat("other", "")
+    assert looks(47.5, 50.0, 52.5, 55.0, 57.5) == "other"
+    assert looks(60.0) == ""
+    assert dict(store.beats()) == {}
+    store.close()
