@@ -21,7 +21,7 @@ from actmax.models.targets.testing import check_target
 
 ROOT = Path(__file__).parents[2]
 NO_NETWORK = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ENETUNREACH)\b")
-SIZE = 8
+SIZE = 16
 
 pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="Node.js is not installed")
 
@@ -78,14 +78,14 @@ def test_a_job_of_a_server_finds_what_it_prefers(neuron: str, tmp_path: Path) ->
         "seed": 1,
     }
     job.write_text(json.dumps(plain))
-    with started(server, env=os.environ | {"OMP_NUM_THREADS": "1"}) as address:
+    with started(server, cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}) as address:
         submit = ["submit", str(job), "--server", address, "--watch", "--out", str(tmp_path / "found")]
         done = subprocess.run(
-            [sys.executable, "-m", "actmax.client.cli", *submit], capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-m", "actmax.client.cli", *submit], capture_output=True, text=True, timeout=250, check=False
         )
     assert done.returncode == 0, done.stderr
     (search,) = json.loads((tmp_path / "found/result.json").read_text())["searches"]
     with np.load(tmp_path / "found/arrays.npz") as arrays:
-        (scores,) = (value for key, value in arrays.items() if key.endswith("scores"))
+        ((scores,),) = (value for key, value in arrays.items() if key.endswith("scores"))
     assert len(scores) == 300
     assert search["response"] > 2 * np.median(scores[:10])
