@@ -122,7 +122,7 @@ def gain(figures: Figures) -> str:
 
 
 def side_by_side(figures: Figures) -> str:
-    """The last generation: each measurement a dot, with mean and standard error; empty where the session hasn't come to that."""
+    """What was shown side by side at the end: each measurement a dot, with mean and standard error; empty before that."""
     groups = {name: values for name, values in figures.side_by_side.items() if values.size}
     if not groups:
         return ""
@@ -142,7 +142,7 @@ def side_by_side(figures: Figures) -> str:
         label = f"{name}, n = {mean.n}"
         drawn.append(f'<text class="c{color}" x="{plane.x(middle)}" y="{plane.bottom + 18}" text-anchor="middle">{escape(label)}</text>')
     says = "; ".join(f"{name}: mean {shown(Mean.of(values).value)} of {values.size}" for name, values in groups.items())
-    return _svg(plane.height, f"Last generation, shown side by side: {says}.", drawn)
+    return _svg(plane.height, f"Shown side by side at the end: {says}.", drawn)
 
 
 def standalone(svg: str) -> str:

@@ -80,7 +80,8 @@ class Figures:
     gallery : list of Shown
         Best of a dozen generations, the leaders, the references.
     side_by_side : dict of str to ndarray
-        Scores of the last generation, whose kinds were shuffled into each other: "recommended", "references", "first generation".
+        Scores of the generations at the end that have controls, all kinds shuffled into each other: "recommended", "references",
+        "first generation".
     """
 
     generations: list[GenerationFigures]
@@ -94,9 +95,10 @@ def figures(trials: Trials) -> Figures:
     told = np.array([status == "told" for status in trials.status], dtype=bool) & np.isfinite(trials.score)
     searched = told & np.isin(kinds, ["candidate", "replicate"])
     rows = [_generation(trials, kinds, told, searched, number) for number in sorted(set(trials.generation[told].tolist()))]
-    last = trials.generation == (rows[-1].number if rows else 0)
+    last = np.isin(trials.generation, trials.generation[kinds == "control"])
+    last &= np.isin(trials.generation, trials.generation[kinds == "remeasure"])
     beside: dict[str, NDArray[np.float64]] = {}
-    if (told & last & (kinds == "control")).any():
+    if (told & last).any():
         for name, kind in (("recommended", "remeasure"), ("references", "reference"), ("first generation", "control")):
             beside[name] = trials.score[told & last & (kinds == kind)]
     gallery = [

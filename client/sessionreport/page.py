@@ -10,8 +10,8 @@ from actmax.v1 import session_pb2
 
 from ..trials import Trials
 from . import chart
-from .figures import Figures
 from .gallery import Cell, data_uri, picture
+from .views import View
 from .words import shown
 
 _STYLE = (
@@ -26,6 +26,7 @@ main, header, footer { max-width: 1080px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 48px; }
 h1 { font-size: clamp(1.7rem, 1.2rem + 2vw, 2.5rem); line-height: 1.15; letter-spacing: -.015em; }
 h1 { margin: 0 0 12px; overflow-wrap: anywhere; }
+h3 { font-size: 1.1rem; margin: 32px 0 6px; } h2.thread { border-top: 2px solid var(--line); padding-top: 24px; }
 h2 { font-size: 1.35rem; line-height: 1.25; margin: 48px 0 8px; letter-spacing: -.01em; }
 p { margin: 0 0 12px; max-width: 72ch; }
 .lead { font-size: 1.1rem; } .note, .brand, footer { color: var(--muted); font-size: .92rem; }
@@ -61,54 +62,30 @@ _EXPLAINED = {
 }
 
 
-def page(trials: Trials, figures: Figures, groups: Mapping[str, Sequence[Cell]]) -> str:
+def page(trials: Trials, searches: Sequence[tuple[View, Mapping[str, Sequence[Cell]]]]) -> str:
     """The page as text.
 
     Parameters
     ----------
     trials : Trials
         All of the session.
-    figures : Figures
-        Of them.
-    groups : mapping of str to sequence of Cell
-        The gallery; "Recommended" has at most one.
+    searches : sequence of (View, mapping of str to sequence of Cell)
+        Each of its searches, and its gallery; "Recommended" has at most one.
     """
     session = trials.session
-    low, high = session.stimulus_low, session.stimulus_high
     title = session.spec.title or "Closed-loop session"
-    found = session.recommendation
-    curve = chart.evolution(figures, (found.response, found.low, found.high)) if figures.generations else ""
     parts = [
-        f'<header><p class="brand">actmax session</p><h1>{escape(title)}</h1><p class="lead">{_lead(session, trials)}</p></header><main>',
-        _answer(session, groups.get("Recommended", ())),
+        f'<header><p class="brand">actmax session</p><h1>{escape(title)}</h1><p class="lead">{_lead(session, trials)}</p></header><main>'
     ]
-    if curve:
-        note = (
-            "Each generation's mean response to candidates and to references, with standard errors, as the optimizer was told it: "
-            "corrected for drift by the references. Green dots: what was recommended then, measured again; the dashed line and its "
-            "band: what is recommended now, with its 95 % interval. Faint dots: the luckiest candidate, which is no estimate of anything."
-        )
-        parts.append(f'<section><h2>Evolution</h2><p class="note">{note}</p><div class="wide">{curve}</div>')
-        if gain := chart.gain(figures):
-            parts.append(f'<p class="note">How excitable the units were, as the references tell.</p><div class="wide">{gain}</div>')
-        parts.append("</section>")
-    if beside := chart.side_by_side(figures):
-        note = (
-            "The last generation shows the recommended stimulus, references and stimuli of the first generation in one shuffled order: "
-            "whatever the neuron's gain did, it did to all of them. A dot is a presentation; lines are means and standard errors."
-        )
-        parts.append(f'<section><h2>Side by side</h2><p class="note">{note}</p><div class="wide">{beside}</div></section>')
-    for name, cells in groups.items():
-        if cells and name != "Recommended":
-            items = "".join(_item(cell, low, high) for cell in cells)
-            parts.append(
-                f'<section><h2>{escape(name)}</h2><p class="note">{_EXPLAINED.get(name, "")}</p><ul class="cells">{items}</ul></section>'
-            )
-    facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _facts(session, trials))
+    for view, groups in searches:
+        parts += _search(session, view, groups)
+    facts = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _facts(session, trials, [view for view, _ in searches])
+    )
     parts.append(f"<section><h2>The session</h2><dl>{facts}</dl></section></main>")
     parts.append(
-        "<footer><p>Made by actmax. Beside this file: result.json has every number; evolution.svg, gallery.png and recommended.png the "
-        f"pictures. All trials: <code>actmax session export {escape(session.name)} FILE.parquet</code>, or FILE.nwb.</p></footer>"
+        "<footer><p>Made by actmax. Beside this file: result.json has every number; the other files have its pictures. All trials: "
+        f"<code>actmax session export {escape(session.name)} FILE.parquet</code>, or FILE.nwb.</p></footer>"
     )
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
@@ -118,18 +95,50 @@ def page(trials: Trials, figures: Figures, groups: Mapping[str, Sequence[Cell]])
     )
 
 
+def _search(session: session_pb2.Session, view: View, groups: Mapping[str, Sequence[Cell]]) -> list[str]:
+    low, high = session.stimulus_low, session.stimulus_high
+    found, figures = view.recommendation, view.figures
+    level = "h3" if view.name else "h2"
+    parts = []
+    if view.name:
+        about = f"{escape(view.aim)}; {escape(view.optimizer)}"
+        parts.append(f'<section><h2 class="thread">{escape(view.name)}</h2><p class="note">{about}</p></section>')
+    parts.append(_answer(session, found, groups.get("Recommended", ())))
+    if figures.generations:
+        curve = chart.evolution(figures, (found.response, found.low, found.high))
+        note = (
+            "Each generation's mean response to candidates and to references, with standard errors, as the optimizer was told it: "
+            "corrected for drift by the references. Green dots: what was recommended then, measured again; the dashed line and its "
+            "band: what is recommended now, with its 95 % interval. Faint dots: the luckiest candidate, which is no estimate of anything."
+        )
+        parts.append(f'<section><{level}>Evolution</{level}><p class="note">{note}</p><div class="wide">{curve}</div>')
+        if gain := chart.gain(figures):
+            parts.append(f'<p class="note">How excitable the units were, as the references tell.</p><div class="wide">{gain}</div>')
+        parts.append("</section>")
+    if beside := chart.side_by_side(figures):
+        note = (
+            "At the end the recommended stimulus, references and stimuli of the first generation are shown in one shuffled order: whatever "
+            "the neuron's gain did, it did to all of them. A dot is a presentation; lines are means and standard errors."
+        )
+        parts.append(f'<section><{level}>Side by side</{level}><p class="note">{note}</p><div class="wide">{beside}</div></section>')
+    for name, cells in groups.items():
+        if cells and name != "Recommended":
+            items = "".join(_item(cell, low, high) for cell in cells)
+            note = _EXPLAINED.get(name, "")
+            parts.append(f'<section><{level}>{escape(name)}</{level}><p class="note">{note}</p><ul class="cells">{items}</ul></section>')
+    return parts
+
+
 def _lead(session: session_pb2.Session, trials: Trials) -> str:
-    units = ", ".join(unit.name for unit in session.spec.units[:8]) + (" …" if len(session.spec.units) > 8 else "")
     told = sum(status == "told" for status in trials.status)
     ended = f"ended by {session.stopped_by}" if session.stopped_by else "still open"
-    return (
-        f"Which stimulus drives <b>{escape(session.unit or session.spec.unit or units)}</b> the most? {told:,} presentations of what "
-        f"<b>{escape(session.spec.generator.name)}</b> makes; {escape(ended)}."
-    )
+    unit = session.unit or session.spec.unit or session.spec.units[0].name
+    searches = f"{len(session.threads)} searches, interleaved: " if session.threads else ""
+    made = f"{told:,} presentations of what <b>{escape(session.spec.generator.name)}</b> makes"
+    return f"Which stimulus drives <b>{escape(unit)}</b> the most? {searches}{made}; {escape(ended)}."
 
 
-def _answer(session: session_pb2.Session, cells: Sequence[Cell]) -> str:
-    found = session.recommendation
+def _answer(session: session_pb2.Session, found: session_pb2.Recommendation, cells: Sequence[Cell]) -> str:
     if math.isnan(found.response):
         return '<section class="answer"><p>Nothing has been measured twice yet, so nothing is recommended.</p></section>'
     image = "".join(
@@ -144,13 +153,15 @@ def _answer(session: session_pb2.Session, cells: Sequence[Cell]) -> str:
         else f"response of what is recommended so far, from {measurements}; it may still change"
     )
     lines = [f'<p class="big">{shown(found.response)}{between}</p><p>{told}.</p>']
-    for field, what in (("over_references", "references"), ("over_first", "stimuli of the first generation")):
-        if found.HasField(field):
-            over: session_pb2.Comparison = getattr(found, field)
+    named = (("over_references", "references"), ("over_first", "stimuli of the first generation"))
+    compared = [(getattr(found, field), what) for field, what in named if found.HasField(field)]
+    compared += [(other.comparison, f"what {other.thread} recommends,") for other in found.over_threads]
+    for over, what in compared:
+        if math.isfinite(over.difference):
             between = "" if math.isnan(over.low) else f" ({shown(over.low)} to {shown(over.high)})"
             more = f"{shown(abs(over.difference))} {'more' if over.difference >= 0 else 'less'}"
             lines.append(
-                f"<p><b>{more}</b> than {what} shown beside it{between}; p = {over.p_value:.4g}, "
+                f"<p><b>{more}</b> than {escape(what)} shown beside it{between}; p = {over.p_value:.4g}, "
                 f"{over.measurements} against {over.controls} presentations.</p>"
             )
     return f'<section class="answer">{image}<div>{"".join(lines)}</div></section>'
@@ -163,17 +174,17 @@ def _item(cell: Cell, low: float, high: float) -> str:
     return f'<li{strong}><img alt="" src="{data_uri(picture(cell.stimulus, low, high))}"><b>{escape(first)}</b>{below}</li>'
 
 
-def _facts(session: session_pb2.Session, trials: Trials) -> list[tuple[str, str]]:
+def _facts(session: session_pb2.Session, trials: Trials, searches: Sequence[View]) -> list[tuple[str, str]]:
     spec, design = session.spec, session.spec.design
     counts = {status: sum(found == status for found in trials.status) for status in ("told", "missed", "late", "untold")}
     rate = design.references.rate if design.references.HasField("rate") else 0.1
     return [
         ("Name", session.name),
         ("Units", ", ".join(f"{unit.name}" for unit in spec.units)),
-        ("Objective", f"{session.objective.name or spec.objective.name or 'unit'} of {session.unit or spec.unit or spec.units[0].name}"),
+        ("Objective", "; ".join(dict.fromkeys(view.aim for view in searches))),
         ("Generator", spec.generator.name),
         ("Stimulus", " × ".join(str(size) for size in session.stimulus_shape)),
-        ("Optimizer", session.optimizer),
+        ("Optimizer", "; ".join(f"{view.name}: {view.optimizer}" if view.name else view.optimizer for view in searches)),
         (
             "Design",
             f"{design.generation_size or 40} a generation, {max(design.replicates, 1)} × each candidate, {100 * rate:.3g} % references",

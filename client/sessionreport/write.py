@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,14 +25,19 @@ from ..sessioncore import channel, patiently
 from ..transport import Credentials
 from ..trials import Trials, fetch_trials
 from . import chart
-from .figures import Figures, Shown, figures
+from .figures import Shown
 from .gallery import Cell, picture, sheet
 from .page import page
+from .views import View, views
 from .words import measured
+
+_SAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def write_report(name: str, folder: Path | str, address: str = DEFAULT_ADDRESS, *, credentials: Credentials | None = None) -> list[Path]:
     """Write what came of a session so far: ``report.html``, ``evolution.svg``, ``gallery.png``, ``recommended.png``, ``result.json``.
+
+    In a session of several threads each has an ``evolution-NAME.svg`` and a ``recommended-NAME.png``.
 
     Parameters
     ----------
@@ -55,24 +61,29 @@ def write_report(name: str, folder: Path | str, address: str = DEFAULT_ADDRESS, 
         Nothing was told yet.
     """
     trials = fetch_trials(name, address, credentials=credentials)
-    found = figures(trials)
-    if not found.generations:
+    found = views(trials)
+    if not any(view.figures.generations for view in found):
         raise InvalidInput(f"nothing of {name} was told yet; there is nothing to report")
-    stimuli = _stimuli(name, {shown.stimulus for shown in found.gallery}, trials, address, credentials)
+    stimuli = _stimuli(name, {shown.stimulus for view in found for shown in view.figures.gallery}, trials, address, credentials)
     session = trials.session
-    groups = _groups(trials, found, stimuli)
+    groups = [_groups(view, stimuli) for view in found]
+    together = {
+        f"{view.name} · {group}" if view.name else group: c for view, g in zip(found, groups, strict=True) for group, c in g.items()
+    }
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     low, high = session.stimulus_low, session.stimulus_high
-    found_now = session.recommendation
     files: dict[str, Any] = {
-        "report.html": page(trials, found, groups),
-        "evolution.svg": chart.standalone(chart.evolution(found, (found_now.response, found_now.low, found_now.high))),
-        "gallery.png": sheet(session.spec.title or session.name, groups, low, high),
+        "report.html": page(trials, list(zip(found, groups, strict=True))),
+        "gallery.png": sheet(session.spec.title or session.name, together, low, high),
         "result.json": json.dumps(_numbers(trials, found), indent=2, ensure_ascii=False) + "\n",
     }
-    for cell in groups["Recommended"]:
-        files["recommended.png"] = picture(cell.stimulus, low, high)
+    for view, cells in zip(found, groups, strict=True):
+        named = f"-{_SAFE.sub('_', view.name)}" if view.name else ""
+        best = view.recommendation
+        files[f"evolution{named}.svg"] = chart.standalone(chart.evolution(view.figures, (best.response, best.low, best.high)))
+        for cell in cells["Recommended"]:
+            files[f"recommended{named}.png"] = picture(cell.stimulus, low, high)
     written = []
     for file, content in files.items():
         writing = place / f".writing-{os.getpid()}-{file}"
@@ -112,16 +123,15 @@ def _stimuli(
     return patiently(read, address, 30.0)
 
 
-def _groups(trials: Trials, found: Figures, stimuli: Mapping[int, NDArray[np.float32]]) -> dict[str, list[Cell]]:
-    session = trials.session
-    recommended = session.recommendation
+def _groups(view: View, stimuli: Mapping[int, NDArray[np.float32]]) -> dict[str, list[Cell]]:
+    recommended = view.recommendation
     groups: dict[str, list[Cell]] = {"Recommended": [], "Leading candidates": [], "Best of its generation": [], "References": []}
     chosen = to_array(recommended.stimulus) if recommended.HasField("stimulus") else None
     if chosen is not None and math.isfinite(recommended.response):
         between = "" if math.isnan(recommended.low) else f"{recommended.low:.3g} to {recommended.high:.3g}"
         lines = [f"{recommended.response:.4g}", between, f"n = {recommended.measurements}"]
         groups["Recommended"].append(Cell(chosen, [line for line in lines if line], strong=True))
-    for shown in found.gallery:
+    for shown in view.figures.gallery:
         if shown.stimulus not in stimuli:
             continue
         stimulus = stimuli[shown.stimulus]
@@ -139,18 +149,25 @@ def _words(shown: Shown) -> tuple[str, Sequence[str]]:
     return name, [measured(shown.told), f"n = {shown.told.n}"]
 
 
-def _numbers(trials: Trials, found: Figures) -> dict[str, Any]:
+def _numbers(trials: Trials, found: Sequence[View]) -> dict[str, Any]:
     session = to_plain(trials.session)
-    for bulky in ("latent", "stimulus"):
-        session.get("recommendation", {}).pop(bulky, None)
+    for recommended in (session.get("recommendation"), *(thread.get("recommendation") for thread in session.get("threads", ()))):
+        for bulky in ("latent", "stimulus"):
+            (recommended or {}).pop(bulky, None)
     references = session.get("spec", {}).get("design", {}).get("references", {})
     references.pop("stimuli", None)
     return {
         "session": session,
         "trials": {status: sum(each == status for each in trials.status) for status in ("told", "missed", "late", "untold")},
-        "generations": [_finite(asdict(row)) for row in found.generations],
-        "gallery": [_finite(asdict(shown)) for shown in found.gallery],
-        "side_by_side": {name: values.tolist() for name, values in found.side_by_side.items()},
+        "searches": [
+            {
+                "thread": view.name,
+                "generations": [_finite(asdict(row)) for row in view.figures.generations],
+                "gallery": [_finite(asdict(shown)) for shown in view.figures.gallery],
+                "side_by_side": {name: values.tolist() for name, values in view.figures.side_by_side.items()},
+            }
+            for view in found
+        ],
     }
 
 

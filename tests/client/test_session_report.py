@@ -78,22 +78,23 @@ def test_its_numbers_are_those_of_the_trials(server, ran, tmp_path):
     found = json.loads((tmp_path / "found/result.json").read_text())
     trials = fetch_trials(ran, server.address, stimuli=True)
     kinds, told = np.array(trials.kind), np.array(trials.status) == "told"
-    assert [row["number"] for row in found["generations"]] == sorted(set(trials.generation.tolist()))
-    for row in found["generations"]:
+    (search,) = found["searches"]
+    assert [row["number"] for row in search["generations"]] == sorted(set(trials.generation.tolist()))
+    for row in search["generations"]:
         here = told & (trials.generation == row["number"])
         for name, which in (("candidates", ("candidate", "replicate")), ("references", ("reference",)), ("leaders", ("remeasure",))):
             scores = trials.score[here & np.isin(kinds, which)]
             assert row[name]["n"] == len(scores)
             assert row[name]["value"] == (pytest.approx(scores.mean()) if len(scores) else None)
     assert found["trials"]["missed"] == (np.array(trials.status) == "missed").sum() > 0
-    beside = found["side_by_side"]
+    beside = search["side_by_side"]
     assert len(beside["recommended"]) == found["session"]["recommendation"]["measurements"]
     assert np.mean(beside["recommended"]) == pytest.approx(found["session"]["recommendation"]["response"])
-    best = next(shown for shown in found["gallery"] if shown["group"] == "best")
+    best = next(shown for shown in search["gallery"] if shown["group"] == "best")
     # replicates of a candidate are one, and told apart from its being measured again
     first = told & (trials.generation == best["generation"]) & (trials.stimulus == best["stimulus"])
     assert best["told"]["n"] == first.sum() == 2
-    references = [shown["told"]["value"] for shown in found["gallery"] if shown["group"] == "reference"]
+    references = [shown["told"]["value"] for shown in search["gallery"] if shown["group"] == "reference"]
     assert references == sorted(references, reverse=True)
 
 
@@ -134,6 +135,34 @@ def test_a_session_on_its_way_has_a_report_and_an_empty_one_none(server, tmp_pat
     assert "nothing is recommended" in page.text
     assert "Side by side" not in page.text
     assert not (tmp_path / "recommended.png").exists()
+
+
+def test_each_thread_has_a_report_of_its_own(server, tmp_path):
+    spec = SPEC | {"units": ["a", "b"], "threads": [{"name": "one"}, {"name": "two"}, {"name": "other:aim", "unit": "b"}]}
+    with Session.create(spec, server.address) as session:
+        for generation in session:
+            session.tell(np.stack([neuron(generation), 2 * neuron(generation)], 1))
+        name, ended = session.name, session.described
+    write_report(name, tmp_path, server.address)
+    names = [f"{what}-{thread}" for thread in ("one", "two", "other_aim") for what in ("evolution", "recommended")]
+    assert {path.stem for path in tmp_path.iterdir()} == {*names, "report", "gallery", "result"}
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert [search["thread"] for search in found["searches"]] == ["one", "two", "other:aim"]
+    trials = fetch_trials(name, server.address)
+    candidates = 0
+    for search, thread in zip(found["searches"], ended.threads, strict=True):
+        shown = [row["candidates"]["n"] for row in search["generations"]]
+        candidates += sum(shown)
+        beside = search["side_by_side"].get("recommended", ())
+        if thread.name == "other:aim":  # references are scored by the first one's objective
+            assert all(row["references"]["n"] == 0 for row in search["generations"])
+        else:
+            assert np.mean(beside) == pytest.approx(thread.recommendation.response)
+    told = np.array(trials.status) == "told"
+    assert candidates == (told & np.isin(trials.kind, ["candidate", "replicate"])).sum()
+    page = Page((tmp_path / "report.html").read_text())
+    assert not page.open
+    assert "what two recommends, shown beside it" in page.text
 
 
 def test_stimuli_of_every_shape_are_pictures():
