@@ -127,7 +127,8 @@ class _Attempt:
         for line in news.lines:
             print(line, file=sys.stderr, flush=True)
         for name, content in news.checkpoint.items():
-            _write(self._order.folder / name, content)
+            if Path(name).name == name:  # the job's own code may run there
+                _write(self._order.folder / name, content)
         if news.progress:
             self._connection.send_bytes(messages.encode(messages.Advanced(news.progress)))
 

@@ -81,10 +81,14 @@ class RayReplicas:
         patience = max(_LEAST_PATIENCE, 3 * (time.monotonic() - began))
         while asked:
             done, _ = self._ray.wait(list(asked), num_returns=1, timeout=patience)
-            ref = done[0] if done else next(iter(asked))
-            actor, at = asked.pop(ref)
-            found = self._taken(ref, actor) if done else None
+            if not done:
+                break
+            actor, at = asked.pop(done[0])
+            found = self._taken(done[0], actor)
             outcomes[at] = own(passes[at]) if found is None else found
+        for actor, at in asked.values():
+            self._lose(actor, "is too slow")
+            outcomes[at] = own(passes[at])
         return (outcomes[at] for at in range(len(passes)))
 
     def _taken(self, ref: Any, actor: Any) -> Outcome | None:
@@ -92,14 +96,18 @@ class RayReplicas:
         try:
             return self._ray.get(ref)
         except errors.RayActorError:
-            if actor in self._ready:
-                _log.warning("a replica was lost; its share is evaluated by the others until Ray has another one")
-                self._ready.remove(actor)
-                self._coming[actor.ready.remote()] = actor
+            self._lose(actor, "was lost")
         except errors.RayError as error:
             # Where it is the job's own fault, this process meets it again, and says so.
             _log.warning("a replica could not evaluate its share: %s", error)
         return None
+
+    def _lose(self, actor: Any, why: str) -> None:
+        """Do without it until it answers again: once Ray has started it anew, or it has worked off what it was asked."""
+        if actor in self._ready:
+            _log.warning("a replica %s; the others evaluate its share until it answers again", why)
+            self._ready.remove(actor)
+            self._coming[actor.ready.remote()] = actor
 
     def _welcome(self) -> None:
         """Take in actors that have become ready."""
