@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -113,8 +114,11 @@ class Postgres:
         self.url = self._server.get_uri()
 
     def stop(self) -> None:
-        """In order, as for an upgrade: sessions are ended."""
-        self._server.stop()
+        """In order, as for an upgrade: sessions are ended at once."""
+        process = self._server.get_postmaster_info().process
+        assert process is not None
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
 
     def start(self) -> None:
         """Again, over the same data."""
