@@ -137,11 +137,11 @@ def _best(trials: Trials, kinds: NDArray[np.object_], told: NDArray[np.bool_], s
 
 
 def _ranked(trials: Trials, which: NDArray[np.bool_], group: str, most: int) -> list[Shown]:
-    """By mean score, the highest first; of leaders those measured the most, as each halving drops the weaker half."""
+    """By mean score, the highest first; leaders by how often they were measured, as each halving drops the weaker half."""
     found = []
     for stimulus in set(trials.stimulus[which].tolist()):
         measured = Mean.of(trials.score[which & (trials.stimulus == stimulus)])
         found.append(Shown(stimulus, group, int(trials.generation[trials.stimulus == stimulus].min()), measured, measured))
     if group == "leader":
-        found = sorted(found, key=lambda shown: -shown.told.n)[:most]
+        return sorted(found, key=lambda shown: (-shown.told.n, -shown.told.value))[:most]
     return sorted(found, key=lambda shown: -shown.told.value)[:most]
