@@ -12,7 +12,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from .commands import catalog, demo, jobs, rig, run, serve, sessions, simulate, token, version
+from .commands import catalog, demo, jobs, plugins, rig, run, serve, sessions, simulate, token, version
 from .commands.common import EXIT_CODES, ExitCode, exit_code_of, print_error
 from .errors import ActmaxError, InvalidInput
 
@@ -41,6 +41,7 @@ app.command()(jobs.delete)
 app.command()(jobs.fetch)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(token.app, name="token")
+app.add_typer(plugins.app, name="plugin")
 app.command()(simulate.simulate)
 app.command()(rig.rig)
 app.add_typer(sessions.app, name="session")

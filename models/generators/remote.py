@@ -14,7 +14,7 @@ from ..options import InvalidOption
 from ..plugins.connection import DEFAULT_BYTES, ENVELOPE, MOST_BYTES, PluginConnection, PluginError, rows_within
 from ..plugins.options import PluginOptions
 from ..plugins.stimulus import MOST_VALUES, stimulus_of
-from ..plugins.tensors import CODES, FLOATS, BadTensor, from_message, to_message
+from ..plugins.tensors import CODES, FLOATS, BadTensor, fill, from_message
 from ..spaces import Box, Categorical, LatentSpace
 from .prior import Prior
 
@@ -102,7 +102,8 @@ class RemoteGenerator:
             raise PluginError(f"{self._connection.shown}: latents and stimuli are too large: {error}") from None
 
     def _ask(self, latents: Tensor) -> Tensor:
-        request = pb.GenerateRequest(latents=to_message(latents))
+        request = pb.GenerateRequest()
+        fill(request.latents, latents)
         answer = self._connection.ask("Generate", request, pb.GenerateResponse, self.version)
         try:
             stimuli = from_message(answer.stimuli, (latents.shape[0], *self.stimulus.shape))

@@ -19,12 +19,13 @@ class BadTensor(ValueError):
     """A tensor that is not what was asked for; the message says how."""
 
 
-def to_message(values: Tensor) -> session_pb2.Tensor:
-    """Float32 or int64 values as a message."""
+def fill(message: session_pb2.Tensor, values: Tensor) -> None:
+    """Put float32 or int64 values into a message, copied once."""
     array = values.detach().cpu()
     array = array.float().numpy() if array.is_floating_point() else array.long().numpy()
-    data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    return session_pb2.Tensor(dtype=array.dtype.name, shape=array.shape, data=data)
+    message.dtype = array.dtype.name
+    message.shape.extend(array.shape)
+    message.data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def from_message(message: session_pb2.Tensor, shape: tuple[int, ...], dtypes: tuple[str, ...] = FLOATS) -> Tensor:

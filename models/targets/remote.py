@@ -15,7 +15,7 @@ from ..options import InvalidOption
 from ..plugins.connection import PluginConnection, PluginError, rows_within
 from ..plugins.options import PluginOptions
 from ..plugins.stimulus import MOST_VALUES, stimulus_of
-from ..plugins.tensors import BadTensor, from_message, to_message
+from ..plugins.tensors import BadTensor, fill, from_message
 from .layers import require_layers
 from .target import LayerInfo
 
@@ -131,7 +131,8 @@ class RemoteTarget:
             raise PluginError(f"{self._connection.shown}: stimuli and responses are too large: {error}") from None
 
     def _ask(self, stimuli: Tensor, layers: Sequence[str], trial: int) -> dict[str, Tensor]:
-        request = pb.RespondRequest(stimuli=to_message(stimuli.float()), layers=layers, seed=self._seed, trial=trial)
+        request = pb.RespondRequest(layers=layers, seed=self._seed, trial=trial)
+        fill(request.stimuli, stimuli.float())
         answer = self._connection.ask("Respond", request, pb.RespondResponse, self.version)
         if set(answer.responses) != set(layers):
             missing = ", ".join(sorted(set(layers) - set(answer.responses))[:5])
