@@ -21,6 +21,8 @@ MODELLED = 64
 """Coordinates up to which a model of the score leads the blind search of a box; with 128, evolution does."""
 SPHERE = 64
 """Coordinates from which natural latents lie near a sphere, and evolution on it leads: a normal latent's norm varies by 9 %."""
+SLOPE = 1000
+"""Coordinates from which the slope of all scores is worth more than the ranks of the better half: measured at 4,096; not yet at 128."""
 
 
 class Auto:
@@ -30,7 +32,8 @@ class Auto:
       without it.
     - Codes: ``tt-evolution``, which crosses the geometry of the map with what natural codes look like; blind ``patch-evolution``, which
       measures the same there and costs less.
-    - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``.
+    - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``; of 1,000 or more, where evaluations are few for each
+      coordinate, with linear weights on a sphere a quarter larger.
     - Another box of up to 64 coordinates: ``thompson``, whose model makes the most of every evaluation, noisy ones above all.
     - A larger one: ``cma``.
 
@@ -98,7 +101,8 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
         return TTEvolution(problem, TTEvolution.Options()), "tt-evolution", f"{where}, natural ones known"
     where = f"{without}, {space.size} coordinates"
     if space.size >= SPHERE and problem.bank is not None:
-        return SphereCMA(problem, SphereCMA.Options()), "sphere-cma", f"{where}, natural latents known"
+        options = SphereCMA.Options(weights="linear", radius=1.25) if space.size >= SLOPE else SphereCMA.Options()
+        return SphereCMA(problem, options), "sphere-cma", f"{where}, natural latents known"
     if space.size > MODELLED:
         return CMA(problem, CMA.Options()), "cma", f"{where}, blind"
     return Thompson(problem, Thompson.Options()), "thompson", where

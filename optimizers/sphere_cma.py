@@ -18,6 +18,7 @@ GENERATIONS = 75
 """Generations until the final angle where the evaluations are unknown: 3000 images at 40 a generation, as published."""
 
 Schedule = Literal["exponential", "inverse", "linear"]
+Weights = Literal["rank", "linear"]
 
 
 class SphereCMA(Searcher):
@@ -29,6 +30,10 @@ class SphereCMA(Searcher):
     normal of expected length ``angle``, carried onto the sphere by its exponential map. The ``parents`` best of them, weighted by the
     logarithm of their rank, are averaged and projected to the sphere; the base moves towards that point by ``extrapolate`` times its
     angular distance. First comes a generation without a base.
+
+    ``weights: linear`` is our own: every sample counts by how far its score is from the generation's mean, the bad ones against their
+    direction, and the base moves ``stride`` of the angle along the sum. For a score that is linear over the generation this is the
+    least squares estimate of its slope, with nearly twice the information of the better half's ranks; what it gains is in docs/search.md.
 
     The sphere lies around the bank's mean, in coordinates scaled by the bank's standard deviations, and its radius is the bank's median
     norm; the first generation are rows of the bank, projected to it. Blind, it lies around the middle of the box with the expected norm of
@@ -59,6 +64,13 @@ class SphereCMA(Searcher):
         extrapolate: Annotated[
             float, Field(gt=0, le=10, allow_inf_nan=False, description="Share of the way to the parents' mean that the base moves.")
         ] = 1.5
+        weights: Annotated[
+            Weights,
+            Field(description="How samples count: by the logarithm of their rank in the better half, or all of them by their scores."),
+        ] = "rank"
+        stride: Annotated[
+            float, Field(gt=0, le=10, allow_inf_nan=False, description="Of the base with linear weights, as a share of the angle.")
+        ] = 0.45
         schedule: Annotated[
             Schedule, Field(description="How the angle goes from initial to final: its logarithm, inverse or itself evenly.")
         ] = "exponential"
@@ -123,6 +135,10 @@ class SphereCMA(Searcher):
         points, scores = points[told], scores[told]
         if not len(points):
             return
+        if self.options.weights == "linear" and self._base is not None:
+            self._base = self._along_slope(self._base, points, scores)
+            self._generation += 1
+            return
         parents = min(self.options.parents or self.options.population // 2, len(points))
         if self._base is None and self.problem.starts is not None:  # where to go on from, not where natural latents are
             parents = min(parents, max(1, len(self.problem.starts) // 2))
@@ -133,6 +149,17 @@ class SphereCMA(Searcher):
             self._base = goal if self._base is None else slerp(self._base, goal, self.options.extrapolate, self.radius)
         if len(latents) > self.options.population:  # one that had a base, and so an angle
             self._generation += 1
+
+    def _along_slope(self, base: Tensor, points: Tensor, scores: Tensor) -> Tensor:
+        """``base``, (size,), moved along the slope of the scores over ``points``, (n, size); as it is where all scores are equal."""
+        unit = base / base.norm()
+        directions = points - (points @ unit)[:, None] * unit
+        slope = (scores - scores.mean()) @ (directions / directions.norm(dim=1, keepdim=True).clamp(min=1e-300))
+        length = float(slope.norm())
+        if not length:
+            return base
+        tangent = self.options.stride * self.angle / length * slope
+        return project(exponential_map(base, tangent[None]), self.radius)[0]
 
     def recommend(self) -> Tensor:
         """The base point where the problem is noisy, otherwise the best candidate evaluated: (*latent).

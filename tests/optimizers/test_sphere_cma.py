@@ -107,6 +107,32 @@ def test_moves_as_published() -> None:
         assert np.allclose(standard(optimizer.recommend()[None], problem.bank)[0], base, atol=1e-4)
 
 
+def test_linear_weights_follow_the_slope_of_all_samples() -> None:
+    problem = natural_problem(noisy=True)
+    assert problem.bank is not None
+    optimizer = SphereCMA(problem, SphereCMA.Options(weights="linear", stride=0.3))
+    optimizer.tell(Evaluations(optimizer.ask(), torch.arange(40).double()))
+    for told in (torch.arange(41).double().square(), torch.linspace(-1, 1, 41).double().exp(), torch.ones(41).double()):
+        base = standard(optimizer.recommend()[None], problem.bank)[0]
+        angle = optimizer.angle
+        latents = optimizer.ask()
+        samples = standard(latents, problem.bank)[1:]
+        optimizer.tell(Evaluations(latents, told))
+        moved = standard(optimizer.recommend()[None], problem.bank)[0]
+        assert optimizer.angle < angle
+        if bool((told == 1).all()):
+            assert torch.equal(moved, base)
+            continue
+        assert float(angles(moved[None], base)) == pytest.approx(math.degrees(0.3 * angle), rel=1e-3)
+        # the step lies along the covariance of scores and directions
+        unit = base / base.norm()
+        directions = samples - (samples @ unit)[:, None] * unit
+        directions /= directions.norm(dim=1, keepdim=True)
+        covariance = torch.from_numpy(np.cov(torch.cat([told[1:, None], directions], 1).numpy().T)[0, 1:])
+        step = moved - (moved @ unit) * unit
+        assert float(torch.nn.functional.cosine_similarity(step, covariance, dim=0)) == pytest.approx(1.0, abs=1e-4)
+
+
 def test_leaves_missed_trials_out() -> None:
     problem = natural_problem(noisy=True)
     assert problem.bank is not None
