@@ -215,8 +215,9 @@ def keep(connection: Connection, own: bool, joining: Joining, logs: Logs) -> Non
 @contextlib.contextmanager
 def _cluster(joining: Joining) -> Iterator[tuple[Any, str]]:
     """A cluster of this machine alone, with a token of its own, without dashboard and usage statistics."""
-    # As spawned workers do, those of Ray find what the server finds.
-    ray = ray_joining.prepare({**joining.environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)})
+    # As spawned workers do, those of Ray find what the server finds, and no other process goes before them.
+    path = os.pathsep.join(path for path in sys.path if path)
+    ray = ray_joining.prepare({**joining.environment, "PYTHONPATH": path, "RAY_worker_niceness": "0"})
     ray_joining.stay_on_loopback(ray)
     folder = tempfile.mkdtemp(prefix="actmax-ray-")  # not below the data folder: the paths of sockets have to be short
     try:
