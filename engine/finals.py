@@ -66,7 +66,7 @@ class Finals:
     winner's curse). Rounds of equal length are shared out equally among the leaders left, the better half of which goes on, as in
     sequential halving (Karnin, Koren and Somekh, "Almost optimal exploration in multi-armed bandits", 2013). Means are shrunk towards
     the leaders' grand mean by the share of their spread that noise explains (empirical Bayes, normal-normal; Efron and Morris, 1975),
-    which decides between leaders of unlike numbers of measurements. The winner is then measured :data:`CLOSING` of the budget again,
+    which decides between leaders of unlike numbers of measurements. The winner is then measured by ``share`` of the budget again,
     and its response is the mean of these alone: they had no part in choosing it.
 
     Parameters
@@ -75,10 +75,12 @@ class Finals:
         (m, *latent) distinct, m ≥ 1; of equals the earlier wins.
     budget : int
         Measurements, ≥ 1; all are used. With few of them, fewer leaders take part.
+    share : float
+        Of them, for the winner alone.
     """
 
-    def __init__(self, leaders: Tensor, budget: int) -> None:
-        closing = max(1, math.ceil(CLOSING * budget))
+    def __init__(self, leaders: Tensor, budget: int, share: float = CLOSING) -> None:
+        closing = max(1, math.ceil(share * budget))
         entrants = min(leaders.shape[0], MOST_LEADERS)
         while entrants > 1 and (budget - closing) < 2 * entrants * _rounds(entrants):
             entrants = (entrants + 1) // 2

@@ -14,7 +14,7 @@ from ..models.spaces import Categorical, LatentSpace
 from ..optimizers.optimizer import Evaluations, Listener, Optimizer
 from .design import Design
 from .film import Film
-from .finals import MOST_LEADERS, Finals, Measured, Remeasurement
+from .finals import CLOSING, MOST_LEADERS, Finals, Measured, Remeasurement
 from .leaders import Leaders
 from .spec import BudgetSpec
 
@@ -74,6 +74,8 @@ class Search:
         self.overheard = 0
         self._asked: Tensor | None = None
         self.leaders = Leaders(MOST_LEADERS if self.design.remeasure else 0)
+        self.closing = CLOSING
+        """Share of what is kept back by which the winner alone is measured."""
         self._finals: Remeasurement | None = None
         self._ended_by = ""
         self.importance: Tensor | None = None
@@ -203,7 +205,7 @@ class Search:
         leaders, _ = self.leaders.ranked()
         recommended = self.recommend()[None]
         others = leaders[(leaders != recommended).flatten(1).any(1)]
-        return Finals(torch.cat([recommended, others]), again)
+        return Finals(torch.cat([recommended, others]), again, self.closing)
 
     @property
     def scores(self) -> np.ndarray:

@@ -96,8 +96,8 @@ class Nevergrad(Searcher):
         others = min(screen, len(problem.bank) - 1) if problem.bank is not None else 0
         given = 0 if problem.starts is None or getattr(factory, "recast", False) else len(problem.starts)
         starts = _distinct(self._starts(max(1 + others, given)))
-        # what it begins at isn't among what it asks: a start that was given is suggested besides
-        self._start, self._suggested = starts[0], starts if given else starts[1:]
+        # the last suggestion is asked first; what it begins at isn't among them, so a start that was given is suggested besides
+        self._start, self._suggested = starts[0], torch.cat([starts[given:], starts[:given].flip(0)]) if given else starts[1:]
         self._told: list[Tensor] = []
         try:
             self._begin(suggest=False)

@@ -52,6 +52,97 @@ class Elite:
         self.rows, self.scores = state["rows"].clone(), state["scores"].clone()
 
 
+class MeasuredElite(Elite):
+    """The best distinct candidates of a noisy search: by the mean of all their measurements, shrunk towards that of all candidates.
+
+    The weight of one measurement, and so how long one lucky score leads, follows from how far measurements of the same candidate differ,
+    against how far candidates do (empirical Bayes; Efron and Morris, 1975). The noisier, the more candidates are kept. :data:`RESERVE`
+    times as many wait behind them, for a mean can fall.
+
+    Parameters
+    ----------
+    least, most : int
+        How many to keep without noise, and where it is as large as the differences.
+    """
+
+    RESERVE = 8
+    UNKNOWN = 5
+    """Measurements once more without which noise is taken to be as large as the differences."""
+
+    def __init__(self, least: int, most: int) -> None:
+        super().__init__(most)
+        self._least = least
+        self._pool: dict[bytes, tuple[Tensor, float, int]] = {}
+        self._mean, self._square, self._told = 0.0, 0.0, 0
+        self._within, self._repeats = 0.0, 0
+
+    @property
+    def noise(self) -> float:
+        """Variance of a measurement over that of candidates, 0 to 4."""
+        if self._repeats < self.UNKNOWN:
+            return 1.0
+        within = self._within / self._repeats
+        return min(within / max(self._square - within, 0.05 * self._square, 1e-12), 4.0)
+
+    def add(self, rows: Tensor, scores: Tensor) -> None:
+        """Take in candidates, (n, size), with their scores; missed ones, NaN, are left out."""
+        for row, score in zip(rows, scores.tolist(), strict=True):
+            if math.isnan(score):
+                continue
+            key = row.numpy().tobytes()
+            kept, mean, count = self._pool.pop(key, (row.clone(), 0.0, 0))
+            after = mean + (score - mean) / (count + 1)
+            if count:
+                self._within += (score - mean) * (score - after)
+                self._repeats += 1
+            else:
+                self._told += 1
+                share = 1 / min(self._told, 200)
+                self._square = (1 - share) * (self._square + share * (score - self._mean) ** 2)
+                self._mean += share * (score - self._mean)
+            self._pool[key] = (kept, after, count + 1)
+        self._settle()
+
+    def again(self, n: int) -> Tensor:
+        """What is best to measure again, (n, size), or fewer where there is little noise: of the leading ones the least measured."""
+        n = max(1, round(n * min(1.0, 2 * self.noise)))
+        leading = list(self._pool.values())[: 2 * n]
+        return torch.stack([row for row, _, _ in sorted(leading, key=lambda kept: kept[2])[:n]]) if leading else self.rows[:0]
+
+    def _settle(self) -> None:
+        noise = self.noise
+        latest_first = list(self._pool.items())[::-1]
+        valued = [(item, (item[1][1] * item[1][2] + noise * self._mean) / (item[1][2] + noise)) for item in latest_first]
+        best = sorted(valued, key=lambda found: -found[1])[: self.RESERVE * self.most]
+        self._pool = dict(item for item, _ in best)
+        kept = best[: self._least + round((self.most - self._least) * min(1.0, 2 * noise))]
+        if kept:
+            self.rows = torch.stack([item[1][0] for item, _ in kept])
+            self.scores = torch.tensor([value for _, value in kept], dtype=torch.float64)
+
+    def state(self) -> dict[str, Any]:
+        """All candidates with their means and counts, and what is known of noise."""
+        kept = self._pool.values()
+        return {
+            **super().state(),
+            "pool": torch.stack([row for row, _, _ in kept]) if kept else None,
+            "means": torch.tensor([mean for _, mean, _ in kept], dtype=torch.float64),
+            "counts": torch.tensor([count for _, _, count in kept], dtype=torch.int64),
+            "known": torch.tensor([self._mean, self._square, self._within], dtype=torch.float64),
+            "told": self._told,
+            "repeats": self._repeats,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from :meth:`state`."""
+        super().restore(state)
+        self._mean, self._square, self._within = state["known"].tolist()
+        self._told, self._repeats = int(state["told"]), int(state["repeats"])
+        rows = [] if state["pool"] is None else list(state["pool"])
+        kept = zip(rows, state["means"].tolist(), state["counts"].tolist(), strict=True)
+        self._pool = {row.numpy().tobytes(): (row.clone(), mean, count) for row, mean, count in kept}
+
+
 class Spread:
     """Mean, variance and maximum of all scores so far (Welford's update), and a transform that rests on them."""
 

@@ -120,8 +120,9 @@ class SphereCMA(Searcher):
 
     def _propose(self) -> Tensor:
         if self._base is None:
-            start = project(self._standard(self._starts(self.options.population)), self.radius)
-            return self._latents(start)
+            given = self._given(self.options.population)
+            start = self._latents(project(self._standard(self._starts(self.options.population - len(given))), self.radius))
+            return torch.cat([given, start]) if len(given) else start
         noise = torch.randn(self.options.population, self.space.size, generator=self.generator).double()
         unit = self._base / self._base.norm()
         tangents = (noise - (noise @ unit)[:, None] * unit) * (self.angle / math.sqrt(self.space.size))

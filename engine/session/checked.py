@@ -30,6 +30,9 @@ _SIZES = ("batch", "population")
 """Options by which optimizers are told how many candidates to ask."""
 
 
+CLOSING = 0.4
+"""Share of what is measured again at the end that goes to the winner alone. Of 66 measurements with a deviation of half the mean, as 1,000
+presentations leave, the mean is off by 4 % in the median."""
 _CHANGES = 1 << 16
 """More than a thread's objective is ever changed."""
 
@@ -126,7 +129,9 @@ class CheckedSession:
         sized = self._sized(thread, asked, note)
         if sized is not None:
             job = self.job(thread, aim, sized, number, evaluations)
-        return searches_of(job)[0], note
+        found = searches_of(job)[0]
+        found.closing = CLOSING
+        return found, note
 
     def _sized(self, thread: int, asked: ComponentSpec, note: str) -> ComponentSpec | None:
         """The optimizer with as many candidates an ask as fit into a generation; None where it asks as many as it likes."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 WALKS = ((0.0025, 0.0), (0.0025, 0.4), (0.01, 0.0), (0.04, 0.0))
 """Standard deviations that the logarithm of a gain may have in its change from one generation to the next, and in a steady change over the
 session so far; data tell which."""
-PRIOR = (0.4, 0.3, 0.15, 0.15)
+PRIOR = (0.85, 0.05, 0.05, 0.05)
 """How probable each of them is beforehand: a gain that may walk and doesn't would carry the noise of a few references into scores."""
 BINS = 32
 """Stretches of time that are told apart; in a longer session each is several generations."""

@@ -95,3 +95,12 @@ def apportioned(whole: int, shares: Sequence[float]) -> list[int]:
     for at in order[: whole - sum(found)]:
         found[at] += 1
     return found
+
+
+def in_part(count: int, full: float, generation: int) -> int:
+    """How many of ``count`` belong into a generation of which a share ``full`` is asked: as many on average, whole numbers in turn.
+
+    Searches that ask few at a time would else show more references than candidates. What is all but full has all.
+    """
+    wanted = count if full > 0.75 else count * full
+    return int(wanted * generation) - int(wanted * (generation - 1))

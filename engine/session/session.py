@@ -19,7 +19,7 @@ from .drift import Drift
 from .errors import NotNow, Refused
 from .findings import Found, Measurements, summary
 from .intake import Receipt
-from .planning import Content, Part, cycled, planned
+from .planning import Content, Part, cycled, in_part, planned
 from .scoring import scored
 from .thread import SearchThread, reasons
 from .trials import SHARED, Kind, Status, Stimuli, Told, Trial, from_table, table
@@ -342,16 +342,21 @@ class Session:
         active = [thread for thread in going if not thread.closing]
         if not active:
             return self._closing(going)
+        generation, design = self.generation + 1, self.spec.design
         parts: list[Part] = []
         leaders: list[tuple[int, int]] = []
+        free = 0
         for thread, room in zip(active, self.checked.rooms([thread.number for thread in active]), strict=True):
-            shown = 0 if thread.search.remeasuring or thread.recommended is None else self.spec.design.leaders
-            if shown:
-                assert thread.recommended is not None
-                leaders += [(thread.number, self.stimuli.number(thread.recommended))] * shown
             # before anything is recommended the leaders' places stay free: how many candidates fit is settled once
-            parts.append(thread.show(room - (0 if thread.search.remeasuring else self.spec.design.leaders), self.generation + 1))
-        return Content(parts, self._next_references(self.checked.references_shown), leaders)
+            room -= 0 if thread.search.remeasuring else design.leaders
+            parts.append(thread.show(room, generation))
+            free += room - len(parts[-1].rows)
+            if thread.recommended is not None and not thread.search.remeasuring:
+                shown = in_part(design.leaders, len(parts[-1].rows) / room, generation)
+                leaders += [(thread.number, self.stimuli.number(thread.recommended))] * shown
+        asked = sum(len(part.rows) for part in parts)
+        references = in_part(self.checked.references_shown, asked / (asked + free), generation)
+        return Content(parts, self._next_references(references), leaders)
 
     def _closing(self, threads: Sequence[SearchThread]) -> Content:
         """Each winner alone, and as many of what it is compared with, side by side."""

@@ -89,7 +89,7 @@ class GenerationSpec(_Strict):
     replicates: Annotated[int, Field(ge=1, le=1000)] = 1
     references: ReferencesSpec = ReferencesSpec()
     leaders: Annotated[int, Field(ge=0, le=1000)] = 1
-    remeasure: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)] = 0.15
+    remeasure: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)] = 0.2
     normalise: bool | None = None
     generation_seconds: Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)] = 0.0
 

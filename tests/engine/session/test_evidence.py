@@ -45,11 +45,27 @@ def test_drift_is_followed_and_silence_is_no_drift():
     bases = np.array([4.0, 8.0, 2.0, 6.0, 10.0, 3.0])
     for generation in range(60):
         true = 1 - 0.3 * generation / 59
-        rows = np.arange(generation * 4, generation * 4 + 4) % 6
+        rows = np.arange(generation * 9, generation * 9 + 9) % 6
         drift.add(rows, draws.poisson(bases[rows] * true)[:, None].astype(float))
-        silent.add(rows, np.zeros((4, 1)))
+        silent.add(rows, np.zeros((9, 1)))
     assert drift.gain[0] == pytest.approx(0.72, abs=0.12)
     assert silent.gain[0] == 1.0
+
+
+@pytest.mark.parametrize("unit", [1.0, 1000.0])
+@pytest.mark.parametrize("noise", ["poisson", 0.5])
+def test_a_gain_that_does_not_drift_is_hardly_thought_to_whatever_a_response_is_measured_in(noise, unit):
+    gains = []
+    for seed in range(8):
+        draws = np.random.default_rng(seed)
+        drift = Drift(8, 1, [noise == "poisson" and unit == 1])
+        bases = draws.gamma(1.0, 3.0, 8)
+        for generation in range(25):
+            means = bases[np.arange(generation * 4, generation * 4 + 4) % 8]
+            responses = draws.poisson(means) if noise == "poisson" else (means * (1 + 0.5 * draws.standard_normal(4))).clip(0)
+            drift.add(np.arange(generation * 4, generation * 4 + 4) % 8, unit * responses[:, None].astype(float))
+        gains.append(float(drift.gain[0]))
+    assert np.sqrt(np.mean(np.square(np.array(gains) - 1))) < 0.07
 
 
 def test_a_simulated_rig_answers_a_trial_the_same_whenever_it_is_shown():

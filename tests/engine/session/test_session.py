@@ -37,6 +37,15 @@ def test_a_generation_has_what_the_design_says_in_an_order_of_the_seed():
     assert [trial.kind for trial in other.current] != [trial.kind for trial in one.trials if trial.generation == 1]
 
 
+def test_a_search_that_asks_few_at_a_time_has_few_references_beside():
+    one = session(optimizer={"name": "xdream", "options": {"population": 4}}, design={"generation_size": 40, "references": REFERENCES})
+    run(one, 40)
+    kinds = [trial.kind for trial in one.trials if trial.generation <= 40]
+    assert max(len([t for t in one.trials if t.generation == g]) for g in range(1, 41)) <= 7
+    assert 0.1 < kinds.count(Kind.REFERENCE) / len(kinds) < 0.25
+    assert kinds.count(Kind.REMEASURE) < 10
+
+
 def test_the_same_responses_lead_to_the_same_bits():
     one, other = session(), session()
     assert run(one) == run(other)
