@@ -24,9 +24,20 @@ Kind = Literal["target", "generator"]
 _EVERYONE = "*"
 _PER_OWNER = 100
 _WAITING = 32
+_MOST_DESCRIPTION = 4 << 20
 _AWAY_SECONDS = 5.0
 """For which one request waits for a plugin that is away; who asks tries again."""
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A call that waits for its answer."""
+
+    content: str
+    call: pb.PluginCall
+    answer: asyncio.Future[Message]
+    sent: bool = False
 
 
 @dataclass(eq=False)
@@ -38,8 +49,9 @@ class Offered:
     name: str
     description: pb.TargetDescription | pb.GeneratorDescription
     shared_with: frozenset[str]
-    outbox: asyncio.Queue[pb.OfferResponse | ServiceError | None] = field(default_factory=asyncio.Queue)
-    calls: dict[int, tuple[str, asyncio.Future[Message]]] = field(default_factory=dict)
+    # Numbers of calls: one that nobody waits for any more is not sent, nor kept for a plugin that does not read.
+    outbox: asyncio.Queue[int | pb.CancelPluginCall | ServiceError | None] = field(default_factory=asyncio.Queue)
+    calls: dict[int, Waiting] = field(default_factory=dict)
     numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -87,14 +99,18 @@ class Plugins:
             while (item := await offered.outbox.get()) is not None:
                 if isinstance(item, ServiceError):
                     raise item
-                yield item
+                if isinstance(item, pb.CancelPluginCall):
+                    yield pb.OfferResponse(cancel=item)
+                elif (waiting := offered.calls.get(item)) is not None:
+                    waiting.sent = True
+                    yield pb.OfferResponse(call=waiting.call)
         finally:
             reader.cancel()
             if self._there.get(offered.key) is offered:
                 del self._there[offered.key]
-            for _, future in offered.calls.values():
-                if not future.done():
-                    future.set_exception(_away(offered.name, "its stream broke off", "PLUGIN_LOST"))
+            for waiting in offered.calls.values():
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(_away(offered.name, "its stream broke off", "PLUGIN_LOST"))
 
     async def ask(self, owner: str, kind: Kind, plugin: str, request: Message, content: str, seconds: float) -> Message:
         """Have a plugin answer ``request``, which is the field ``content`` of a call.
@@ -111,21 +127,20 @@ class Plugins:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, what, reason="PLUGIN_BUSY", retry_seconds=1.0)
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         number = next(iter(offered.numbers))
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         call = pb.PluginCall(call=number, seconds=left)
         getattr(call, content).CopyFrom(request)
-        offered.calls[number] = content, future
-        offered.outbox.put_nowait(pb.OfferResponse(call=call))
+        waiting = offered.calls[number] = Waiting(content, call, asyncio.get_running_loop().create_future())
+        offered.outbox.put_nowait(number)
         try:
             async with asyncio.timeout(left):
-                return await future
+                return await waiting.answer
         except TimeoutError:
             what = f"plugin {offered.name} did not answer within {seconds:.3g} s"
             raise ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, what, reason="PLUGIN_TOO_SLOW") from None
         finally:
             del offered.calls[number]
-            if not future.done() or future.cancelled():
-                offered.outbox.put_nowait(pb.OfferResponse(cancel=pb.CancelPluginCall(call=number)))
+            if waiting.sent and waiting.answer.cancelled():
+                offered.outbox.put_nowait(pb.CancelPluginCall(call=number))
 
     async def found(self, owner: str, kind: Kind, plugin: str, seconds: float = 0.0) -> Offered:
         """The plugin by its name, or another owner's that is shared by ``owner/name``; one that is away is waited for so long.
@@ -158,6 +173,8 @@ class Plugins:
         if self._closed:
             raise stopping()
         kind: Kind = "target" if offer.HasField("target") else "generator"
+        if getattr(offer, kind).ByteSize() > _MOST_DESCRIPTION:
+            raise invalid(f"offer.{kind}", f"a description has at most {_MOST_DESCRIPTION >> 20} MiB")
         offered = Offered(owner, kind, offer.name, getattr(offer, kind), frozenset(offer.shared_with))
         older = self._there.get(offered.key)
         if older is None and sum(each.owner == owner for each in self._there.values()) >= _PER_OWNER:
@@ -185,9 +202,10 @@ class Plugins:
 
 
 def _take(offered: Offered, answer: pb.PluginAnswer) -> None:
-    content, future = offered.calls.get(answer.call, ("", None))
-    if future is None or future.done():
+    waiting = offered.calls.get(answer.call)
+    if waiting is None or waiting.answer.done():
         return  # nobody waits for it any more
+    content, future = waiting.content, waiting.answer
     if answer.HasField("fault"):
         fault = answer.fault
         reason, again = fault.reason or "PLUGIN_FAULT", fault.retry_seconds
