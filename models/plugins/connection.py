@@ -83,10 +83,13 @@ class PluginConnection:
             ("grpc.service_config_disable_resolution", 1),
             # Channels of other targets in this process have options of their own.
             ("grpc.use_local_subchannel_pool", 1),
+            # The server's own door is not behind a proxy.
+            *([("grpc.enable_http_proxy", 0)] if place.ticket else []),
         ]
         make: Any = grpc.secure_channel if place.secure else grpc.insecure_channel
         credentials = [grpc.ssl_channel_credentials(authority)] if place.secure else []
-        self._channel = make(place.address, *credentials, options=settings)
+        # Else a host named "unix", say, would be a scheme.
+        self._channel = make(f"dns:///{place.address}", *credentials, options=settings)
 
     def describe(self, kind: type[Answer]) -> Answer:
         """What the plugin is, once it says that it is healthy; checked against the constraints of its proto.
