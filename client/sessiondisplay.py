@@ -228,11 +228,22 @@ def interval(found: session_pb2.Recommendation) -> str:
 
 def conclusion(session: session_pb2.Session) -> list[str]:
     """What came of a session, in a few lines."""
-    found = session.recommendation
-    lines = [f"ended by {session.stopped_by}; recommended: {interval(found)}"]
-    for field, what in (("over_first", "the first generation"), ("over_references", "references")):
-        if found.HasField(field):
-            over: session_pb2.Comparison = getattr(found, field)
+    if not session.threads:
+        return [f"ended by {session.stopped_by}; recommended: {interval(session.recommendation)}", *_comparisons(session.recommendation)]
+    lines: list[str] = []
+    for thread in session.threads:
+        lines.append(f"{thread.name} ended by {thread.stopped_by}; recommended: {interval(thread.recommendation)}")
+        lines += [f"  {line}" for line in _comparisons(thread.recommendation)]
+    return lines
+
+
+def _comparisons(found: session_pb2.Recommendation) -> list[str]:
+    named = [("the first generation", found.over_first, found.HasField("over_first"))]
+    named.append(("references", found.over_references, found.HasField("over_references")))
+    named += [(each.thread, each.comparison, True) for each in found.over_threads]
+    lines: list[str] = []
+    for what, over, known in named:
+        if known:
             low = "" if math.isnan(over.low) else f" ({over.low:.4g} to {over.high:.4g})"
             lines.append(f"over {what}, side by side: {over.difference:+.4g}{low}, p = {over.p_value:.4f}")
     return lines

@@ -53,7 +53,7 @@ NOISES = {
 }
 BOXES = ("auto", "sphere-cma", "cma", "tt-grid", "thompson", "xdream", "patch-evolution", "nevergrad", "protes", "tt-cross", "random")
 CODES = ("auto", "tt-evolution", "patch-evolution", "nevergrad", "protes", "tt-cross", "random")
-EVALUATIONS = 0.82
+EVALUATIONS = 0.78
 """Share of a session's presentations that are evaluations, by the design's defaults: the rest are references, leaders, controls."""
 
 

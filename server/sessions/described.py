@@ -1,0 +1,69 @@
+"""What is told of a session, from its header and from the session itself."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from actmax.v1 import session_pb2
+from actmax.v1 import session_service_pb2 as pb
+
+from ..jobs.wire import timestamp
+from . import wire
+from .shelf import Entry
+
+if TYPE_CHECKING:
+    from ...engine.session.kept import KeptSession
+
+PREFIX = "sessions/"
+"""Of a session's name."""
+TRIALS_A_BATCH = 200
+
+
+def message(entry: Entry) -> session_pb2.Session:
+    """A session as far as its header tells it."""
+    spec = session_pb2.SessionSpec.FromString(entry.spec)
+    return session_pb2.Session(name=PREFIX + entry.id, spec=spec, owner=entry.owner, create_time=timestamp(entry.number))
+
+
+def expiry(message: session_pb2.Session, changed: int) -> int:
+    """When it expires, in microseconds since 1970, where ``changed`` is when it was last heard of."""
+    return changed + round(1e6 * (message.spec.expire_seconds or 7 * 86400))
+
+
+def state(closed: bool, stopped_by: str, expire_time: int) -> session_pb2.SessionState:
+    """What state it is in."""
+    if closed:
+        return session_pb2.SESSION_STATE_CLOSED
+    if stopped_by:
+        return session_pb2.SESSION_STATE_ENDED
+    return session_pb2.SESSION_STATE_EXPIRED if time.time_ns() // 1000 > expire_time else session_pb2.SESSION_STATE_OPEN
+
+
+def batch(kept: KeptSession, start: int, stimuli: bool) -> pb.ListTrialsResponse:
+    """Its trials from the ``start``-th on, some hundreds at most; none at the end."""
+    import torch
+
+    session = kept.session
+    # generations whole, since the bits of a stimulus may depend on what it is decoded with
+    stop = start
+    while stop < len(session.trials) and (stop - start < TRIALS_A_BATCH):
+        generation = session.trials[stop].generation
+        while stop < len(session.trials) and session.trials[stop].generation == generation:
+            stop += 1
+    trials = session.trials[start:stop]
+    names = [thread.name for thread in session.threads]
+    found = pb.ListTrialsResponse(trials=[wire.trial(trial, names) for trial in trials])
+    if not trials:
+        return found
+    space = session.checked.decoder.latent
+    latents = [session.stimuli.latent(trial.stimulus) for trial in trials]
+    like = next((latent for latent in latents if latent is not None), torch.zeros(space.shape))
+    blank = torch.zeros_like(like) if not like.is_floating_point() else torch.full_like(like, torch.nan)
+    found.latents.CopyFrom(wire.tensor(torch.stack([blank if latent is None else latent for latent in latents]).numpy()))
+    if stimuli:
+        parts = []
+        for generation in dict.fromkeys(trial.generation for trial in trials):
+            parts.append(session.stimuli_of([trial for trial in trials if trial.generation == generation]))
+        found.stimuli.CopyFrom(wire.tensor(torch.cat(parts).numpy()))
+    return found

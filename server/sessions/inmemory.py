@@ -1,0 +1,200 @@
+"""Which sessions are in memory, and how they come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import grpc
+
+from actmax.v1 import session_pb2
+
+from ..config import ServerConfig
+from ..errors import OUT_OF_ROOM, ServiceError, exhausted, invalid, not_found, stopping
+from ..jobs.wire import timestamp
+from ..security.principal import calling
+from . import wire
+from .described import PREFIX, expiry, message, state
+from .live import Live, alone
+from .shelf import Entry, Shelf
+
+if TYPE_CHECKING:
+    from ...engine.session.kept import KeptSession
+
+_log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+_ID = re.compile(r"[0-9a-f]{16}")
+_IN_MEMORY = 200
+
+
+class InMemory:
+    """The sessions of one server, brought to memory when they are asked for.
+
+    Parameters
+    ----------
+    config : ServerConfig
+        The server's settings.
+    shelf : Shelf
+        Where they lie.
+    """
+
+    def __init__(self, config: ServerConfig, shelf: Shelf) -> None:
+        self._config = config
+        self._shelf = shelf
+        self._live: dict[str, asyncio.Future[Live]] = {}
+        self._work = ThreadPoolExecutor(max(1, config.worker_threads), "sessions")
+        self._disk = ThreadPoolExecutor(8, "session-logs")
+        self.closed = False
+        """Whether the server stops."""
+
+    async def stop(self) -> None:
+        """Let go of everything, once what is under way has ended."""
+        for live in list(self._live.values()):
+            if live.done() and live.exception() is None:
+                await live.result().close()
+        self._work.shutdown()
+        self._disk.shutdown()
+
+    async def add(self, session_id: str, kept: KeptSession) -> Live:
+        """A session that was just created."""
+        live = Live(PREFIX + session_id, kept, self._work, self._disk)
+        future: asyncio.Future[Live] = asyncio.get_running_loop().create_future()
+        future.set_result(live)
+        self._live[session_id] = future
+        await self._make_room()
+        return live
+
+    async def drop(self, session_id: str) -> None:
+        """Let go of a session that is about to be removed."""
+        opened = self._live.pop(session_id, None)
+        if opened is not None:
+            with contextlib.suppress(Exception):
+                await (await opened).close()
+
+    def entry(self, name: str) -> Entry:
+        """What lies under a name, where the caller may see it."""
+        session_id = name.removeprefix(PREFIX)
+        if session_id == name or not _ID.fullmatch(session_id):
+            raise invalid("name", f"{name[:100]!r} is not a session's name, which is {PREFIX} and 16 hexadecimal digits")
+        entry = self._shelf.get(session_id)
+        sees = calling.get().sees
+        if entry is None or (sees is not None and entry.owner != sees):
+            raise unknown(name)
+        return entry
+
+    async def opened(self, name: str) -> Live:
+        """The session in memory, brought there where it isn't."""
+        if self.closed:
+            raise stopping()
+        entry = self.entry(name)
+        future = self._live.get(entry.id)
+        if future is not None and future.done() and (future.exception() is not None or future.result().broken):
+            if future.exception() is None:
+                await future.result().close()
+            if self._live.get(entry.id) is future:
+                del self._live[entry.id]
+            future = self._live.get(entry.id)
+        if future is None:
+            future = self._live[entry.id] = asyncio.ensure_future(self._load(entry))
+            await self._make_room()
+        live = await asyncio.shield(future)
+        live.used = time.monotonic()
+        return live
+
+    async def _load(self, entry: Entry) -> Live:
+        from ...engine.errors import InvalidJob
+        from ...engine.session.errors import DamagedSession
+
+        def load() -> KeptSession:
+            from ...engine.session.kept import KeptSession
+
+            return KeptSession(self._shelf.folder(entry.id), allow_imports=self._config.allow_imports)
+
+        name = PREFIX + entry.id
+        try:
+            kept = await self.computed(load)
+        except DamagedSession as error:
+            raise ServiceError(grpc.StatusCode.DATA_LOSS, f"{name} can't be opened: {error}", reason="DAMAGED_SESSION") from error
+        except InvalidJob as error:
+            what = f"{name} was fine when it was created, and can't be opened now: {error}"
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="CANNOT_OPEN") from error
+        except OSError as error:
+            if error.errno in OUT_OF_ROOM:
+                raise exhausted(f"{name} can't be opened now", error) from error
+            raise unwritable(f"{name} can't be opened now", error) from error
+        return Live(name, kept, self._work, self._disk)
+
+    async def _make_room(self) -> None:
+        """Let go of what nobody has used for the longest time."""
+        if len(self._live) <= _IN_MEMORY:
+            return
+        idle = [(f.result().used, key) for key, f in self._live.items() if f.done() and f.exception() is None and f.result().ticket is None]
+        for _, key in sorted(idle)[: len(self._live) - _IN_MEMORY]:
+            future = self._live[key]
+            live = future.result()
+            live.broken = True
+            await live.close()
+            if self._live.get(key) is future:
+                del self._live[key]
+
+    async def described(self, live: Live, *, whole: bool) -> session_pb2.Session:
+        """A session in memory as it stands; ``whole`` with the stimulus that it recommends."""
+        entry = self._shelf.get(live.name.removeprefix(PREFIX))
+        if entry is None:
+            raise unknown(live.name)
+
+        def describe(kept: KeptSession) -> session_pb2.Session:
+            found = message(entry)
+            wire.session(found, kept, whole=whole)
+            found.state = state(kept.closed, kept.session.stopped_by, kept.expire_time)
+            return found
+
+        return await live.read(describe)
+
+    def summarised(self, entry: Entry) -> session_pb2.Session | None:
+        """A session as far as it is known without being opened; None where it was deleted meanwhile."""
+        from ...engine.session.errors import DamagedSession
+
+        found = message(entry)
+        try:
+            summary = self._shelf.summary(entry.id)
+        except FileNotFoundError:  # it was deleted meanwhile
+            return None
+        except DamagedSession as error:  # of no state, and whoever opens it is told; the others are still to be listed
+            _log.error("%s: %s", found.name, error)
+            return found
+        expire_time = expiry(found, summary.changed)
+        found.state = state(summary.closed, summary.stopped_by, expire_time)
+        found.last_sequence, found.stopped_by = summary.sequence, summary.stopped_by
+        found.expire_time.CopyFrom(timestamp(expire_time))
+        return found
+
+    async def read(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """In a thread for files."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._disk, partial(function, *arguments, **named))
+        except OSError as error:
+            raise unwritable("it can't be done now", error) from error
+
+    async def computed(self, function: Callable[[], T]) -> T:
+        """In a thread for work."""
+        return await asyncio.get_running_loop().run_in_executor(self._work, partial(alone, function))
+
+
+def unknown(name: str) -> ServiceError:
+    """NOT_FOUND."""
+    return not_found(f"there is no session {name}; ListSessions has them all", reason="NO_SUCH_SESSION")
+
+
+def unwritable(what: str, error: OSError) -> ServiceError:
+    """UNAVAILABLE: the folder of sessions can't be read or written."""
+    told = f"{what}: the folder of sessions can't be used ({error.strerror or error})"
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, told, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)

@@ -1,0 +1,173 @@
+"""One stream of a rig: what it says is taken in order, what it must hear is told when it is due."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+
+import grpc
+
+from actmax.v1 import session_pb2
+from actmax.v1 import session_service_pb2 as pb
+
+from ..errors import ServiceError, invalid, stopping
+from ..jobs.wire import timestamp
+from .live import Live, Step, Ticket, expired
+
+_WARNINGS = (0.8, 0.95)
+"""Shares of a session's patience after which it warns."""
+
+
+class RigStream:
+    """A stream that has opened a session.
+
+    Parameters
+    ----------
+    live : Live
+        The session.
+    ticket : Ticket
+        The stream's claim on it.
+    described : callable
+        The session as it stands.
+    stopping : callable
+        Whether the server stops.
+    """
+
+    def __init__(
+        self, live: Live, ticket: Ticket, described: Callable[[], Awaitable[session_pb2.Session]], stopping: Callable[[], bool]
+    ) -> None:
+        self._live, self._ticket = live, ticket
+        self._described, self._stopping = described, stopping
+
+    async def responses(self, requests: AsyncIterator[pb.RunSessionRequest], *, renew: bool) -> AsyncGenerator[pb.RunSessionResponse, None]:
+        """All that it is told, to its end; ``renew`` goes on with a session that has expired."""
+        live = self._live
+        reader = asyncio.ensure_future(_read_into(self._ticket, requests))
+        try:
+            if renew:
+                await live.change(lambda kept: kept.renew() if time.time_ns() // 1000 > kept.expire_time else None)
+            going(live)
+            described = await self._described()
+            yield pb.RunSessionResponse(opened=pb.Opened(last_sequence=described.last_sequence, session=described))
+            async with contextlib.aclosing(self._conversation()) as responses:
+                async for response in responses:
+                    yield response
+        finally:
+            reader.cancel()
+
+    async def _conversation(self) -> AsyncGenerator[pb.RunSessionResponse, None]:
+        live, ticket = self._live, self._ticket
+        sent = 0  # the generation that this stream was sent
+        warned = 0
+        pending: list[pb.RunSessionRequest | ServiceError] = []
+        ended = False
+        while True:
+            if self._stopping():
+                raise stopping()
+            live.still(ticket)
+            asked = None if live.has_asked(sent) else await live.ask()
+            if live.kept.session.stopped_by:
+                yield pb.RunSessionResponse(ended=await self._described())
+                return
+            if asked is not None and asked.ask.generation != sent:
+                sent = asked.ask.generation
+                yield asked
+            if not pending:
+                if ended:
+                    return
+                deadline, why = _deadline(live, warned)
+                try:
+                    async with asyncio.timeout(deadline):
+                        item = await ticket.inbox.get()
+                except TimeoutError:
+                    if why == "generation":
+                        await overdue(live, ticket)
+                    elif why == "warning":
+                        warned += 1
+                        warning = pb.ExpiryWarning(expire_time=timestamp(live.kept.expire_time))
+                        yield pb.RunSessionResponse(warning=warning)
+                    else:
+                        raise expired(live.name) from None
+                    continue
+                items = [item]
+                while not ticket.inbox.empty():  # what came together is written together
+                    items.append(ticket.inbox.get_nowait())
+                for each in items:
+                    if isinstance(each, (pb.RunSessionRequest, ServiceError)):
+                        pending.append(each)
+                        ticket.room.release()
+                    elif each is _END:
+                        ended = True
+                if live.kept.closed:
+                    raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{live.name} is closed", reason="SESSION_CLOSED")
+                if not pending:
+                    continue
+            warned = 0
+            steps, error = _steps(pending)
+            acks, used, refused = await live.apply(ticket, steps) if steps else ([], 0, None)
+            pending = pending[used:]
+            for ack in acks:
+                yield pb.RunSessionResponse(ack=ack)
+            if refused is not None or (error is not None and used == len(steps)):
+                raise refused or error or AssertionError
+
+
+def _deadline(live: Live, warned: int) -> tuple[float, str]:
+    """Seconds until something is due, and what."""
+    spec = live.kept.session.spec
+    since = time.time() - live.kept.changed / 1e6
+    if warned < len(_WARNINGS):
+        due = (max(0.0, _WARNINGS[warned] * spec.expire_seconds - since), "warning")
+    else:
+        due = (max(0.0, spec.expire_seconds - since), "expiry")
+    if spec.design.generation_seconds and live.asked_at is not None:
+        due = min(due, (max(0.0, live.asked_at + spec.design.generation_seconds - time.monotonic()), "generation"))
+    return due
+
+
+async def overdue(live: Live, ticket: Ticket | None) -> None:
+    """End a generation whose time is over."""
+    seconds = live.kept.session.spec.design.generation_seconds
+    if seconds and live.asked_at is not None and time.monotonic() >= live.asked_at + seconds:
+        await live.apply(ticket, [pb.Advance(generation=live.kept.session.generation)])
+
+
+def going(live: Live) -> None:
+    """Refuse what is closed or has expired."""
+    kept = live.kept
+    if kept.closed:
+        raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{live.name} is closed", reason="SESSION_CLOSED")
+    if not kept.session.stopped_by and time.time_ns() // 1000 > kept.expire_time:
+        raise expired(live.name)
+
+
+_END = object()
+
+
+async def _read_into(ticket: Ticket, requests: AsyncIterator[pb.RunSessionRequest]) -> None:
+    """Put what comes into the stream's inbox, to its end."""
+    try:
+        async for request in requests:
+            await ticket.room.acquire()
+            ticket.inbox.put_nowait(request)
+    except ServiceError as error:  # a message that can't be taken: those before it are, and then the stream ends
+        ticket.inbox.put_nowait(error)
+    except Exception:  # the client is gone: the stream's own coroutine is told
+        ticket.inbox.put_nowait(_END)
+    else:
+        ticket.inbox.put_nowait(_END)
+
+
+def _steps(requests: Sequence[pb.RunSessionRequest | ServiceError]) -> tuple[list[Step], ServiceError | None]:
+    """The steps in some requests, up to one that is none."""
+    steps: list[Step] = []
+    for request in requests:
+        if isinstance(request, ServiceError):
+            return steps, request
+        kind = request.WhichOneof("content")
+        if kind is None or kind == "open":
+            return steps, invalid("content", "after open come tell, advance and change_objective", reason="NOT_A_STEP")
+        steps.append(getattr(request, kind))
+    return steps, None
