@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 import shutil
 import time
 import uuid
@@ -179,7 +178,11 @@ class FolderRig:
     def _tell(self) -> bool:
         """Tell all that is new in the rig's files; whether there was anything."""
         new = False
-        names = sorted(entry.name for entry in os.scandir(self.folder / RESPONSES) if _is_response(entry.name))
+        try:
+            names = sorted(path.name for path in (self.folder / RESPONSES).iterdir() if _is_response(path.name))
+        except FileNotFoundError:  # a rig that cleans up
+            (self.folder / RESPONSES).mkdir(exist_ok=True)
+            return False
         for name in names:
             if name not in self._files:
                 self._files[name] = ResponseFile(self.folder / RESPONSES / name, self._units, self.options.settle)

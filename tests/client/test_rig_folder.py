@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -252,10 +253,13 @@ def test_a_silent_rig_misses_trials_or_stops_and_late_responses_are_kept(server,
         written(tmp_path, "b.csv", f"{late[0]},6\n{generation.trials[0]},\n")
 
     def then_advance(generation):
+        # a rig that cleans up: what was told is told
+        shutil.rmtree(tmp_path / "responses")
         (tmp_path / "generation-000002" / "ADVANCE").touch()
 
     def silent(generation):
         assert generation.number == 3
+        assert (tmp_path / "responses").is_dir()
 
     with Session.create(SPEC, server.address) as session:
         steps = [some, nothing, ended_by_the_rig, then_advance]
