@@ -33,6 +33,9 @@ class ServerConfig:
         Jobs that run at the same time, each in a process of its own.
     threads : int
         CPU threads of each worker; 0 shares the CPUs that this process may use out between the workers.
+    standby : bool
+        Whether one more process waits with everything imported, so that a job begins at once; it takes a few hundred MB of memory. Not
+        on Ray.
     devices : tuple of str
         Values of ``CUDA_VISIBLE_DEVICES``, dealt out to the workers in turn, so that each sees a GPU of its own (``("0", "1")``);
         all see all when empty.
@@ -98,6 +101,7 @@ class ServerConfig:
     data: Path = field(default_factory=lambda: Path("actmax-data"))
     workers: int = 1
     threads: int = 0
+    standby: bool = True
     devices: tuple[str, ...] = ()
     executor: str = "local"
     autoscaling: bool = False

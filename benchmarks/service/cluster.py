@@ -76,7 +76,7 @@ class ServerProcess:
             return self._reap()
 
     def workers(self) -> list[int]:
-        """Its children that run jobs: all but the checking process, which is the first, and multiprocessing's tracker."""
+        """Its children that run jobs, or stand by for one: all but the checking process, the first, and multiprocessing's tracker."""
         import psutil
 
         try:

@@ -24,6 +24,7 @@ from ..storage.records import JobRecord
 from . import child, messages, worker
 from .engine import Engine
 from .launching import Launcher
+from .standby import Standby
 
 _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
@@ -47,6 +48,7 @@ class Attempt:
         launcher: Launcher,
         device: str = "",
         allowed: tuple[str, ...] = (),
+        standby: Standby | None = None,
     ) -> None:
         self.job = job
         self._config = config
@@ -57,6 +59,7 @@ class Attempt:
         self._launcher = launcher
         self._device = device
         self._allowed = allowed
+        self._standby = standby
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -133,16 +136,9 @@ class Attempt:
             self._crashed(f"the server could not watch over its worker ({type(error).__name__}: {error})")
 
     def _start(self) -> tuple[Connection, SpawnProcess]:
-        ours, theirs = child.pipe()
-        try:
-            target, arguments = self._launcher.work(theirs, self._engine, self._order(), job_pb2.JobSpec.FromString(self.job.spec))
-            process = _spawn.Process(target=target, args=arguments, daemon=True, name=f"jobs/{self.job.id}")
-            process.start()
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        order = self._order()
+        waiting = self._standby.take(order) if self._standby is not None else None
+        ours, process = waiting or self._spawned(order)
         with self._lock:
             self._process, self._connection = process, ours
             # Words that came while it was being started.
@@ -153,6 +149,21 @@ class Attempt:
             if self._killed or self._fenced:
                 process.kill()
         _log.info("jobs/%s: attempt %d runs in process %d", self.job.id, self.job.attempt, process.pid)
+        if self._standby is not None:
+            self._standby.prepare()  # for the next job
+        return ours, process
+
+    def _spawned(self, order: worker.Order) -> tuple[Connection, SpawnProcess]:
+        ours, theirs = child.pipe()
+        try:
+            target, arguments = self._launcher.work(theirs, self._engine, order, job_pb2.JobSpec.FromString(self.job.spec))
+            process = _spawn.Process(target=target, args=arguments, daemon=True, name=f"jobs/{self.job.id}")
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         return ours, process
 
     def _order(self) -> worker.Order:

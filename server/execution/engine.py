@@ -33,8 +33,8 @@ class Engine(Protocol):
         From any method, with fields relative to the job's spec.
     """
 
-    def warm(self) -> None:
-        """Load what the other methods will need."""
+    def warm(self, *, running: bool = False) -> None:
+        """Load what the other methods will need; ``run``, too, where ``running``."""
         ...
 
     def check(self, spec: Mapping[str, Any], allow_imports: Sequence[str]) -> Checked:
@@ -103,9 +103,12 @@ def sources(allow_imports: Sequence[str]) -> tuple[str, ...]:
 class ActmaxEngine:
     """``actmax.engine``."""
 
-    def warm(self) -> None:
+    def warm(self, *, running: bool = False) -> None:
         """See ``Engine``."""
         from ...engine import build  # noqa: F401
+
+        if running:
+            from ...engine import run  # noqa: F401
 
     def check(self, spec: Mapping[str, Any], allow_imports: Sequence[str]) -> Checked:
         """See ``Engine``."""

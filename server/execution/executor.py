@@ -22,6 +22,7 @@ from .attempt import Attempt
 from .engine import Engine
 from .launching import Launcher, Local
 from .resources import Unmet
+from .standby import Standby
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Executor:
         self._metrics = metrics
         self._tracer = tracer
         self._launcher = launcher or Local(config)
+        self.standby = Standby(config, engine) if config.standby and isinstance(self._launcher, Local) else None
         self._allowances = allowances
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
@@ -72,6 +74,8 @@ class Executor:
 
     def start(self) -> None:
         """Begin to take jobs."""
+        if self.standby is not None:
+            self.standby.prepare()
         for thread in self._threads:
             thread.start()
 
@@ -122,6 +126,8 @@ class Executor:
             self._stopping = True
             self._changed.notify_all()
             attempts = list(self._attempts.values())
+        if self.standby is not None:
+            self.standby.close()
         for attempt in attempts:
             attempt.suspend()
         for thread in self._threads:
@@ -176,7 +182,16 @@ class Executor:
                 if job is not None:
                     allowed = self._allowances(job.owner)
                     attempt = Attempt(
-                        self._config, self._lifecycle, self._files, self._engine, job, self._metrics, self._launcher, device, allowed
+                        self._config,
+                        self._lifecycle,
+                        self._files,
+                        self._engine,
+                        job,
+                        self._metrics,
+                        self._launcher,
+                        device,
+                        allowed,
+                        self.standby,
                     )
                     self._attempts[job.id] = attempt
                     return attempt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import mimetypes
 import os
 import signal
@@ -34,6 +35,22 @@ class Order:
     checkpoint_seconds: float
     device: str
     logs: Logs
+
+
+_PLAIN = ("job_id", "attempt", "spec", "allow_imports", "threads", "checkpoint_seconds", "device")
+
+
+def encode_order(order: Order) -> bytes:
+    """An order as bytes: what is in a job's spec stands in JSON, where it came from."""
+    fields = {name: getattr(order, name) for name in _PLAIN}
+    return json.dumps(fields | {"folder": str(order.folder), "level": order.logs.level, "as_json": order.logs.as_json}).encode()
+
+
+def decode_order(data: bytes) -> Order:
+    """The order in ``data``."""
+    fields = json.loads(data)
+    fields["allow_imports"] = tuple(fields["allow_imports"])
+    return Order(folder=Path(fields.pop("folder")), logs=Logs(fields.pop("level"), fields.pop("as_json")), **fields)
 
 
 def main(connection: Connection, maker: engine.Engine, order: Order) -> None:

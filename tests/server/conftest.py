@@ -58,6 +58,7 @@ def serving(tmp_path):
     async def start(engine=None, grace: float | None = None, **settings):
         settings.setdefault("data", tmp_path / "data")
         settings.setdefault("stop_seconds", 5.0)
+        settings.setdefault("standby", False)  # which costs each server a process more
         server = Server(ServerConfig(address="127.0.0.1:0", **settings), engine=engine or PacedEngine())
         await server.start()
         try:

@@ -21,7 +21,7 @@ from actmax.v1 import job_pb2
 class PacedEngine:
     """Takes ``optimizer.options``: ``pace`` (seconds a step), and a ``mishap`` at step ``at``, up to attempt ``until``."""
 
-    def warm(self):
+    def warm(self, *, running=False):
         pass
 
     def check(self, spec, allow_imports):
@@ -87,6 +87,13 @@ class PacedEngine:
         return reason == "cancel"
 
 
+class SlowToWarm(PacedEngine):
+    """As where much is to be imported."""
+
+    def warm(self, *, running=False):
+        time.sleep(2.0 if running else 0.0)
+
+
 def _save(checkpoint, state):
     temporary = checkpoint.with_suffix(".writing")
     temporary.write_text(json.dumps(state))
@@ -132,4 +139,6 @@ if __name__ == "__main__":  # a server of its own: paced_engine.py DATA ADDRESS 
     from paced_engine import PacedEngine as Engine
 
     settings = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
-    sys.exit(serve(ServerConfig(address=sys.argv[2], data=Path(sys.argv[1]), stop_seconds=5, **settings), engine=Engine()))
+    sys.exit(
+        serve(ServerConfig(address=sys.argv[2], data=Path(sys.argv[1]), stop_seconds=5, **{"standby": False, **settings}), engine=Engine())
+    )

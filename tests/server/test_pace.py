@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -89,7 +90,7 @@ async def test_a_server_refuses_with_a_time_and_a_client_waits_for_it(serving):
         assert 0 < from_rpc(found[0], server.address).retry_seconds <= 0.25
         async with refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
             await calls.watch(made.name)
-        checks = health_pb2_grpc.HealthStub(calls.channel)
+        checks: Any = health_pb2_grpc.HealthStub(calls.channel)
         for _ in range(30):
             assert (await checks.Check(health_pb2.HealthCheckRequest())).status == health_pb2.HealthCheckResponse.SERVING
 

@@ -10,6 +10,7 @@ import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -24,7 +25,7 @@ SCRIPT = Path(__file__).with_name("paced_engine.py")
 
 
 @asynccontextmanager
-async def own_process(data: Path, address: str = "127.0.0.1:0", **settings):
+async def own_process(data: Path, address: str = "127.0.0.1:0", **settings: Any):
     """A server in a process group of its own; yields the process and its address."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -98,7 +99,8 @@ async def test_a_killed_server_takes_its_worker_with_it_and_the_next_one_goes_on
 
 
 async def test_a_job_that_takes_its_server_down_again_and_again_is_given_up_and_others_are_not(tmp_path):
-    data, limits = tmp_path / "data", {"max_server_deaths": 3, "workers": 2}
+    limits: dict[str, Any] = {"max_server_deaths": 3, "workers": 2}
+    data = tmp_path / "data"
     deadly = steady = None
     for death in range(3):
         async with own_process(data, **limits) as (process, address), calling(address) as calls:

@@ -1,0 +1,98 @@
+"""A worker that waits for its job with everything imported, so that the job begins at once."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import threading
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+from ..config import ServerConfig
+from ..observing.logs import Logs
+from . import child, worker
+from .engine import Engine
+
+_log = logging.getLogger(__name__)
+_spawn = multiprocessing.get_context("spawn")
+
+
+class Standby:
+    """One spare process for all workers of a server. Methods may be called from any thread.
+
+    It has run nobody's code but what the engine imports, and runs one job, as every other worker does.
+    """
+
+    def __init__(self, config: ServerConfig, engine: Engine) -> None:
+        self._config = config
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._idle: tuple[Connection, SpawnProcess] | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int:
+        """Number of the process that waits; 0 where none does."""
+        with self._lock:
+            return (self._idle[1].pid or 0) if self._idle is not None else 0
+
+    def prepare(self) -> None:
+        """Start one where none waits; it is of use a few seconds later."""
+        with self._lock:
+            if self._closed or (self._idle is not None and self._idle[1].is_alive()):
+                return
+            _drop(self._idle)
+            self._idle = None
+            ours, theirs = child.pipe()
+            arguments = (theirs, self._engine, self._config.worker_threads, self._config.logs)
+            process = _spawn.Process(target=main, args=arguments, daemon=True, name="standby")
+            try:
+                process.start()
+            except OSError as error:  # the next job starts a process of its own, and is told
+                _log.warning("no process could be started to stand by (%s)", error)
+                ours.close()
+            else:
+                self._idle = ours, process
+            finally:
+                theirs.close()
+
+    def take(self, order: worker.Order) -> tuple[Connection, SpawnProcess] | None:
+        """The process that waited, with its order; None where none did."""
+        with self._lock:
+            found, self._idle = self._idle, None
+        if found is None:
+            return None
+        try:
+            if found[1].is_alive():
+                found[0].send_bytes(worker.encode_order(order))
+                return found
+        except OSError:
+            pass
+        _log.warning("the process that stood by had ended (exit code %s)", found[1].exitcode)
+        _drop(found)
+        return None
+
+    def close(self) -> None:
+        """End what waits, for good."""
+        with self._lock:
+            self._closed = True
+            _drop(self._idle)
+            self._idle = None
+
+
+def main(connection: Connection, maker: Engine, threads: int, logs: Logs) -> None:
+    """Import what jobs need, then wait for one."""
+    child.settle("standby", logs, threads)
+    with contextlib.suppress(Exception):  # what is wrong fails the job, which tells of it
+        maker.warm(running=True)
+    worker.main(connection, maker, worker.decode_order(child.receive(connection)))
+
+
+def _drop(idle: tuple[Connection, SpawnProcess] | None) -> None:
+    if idle is not None:
+        connection, process = idle
+        process.kill()
+        process.join()
+        process.close()
+        connection.close()
