@@ -78,7 +78,7 @@ def _server(log: str, **settings: Any) -> None:
     with Path(log).open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    app.serve(ServerConfig(**settings))
+    app.serve(ServerConfig(**{"standby": False, **settings}))
 
 
 def _rig(address: str, name: str, journal: str) -> None:

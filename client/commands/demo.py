@@ -81,8 +81,11 @@ def _own_server(allow_imports: Sequence[str]) -> Iterator[str]:
         command = [sys.executable, "-m", "actmax.client.cli", "serve", "--address", "127.0.0.1:0", "--data", f"{scratch}/data"]
         command += [part for package in allow_imports for part in ("--allow-import", package)]
         with log.open("wb") as stderr:
+            environment = {**os.environ, "ACTMAX_SERVE_STANDBY": "false"}  # there is one job
             # In a group of its own, so that a terminal's Ctrl-C does not stop it before the job is cancelled.
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, process_group=0)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, process_group=0, env=environment
+            )
         try:
             yield _address(process, log)
         except KeyboardInterrupt:

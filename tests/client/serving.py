@@ -17,6 +17,7 @@ from actmax.client.cli import execute
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(FIXTURES), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "120"}
 ENVIRONMENT.pop("ACTMAX_SERVER", None)
+ENVIRONMENT["ACTMAX_SERVE_STANDBY"] = "false"  # which costs each server a process more
 ACTMAX = (sys.executable, "-m", "actmax.client.cli")
 
 TOY = """\
