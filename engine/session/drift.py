@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 WALKS = ((0.0025, 0.0), (0.0025, 0.4), (0.01, 0.0), (0.04, 0.0))
 """Standard deviations that the logarithm of a gain may have in its change from one generation to the next, and in a steady change over the
 session so far; data tell which."""
-PRIOR = (0.85, 0.05, 0.05, 0.05)
-"""How probable each of them is beforehand: a gain that may walk and doesn't would carry the noise of a few references into scores."""
+PRIOR = (0.4, 0.3, 0.15, 0.15)
+"""How probable each of them is beforehand, for scores: a search that compares early candidates with late ones loses more by a drift that
+it does not see than by the noise of a few references."""
+DOUBT = (0.85, 0.05, 0.05, 0.05)
+"""The same for what is reported: a response is corrected for no drift that is not all but certain."""
 BINS = 32
 """Stretches of time that are told apart; in a longer session each is several generations."""
 ITERATIONS = 8
@@ -56,6 +59,9 @@ class Drift:
         self._log_gain = np.zeros((len(WALKS), 0, units))
         self._log_base = np.zeros((len(WALKS), references, units))
         self.gain: Array = np.ones(units)
+        """(units,) now, as it is best taken for scores."""
+        self.doubted: Array = np.ones(units)
+        """(units,) now, as it is best taken for reports."""
 
     def add(self, references: NDArray[np.int64], responses: Array) -> Array:
         """The gain of a generation, (units,), in which ``references``, (n,), were answered by ``responses``, (n, units)."""
@@ -73,7 +79,8 @@ class Drift:
         active = np.flatnonzero(self._seen.sum((0, 1)) > 0)
         for start in range(0, len(active), TOGETHER):
             part = active[start : start + TOGETHER]
-            self.gain[part] = np.exp(self._fitted(part)).clip(1 / MOST, MOST)
+            fitted = self._fitted(part)
+            self.gain[part], self.doubted[part] = (np.exp(log).clip(1 / MOST, MOST) for log in fitted)
         return self.gain
 
     def _make_room(self) -> None:
@@ -91,8 +98,8 @@ class Drift:
         last = self._log_gain[:, -1:] if self._log_gain.shape[1] else np.zeros((len(WALKS), 1, self._seen.shape[2]))
         self._log_gain = np.concatenate([self._log_gain, last], 1)
 
-    def _fitted(self, part: NDArray[np.int64]) -> Array:
-        """Fit some units; logarithms of their gains now, (units,)."""
+    def _fitted(self, part: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Fit some units; logarithms of their gains now, (units,), for scores and for reports."""
         bins = len(self._seen)
         seen, shown = (np.moveaxis(table[..., part], 2, 0) for table in (self._seen, self._shown))
         dispersion = self._dispersion(part)
@@ -106,9 +113,8 @@ class Drift:
             evidence.append(_fit(seen, shown, besides, gain, base, precision) + 0.5 * log_determinant)
             self._log_gain[at][:, part], self._log_base[at][:, part] = gain.T, base.T
             found.append(gain[:, -1])
-        weights = np.array(evidence) + np.log(PRIOR)[:, None]
-        weights = np.exp(weights - weights.max(0))
-        return (weights * np.array(found)).sum(0) / weights.sum(0)
+        evidences, gains = np.array(evidence), np.array(found)
+        return _averaged(gains, evidences, PRIOR), _averaged(gains, evidences, DOUBT)
 
     def _dispersion(self, part: NDArray[np.int64]) -> Array:
         """Variance of a response over its mean, (units,): squared residuals of the fit so far over what is expected, with a first guess.
@@ -141,7 +147,14 @@ class Drift:
         self._width, self._generations = int(state["width"]), int(state["generations"])
 
 
-_ARRAYS = ("_seen", "_squares", "_shown", "_log_gain", "_log_base", "gain")
+_ARRAYS = ("_seen", "_squares", "_shown", "_log_gain", "_log_base", "gain", "doubted")
+
+
+def _averaged(gains: Array, evidences: Array, prior: Sequence[float]) -> Array:
+    """Mean of ``gains``, (walks, units), by how probable each walk is."""
+    weights = evidences + np.log(prior)[:, None]
+    weights = np.exp(weights - weights.max(0))
+    return (weights * gains).sum(0) / weights.sum(0)
 
 
 def _precision(bins: int, walk: float, trend: float) -> tuple[Array, float]:

@@ -389,7 +389,9 @@ class Session:
         shown = [trial for trial in trials if trial.kind is Kind.REFERENCE and trial.status is Status.TOLD]
         references = np.array([self._reference_at[trial.stimulus] for trial in shown], dtype=np.int64)
         responses = np.array([trial.responses for trial in shown], dtype=np.float64).reshape(-1, units)
-        return self.drift.add(references, responses).copy()
+        found = self.drift.add(references, responses)
+        closing = all(thread.closing or thread.stopped_by for thread in self.threads)
+        return (self.drift.doubted if closing else found).copy()
 
     def _scores(self, trials: Sequence[Trial], gain: NDArray[np.float64], thread: SearchThread) -> list[float]:
         return scored(trials, gain, thread.search.objective, self.checked.target, self.stimuli, self.stimuli_of)

@@ -64,7 +64,7 @@ def test_a_gain_that_does_not_drift_is_hardly_thought_to_whatever_a_response_is_
             means = bases[np.arange(generation * 4, generation * 4 + 4) % 8]
             responses = draws.poisson(means) if noise == "poisson" else (means * (1 + 0.5 * draws.standard_normal(4))).clip(0)
             drift.add(np.arange(generation * 4, generation * 4 + 4) % 8, unit * responses[:, None].astype(float))
-        gains.append(float(drift.gain[0]))
+        gains.append(float(drift.doubted[0]))
     assert np.sqrt(np.mean(np.square(np.array(gains) - 1))) < 0.07
 
 
