@@ -28,7 +28,7 @@ ENVELOPE = 4096
 """What a message needs beside its values."""
 TICKET = "actmax-ticket"
 """Metadata key of the server's own door."""
-_FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_ASKED = 0.1, 5.0, 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_ASKED = 0.1, 1.0, 60.0
 _BRIEF = 4
 """Tries again where a person waits for a job to be checked."""
 _HEALTH_SECONDS = 10.0
@@ -150,7 +150,7 @@ class PluginConnection:
                 if not again or attempt == retries:
                     tried = f" (tried {attempt + 1} times)" if attempt else ""
                     raise PluginError(f"{self.shown}: {code.name}: {_short(details)}{tried}") from error
-            time.sleep(max(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE), min(asked, _LONGEST_ASKED)))
+            time.sleep(max(min(_FIRST_PAUSE * 2.0 ** min(attempt, 10), _LONGEST_PAUSE), min(asked, _LONGEST_ASKED)))
         raise AssertionError("unreachable")
 
     def _healthy(self) -> health_pb2.HealthCheckResponse:

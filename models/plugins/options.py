@@ -67,8 +67,8 @@ class PluginOptions(BaseModel):
     batch: Annotated[int, Field(ge=1, le=10**6, description="Most stimuli of one call; fewer where the plugin takes fewer.")] = 256
     retries: Annotated[
         int,
-        Field(ge=0, le=1000, description="Times that a call is tried again while the plugin is away; the pauses grow to 5 s, 12 are 36 s."),
-    ] = 12
+        Field(ge=0, le=1000, description="Times that a call is tried again while the plugin is away; the pauses grow to 1 s."),
+    ] = 40
 
     _relay: Place | None = PrivateAttr(None)
 

@@ -25,7 +25,7 @@ _EVERYONE = "*"
 _PER_OWNER = 100
 _WAITING = 32
 _MOST_DESCRIPTION = 4 << 20
-_AWAY_SECONDS = 5.0
+_AWAY_SECONDS = 1.0
 """For which one request waits for a plugin that is away; who asks tries again."""
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
