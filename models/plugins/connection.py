@@ -79,7 +79,7 @@ class PluginConnection:
             # A plugin that is back is found soon.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 1000),
-            ("grpc.max_reconnect_backoff_ms", 2000),
+            ("grpc.max_reconnect_backoff_ms", 500),
             ("grpc.service_config_disable_resolution", 1),
             # Channels of other targets in this process have options of their own.
             ("grpc.use_local_subchannel_pool", 1),
