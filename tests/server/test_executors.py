@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -125,30 +126,27 @@ async def test_workers_and_replicas_die_and_no_bit_changes(serving, executor, tm
         }
 
     plain = job("quiet")
-    (tmp_path / "quiet" / "ready").touch()
     imports = ("toy_lab", "fragile_lab")
     run_job(JobSpec.parse(plain), tmp_path / "run", allow_imports=imports, allow_files=True, threads=1)
     expected = dict(np.load(tmp_path / "run" / "artifacts" / "arrays.npz"))
 
-    disturbed = job("disturbed", worker=40, replica=5)
-    if executor == "local":
-        (tmp_path / "disturbed" / "ready").touch()
+    replica = {} if executor == "local" else {"replica": 5}
+    disturbed = job("disturbed", worker=40, **replica)
     settings = {"engine": ActmaxEngine(), "allow_imports": imports, "threads": 1, "checkpoint_seconds": 0.05}
     async with serving(executor=executor, **settings) as (_, calls):
         made = await calls.create(ParseDict(disturbed, job_pb2.JobSpec()))
         done = await calls.ended(made.name, PATIENCE)
         assert (done.state, done.attempt) == (SUCCEEDED, 2), done
         found = dict(np.load(io.BytesIO(b"".join((await calls.download(made.name, "arrays.npz"))[1]))))
-    died = {path.name for path in (tmp_path / "disturbed").iterdir()} - {"ready"}
-    assert died == ({"worker"} if executor == "local" else {"worker", "replica"})
+    assert {path.name for path in (tmp_path / "disturbed").iterdir()} == {"worker", *replica}
     assert found.keys() == expected.keys()
     differing = [name for name, array in expected.items() if not np.array_equal(found[name], array, equal_nan=array.dtype.kind == "f")]
     assert not differing
 
 
-async def test_a_cluster_keeps_to_the_loopback_and_to_those_with_its_token(executor):
-    if executor == "local":
-        pytest.skip("local workers listen nowhere")
+@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+def test_a_cluster_of_the_servers_own_keeps_to_the_loopback_and_has_a_token(executor):
+    assert os.environ["RAY_AUTH_MODE"] == "token"
     heads = [one for one in psutil.Process().children(recursive=True) if "gcs_server" in " ".join(one.cmdline())]
     assert heads
     listening = [
