@@ -63,6 +63,12 @@ class Drift:
         self.doubted: Array = np.ones(units)
         """(units,) now, as it is best taken for reports."""
 
+    @property
+    def bases(self) -> Array:
+        """What each reference drives at the beginning's gain, (references, units), in each unit's own mean; 0 where nothing is known."""
+        found = np.where(self._shown.sum(0) > 0, np.exp(self._log_base[0]), 0.0)
+        return found / np.maximum(found.mean(0), 1e-12)
+
     def add(self, references: NDArray[np.int64], responses: Array) -> Array:
         """The gain of a generation, (units,), in which ``references``, (n,), were answered by ``responses``, (n, units)."""
         self._make_room()

@@ -15,11 +15,13 @@ from ..spec import ComponentSpec
 from . import intake
 from .aim import Aim
 from .checked import CheckedSession
+from .decoding import stimuli_of
 from .drift import Drift
 from .errors import NotNow, Refused
 from .findings import Found, Measurements, summary
 from .intake import Receipt
-from .planning import Content, Part, cycled, in_part, planned
+from .layout import Layout
+from .planning import planned
 from .scoring import scored
 from .thread import SearchThread, reasons
 from .trials import SHARED, Kind, Status, Stimuli, Told, Trial, from_table, table
@@ -30,8 +32,6 @@ LOOK_EVERY = 5
 """Generations between two looks at the significance."""
 LOOK_BACK = 10
 """Generations that a look takes in."""
-MAX_BATCH = 250
-"""Stimuli decoded at once."""
 
 
 class Session:
@@ -54,16 +54,14 @@ class Session:
         self.generation = 0
         self._first = 0  # index of the present generation's first trial
         self._untold = 0
-        self._references_shown = 0
         self._latest_onset = -math.inf
         self._decoded: tuple[int, Tensor] | None = None
         self._gains: list[NDArray[np.float64]] = []
         self.counts = dict.fromkeys(Status, 0)
         """Trials by what is known of them."""
         self.drift = Drift(checked.reference_count, len(self.spec.units), [unit.kind == "count" for unit in self.spec.units])
-        latents = () if checked.references is None else checked.references
-        self._references = [self.stimuli.number(latent) for latent in latents] or list(range(self.stimuli.pictures))
-        self._reference_at = {stimulus: at for at, stimulus in enumerate(self._references)}
+        self._layout = Layout(checked, self.stimuli)
+        self._reference_at = {stimulus: at for at, stimulus in enumerate(self._layout.references)}
         self.threads = [SearchThread(checked, number) for number in range(len(checked.threads))]
         """Its searches, one at least."""
         signed = any(unit.kind == "signed" for unit in self.spec.units)
@@ -225,23 +223,8 @@ class Session:
         return self._decoded[1]
 
     def stimuli_of(self, trials: Sequence[Trial]) -> Tensor:
-        """(n, *stimulus) float32. The bits of a row may depend on the other rows, so generations are decoded whole."""
-        spec = self.checked.decoder.stimulus
-        latents = [self.stimuli.latent(trial.stimulus) for trial in trials]
-        rows = [row for row, latent in enumerate(latents) if latent is not None]
-        known = [latent for latent in latents if latent is not None]
-        with torch.inference_mode():
-            if len(rows) == len(trials) <= MAX_BATCH:
-                return self.checked.decoder(torch.stack(known)).float()
-            found = torch.empty(len(trials), *spec.shape)
-            for start in range(0, len(rows), MAX_BATCH):
-                part = slice(start, start + MAX_BATCH)
-                found[rows[part]] = self.checked.decoder(torch.stack(known[part])).float()
-            for row, trial in enumerate(trials):
-                if trial.stimulus < self.stimuli.pictures:
-                    assert self.checked.pictures is not None
-                    found[row] = self.checked.pictures[trial.stimulus]
-        return found
+        """(n, *stimulus) float32; see :func:`actmax.engine.session.decoding.stimuli_of`."""
+        return stimuli_of(trials, self.checked, self.stimuli)
 
     def found(self, thread: int = 0, *, comparing: bool = True) -> Found:
         """What a thread recommends; ``comparing`` says how sure that is, which takes some milliseconds."""
@@ -283,7 +266,7 @@ class Session:
         return {
             "threads": [thread.state_dict() for thread in self.threads],
             "generation": self.generation,
-            "references_shown": self._references_shown,
+            "references_shown": self._layout.references_shown,
             "latest_onset": self._latest_onset if math.isfinite(self._latest_onset) else None,
             "drift": self.drift.state_dict(),
             "gains": torch.from_numpy(np.array(self._gains).reshape(-1, len(self.spec.units))),
@@ -296,13 +279,13 @@ class Session:
         for thread, kept in zip(self.threads, state["threads"], strict=True):
             thread.load_state_dict(kept)
         self.generation = int(state["generation"])
-        self._references_shown = int(state["references_shown"])
         self._latest_onset = -math.inf if state["latest_onset"] is None else float(state["latest_onset"])
         self.drift.load_state_dict(state["drift"])
         self.stimuli.restore(state["latents"])
         self._gains = list(state["gains"].numpy().copy())
         self.trials = from_table(state["trials"])
         self.counts = {status: sum(trial.status is status for trial in self.trials) for status in Status}
+        self._layout.restore(int(state["references_shown"]), self.trials)
         self._decoded = None
         self._plan()
 
@@ -328,59 +311,13 @@ class Session:
             thread.recommend()
         if self.stopped_by:
             return
-        content = self._content()
         self.generation += 1
+        telling = self.drift.bases[:, [self._primary(thread) for thread in self.threads]].sum(1) if self.normalises else None
+        content = self._layout.content(self.threads, self.generation, self.trials, telling)
         self._first = len(self.trials)
         self.trials += planned(content, self.generation, len(self.trials) + 1, self.spec.seed)
         self._untold = len(self.trials) - self._first
         self.counts[Status.UNTOLD] += self._untold
-
-    def _content(self) -> Content:
-        for thread in self.threads:
-            thread.ask(self.stimuli)
-        going = [thread for thread in self.threads if not thread.stopped_by]
-        active = [thread for thread in going if not thread.closing]
-        if not active:
-            return self._closing(going)
-        generation, design = self.generation + 1, self.spec.design
-        parts: list[Part] = []
-        leaders: list[tuple[int, int]] = []
-        free = 0
-        for thread, room in zip(active, self.checked.rooms([thread.number for thread in active]), strict=True):
-            # before anything is recommended the leaders' places stay free: how many candidates fit is settled once
-            room -= 0 if thread.search.remeasuring else design.leaders
-            parts.append(thread.show(room, generation))
-            free += room - len(parts[-1].rows)
-            if thread.recommended is not None and not thread.search.remeasuring:
-                shown = in_part(design.leaders, len(parts[-1].rows) / room, generation)
-                leaders += [(thread.number, self.stimuli.number(thread.recommended))] * shown
-        asked = sum(len(part.rows) for part in parts)
-        references = in_part(self.checked.references_shown, asked / (asked + free), generation)
-        return Content(parts, self._next_references(references), leaders)
-
-    def _closing(self, threads: Sequence[SearchThread]) -> Content:
-        """Each winner alone, and as many of what it is compared with, side by side."""
-        sides = len(threads) + bool(self._references) + 1
-        each = max(1, self.spec.design.generation_size // sides)
-        parts = [thread.show(each, self.generation + 1) for thread in threads]
-        count = max(len(part.rows) for part in parts)
-        controls = self._controls(count)
-        return Content(parts, self._next_references(count if self._references else 0), (), controls)
-
-    def _next_references(self, count: int) -> list[int]:
-        if not count:
-            return []
-        found = cycled(count, len(self._references), self._references_shown, self.spec.seed)
-        self._references_shown += count
-        return [self._references[at] for at in found]
-
-    def _controls(self, count: int) -> list[int]:
-        """Of the first generation's candidates, as evenly as can be; but for those that an earlier session has found."""
-        starts = set() if self.checked.starts is None else set(self.stimuli.numbers(self.checked.starts))
-        first = (trial.stimulus for trial in self._of(range(1, 2)) if trial.kind is Kind.CANDIDATE)
-        distinct = [stimulus for stimulus in dict.fromkeys(first) if stimulus not in starts]
-        shown = sum(trial.kind is Kind.CONTROL for trial in self.trials)
-        return [distinct[at] for at in cycled(count, len(distinct), shown, self.spec.seed + 1)] if distinct else []
 
     def _gain(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
         units = len(self.spec.units)

@@ -46,6 +46,21 @@ def test_a_search_that_asks_few_at_a_time_has_few_references_beside():
     assert kinds.count(Kind.REMEASURE) < 10
 
 
+def test_references_that_drive_the_unit_are_shown_more_often_and_all_of_them_at_the_end():
+    one = session(design={"generation_size": 20, "references": {"rate": 0.2, "synthetic": 6}}, stop={"evaluations": 300})
+    while not one.stopped_by:
+        drives = {trial.number: 9.0 if trial.stimulus in (0, 10) or trial.kind is not Kind.REFERENCE else 0.0 for trial in one.current}
+        one.tell([Told(number, (drive, 1.0)) for number, drive in drives.items()])
+        one.step()
+    closing = one.threads[0].closing_from
+    shown = [t.stimulus for t in one.trials if t.kind is Kind.REFERENCE and t.generation < closing]
+    counts = [shown.count(stimulus) for stimulus in range(6)]
+    assert min(counts) >= 2
+    assert counts[0] > 3 * max(counts[1:])
+    last = [t.stimulus for t in one.trials if t.kind is Kind.REFERENCE and t.generation >= closing]
+    assert max(last.count(stimulus) for stimulus in range(6)) - min(last.count(stimulus) for stimulus in range(6)) <= 1
+
+
 def test_the_same_responses_lead_to_the_same_bits():
     one, other = session(), session()
     assert run(one) == run(other)
