@@ -217,9 +217,10 @@ def _cluster(joining: Joining) -> Iterator[tuple[Any, str]]:
     """A cluster of this machine alone, with a token of its own, without dashboard and usage statistics."""
     # As spawned workers do, those of Ray find what the server finds, and no other process goes before them.
     path = os.pathsep.join(path for path in sys.path if path)
-    ray = ray_joining.prepare({**joining.environment, "PYTHONPATH": path, "RAY_worker_niceness": "0"})
-    ray_joining.stay_on_loopback(ray)
     folder = tempfile.mkdtemp(prefix="actmax-ray-")  # not below the data folder: the paths of sockets have to be short
+    scratch = {"TMPDIR": folder}  # so that nothing is left of workers that were killed
+    ray = ray_joining.prepare({**joining.environment, **scratch, "PYTHONPATH": path, "RAY_worker_niceness": "0"})
+    ray_joining.stay_on_loopback(ray)
     try:
         found = ray.init(
             address="local",
