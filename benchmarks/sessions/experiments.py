@@ -174,7 +174,7 @@ def best_known(problem: str, records: Iterable[dict[str, Any]]) -> float:
         from actmax.engine.maximize import maximize
 
         generator, target, unit = PROBLEMS[problem]
-        found = maximize(target, unit, generator=generator, optimizer="adam", evaluations=2000, seed=0)
+        found = maximize(generator, target, unit, optimizer="adam", evaluations=500, seed=0)
         kept[problem] = found.searches[0].response * neuron(problem)[1]
         BEST.write_text(json.dumps(kept, indent=2) + "\n")
     return max([kept[problem], *(record["true"] for record in records if record["problem"] == problem)])

@@ -15,7 +15,7 @@ session so far; data tell which."""
 PRIOR = (0.4, 0.3, 0.15, 0.15)
 """How probable each of them is beforehand, for scores: a search that compares early candidates with late ones loses more by a drift that
 it does not see than by the noise of a few references."""
-DOUBT = (0.85, 0.05, 0.05, 0.05)
+DOUBT = (0.97, 0.01, 0.01, 0.01)
 """The same for what is reported: a response is corrected for no drift that is not all but certain."""
 BINS = 32
 """Stretches of time that are told apart; in a longer session each is several generations."""
