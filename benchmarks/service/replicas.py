@@ -63,7 +63,7 @@ def main() -> None:
         finally:
             server.stop()
     first, *others = results
-    same = all(np.array_equal(first[key], other[key]) for other in others for key in first)
+    same = all(np.array_equal(first[key], other[key], equal_nan=first[key].dtype.kind == "f") for other in others for key in first)
     medians = {replicas: float(np.median(measured)) for replicas, measured in rates.items()}
     report = {
         "evaluations": options.evaluations,
