@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 import grpc
@@ -79,6 +79,12 @@ class AsyncSession(SessionCore):
     async def tell_trial(self, trial: int, response: ArrayLike | None, *, onset: float | None = None, offset: float | None = None) -> None:
         """See :meth:`Session.tell_trial`."""
         await self._say(self._talk.telling_one(trial, response, onset, offset))
+
+    async def tell_trials(
+        self, trials: Sequence[int], responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None
+    ) -> None:
+        """See :meth:`Session.tell_trials`."""
+        await self._say(self._talk.telling(trials, responses, onsets, offsets))
 
     async def advance(self) -> None:
         """See :meth:`Session.advance`."""

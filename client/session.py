@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import grpc
@@ -163,6 +163,12 @@ class Session(SessionCore):
     def tell_trial(self, trial: int, response: ArrayLike | None, *, onset: float | None = None, offset: float | None = None) -> None:
         """The response to one trial, a number or one a unit; None where it was missed. See :meth:`tell`."""
         self._say(self._talk.telling_one(trial, response, onset, offset))
+
+    def tell_trials(
+        self, trials: Sequence[int], responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None
+    ) -> None:
+        """Responses to any trials, also of earlier generations, in one message of which all or nothing is kept. See :meth:`tell`."""
+        self._say(self._talk.telling(trials, responses, onsets, offsets))
 
     def advance(self) -> None:
         """End the present generation: what is untold was missed."""

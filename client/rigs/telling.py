@@ -67,7 +67,7 @@ def tell_rows(session: Session, rows: Sequence[Row]) -> list[tuple[Row, Problem]
     if not rows:
         return []
     try:
-        tell_trials(session, rows)
+        _told(session, rows)
     except (InvalidInput, WrongState) as error:
         if isinstance(error, WrongState) and error.reason not in _ROW_REASONS:
             raise
@@ -78,23 +78,15 @@ def tell_rows(session: Session, rows: Sequence[Row]) -> list[tuple[Row, Problem]
     return []
 
 
-def tell_trials(session: Session, rows: Sequence[Row]) -> None:
-    """Tell several trials in one message, whichever they are; they are on the server's disk when this returns.
-
-    Raises
-    ------
-    InvalidInput, WrongState
-        As of :meth:`Session.tell`; nothing of it was kept.
-    """
+def _told(session: Session, rows: Sequence[Row]) -> None:
     width = max(len(row.responses) for row in rows)
     missed = (math.nan,) * width
-    said = session._talk.telling(
+    session.tell_trials(
         [row.trial for row in rows],
         [missed if all(math.isnan(value) for value in row.responses) else row.responses for row in rows],
-        [row.onset for row in rows],
-        [row.offset for row in rows],
+        onsets=[row.onset for row in rows],
+        offsets=[row.offset for row in rows],
     )
-    session._say(said)
 
 
 def _sentence(error: ActmaxError) -> str:

@@ -71,11 +71,17 @@ def test_trial_by_trial_and_parts_of_a_generation(server):
         assert conflict.value.reason == "CONFLICTING_TELL"
         with pytest.raises(InvalidInput, match="a row for each of"):
             session.tell([1.0])
+        with pytest.raises(InvalidInput, match="is at least 0"):
+            session.tell_trials(first.trials[2:4], [[3, 1], [-1, 0]])
+        session.tell_trials([first.trials[3], first.trials[2]], [[5, 2.5], [4, 2]], onsets=[4.0, 3.0])
+        left = session.ask()
+        assert left is not None
+        assert left.trials == first.trials[4:]  # nothing was kept of what was refused, all of what was taken
         session.advance()
         second = session.ask()
         assert second is not None
         assert second.number == 2
-        assert second.progress.told == 1
+        assert second.progress.told == 3
         session.change_objective(unit="b")
         session.tell(rig(second))
         session.ask()
