@@ -12,7 +12,10 @@ LISTENER = {"name": "toy_lab:Eavesdropper", "options": {"batch": 10}}
 JOBS = {
     "by gradients": {"optimizer": {"name": "adam", "options": {"batch": 7}}},
     "overhearing each other": {"optimizer": LISTENER},
-    "transformed": {"optimizer": {"name": "random"}, "transformations": {"steps": [{"name": "jitter", "options": {"pixels": 1}}], "samples": 3}},
+    "transformed": {
+        "optimizer": {"name": "random"},
+        "transformations": {"steps": [{"name": "jitter", "options": {"pixels": 1}}], "samples": 3},
+    },
     "noisy": {
         "optimizer": {"name": "random"},
         "target": {"name": "noisy", "options": {"target": {"name": "toy_lab:network"}, "noise": "gaussian", "sigma": 0.3}},

@@ -97,6 +97,21 @@ def test_box_donors_stay_in_the_box() -> None:
     assert float(Landscape(space).score(optimizer.recommend()[None])) > -2e-3
 
 
+@pytest.mark.parametrize(
+    ("evaluations", "noisy", "learns"), [(500, False, True), (2000, False, False), (None, False, False), (2000, True, True)]
+)
+def test_learns_from_others_screens_in_small_budgets_and_under_noise(evaluations: int | None, noisy: bool, learns: bool) -> None:
+    landscape = Landscape(SPACE)
+    optimizer = PatchEvolution(Problem(SPACE, 0, evaluations, bank_of(), noisy=noisy), PatchEvolution.Options())
+    own = run(optimizer, landscape, 1)[0]
+    screened = torch.cat([bank_of()[:40], landscape._table.argmax(-1)[None]])
+    optimizer.overhear(Evaluations(screened, landscape.score(screened)))
+    better = landscape.score(screened) > own.scores.max()
+    known = torch.cat([own.latents, screened if learns else screened[better]])
+    assert len(optimizer.state_dict()["own"]["seen"]) == len(known.unique(dim=0))
+    assert torch.equal(optimizer.recommend(), screened[-1]), "the best is known either way"
+
+
 def test_asks_nothing_again_while_there_is_something_new() -> None:
     told = run(PatchEvolution(Problem(SPACE, 0, 1000, bank_of()), PatchEvolution.Options()), Landscape(SPACE), 40)
     latents = torch.cat([one.latents for one in told]).flatten(1)

@@ -239,5 +239,5 @@ def test_the_generation_is_as_large_as_asked_whichever_search_auto_takes():
     for generator, optimizer in (("decoder", "auto"), ("decoder", "sphere-cma"), ("decoder", "xdream"), ("codes", "patch-evolution")):
         one = session(generator={"name": generator}, optimizer={"name": optimizer}, design={"generation_size": 16})
         run(one, 2)
-        assert len(one.current) == 16, (optimizer, one.note)
+        assert len(one.current) == 16, (optimizer, one.threads[0].note)
     assert ComponentSpec(name="x").options == {}

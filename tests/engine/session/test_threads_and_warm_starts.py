@@ -39,11 +39,9 @@ def test_each_thread_has_its_own_answer_compared_side_by_side():
     found = [one.found(number) for number in range(2)]
     for number, each in enumerate(found):
         thread = one.threads[number]
-        mine = [
-            t.score
-            for t in one.trials
-            if t.generation >= thread.closing_from and t.thread == number and t.stimulus == one.stimuli.number(thread.recommended)
-        ]
+        assert thread.recommended is not None
+        winner = one.stimuli.number(thread.recommended)
+        mine = [t.score for t in one.trials if t.generation >= thread.closing_from and t.thread == number and t.stimulus == winner]
         assert each.final
         assert each.response == pytest.approx(np.mean(mine))
         assert each.over_first is not None
@@ -124,12 +122,14 @@ def test_a_warm_start_shows_first_what_earlier_sessions_have_found(generator, op
     earlier = session(generator={"name": generator})
     run(earlier)
     best = best_latents(earlier, 4)
-    assert torch.equal(best[0], earlier.threads[0].recommended)
+    recommended = earlier.threads[0].recommended
+    assert recommended is not None
+    assert torch.equal(best[0], recommended)
     assert len(best) == 4
     design = {"generation_size": 20, "references": {"rate": 0.0}, "leaders": 0}
     one = session(generator={"name": generator}, optimizer={"name": optimizer}, warm_start={"latents": packed(best)}, design=design, seed=9)
     shown = [one.stimuli.latent(trial.stimulus) for trial in one.current if trial.row in range(4)]
-    assert all(any(torch.equal(latent, other) for other in shown) for latent in best)
+    assert all(any(other is not None and torch.equal(latent, other) for other in shown) for latent in best)
     run(one)
     controls = {trial.stimulus for trial in one.trials if trial.kind is Kind.CONTROL}
     assert controls.isdisjoint(one.stimuli.numbers(torch.stack(best)))  # they are no first generation
