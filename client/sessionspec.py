@@ -13,6 +13,7 @@ from actmax.v1 import session_pb2
 
 from .arrays import to_tensor
 from .errors import FieldViolation, InvalidInput
+from .jobfile import near
 
 
 def from_plain(data: Mapping[str, Any]) -> session_pb2.SessionSpec:
@@ -43,11 +44,31 @@ def from_plain(data: Mapping[str, Any]) -> session_pb2.SessionSpec:
         plain["warm_start"] = {**warm, "latents": _array(warm["latents"])}
     if isinstance(plain.get("threads"), (list, tuple)):
         plain["threads"] = [_named(thread) for thread in plain["threads"]]
+    if unknown := _unknown(plain, session_pb2.SessionSpec.DESCRIPTOR, ""):
+        raise InvalidInput("the session cannot be read", violations=unknown)
     try:
         return json_format.ParseDict(plain, session_pb2.SessionSpec())
     except (json_format.ParseError, TypeError, ValueError) as error:
         what = str(error).removeprefix("Failed to parse ")
         raise InvalidInput("the session cannot be read", violations=[FieldViolation("", what)]) from None
+
+
+def _unknown(data: Mapping[str, Any], descriptor: Any, path: str) -> list[FieldViolation]:
+    """The names in ``data`` that are no fields of the message, at any depth."""
+    found: list[FieldViolation] = []
+    for name, value in data.items():
+        slot = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
+        if slot is None:
+            found.append(FieldViolation(f"{path}{name}", "there is no such field" + near(str(name), descriptor.fields_by_name)))
+            continue
+        inner = slot.message_type
+        if inner is None or inner.file.package.startswith("google."):  # a number or a text, or options of any names
+            continue
+        parts = enumerate(value) if isinstance(value, (list, tuple)) else [(-1, value)]
+        for at, part in parts:
+            if isinstance(part, Mapping):
+                found += _unknown(part, inner, f"{path}{name}{f'[{at}]' if at >= 0 else ''}.")
+    return found
 
 
 def _array(values: np.ndarray) -> dict[str, Any]:
