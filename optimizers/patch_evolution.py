@@ -16,7 +16,7 @@ from .patches import box_masks
 from .ranking import Elite, MeasuredElite
 from .searcher import Searcher
 
-LISTENED = 500
+LISTENED = 300
 """Most evaluations of a search without noise that learns from what others screen."""
 
 
@@ -281,8 +281,9 @@ class PatchEvolution(Searcher):
         """Learn from what others screen, and let in what is better than all so far; the best is recommended, whoever asked it.
 
         What others screen is learned from under noise and in budgets of up to ``LISTENED`` evaluations, where many natural latents looked
-        at are worth more than the variety that is lost by all beginning with the same few: of twenty units with 2,000 evaluations each
-        (docs/search.md) those that shared screens led until 500 and ended a spike lower. Later candidates are left out: they were bred for
+        at are worth more than the variety that is lost by all beginning with the same few: twenty units that shared screens led for 350
+        evaluations each, needing a third of those of twenty apart at first and as many at the end; after 2,000 they were a spike lower
+        (docs/search.md). Later candidates are left out: they were bred for
         other units and tell the model little of where this one searches.
         """
         rows = evaluations.latents.detach().cpu().flatten(1).to(self._screen.dtype)

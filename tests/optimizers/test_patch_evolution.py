@@ -98,7 +98,7 @@ def test_box_donors_stay_in_the_box() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evaluations", "noisy", "learns"), [(500, False, True), (2000, False, False), (None, False, False), (2000, True, True)]
+    ("evaluations", "noisy", "learns"), [(300, False, True), (2000, False, False), (None, False, False), (2000, True, True)]
 )
 def test_learns_from_others_screens_in_small_budgets_and_under_noise(evaluations: int | None, noisy: bool, learns: bool) -> None:
     landscape = Landscape(SPACE)
