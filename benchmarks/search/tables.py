@@ -197,7 +197,15 @@ def sharing(lines: Sequence[Record]) -> str:
         share = needed / budget
         seeds = len({line["seed"] for line in found[True]})
         rows.append(
-            [problem, method, shown(level), shown(courses[-1]), f"{100 * share:.0f} %" if math.isfinite(share) else "never", str(seeds)]
+            [
+                problem,
+                method,
+                f"{budget:,}",
+                shown(level),
+                shown(courses[-1]),
+                f"{100 * share:.0f} %" if math.isfinite(share) else "never",
+                str(seeds),
+            ]
         )
-    head = ["problem", "search", "median apart", "median together", "evaluations together for the median apart", "seeds"]
+    head = ["problem", "search", "evaluations each", "median apart", "median together", "evaluations together for the median apart", "seeds"]
     return table(head, rows)

@@ -201,7 +201,7 @@ def test_the_luckiest_sample_is_what_a_peer_reports():
 def test_sharing_is_the_share_of_evaluations_that_is_needed_together():
     head = {"problem": "p", "method": "m", "seed": 0, "budget": 100, "units": 1, "unit": "a", "counts": [20, 60, 100]}
     lines = [{**head, "together": True, "curve": [1.0, 5.0, 6.0]}, {**head, "together": False, "curve": [1.0, 2.0, 5.0]}]
-    assert "| p | m | 5 | 6 | 60 % | 1 |" in tables.sharing(lines)
+    assert "| p | m | 100 | 5 | 6 | 60 % | 1 |" in tables.sharing(lines)
 
 
 def test_overheads_are_stored_beside_what_is_there(tmp_path):
