@@ -207,5 +207,13 @@ def sharing(lines: Sequence[Record]) -> str:
                 str(seeds),
             ]
         )
-    head = ["problem", "search", "evaluations each", "median apart", "median together", "evaluations together for the median apart", "seeds"]
+    head = [
+        "problem",
+        "search",
+        "evaluations each",
+        "median apart",
+        "median together",
+        "evaluations together for the median apart",
+        "seeds",
+    ]
     return table(head, rows)
