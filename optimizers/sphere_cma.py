@@ -34,6 +34,7 @@ class SphereCMA(Searcher):
     ``weights: linear`` is our own: every sample counts by how far its score is from the generation's mean, the bad ones against their
     direction, and the base moves ``stride`` of the angle along the sum. For a score that is linear over the generation this is the
     least squares estimate of its slope, with nearly twice the information of the better half's ranks; what it gains is in docs/search.md.
+    Where all scores are equal, the base moves to one of the samples and the angle stays.
 
     The sphere lies around the bank's mean, in coordinates scaled by the bank's standard deviations, and its radius is the bank's median
     norm; the first generation are rows of the bank, projected to it. Blind, it lies around the middle of the box with the expected norm of
@@ -137,6 +138,9 @@ class SphereCMA(Searcher):
         if not len(points):
             return
         if self.options.weights == "linear" and self._base is not None:
+            if bool((scores == scores[0]).all()):  # as of a silent neuron: no slope, so it looks elsewhere, as far away as before
+                self._base = points[int(torch.randint(len(points), (1,), generator=self.generator))]
+                return
             self._base = self._along_slope(self._base, points, scores)
             self._generation += 1
             return
@@ -152,14 +156,11 @@ class SphereCMA(Searcher):
             self._generation += 1
 
     def _along_slope(self, base: Tensor, points: Tensor, scores: Tensor) -> Tensor:
-        """``base``, (size,), moved along the slope of the scores over ``points``, (n, size); as it is where all scores are equal."""
+        """``base``, (size,), moved along the slope of the scores over ``points``, (n, size)."""
         unit = base / base.norm()
         directions = points - (points @ unit)[:, None] * unit
         slope = (scores - scores.mean()) @ (directions / directions.norm(dim=1, keepdim=True).clamp(min=1e-300))
-        length = float(slope.norm())
-        if not length:
-            return base
-        tangent = self.options.stride * self.angle / length * slope
+        tangent = self.options.stride * self.angle / max(float(slope.norm()), 1e-300) * slope
         return project(exponential_map(base, tangent[None]), self.radius)[0]
 
     def recommend(self) -> Tensor:

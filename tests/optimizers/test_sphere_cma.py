@@ -119,10 +119,11 @@ def test_linear_weights_follow_the_slope_of_all_samples() -> None:
         samples = standard(latents, problem.bank)[1:]
         optimizer.tell(Evaluations(latents, told))
         moved = standard(optimizer.recommend()[None], problem.bank)[0]
-        assert optimizer.angle < angle
-        if bool((told == 1).all()):
-            assert torch.equal(moved, base)
+        if bool((told == 1).all()):  # a silent neuron
+            assert float(angles(samples, moved).min()) < 0.1
+            assert optimizer.angle == angle
             continue
+        assert optimizer.angle < angle
         assert float(angles(moved[None], base)) == pytest.approx(math.degrees(0.3 * angle), rel=1e-3)
         # the step lies along the covariance of scores and directions
         unit = base / base.norm()
