@@ -112,9 +112,13 @@ def disturb(
     workers: int = 2,
     share: float = 0.3,
     spare: int = 1,
+    standby: bool = True,
     log: Any = print,
 ) -> dict[str, Any]:
-    """One campaign; returns its report, raises AssertionError where a promise was broken."""
+    """One campaign; returns its report, raises AssertionError where a promise was broken.
+
+    With ``standby`` some kills hit a worker that only stands by.
+    """
     chance = random.Random(seed)
     shared = {"database": database, "lease_seconds": 4.0, "poll_seconds": 0.3, "files": f"file://{folder}/files"} if database else {}
     settings = {
@@ -123,6 +127,7 @@ def disturb(
         "max_attempts": 10**6,
         "max_server_deaths": 10**6,
         "stop_seconds": 10.0,
+        "standby": standby,
         **shared,
     }
     cluster = [ServerProcess(folder / f"data{number}", **settings) for number in range(servers)]

@@ -9,7 +9,8 @@ from benchmarks.service.kills import disturb
 
 
 def test_killed_jobs_end_with_the_bits_of_undisturbed_ones(tmp_path):
-    report = disturb(tmp_path, "", kills=3, families=("xdream",), evaluations=6000, seed=1, pause=2.0, workers=1, share=0.35, spare=0)
+    amount = {"kills": 3, "families": ("xdream",), "evaluations": 6000, "pause": 2.0}
+    report = disturb(tmp_path, "", **amount, seed=1, workers=1, share=0.35, spare=0, standby=False)
     assert sum(report["killed"].values()) >= 3
     assert report["differing"] == report["lost"] == report["doubled"] == 0
     assert report["attempts"] > report["jobs"]
