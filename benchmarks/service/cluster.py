@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -79,11 +80,11 @@ class ServerProcess:
         """Its children that run jobs, or stand by for one: all but the checking process, the first, and multiprocessing's tracker."""
         import psutil
 
-        try:
-            children = psutil.Process(self.process.pid).children()
-            commands = {child.pid: " ".join(child.cmdline()) for child in children}
-        except psutil.Error:
-            return []
+        commands: dict[int, str] = {}
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.process.pid).children():
+                with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                    commands[child.pid] = " ".join(child.cmdline())
         spawned = sorted(pid for pid, command in commands.items() if "spawn_main" in command)
         return spawned[1:]
 

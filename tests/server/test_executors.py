@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -147,13 +148,14 @@ async def test_workers_and_replicas_die_and_no_bit_changes(serving, executor, tm
 @pytest.mark.parametrize("executor", ["ray"], indirect=True)
 def test_a_cluster_of_the_servers_own_keeps_to_the_loopback_and_has_a_token(executor):
     assert os.environ["RAY_AUTH_MODE"] == "token"
-    heads = [one for one in psutil.Process().children(recursive=True) if "gcs_server" in " ".join(one.cmdline())]
+    heads: list[psutil.Process] = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            heads += [process] if "gcs_server" in " ".join(process.cmdline()) else []
     assert heads
-    listening = [
-        connection.laddr.ip
-        for process in heads[0].parent().children(recursive=True)  # type: ignore[union-attr]
-        for connection in process.net_connections()
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listening: list[str] = []
+    for process in heads[0].parent().children(recursive=True):  # type: ignore[union-attr]
+        with contextlib.suppress(psutil.Error):
+            listening += [one.laddr.ip for one in process.net_connections() if one.status == psutil.CONN_LISTEN]
     assert listening
     assert all(ip.removeprefix("::ffff:").startswith("127.") or ip == "::1" for ip in listening), listening
