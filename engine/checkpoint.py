@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import safetensors
 import safetensors.torch
 from torch import Tensor
+
+from . import durable
 
 
 class BadCheckpoint(ValueError):
@@ -37,16 +38,7 @@ def save(path: Path, tree: Mapping[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_encode(tree, tensors))
     data = safetensors.torch.save(tensors, metadata={"tree": text})
-    temporary = path.with_name(path.name + ".writing")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    durable.replace(path, data)
 
 
 def load(path: Path) -> dict[str, Any]:

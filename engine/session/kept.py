@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import checkpoint
+from ..durable import sync
 from ..spec import ComponentSpec
 from .checked import CheckedSession, check_session
 from .errors import DamagedSession
-from .log import Log, Record, sync
+from .log import Log, Record
 from .names import BUILDING, LOG, SNAPSHOT
 from .session import Receipt, Session
 from .spec import SessionSpec

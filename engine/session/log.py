@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..durable import sync
 from .errors import DamagedSession
 
 Record = dict[str, Any]
@@ -106,15 +107,6 @@ class Log:
             os.ftruncate(self._file, self._end)
             os.fdatasync(self._file)
             self._broken = False
-
-
-def sync(folder: Path) -> None:
-    """Bring the entries of a folder to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def first_record(path: Path) -> Record | None:

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ...engine import durable
 from ..storage.folders import checkpoints
 from . import child, messages, ray_joining
 from .engine import Engine
@@ -128,7 +129,7 @@ class _Attempt:
             print(line, file=sys.stderr, flush=True)
         for name, content in news.checkpoint.items():
             if Path(name).name == name:  # the job's own code may run there
-                _write(self._order.folder / name, content)
+                durable.replace(self._order.folder / name, content)
         if news.progress:
             self._connection.send_bytes(messages.encode(messages.Advanced(news.progress)))
 
@@ -147,15 +148,6 @@ class _Attempt:
         if found != word.artifacts:
             return messages.Lost("sent artifacts that did not arrive whole")
         return messages.Finished(word.cancelled, found)
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".writing")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _asked(request: Request) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from ...engine.durable import sync
+
 _ATTEMPT = re.compile(r"work-(\d+)")
 
 
@@ -88,7 +90,7 @@ class JobFolders:
         made, published = self.work(job_id, attempt) / "artifacts", self._published(job_id, attempt)
         if made.is_dir():
             made.rename(published)
-            _sync(published.parent)
+            sync(published.parent)
 
     def clear(self, job_id: str, *, keep: int) -> None:
         """See ``JobFiles``."""
@@ -143,11 +145,3 @@ def _link(source: Path, to: Path) -> None:
     except OSError:
         shutil.copy2(source, to.with_suffix(".writing"))
         to.with_suffix(".writing").replace(to)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO, cast
 import fsspec
 from fsspec.spec import AbstractFileSystem
 
+from ...engine.durable import sync
 from .folders import JobFolders, artifact_files, checkpoints
 
 
@@ -115,7 +115,7 @@ class RemoteFiles:
             if size != file.stat().st_size:
                 raise OSError(f"{at} came to {size} bytes instead of {file.stat().st_size}")
             if "file" in self._protocols:
-                _flush(Path(temporary))
+                sync(Path(temporary))
                 Path(temporary).replace(at)
             else:
                 self._fs.mv(temporary, at)
@@ -146,11 +146,3 @@ class RemoteFiles:
 def job_files(url: str, data: Path) -> JobFolders | RemoteFiles:
     """The files at ``url``, or below the data folder where it is empty."""
     return RemoteFiles(url, data / "work") if url else JobFolders(data / "jobs")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
