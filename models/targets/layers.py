@@ -25,4 +25,4 @@ def require_layers(wanted: Collection[str], known: Collection[str]) -> None:
 def name_of(index: tuple[int, ...], names: Sequence[str], layer: LayerInfo | None) -> str:
     """Of a unit of a ``layer`` that has one name for each unit; empty for others."""
     known = layer is not None and len(index) == 1 and layer.shape == (len(names),)
-    return names[index[0]] if known and index[0] < len(names) else ""
+    return names[index[0]] if known and 0 <= index[0] < len(names) else ""

@@ -16,7 +16,7 @@ from ..plugins.connection import PluginConnection, PluginError, rows_within
 from ..plugins.options import PluginOptions
 from ..plugins.stimulus import MOST_VALUES, stimulus_of
 from ..plugins.tensors import BadTensor, fill, from_message
-from .layers import require_layers
+from .layers import name_of, require_layers
 from .target import LayerInfo
 
 _WIDE = 8
@@ -89,9 +89,7 @@ class RemoteTarget:
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
         """What a unit stands for; empty where that is not known."""
-        names = self._unit_names.get(layer, [])
-        known = len(index) == 1 and bool(names) and self._layers[layer].shape == (len(names),)
-        return names[index[0]] if known and 0 <= index[0] < len(names) else ""
+        return name_of(index, self._unit_names.get(layer, ()), self._layers.get(layer))
 
     def begin(self, seed: int, trial: int) -> None:
         """Count the trials from here; a plugin that simulates noise draws it by seed and trial."""

@@ -20,23 +20,16 @@ from actmax.models.targets.remote import RemoteTarget
 from actmax.models.targets.testing import check_target
 
 ROOT = Path(__file__).parents[2]
-NO_NETWORK = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ENETUNREACH)\b")
 SIZE = 16
 
 pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="Node.js is not installed")
 
 
 @pytest.fixture(scope="module")
-def neuron(tmp_path_factory):
+def neuron(example):
     """Its address."""
-    folder = tmp_path_factory.mktemp("node") / "node"
-    shutil.copytree(ROOT / "examples/node", folder, ignore=shutil.ignore_patterns("node_modules", "found"))
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, timeout=200, check=False)
-    if done.returncode and NO_NETWORK.search(done.stderr):
-        pytest.skip("the npm registry cannot be reached")
-    assert done.returncode == 0, done.stderr
     command = ["node", "neuron.mjs", "--address", "127.0.0.1:0", "--size", str(SIZE), "--protos", str(ROOT / "protos")]
-    with started(command, cwd=folder) as address:
+    with started(command, cwd=example) as address:
         yield address
 
 
