@@ -302,6 +302,10 @@ class Caller:
                 self.bugs.setdefault((path, str(error.details())[:60]), f"{path} {messages!r}: {code} {error.details()}")
         self.codes[path.strip("/")][code.name] += 1
 
+    def reached(self) -> bool:
+        """Whether each of ``REACHED`` has ended well."""
+        return all(self.codes[path]["OK"] for path in REACHED)
+
     async def converse(self, path: str, messages: list[bytes], pause: float = 0.0) -> None:
         call = self.channel.stream_stream(path, response_deserializer=bytes)(timeout=self.seconds)
         manner = self.drawn.random.random()
@@ -373,8 +377,18 @@ class Caller:
                 await asyncio.sleep(0.2)
 
 
+REACHED = tuple(
+    f"actmax.v1.{method}"
+    for method in ("JobService/CreateJob", "SessionService/CreateSession", "SessionService/RunSession", "SessionService/Tell")
+)
+"""What has to end well at least once, lest only refusals are tried."""
+
+
 async def fuzz(folder: Path, messages: int, seed: int, engine: Any = None, seconds: float = 3.0) -> dict[str, Any]:
     """Send them to a server in this process; returns how many calls ended with which code, and what the process grew by.
+
+    Goes on beyond ``messages``, to ten times as many, until each method of ``REACHED`` has ended well: what is drawn depends on the
+    answers, whose order no seed fixes.
 
     Raises
     ------
@@ -393,7 +407,7 @@ async def fuzz(folder: Path, messages: int, seed: int, engine: Any = None, secon
             methods = services(await registered(channel))
             assert set(services()) <= set(methods)
             caller = Caller(channel, methods, Messages(seed), seconds)
-            while caller.sent < messages:
+            while caller.sent < messages or (caller.sent < 10 * messages and not caller.reached()):
                 await asyncio.gather(*(caller.call(caller.drawn.random.choice(list(methods))) for _ in range(20)))
                 await caller.tidy()
                 if caller.sent >= len(grown) * messages / 10:

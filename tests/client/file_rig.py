@@ -40,9 +40,9 @@ def put(responses: Path, name: str, counts: list[tuple[int, int]], style: str) -
         writing.write_text("trial,a\n" + "".join(f"{trial},{found}\n" for trial, found in counts))
         writing.replace(responses / f"{name}.csv")
     elif style == "dribbled":  # a byte or a few at a time, in one file for all generations, without a header
-        with (responses / "all.csv").open("ab", buffering=0) as opened:
-            if opened.tell():
-                opened.write(b"\n")  # after a kill in the middle of a line
+        with (responses / "all.csv").open("a+b", buffering=0) as opened:
+            opened.seek(0)
+            opened.truncate(opened.read().rfind(b"\n") + 1)  # half a line, after a kill: ended now, it would tell half a count
             text = "".join(f"{trial};{found}\n" for trial, found in counts).encode()
             for at in range(0, len(text), 5):
                 opened.write(text[at : at + 5])
