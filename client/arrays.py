@@ -34,9 +34,10 @@ def to_array(tensor: session_pb2.Tensor) -> NDArray[Any]:
     shape = tuple(tensor.shape)
     kind = np.dtype(tensor.dtype).newbyteorder("<")
     wanted = math.prod(shape) * kind.itemsize
-    if any(size < 0 for size in shape) or len(tensor.data) != wanted:
-        raise DamagedTensor(f"a tensor of {tensor.dtype} and shape {shape} takes {wanted} bytes, {len(tensor.data)} came")
-    return np.frombuffer(tensor.data, kind).reshape(shape).astype(tensor.dtype)
+    data = tensor.data  # every look at it is a copy
+    if any(size < 0 for size in shape) or len(data) != wanted:
+        raise DamagedTensor(f"a tensor of {tensor.dtype} and shape {shape} takes {wanted} bytes, {len(data)} came")
+    return np.frombuffer(data, kind).reshape(shape).astype(tensor.dtype)
 
 
 def to_tensor(values: ArrayLike) -> session_pb2.Tensor:
