@@ -5,6 +5,8 @@ python -m benchmarks.sessions.latency --generations 200 --out benchmarks/session
 A round is: 40 responses go, are on disk (one append, one flush) and acknowledged, and the next generation of 40 images of 3 x 64 x 64
 (float32) comes. The optimizer (random) and the generator (one value a picture) cost next to nothing, but what they and the session's
 bookkeeping take is in the figure. The echo sends as many bytes each way through one bidirectional stream of the same kind of server.
+``added_ms`` is a session's round less the echo's and a generator's time. ``step_ms`` is the session's own work alone, in this process: in
+a row, and after a rest as between a rig's generations, from which a processor core takes a while to come back to speed.
 """
 
 from __future__ import annotations
@@ -27,12 +29,18 @@ import torch
 
 from actmax.client import Session
 from actmax.client.client import CHANNEL_OPTIONS
+from actmax.engine.session.checked import check_session
+from actmax.engine.session.session import Session as EngineSession
+from actmax.engine.session.spec import SessionSpec
+from actmax.engine.session.trials import Told
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.spaces import Box
 from benchmarks.service.cluster import ENVIRONMENT, ServerProcess
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (3, 64, 64)
+REST = 0.005
+"""Seconds."""
 
 
 class _Spread(torch.nn.Module):
@@ -135,15 +143,32 @@ def flushes(folder: Path, n: int, up: int) -> list[float]:
 
 
 def decodes(n: int, size: int) -> list[float]:
-    """Seconds that the generator alone takes for a generation."""
+    """Seconds that the generator alone takes for a generation, after a rest as between a rig's."""
     generator = plain()
     latents = torch.rand(size, 2)
     times = []
     with torch.inference_mode():
         for _ in range(n):
+            time.sleep(REST)
             began = time.perf_counter()
             generator(latents)
             times.append(time.perf_counter() - began)
+    return times
+
+
+def steps(n: int, size: int, rest: float) -> list[float]:
+    """Seconds in which a session in this process takes a generation's responses and plans the next, each after so many seconds of rest."""
+    asked = spec((n + 2) * size, size)
+    parts = {"generator": {"name": asked["generator"]}, "units": [{"name": "a"}], "optimizer": {"name": asked["optimizer"]}}
+    session = EngineSession(check_session(SessionSpec.parse(asked | parts), allow_imports=("benchmarks",)))
+    times = []
+    for _ in range(n):
+        told = [Told(trial.number, (float(at),)) for at, trial in enumerate(session.current)]
+        time.sleep(rest)
+        began = time.perf_counter()
+        session.tell(told)
+        session.step()
+        times.append(time.perf_counter() - began)
     return times
 
 
@@ -158,6 +183,7 @@ def main() -> None:
     parser.add_argument("--concurrent", type=int, default=0, help="also so many sessions at once")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    torch.set_num_threads(1)  # as in the server
     with tempfile.TemporaryDirectory(prefix="latency") as folder:
         server = ServerProcess(Path(folder) / "data", allow_imports=["benchmarks"], stop_seconds=5.0)
         try:
@@ -181,8 +207,11 @@ def main() -> None:
                 "session_ms": figures(session),
                 "echo_ms": figures(bare),
                 "decode_ms": figures(made),
+                "step_ms": {name: figures(steps(200, options.size, rest)) for name, rest in (("in a row", 0.0), ("after a rest", REST))},
                 "flush_ms": figures(flushes(Path(folder), 200, up)),
-                "added_ms": {name: round(figures(session)[name] - figures(bare)[name], 3) for name in ("p50", "p90", "p99")},
+                "added_ms": {
+                    name: round(figures(session)[name] - figures(bare)[name] - figures(made)["p50"], 3) for name in ("p50", "p90", "p99")
+                },
             }
             if options.concurrent:
                 together: list[float] = []
