@@ -27,6 +27,8 @@ def list_plugins(server: Server = SERVER, as_json: Json = False) -> None:
         found: pb.ListPluginsResponse = patiently(lambda: stub.ListPlugins(pb.ListPluginsRequest(), timeout=20), server, 2.0)
     if as_json:
         return print_json({"plugins": [to_plain(plugin) for plugin in found.plugins]})
+    if not found.plugins:
+        out.print("No plugin has dialled in.")
     for plugin in found.plugins:
         name = f"{plugin.owner}/{plugin.name}" if plugin.owner else plugin.name
         shared = f"  shared with {', '.join(plugin.shared_with)}" if plugin.shared_with else ""

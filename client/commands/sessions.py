@@ -11,6 +11,7 @@ import typer
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
+from ..errors import InvalidInput
 from ..plain import to_plain
 from ..sessioncore import channel, patiently
 from ..sessiondisplay import conclusion, interval
@@ -40,6 +41,8 @@ def list_sessions(server: Server = SERVER, as_json: Json = False) -> None:
             break
     if as_json:
         return print_json([to_plain(session) for session in found])
+    if not found:
+        out.print("There are no sessions.")
     for session in found:
         state = session_pb2.SessionState.Name(session.state).removeprefix("SESSION_STATE_").lower()
         out.print(f"{session.name}  {state:8}  {session.spec.title}")
@@ -89,7 +92,7 @@ def export(
     lab: Annotated[str, typer.Option("--lab", help="NWB.")] = "",
 ) -> None:
     """Write all trials of a session to a file: Parquet (actmax[parquet]) or NWB with the stimuli (actmax[nwb])."""
-    form = kind or Format(file.suffix.removeprefix(".").lower() if file.suffix else Format.PARQUET)
+    form = kind or _format(file)
     trials = fetch_trials(full(name), server, stimuli=form is Format.NWB)
     if form is Format.PARQUET:
         from ..export.parquet import write_parquet
@@ -118,6 +121,14 @@ def report(
         return print_json([str(file) for file in files])
     out.print(f"open {files[0]}")
     return None
+
+
+def _format(file: Path) -> Format:
+    """What the file's ending says; Parquet where it has none."""
+    ending = file.suffix.removeprefix(".").lower()
+    if ending and ending not in list(Format):
+        raise InvalidInput(f"{file}: trials are written as .parquet or .nwb, not as .{ending}; end the name so, or give --format")
+    return Format(ending or Format.PARQUET)
 
 
 def full(name: str) -> str:

@@ -93,6 +93,15 @@ def test_nwb_passes_the_inspector_and_holds_the_session(server, ran, tmp_path):
     assert time.perf_counter() - began < 10
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.PARKET"])
+def test_a_file_of_another_kind_is_refused_with_what_there_is(name, tmp_path):
+    done = actmax("session", "export", "0123456789abcdef", str(tmp_path / name), "--server", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert ".parquet or .nwb" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_sessions_are_listed_shown_closed_and_forgotten(server, ran):
     listed = json.loads(actmax("session", "list", "--server", server.address, "--json").stdout)
     assert ran in [session["name"] for session in listed]
