@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -52,7 +53,7 @@ def load(file: Path | None, given: Mapping[str, Any], environment: Mapping[str, 
                 except (OSError, ValueError) as error:
                     raise ConfigError(f"{key}: {error}") from None
             if name not in _NAMES:
-                raise ConfigError(f"{key}: there is no such setting")
+                raise ConfigError(f"{key}: there is no such setting{_hint(name, lambda known: PREFIX + known.upper())}")
             values[name] = _read(name, [part for part in value.split(",") if part] if name in _LISTS else value, key)
     values |= {name: value for name, value in given.items() if value is not None}
     return ServerConfig(**values)
@@ -63,7 +64,12 @@ def _file(file: Path) -> dict[str, Any]:
         if file.stat().st_size > _FILE_BYTES:
             raise ConfigError(f"{file}: more than {_FILE_BYTES} bytes are no settings")
         found = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        at = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise ConfigError(f"{file}: not readable as YAML: {error.problem}{at}") from None
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{file}: {error}") from None
     if found is None:
         return {}
@@ -71,8 +77,13 @@ def _file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: it is to hold settings by name, such as 'workers: 2'")
     for name in found:
         if name not in _NAMES:
-            raise ConfigError(f"{file}: {name}: there is no such setting")
+            raise ConfigError(f"{file}: {name}: there is no such setting{_hint(str(name))}")
     return found
+
+
+def _hint(name: str, shown: Callable[[str], str] = str) -> str:
+    near = get_close_matches(name, _NAMES, n=2, cutoff=0.7)
+    return f"; did you mean {' or '.join(map(shown, near))}?" if near else "; docs/operations.md names them all"
 
 
 def _read(name: str, value: Any, where: str) -> Any:

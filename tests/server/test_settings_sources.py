@@ -31,11 +31,12 @@ def test_later_sources_win(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("wrokers: 2", "wrokers: there is no such setting"),
+        ("wrokers: 2", r"wrokers: there is no such setting; did you mean workers\?"),
+        ("zzzzzz: 2", "zzzzzz: there is no such setting; docs/operations.md names them all"),
         ("workers: many", "workers: .*integer"),
         ("workers: 0", "workers"),
         ("- 2", "by name"),
-        ("a: [", "expected"),
+        ("workers: 2\na: [", r"not readable as YAML: expected .* \(line 2\)$"),
         ("a: &a [*a, *a]\n", "a: there is no such setting"),
         ("[" * 100_000, "actmax.yaml"),
         ("x" * 2_000_000, "no settings"),
@@ -53,5 +54,7 @@ def test_bad_environments_are_told(tmp_path):
         environment = {f"ACTMAX_SERVE_{name}": value}
         with pytest.raises(ConfigError, match=next(iter(environment))):
             load(None, {}, environment)
-    with pytest.raises(ConfigError, match="none"):
+    with pytest.raises(ConfigError, match=r"did you mean ACTMAX_SERVE_WORKERS\?"):
+        load(None, {}, {"ACTMAX_SERVE_WROKERS": "2"})
+    with pytest.raises(ConfigError, match="none: No such file or directory$"):
         load(tmp_path / "none", {}, {})
