@@ -129,7 +129,7 @@ def read(decode: Callable[[bytes], Message], data: bytes) -> Message:
             grpc.StatusCode.INVALID_ARGUMENT, f"the request can't be checked: {error}", reason="UNREADABLE_REQUEST"
         ) from None
     if violations:
-        raise invalid_fields([FieldViolation(_path(violation), str(violation.proto.message)) for violation in violations])
+        raise invalid_fields([FieldViolation(_path(violation), _said(violation)) for violation in violations])
     return request
 
 
@@ -154,6 +154,13 @@ def _path(violation: protovalidate.Violation) -> str:
         if subscript is not None:
             path += f"[{subscript.value!r}]"
     return path
+
+
+def _said(violation: protovalidate.Violation) -> str:
+    """What is wrong, in words: a list of permitted texts begins with the empty one, which stands for the default."""
+    message = str(violation.proto.message)
+    listed = message.removeprefix("must be in list [").removesuffix("]")
+    return message if listed == message else f"must be one of {listed.removeprefix(', ')}"
 
 
 def _code(context: Context, otherwise: grpc.StatusCode) -> grpc.StatusCode:

@@ -39,6 +39,8 @@ async def test_bad_specs_are_refused_by_field_and_leave_nothing(serving):
         for field, change in cases.items():
             async with refused(BAD, field):
                 await calls.create(changed(change))
+        async with refused(BAD, "spec.prior", match="must be one of natural, none"):
+            await calls.create(changed(cases["spec.prior"]))
         async with refused(BAD, "spec"):
             await calls.jobs.CreateJob(job_service_pb2.CreateJobRequest())
         async with refused(BAD, "spec.budget.evaluations", match="1002"):
