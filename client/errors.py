@@ -153,8 +153,8 @@ def from_rpc(error: grpc.RpcError, address: str) -> ActmaxError:
     violations, reason, retry = _described(error)
     message = details or ""
     if code is grpc.StatusCode.UNAVAILABLE and not reason:
-        # gRPC puts all that it tried before the cause.
-        message = f"cannot reach a server at {address}" + (f" ({details.rpartition(': ')[2]})" if details else "")
+        # gRPC puts all that it tried before the cause, sometimes in brackets around it all.
+        message = f"cannot reach a server at {address}" + (f" ({details.rpartition(': ')[2].rstrip(']')})" if details else "")
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"the server at {address} did not answer in time"
     elif code is grpc.StatusCode.UNIMPLEMENTED:

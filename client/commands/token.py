@@ -33,7 +33,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a token and show it, this once: clients read it from ACTMAX_TOKEN, or from the file that ACTMAX_TOKEN_FILE names."""
-    with _tokens(data, config) as tokens:
+    with _tokens(data, config, make=True) as tokens:
         try:
             record, text = tokens.create(owner, scope or ["submit"], days * 86_400)
         except ValueError as error:
@@ -74,7 +74,7 @@ def revoke(
 
 
 @contextmanager
-def _tokens(data: Path | None, config: Path | None) -> Iterator[Any]:
+def _tokens(data: Path | None, config: Path | None, *, make: bool = False) -> Iterator[Any]:
     with needing_server("token"):
         from ...server.config import ConfigError
         from ...server.security.tokens import Tokens
@@ -82,7 +82,10 @@ def _tokens(data: Path | None, config: Path | None) -> Iterator[Any]:
         from ...server.storage.database import Database, DatabaseTooNew, database_url, sqlite_url
     try:
         settings = load(config, {"data": data})
-        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if make:
+            settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        elif not settings.database and not (settings.data / "actmax.db").is_file():
+            raise InvalidInput(f"there is no server's database in {settings.data}; name the server's folder with --data, or its --config")
         database = Database(database_url(settings.database) if settings.database else sqlite_url(settings.data / "actmax.db"))
     except (ConfigError, OSError, DatabaseTooNew) as error:
         raise InvalidInput(f"cannot open the server's database: {error}") from None

@@ -119,7 +119,7 @@ def test_settings_of_a_server_come_from_a_file(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "tls_certificate" in done.stderr
     file.write_text("adress: 127.0.0.1:0\n")
-    assert "adress: there is no such setting" in actmax("serve", "--config", str(file)).stderr
+    assert "adress: there is no such setting; did you mean address" in actmax("serve", "--config", str(file)).stderr
     assert "ACTMAX_SERVE_WORKERS" in actmax("serve", ACTMAX_SERVE_WORKERS="many").stderr
 
 
@@ -161,6 +161,8 @@ def test_wrong_input_is_told_by_field_and_line(server, toy: Path) -> None:
     ("arguments", "code", "says"),
     [
         (["list", "--server", "127.0.0.1:1"], 3, "cannot reach a server at 127.0.0.1:1"),
+        (["list", "--server", "no-such-host.invalid:1"], 3, "cannot reach a server at no-such-host.invalid:1 (Domain name not found)"),
+        (["token", "list", "--data", "typo"], 2, "there is no server's database in typo"),
         (["submit", "missing.yaml"], 2, "missing.yaml: No such file"),
         (["run", "missing.yaml"], 2, "missing.yaml: No such file"),
         (["demo", "--job", "missing.yaml"], 2, "missing.yaml: No such file"),
