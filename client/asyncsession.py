@@ -106,11 +106,12 @@ class AsyncSession(SessionCore):
         while not done():
             failure: grpc.RpcError | None = None
             try:
+                opening = self._call is None
                 if self._call is None:
                     await self._connect()
                 else:
                     await self._receive(self._call)
-                self._failures.reset()
+                self._failures.reset(opened=opening)
                 continue
             except grpc.RpcError as error:
                 failure = error
@@ -119,7 +120,7 @@ class AsyncSession(SessionCore):
             self._drop()
             if done():
                 return
-            await asyncio.sleep(self._failures.pause(failure))
+            await asyncio.sleep(self._pause(failure))
 
     async def _connect(self) -> None:
         call = self._stub.RunSession(metadata=self._metadata)

@@ -190,11 +190,12 @@ class Session(SessionCore):
         while not done():
             failure: grpc.RpcError | None = None
             try:
+                opening = self._stream is None
                 if self._stream is None:
                     self._connect()
                 else:
                     self._talk.received(next(self._stream.call))
-                self._failures.reset()
+                self._failures.reset(opened=opening)
                 continue
             except grpc.RpcError as error:
                 failure = error
@@ -203,7 +204,7 @@ class Session(SessionCore):
             self._drop()
             if done():
                 return
-            time.sleep(self._failures.pause(failure))
+            time.sleep(self._pause(failure))
 
     def _connect(self) -> None:
         stream = _Stream(self._stub, self._metadata)

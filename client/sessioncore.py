@@ -61,6 +61,8 @@ class SessionCore:
         self._metadata = bearer(credentials)
         self.shown: Generation | None = None
         """The generation that was handed out last."""
+        self.on_trouble: Callable[[str], None] = lambda _: None
+        """Called with what is waited for, each time before the session is opened again."""
 
     @property
     def name(self) -> str:
@@ -76,6 +78,11 @@ class SessionCore:
     def expires(self) -> float:
         """When the session expires without a word from the rig, in seconds since 1970, where the server has warned of that; else 0."""
         return self._talk.warning
+
+    def _pause(self, error: grpc.RpcError | None) -> float:
+        pause = self._failures.pause(error)
+        self.on_trouble(from_rpc(error, self.address).message if error is not None else "the server has ended the stream")
+        return pause
 
     def _can_show(self) -> bool:
         return self._talk.ended or self._talk.to_show() is not None
@@ -93,10 +100,13 @@ class Failures:
         self._talk = talk
         self._pauses = Pauses(Patience(patience, most=1.0))
         self._in_use = Pauses(Patience(_IN_USE_SECONDS, most=0.5))
+        self._plugin_away = False
 
-    def reset(self) -> None:
-        """Begin again: the server lives."""
-        self._pauses.reset()
+    def reset(self, *, opened: bool = False) -> None:
+        """Begin again: the server lives. That it has ``opened`` the session brings no plugin back, which is waited for no longer."""
+        if not (opened and self._plugin_away):
+            self._plugin_away = False
+            self._pauses.reset()
         self._in_use.reset()
 
     def pause(self, error: grpc.RpcError | None) -> float:
@@ -105,6 +115,7 @@ class Failures:
             error_, pause, refused = None, self._pauses.next(), False
         else:
             error_ = from_rpc(error, self._address)
+            self._plugin_away = error_.reason == "PLUGIN_AWAY"
             if error_.message == _UNSENT:
                 pause, refused = self._pauses.next(), False
             elif error_.reason == "SESSION_IN_USE":

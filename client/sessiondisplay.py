@@ -39,6 +39,10 @@ class SessionDisplay(Protocol):
         """A generation was told."""
         ...
 
+    def trouble(self, message: str) -> None:
+        """Something is waited for: the server, or the plugin that makes the stimuli."""
+        ...
+
     def ended(self, session: session_pb2.Session) -> None:
         """The session has ended."""
         ...
@@ -67,6 +71,9 @@ class _Silent:
     def generation(self, generation: Generation) -> None:
         pass
 
+    def trouble(self, message: str) -> None:
+        pass
+
     def ended(self, session: session_pb2.Session) -> None:
         pass
 
@@ -77,9 +84,18 @@ class _Lines(_Silent):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._next = 0.0
+        self._trouble = ""
 
     def name(self, name: str) -> None:
         self._console.print(name)
+
+    def asked(self, generation: Generation) -> None:
+        self._trouble = ""
+
+    def trouble(self, message: str) -> None:
+        if not self._trouble:  # once, however often it is tried
+            self._console.print(f"waiting: {message}", markup=False)
+        self._trouble = message
 
     def generation(self, generation: Generation) -> None:
         if time.monotonic() >= self._next:
@@ -96,7 +112,7 @@ class _Lively(_Silent):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._name = ""
+        self._name = self._trouble = ""
         self._shown: tuple[session_pb2.SessionProgress, session_pb2.Recommendation] | None = None
         self._pace = Pace()
         self._past: dict[str, list[float]] = {}
@@ -112,7 +128,11 @@ class _Lively(_Silent):
     def name(self, name: str) -> None:
         self._name = name
 
+    def trouble(self, message: str) -> None:
+        self._trouble = message
+
     def asked(self, generation: Generation) -> None:
+        self._trouble = ""
         self._pace.asked(generation.progress.evaluations)
         self._take(generation.progress, generation.recommendation)
 
@@ -122,6 +142,7 @@ class _Lively(_Silent):
             self._take(generation.progress, generation.recommendation)
 
     def ended(self, session: session_pb2.Session) -> None:
+        self._trouble = ""
         self._take(session.progress, session.recommendation)
         for line in conclusion(session):
             self._console.print(line)
@@ -143,6 +164,8 @@ class _Lively(_Silent):
             for name, value in lines:
                 table.add_row(Text(name, style="dim"), value, Text(sparks(self._past.get(name, ())), style="cyan"))
             parts += [table, ProgressBar(total=progress.total_evaluations, completed=progress.evaluations, width=40)]
+        if self._trouble:
+            parts.append(Text(f"waiting: {self._trouble}", style="yellow"))
         return Group(*parts)
 
 

@@ -235,6 +235,7 @@ def build_generator(
     stimulus: StimulusSpec | None,
     *,
     allow_imports: Sequence[str] = (),
+    allow_files: AllowedFiles = False,
     given: Mapping[str, Any] | None = None,
     field: str = "generator",
 ) -> Generator | None:
@@ -245,7 +246,7 @@ def build_generator(
     InvalidJob
         The component or its options are wrong, below ``field``.
     """
-    return _Builder(tuple(allow_imports), given or {}, False).component("generator", component, field, stimulus=stimulus)
+    return _Builder(tuple(allow_imports), given or {}, allow_files).component("generator", component, field, stimulus=stimulus)
 
 
 def build_target(component: ComponentSpec, *, allow_imports: Sequence[str] = (), field: str = "target") -> Target:

@@ -214,7 +214,7 @@ class Server:
         jobs = Jobs(config, store, files, lifecycle, executor, inspector, hub, threads, metrics)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, inspector), server)
-        sessions = self._sessions = Sessions(config, Shelf(config.data / "sessions"))
+        sessions = self._sessions = Sessions(config, Shelf(config.data / "sessions"), allowances=partial(door.allowed, patient=False))
         self._undo.push_async_callback(sessions.stop)
         session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(sessions), server)
         plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(PluginServicer(plugins), server)

@@ -43,6 +43,7 @@ def rig(
     else:
         opened = Session(session if session.startswith("sessions/") else f"sessions/{session}", server, **options)
     with opened as running, session_display(err, silent=as_json) as display:
+        running.on_trouble = display.trouble
         display.name(running.name)
         used = FolderOptions(kind, timeout, then, settle)
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import overrides
 from ..arrays import to_array
 from ..conversation import Generation
 from ..errors import FieldViolation, InvalidInput
@@ -42,6 +44,10 @@ def simulate(
     latency: Annotated[float, typer.Option("--latency", help="Seconds that a trial takes.")] = 0.0,
     session: Annotated[str, typer.Option("--session", metavar="NAME", help="Go on with this session.", show_default=False)] = "",
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="For a report at the end.", show_default=False)] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the session: generator.options.plugin=x.", show_default=False),
+    ] = None,
     allow_import: AllowImport = None,
     as_json: Json = False,
 ) -> None:
@@ -67,15 +73,18 @@ def simulate(
     counts = noise == "poisson"
     spec: dict[str, Any] = {
         "title": f"simulated {target} {', '.join(unit)}",
-        "generator": generator,
+        "generator": {"name": generator},
         "units": [{"name": f"unit{at}", "kind": "count" if counts else "rate"} for at in range(len(rig.units))],
         "optimizer": optimizer,
         "stop": {"evaluations": evaluations},
         "design": {"generation_size": generation_size, "replicates": replicates, "references": {"rate": references}},
         "seed": seed,
     }
+    for text in changes or ():
+        overrides.apply(overrides.Override.parse(text), spec)
     opened = Session(session, server) if session else Session.create(spec, server)
     with opened as running, session_display(err, silent=as_json) as display:
+        running.on_trouble = display.trouble
         display.name(running.name)
         for generation in running:
             display.asked(generation)
@@ -89,9 +98,12 @@ def simulate(
         files = write_report(ended.name, folder, server)
         if not as_json:
             out.print(f"open {files[0]}")
-    clean = float(rig.clean(to_array(ended.recommendation.stimulus)[None])[0, 0])
+    known = ended.recommendation.HasField("stimulus")  # else the plugin that makes it is away
+    clean = float(rig.clean(to_array(ended.recommendation.stimulus)[None])[0, 0]) if known else math.nan
     if as_json:
-        print_json({"session": to_plain(ended), "clean_response": clean})
+        print_json({"session": to_plain(ended), "clean_response": clean if known else None})
+    elif not known:
+        out.print(f"{ended.name}: its generator is away, so the recommended stimulus can't be shown; actmax session show tells it later")
     else:
         out.print(f"{ended.name}: without noise and drift the recommended stimulus drives {clean:.4g} spikes")
     if not ended.recommendation.final:

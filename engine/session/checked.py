@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...models.file_access import AllowedFiles
 from ...models.generators.generator import Generator
 from ...models.objectives.objective import compares
+from ...models.plugins.keeping import KeptPlugin
 from ...models.spaces import Box, StimulusSpec
 from ...optimizers.optimizer import HasNote
 from ..build import CheckedJob, build_generator, check
@@ -57,6 +59,8 @@ class CheckedSession:
         (r, *stimulus) references of the rig's own; both None without references.
     starts : Tensor or None
         (k, *latent) what every search tries before anything else.
+    plugin : KeptPlugin
+        What the generator's plugin said of itself, where it is one.
     """
 
     spec: SessionSpec
@@ -68,6 +72,8 @@ class CheckedSession:
     starts: Tensor | None
     allow_imports: tuple[str, ...]
     given: Mapping[str, Any]
+    allow_files: AllowedFiles = False
+    plugin: KeptPlugin = field(default_factory=KeptPlugin)
 
     @property
     def threads(self) -> list[ThreadSpec]:
@@ -172,7 +178,8 @@ class CheckedSession:
         try:
             # the design is the session's own matter, and none of what a job refuses about it applies
             plain = job.model_copy(update={"design": DesignSpec(remeasure=0.0, noisy=True)})
-            checked = replace(check(plain, allow_imports=self.allow_imports, given=given), spec=job, starts=self.starts)
+            checked = check(plain, allow_imports=self.allow_imports, allow_files=self.allow_files, given=given)
+            checked = replace(checked, spec=job, starts=self.starts)
         except NotAskable:
             what = "it asks the target before the first trial, and recorded units can't be asked"
             raise InvalidJob.at(self._field(thread, "objective"), what) from None
@@ -195,7 +202,14 @@ class CheckedSession:
         return f"threads[{thread}].{field}" if own else field
 
 
-def check_session(spec: SessionSpec, *, allow_imports: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> CheckedSession:
+def check_session(
+    spec: SessionSpec,
+    *,
+    allow_imports: Sequence[str] = (),
+    allow_files: AllowedFiles = False,
+    given: Mapping[str, Any] | None = None,
+    plugin: KeptPlugin | None = None,
+) -> CheckedSession:
     """Resolve every component, option, unit and pairing of a session without starting it.
 
     Parameters
@@ -204,14 +218,19 @@ def check_session(spec: SessionSpec, *, allow_imports: Sequence[str] = (), given
         The session.
     allow_imports : sequence of str
         Packages that ``package:attribute`` names may come from.
+    allow_files : bool or tuple of str
+        Files and servers that options may name; see :func:`actmax.engine.build.check`.
     given : mapping of str to object, optional
         Parts that the session names and that are at hand.
+    plugin : KeptPlugin, optional
+        What the generator's plugin has said of itself, which is not asked again then.
 
     Raises
     ------
     InvalidJob
         With a violation for each wrong part.
     """
+    plugin = plugin or KeptPlugin()
     given = given or {}
     asked = spec.stimulus
     wanted = None
@@ -221,7 +240,8 @@ def check_session(spec: SessionSpec, *, allow_imports: Sequence[str] = (), given
             wanted = StimulusSpec(tuple(asked.shape), asked.low, high, asked.modality)
         except ValueError as error:
             raise InvalidJob.at("stimulus.shape", str(error)) from None
-    generator = build_generator(spec.generator, wanted, allow_imports=allow_imports, given=given)
+    with plugin.keeping():
+        generator = build_generator(spec.generator, wanted, allow_imports=allow_imports, allow_files=allow_files, given=given)
     if generator is None:
         raise InvalidJob.at("stimulus", f"{spec.generator.name} makes stimuli of any shape; say which")
     if wanted is not None and generator.stimulus != wanted:
@@ -234,7 +254,8 @@ def check_session(spec: SessionSpec, *, allow_imports: Sequence[str] = (), given
     references, pictures = _references(spec, generator)
     target = RecordedTarget(spec.units, generator.stimulus)
     starts = _starts(spec, generator)
-    checked = CheckedSession(spec, generator, generator, target, references, pictures, starts, tuple(allow_imports), given)
+    parts = (spec, generator, generator, target, references, pictures, starts)
+    checked = CheckedSession(*parts, tuple(allow_imports), given, allow_files, plugin)
     design, threads = spec.design, range(len(checked.threads))
     least = min(checked.rooms(threads))
     if least < design.leaders + design.replicates:

@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...models.file_access import AllowedFiles
+from ...models.plugins.keeping import KeptPlugin
 from .. import checkpoint
 from ..durable import sync
 from ..spec import ComponentSpec
 from .checked import CheckedSession, check_session
 from .errors import DamagedSession
 from .log import Log, Record
-from .names import BUILDING, LOG, SNAPSHOT
+from .names import BUILDING, LOG, PLUGIN, SNAPSHOT
 from .session import Receipt, Session
 from .spec import SessionSpec
 from .trials import Told, digest
@@ -35,16 +37,22 @@ class KeptSession:
     Parameters
     ----------
     folder : Path
-        Of the log and the snapshot.
+        Of the log, the snapshot, and what the generator's plugin said of itself when the session was created.
     checked : CheckedSession, optional
         Where it is at hand; else it is made from the log's first record.
     allow_imports : sequence of str
         Packages that components may come from.
+    allow_files : bool or tuple of str
+        Files and servers that options may name.
+    plugin : KeptPlugin, optional
+        Takes in what is known of the generator's plugin, so that whoever has it can let go of the plugin meanwhile.
 
     Raises
     ------
     DamagedSession
         The log is damaged, or replays to other trials than were asked.
+    PluginError
+        Scores have to be computed again for which the plugin is needed, and it does not answer.
     LogInUse
         It is open already, in this process or another.
     InvalidJob
@@ -57,7 +65,9 @@ class KeptSession:
         *,
         checked: CheckedSession | None = None,
         allow_imports: Sequence[str] = (),
+        allow_files: AllowedFiles = False,
         given: Mapping[str, Any] | None = None,
+        plugin: KeptPlugin | None = None,
     ) -> None:
         self.folder = folder
         self._log = Log(folder / LOG)
@@ -65,8 +75,10 @@ class KeptSession:
             if not self._log.records:
                 raise DamagedSession(f"{self._log.path} holds no session")
             self.header = self._log.records[0]
-            made = checked or check_session(SessionSpec.parse(self.header["spec"]), allow_imports=allow_imports, given=given)
-            self.session = Session(made)
+            if checked is None:
+                spec, heard = SessionSpec.parse(self.header["spec"]), _heard(folder, plugin or KeptPlugin())
+                checked = check_session(spec, allow_imports=allow_imports, allow_files=allow_files, given=given, plugin=heard)
+            self.session = Session(checked)
             self.sequence = 0
             self.changed = int(self.header["at"])
             self.closed = self._ended = False
@@ -89,6 +101,8 @@ class KeptSession:
             log.append([{"t": "session", "at": now(), **header, "spec": checked.spec.model_dump(mode="json")}])
         finally:
             log.close()
+        if checked.plugin.described:
+            checkpoint.save(building / PLUGIN, {"described": checked.plugin.described.hex(), "bank": checked.plugin.bank})
         sync(building)
         building.rename(folder)
         sync(folder.parent)
@@ -237,6 +251,17 @@ class KeptSession:
         if record["generation"] == mine["generation"] and record["digest"] != mine["digest"]:
             what = f"{self.folder}: generation {record['generation']} replays to other trials than were shown; another version made it"
             raise DamagedSession(what)
+
+
+def _heard(folder: Path, plugin: KeptPlugin) -> KeptPlugin:
+    try:
+        words = checkpoint.load(folder / PLUGIN)
+        plugin.described, plugin.bank = bytes.fromhex(words["described"]), words["bank"]
+    except FileNotFoundError:
+        pass
+    except (checkpoint.BadCheckpoint, KeyError, ValueError) as error:
+        raise DamagedSession(f"{folder / PLUGIN}: {error}") from error
+    return plugin
 
 
 def now() -> int:

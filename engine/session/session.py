@@ -224,7 +224,20 @@ class Session:
 
     def stimuli_of(self, trials: Sequence[Trial]) -> Tensor:
         """(n, *stimulus) float32; see :func:`actmax.engine.session.decoding.stimuli_of`."""
+        if self._decoded is not None and trials == self.trials[self._first :] and self._decoded[0] == self.generation:
+            return self._decoded[1]
         return stimuli_of(trials, self.checked, self.stimuli)
+
+    def shown(self, latent: Tensor) -> Tensor | None:
+        """(*stimulus) as the generation that was decoded last has it; None where it has not."""
+        if self._decoded is None:
+            return None
+        together = self._of(range(self._decoded[0], self._decoded[0] + 1))
+        for trial, stimulus in zip(together, self._decoded[1], strict=True):
+            known = self.stimuli.latent(trial.stimulus)
+            if known is not None and torch.equal(known, latent):
+                return stimulus
+        return None
 
     def found(self, thread: int = 0, *, comparing: bool = True) -> Found:
         """What a thread recommends; ``comparing`` says how sure that is, which takes some milliseconds."""

@@ -12,6 +12,7 @@ from actmax.v1 import plugin_service_pb2 as pb
 
 from ..options import InvalidOption
 from ..plugins.connection import DEFAULT_BYTES, ENVELOPE, MOST_BYTES, PluginConnection, PluginError, rows_within
+from ..plugins.keeping import kept_plugin
 from ..plugins.options import PluginOptions
 from ..plugins.stimulus import MOST_VALUES, stimulus_of
 from ..plugins.tensors import CODES, FLOATS, BadTensor, fill, from_message
@@ -33,7 +34,9 @@ class RemoteGenerator:
 
     differentiable = False
 
-    def __init__(self, connection: PluginConnection, described: pb.GeneratorDescription, *, batch: int = 256) -> None:
+    def __init__(
+        self, connection: PluginConnection, described: pb.GeneratorDescription, *, batch: int = 256, bank: Tensor | None = None
+    ) -> None:
         """Read what the plugin says of itself, and its natural latents where it has some.
 
         Parameters
@@ -44,6 +47,8 @@ class RemoteGenerator:
             Its own words.
         batch : int
             Most latents of one call.
+        bank : Tensor, optional
+            (k, *latent) its natural latents, where they are at hand; else it is asked for them.
 
         Raises
         ------
@@ -57,20 +62,29 @@ class RemoteGenerator:
             self.stimulus = stimulus_of(described.stimulus)
         except ValueError as error:
             raise PluginError(f"{connection.shown}: it describes {error}") from None
-        self.prior = Prior(self._bank(), self.latent) if described.bank_size else None
+        self.prior = Prior(self._bank() if bank is None else bank, self.latent) if described.bank_size else None
 
     @classmethod
     def from_options(cls, options: PluginOptions) -> Self:
-        """Connect, wait until the plugin is healthy, and have it describe itself.
+        """Connect, wait until the plugin is healthy, and have it describe itself; a session's that has done so is asked nothing.
 
         Raises
         ------
         InvalidOption
             Nobody answers, or it is no generator.
         """
+        kept = kept_plugin()
         try:
-            connection = PluginConnection(options, "GeneratorService")
-            return cls(connection, connection.describe(pb.GeneratorDescription), batch=options.batch)
+            connection = PluginConnection(options, "GeneratorService", brief=kept is not None)
+            if kept is None:
+                return cls(connection, connection.describe(pb.GeneratorDescription), batch=options.batch)
+            kept.connected(connection)
+            if kept.described:
+                return cls(connection, pb.GeneratorDescription.FromString(kept.described), batch=options.batch, bank=kept.bank)
+            described = connection.describe(pb.GeneratorDescription)
+            made = cls(connection, described, batch=options.batch)
+            kept.described, kept.bank = described.SerializeToString(deterministic=True), None if made.prior is None else made.prior.bank
+            return made
         except PluginError as error:
             raise InvalidOption("address" if options.address else "plugin", str(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,20 @@ _NOT_READY = "it says that it is not serving"
 
 
 class PluginError(ConnectionError):
-    """A plugin did not answer, or not as it has to; the message names it and its address. No answer is ever made up."""
+    """A plugin did not answer, or not as it has to; the message names it and its address. No answer is ever made up.
+
+    Attributes
+    ----------
+    away : bool
+        Whether it is not there, or busy, so that the same call may do later.
+    retry_seconds : float
+        After which it asks to be called again; 0: it says nothing.
+    """
+
+    def __init__(self, message: str, *, away: bool = False, retry_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.away = away
+        self.retry_seconds = retry_seconds
 
 
 class PluginConnection:
@@ -48,6 +62,8 @@ class PluginConnection:
         Where it is and how long it may take.
     service : str
         "TargetService" or "GeneratorService".
+    brief : bool
+        Whether who asks is to be told soon that it is away, and asks again: a session, whose rig waits.
 
     Raises
     ------
@@ -55,7 +71,13 @@ class PluginConnection:
         A file that the options name can't be used.
     """
 
-    def __init__(self, options: PluginOptions, service: str) -> None:
+    def __init__(self, options: PluginOptions, service: str, *, brief: bool = False) -> None:
+        self.until = math.inf
+        """When nothing is waited for any more, by ``time.monotonic``."""
+        self._closed = False
+        self._brief = brief
+        self._away: tuple[float, PluginError] | None = None
+        self._retries = min(_BRIEF, options.retries) if brief else options.retries
         self._place = place = options.place
         self.shown = f"plugin {options.plugin} at {place.shown}" if options.plugin else f"plugin at {place.shown}"
         self._options = options
@@ -91,6 +113,11 @@ class PluginConnection:
         # Else a host named "unix", say, would be a scheme.
         self._channel = make(f"dns:///{place.address}", *credentials, options=settings)
 
+    def close(self) -> None:
+        """Let go of it, from any thread: who waits for an answer waits no more."""
+        self._closed = True
+        self._channel.close()
+
     def describe(self, kind: type[Answer]) -> Answer:
         """What the plugin is, once it says that it is healthy; checked against the constraints of its proto.
 
@@ -99,7 +126,7 @@ class PluginConnection:
         PluginError
             It can't be reached, is no such plugin, or describes itself wrongly.
         """
-        retries = self._options.retries if self._place.patient else min(_BRIEF, self._options.retries)
+        retries = self._retries if self._place.patient else min(_BRIEF, self._retries)
         if not self._place.ticket:
             self._insisting(self._healthy, retries)
         request = pb.DescribePluginRequest(plugin=self._options.plugin)
@@ -107,7 +134,7 @@ class PluginConnection:
         self.check(found)
         wanted, version = self._options.version, self._version_of(found)
         if wanted and version != wanted:
-            raise PluginError(f"{self.shown}: it is version {version[:200]!r}, the job asks for {wanted!r}")
+            raise PluginError(f"{self.shown}: it is version {version[:200]!r}, the {self._asker} asks for {wanted!r}")
         return found
 
     def ask(self, method: str, request: Any, kind: type[Answer], version: str) -> Answer:
@@ -119,11 +146,12 @@ class PluginConnection:
             It did not answer in time, or is another version now.
         """
         request.plugin, request.version = self._options.plugin, version
-        found = self._insisting(lambda: self._call(method, request, kind), self._options.retries)
+        found = self._insisting(lambda: self._call(method, request, kind), self._retries)
         if self._version_of(found) != version:
+            further = "open the session again, or begin another" if self._brief else "resume the job, or submit it anew"
             raise PluginError(
-                f"{self.shown}: it was version {version!r} when the job began and is {self._version_of(found)[:200]!r} now; results of two "
-                "versions are not mixed: bring the old one back and resume the job, or submit it anew"
+                f"{self.shown}: it was version {version!r} when the {self._asker} began and is {self._version_of(found)[:200]!r} now; "
+                f"results of two versions are not mixed: bring the old one back and {further}"
             )
         return found
 
@@ -141,22 +169,46 @@ class PluginConnection:
 
     def _insisting(self, call: Callable[[], Answer], retries: int) -> Answer:
         """The answer of ``call``, tried again after growing pauses where the plugin is away, or asks for it."""
+        if self._brief and self._away is not None and time.monotonic() < self._away[0]:
+            raise PluginError(str(self._away[1]), away=True, retry_seconds=self._away[1].retry_seconds)
         for attempt in range(retries + 1):
+            if self._closed:
+                raise self._let_go()
             try:
                 return call()
             except grpc.RpcError as error:
+                if self._closed:
+                    raise self._let_go() from None
                 code, details, asked = _told(error)
                 again = code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and asked > 0)
-                if not again or attempt == retries:
+                if not again or attempt == retries or (self._brief and asked > _LONGEST_PAUSE):
                     tried = f" (tried {attempt + 1} times)" if attempt else ""
-                    raise PluginError(f"{self.shown}: {code.name}: {_short(details)}{tried}") from error
+                    what = f"{self.shown}: {code.name}: {_short(details)}{tried}"
+                    found = PluginError(what, away=again, retry_seconds=min(asked, _LONGEST_ASKED))
+                    # what is asked in a row, of each thread of a session say, need not wait each time
+                    self._away = (time.monotonic() + _LONGEST_PAUSE, found) if again else None
+                    raise found from error
+            except ValueError:  # a channel that was closed a moment ago
+                if self._closed:
+                    raise self._let_go() from None
+                raise
             time.sleep(max(min(_FIRST_PAUSE * 2.0 ** min(attempt, 10), _LONGEST_PAUSE), min(asked, _LONGEST_ASKED)))
         raise AssertionError("unreachable")
+
+    def _let_go(self) -> PluginError:
+        return PluginError(f"{self.shown}: it was let go of", away=True)
+
+    @property
+    def _asker(self) -> str:
+        return "session" if self._brief else "job"
+
+    def _seconds(self, most: float) -> float:
+        return min(most, max(0.0, self.until - time.monotonic()))
 
     def _healthy(self) -> health_pb2.HealthCheckResponse:
         health = health_pb2.HealthCheckResponse()
         method = self._channel.unary_unary("/grpc.health.v1.Health/Check", None, health.FromString)
-        seconds = min(_HEALTH_SECONDS, self._options.deadline_seconds)
+        seconds = self._seconds(min(_HEALTH_SECONDS, self._options.deadline_seconds))
         try:
             found = method(b"", timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -169,7 +221,7 @@ class PluginConnection:
 
     def _call(self, method: str, request: Message, kind: type[Answer]) -> Answer:
         call = self._channel.unary_unary(self._service + method, type(request).SerializeToString, None)
-        data: bytes = call(request, timeout=self._options.deadline_seconds, metadata=self._metadata)
+        data: bytes = call(request, timeout=self._seconds(self._options.deadline_seconds), metadata=self._metadata)
         try:
             return kind.FromString(data)
         except DecodeError:

@@ -7,8 +7,8 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from ..errors import OUT_OF_ROOM, ServiceError, exhausted, invalid, not_found, s
 from ..jobs.wire import timestamp
 from ..security.principal import calling
 from . import wire
+from .asking import Allowances, Asking, unanswered
 from .described import PREFIX, expiry, message, state
 from .live import Live, alone
 from .shelf import Entry, Shelf
@@ -44,11 +45,15 @@ class InMemory:
         The server's settings.
     shelf : Shelf
         Where they lie.
+    allowances : callable
+        What components of an owner may use besides ``config.allow_imports``.
     """
 
-    def __init__(self, config: ServerConfig, shelf: Shelf) -> None:
+    def __init__(self, config: ServerConfig, shelf: Shelf, allowances: Allowances) -> None:
         self._config = config
         self._shelf = shelf
+        self._allowances = allowances
+        self._opening: set[Asking] = set()
         self._live: dict[str, asyncio.Future[Live]] = {}
         self._work = ThreadPoolExecutor(max(1, config.worker_threads), "sessions")
         self._disk = ThreadPoolExecutor(8, "session-logs")
@@ -57,15 +62,32 @@ class InMemory:
 
     async def stop(self) -> None:
         """Let go of everything, once what is under way has ended."""
+        for asking in list(self._opening):
+            asking.close()
         for live in list(self._live.values()):
             if live.done() and live.exception() is None:
                 await live.result().close()
         self._work.shutdown()
         self._disk.shutdown()
 
-    async def add(self, session_id: str, kept: KeptSession) -> Live:
+    @contextlib.contextmanager
+    def asking(self, owner: str, spec: session_pb2.SessionSpec) -> Iterator[Asking]:
+        """What a session of ``owner`` is made with; let go of where that fails."""
+        if self.closed:
+            raise stopping()
+        found = Asking(self._config, self._allowances, owner, spec, self._work)
+        self._opening.add(found)
+        try:
+            yield found
+        except BaseException:
+            found.close()
+            raise
+        finally:
+            self._opening.discard(found)
+
+    async def add(self, session_id: str, kept: KeptSession, asking: Asking) -> Live:
         """A session that was just created."""
-        live = Live(PREFIX + session_id, kept, self._work, self._disk)
+        live = Live(PREFIX + session_id, kept, asking, self._disk)
         future: asyncio.Future[Live] = asyncio.get_running_loop().create_future()
         future.set_result(live)
         self._live[session_id] = future
@@ -112,25 +134,31 @@ class InMemory:
     async def _load(self, entry: Entry) -> Live:
         from ...engine.errors import InvalidJob
         from ...engine.session.errors import DamagedSession
-
-        def load() -> KeptSession:
-            from ...engine.session.kept import KeptSession
-
-            return KeptSession(self._shelf.folder(entry.id), allow_imports=self._config.allow_imports)
+        from ...models.plugins.connection import PluginError
 
         name = PREFIX + entry.id
-        try:
-            kept = await self.computed(load)
-        except DamagedSession as error:
-            raise ServiceError(grpc.StatusCode.DATA_LOSS, f"{name} can't be opened: {error}", reason="DAMAGED_SESSION") from error
-        except InvalidJob as error:
-            what = f"{name} was fine when it was created, and can't be opened now: {error}"
-            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="CANNOT_OPEN") from error
-        except OSError as error:
-            if error.errno in OUT_OF_ROOM:
-                raise exhausted(f"{name} can't be opened now", error) from error
-            raise unwritable(f"{name} can't be opened now", error) from error
-        return Live(name, kept, self._work, self._disk)
+        with self.asking(entry.owner, session_pb2.SessionSpec.FromString(entry.spec)) as asking:
+
+            def load() -> KeptSession:
+                from ...engine.session.kept import KeptSession
+
+                folder, plugin = self._shelf.folder(entry.id), asking.plugin()
+                return KeptSession(folder, allow_imports=asking.allow_imports, allow_files=asking.allow_files, plugin=plugin)
+
+            try:
+                kept = await self.computed(load, asking.work)
+            except DamagedSession as error:
+                raise ServiceError(grpc.StatusCode.DATA_LOSS, f"{name} can't be opened: {error}", reason="DAMAGED_SESSION") from error
+            except InvalidJob as error:
+                what = f"{name} was fine when it was created, and can't be opened now: {error}"
+                raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="CANNOT_OPEN") from error
+            except PluginError as error:
+                raise unanswered(name, error) from error
+            except OSError as error:
+                if error.errno in OUT_OF_ROOM:
+                    raise exhausted(f"{name} can't be opened now", error) from error
+                raise unwritable(f"{name} can't be opened now", error) from error
+            return Live(name, kept, asking, self._disk)
 
     async def _make_room(self) -> None:
         """Let go of what nobody has used for the longest time."""
@@ -184,9 +212,9 @@ class InMemory:
         except OSError as error:
             raise unwritable("it can't be done now", error) from error
 
-    async def computed(self, function: Callable[[], T]) -> T:
-        """In a thread for work."""
-        return await asyncio.get_running_loop().run_in_executor(self._work, partial(alone, function))
+    async def computed(self, function: Callable[[], T], work: Executor) -> T:
+        """In a thread of ``work``."""
+        return await asyncio.get_running_loop().run_in_executor(work, partial(alone, function))
 
 
 def unknown(name: str) -> ServiceError:

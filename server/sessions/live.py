@@ -17,6 +17,7 @@ from actmax.v1 import session_service_pb2 as pb
 from ..errors import OUT_OF_ROOM, FieldViolation, ServiceError, exhausted, invalid_fields
 from ..jobs.plain import plain
 from . import wire
+from .asking import Asking, unanswered
 
 if TYPE_CHECKING:
     from ...engine.session.kept import KeptSession
@@ -48,18 +49,21 @@ class Live:
         The session's.
     kept : KeptSession
         Opened.
-    work, disk : Executor
-        Threads for computing, and for writing.
+    asking : Asking
+        Has the thread for computing, and the generator's plugin where it is one.
+    disk : Executor
+        Threads for writing.
     """
 
-    def __init__(self, name: str, kept: KeptSession, work: Executor, disk: Executor) -> None:
+    def __init__(self, name: str, kept: KeptSession, asking: Asking, disk: Executor) -> None:
         self.name = name
         self.kept = kept
         self.broken = False
         self.ticket: Ticket | None = None
         self.asked_at: float | None = None
         self.used = time.monotonic()
-        self._work, self._disk = work, disk
+        self._asking, self._work, self._disk = asking, asking.work, disk
+        self._trouble: ServiceError | None = None
         self._turn = asyncio.Lock()
         self._stepping: asyncio.Task[None] | None = None
         self._encoded: tuple[int, Any] | None = None
@@ -119,6 +123,11 @@ class Live:
         """Whether that one is still being shown, and no other is being computed."""
         return self._stepping is None and self.kept.session.generation == generation and not self.kept.session.stopped_by
 
+    @property
+    def waits(self) -> bool:
+        """Whether trials of the present generation are still to be told."""
+        return self._stepping is None and self.kept.session.untold > 0
+
     async def ask(self) -> pb.RunSessionResponse | None:
         """The untold trials of the present generation, as soon as they are known; None once the session has ended."""
         return await _whole(self._ask())
@@ -134,10 +143,12 @@ class Live:
     async def close(self) -> None:
         """Let go of its files, once what is under way has ended."""
         self.broken = True
+        self._asking.let_go()
         async with self._turn:
             if self._stepping is not None:
                 await asyncio.wait([self._stepping])
             self.kept.close()
+            self._asking.close()
 
     async def _apply(self, ticket: Ticket | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
         acks: list[pb.Ack] = []
@@ -174,6 +185,9 @@ class Live:
             session = self.kept.session
             if session.stopped_by:
                 return None
+            trouble, self._trouble = self._trouble, None
+            if trouble is not None:
+                raise trouble
             if self._encoded is None or self._encoded[0] != session.generation:
                 self._encoded = (session.generation, await self._computed(self._encode))
             return self._message(self._encoded[1])
@@ -192,6 +206,16 @@ class Live:
         async with self._turn:
             await self._settled()
             return await self._computed(partial(function, self.kept))
+
+    async def _next(self, writing: asyncio.Future[None]) -> None:
+        try:
+            await self._computed(self._step)
+        except ServiceError:  # its scores need stimuli that the generator's plugin does not give: half a step is no state to go on from
+            self.broken = True
+            raise
+        await writing
+        if self.kept.session.stopped_by:
+            await self._in(self._disk, self.kept.flush)
 
     async def _take(self, step: Step) -> pb.Ack:
         from ...engine.errors import InvalidJob
@@ -234,32 +258,37 @@ class Live:
         if not self.kept.session.stopped_by and now() > self.kept.expire_time:
             raise expired(self.name)
 
-    async def _next(self, writing: asyncio.Future[None]) -> None:
-        await self._computed(self._step)
-        await writing
-        if self.kept.session.stopped_by:
-            await self._in(self._disk, self.kept.flush)
-
     def _step(self) -> None:
+        from ...models.plugins.connection import PluginError
+
         self.kept.step()
         session = self.kept.session
-        self._encoded = None if session.stopped_by else (session.generation, self._encode())
+        self._encoded = self._trouble = None
+        if not session.stopped_by:
+            try:
+                self._encoded = (session.generation, self._encode())
+            except PluginError as error:  # the step is done; who asks for its stimuli is told
+                self._trouble = unanswered(self.name, error)
 
     async def _settled(self) -> None:
-        if self.broken:
-            what = f"{self.name} had to be let go of; open it again"
-            raise ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="SESSION_DROPPED", retry_seconds=0.1)
         if self._stepping is not None:
             stepping, self._stepping = self._stepping, None
             try:
                 await stepping
             except OSError as failure:
                 raise self._lost(failure) from failure
+        if self.broken:
+            what = f"{self.name} had to be let go of; open it again"
+            raise ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="SESSION_DROPPED", retry_seconds=0.1)
 
     async def _computed(self, function: Callable[[], T]) -> T:
         """In a thread; what a component's own code raises ends the session's stay in memory."""
+        from ...models.plugins.connection import PluginError
+
         try:
             return await self._in(self._work, partial(alone, function))
+        except PluginError as error:
+            raise unanswered(self.name, error) from error
         except (OSError, ServiceError):
             raise
         except Exception as error:

@@ -30,6 +30,7 @@ from ..jobs.plain import plain
 from ..security.principal import calling
 from ..storage.records import Filter
 from . import earlier
+from .asking import Allowances, Asking
 from .described import PREFIX, batch
 from .inmemory import InMemory, unknown, unwritable
 from .live import Live, Step, Ticket
@@ -52,12 +53,14 @@ class Sessions:
         The server's settings.
     shelf : Shelf
         Where they lie.
+    allowances : callable
+        What components of an owner may use besides ``config.allow_imports``.
     """
 
-    def __init__(self, config: ServerConfig, shelf: Shelf) -> None:
+    def __init__(self, config: ServerConfig, shelf: Shelf, *, allowances: Allowances = lambda owner: ()) -> None:
         self._config = config
         self._shelf = shelf
-        self._memory = InMemory(config, shelf)
+        self._memory = InMemory(config, shelf, allowances)
         self._creating: dict[tuple[str, str], asyncio.Lock] = {}
         self._tickets: set[Ticket] = set()
 
@@ -104,22 +107,24 @@ class Sessions:
 
         starts = await earlier.starts(spec, self._memory.opened)
 
-        def make() -> KeptSession:
-            from ...engine.session.kept import KeptSession
+        with self._memory.asking(owner, spec) as asking:
 
-            checked = self._checked(spec, starts)
-            return KeptSession.create(self._shelf.folder(session_id), checked, header | {"number": self._shelf.number(from_now)})
+            def make() -> KeptSession:
+                from ...engine.session.kept import KeptSession
 
-        try:
-            kept = await self._memory.computed(make)
-        except OSError as error:
-            if error.errno in OUT_OF_ROOM:
-                raise exhausted("nothing was created", error) from error
-            raise unwritable("nothing was created", error) from error
-        self._shelf.added(session_id)
-        return await self._memory.add(session_id, kept)
+                checked = self._checked(spec, starts, asking)
+                return KeptSession.create(self._shelf.folder(session_id), checked, header | {"number": self._shelf.number(from_now)})
 
-    def _checked(self, message: session_pb2.SessionSpec, starts: dict[str, Any] | None) -> CheckedSession:
+            try:
+                kept = await self._memory.computed(make, asking.work)
+            except OSError as error:
+                if error.errno in OUT_OF_ROOM:
+                    raise exhausted("nothing was created", error) from error
+                raise unwritable("nothing was created", error) from error
+            self._shelf.added(session_id)
+            return await self._memory.add(session_id, kept, asking)
+
+    def _checked(self, message: session_pb2.SessionSpec, starts: dict[str, Any] | None, asking: Asking) -> CheckedSession:
         from ...engine.errors import InvalidJob
         from ...engine.session.checked import check_session
         from ...engine.session.encoding import message_bytes
@@ -135,7 +140,8 @@ class Sessions:
             spec = SessionSpec.parse(given)
             if spec.stop.evaluations > self._config.max_evaluations:
                 raise InvalidJob.at("stop.evaluations", f"at most {self._config.max_evaluations} are taken here")
-            checked = check_session(spec, allow_imports=self._config.allow_imports)
+            plugin = asking.plugin(created=True)
+            checked = check_session(spec, allow_imports=asking.allow_imports, allow_files=asking.allow_files, plugin=plugin)
             size = message_bytes(checked.decoder.stimulus, spec.presentation, spec.design.generation_size)
             if size > _MAX_ASK:
                 what = f"a generation would take {size >> 20} MiB on its way, {_MAX_ASK >> 20} MiB work; take fewer, or smaller, or uint8"

@@ -14,6 +14,7 @@ from actmax.v1 import session_service_pb2 as pb
 
 from ..errors import ServiceError, invalid, stopping
 from ..jobs.wire import timestamp
+from .asking import PLUGIN_AWAY
 from .live import Live, Step, Ticket, expired
 
 _WARNINGS = (0.8, 0.95)
@@ -63,11 +64,20 @@ class RigStream:
         warned = 0
         pending: list[pb.RunSessionRequest | ServiceError] = []
         ended = False
+        trouble: ServiceError | None = None  # the plugin that makes the stimuli is away; responses to known ones are taken meanwhile
+        again = 0.0
         while True:
             if self._stopping():
                 raise stopping()
             live.still(ticket)
-            asked = None if live.has_asked(sent) else await live.ask()
+            asked = None
+            if not live.has_asked(sent) and not (trouble is not None and live.waits and time.monotonic() < again):
+                try:
+                    asked, trouble = await live.ask(), None
+                except ServiceError as error:
+                    if error.reason != PLUGIN_AWAY:
+                        raise
+                    trouble, again = error, time.monotonic() + error.retry_seconds
             if live.kept.session.stopped_by:
                 yield pb.RunSessionResponse(ended=await self._described())
                 return
@@ -78,10 +88,14 @@ class RigStream:
                 if ended:
                     return
                 deadline, why = _deadline(live, warned)
+                if trouble is not None:
+                    deadline, why = min((deadline, why), (max(0.0, again - time.monotonic()), "plugin"))
                 try:
                     async with asyncio.timeout(deadline):
                         item = await ticket.inbox.get()
                 except TimeoutError:
+                    if trouble is not None and why == "plugin":
+                        raise trouble from None
                     if why == "generation":
                         await overdue(live, ticket)
                     elif why == "warning":

@@ -71,14 +71,21 @@ def progress(session: Session) -> session_pb2.SessionProgress:
 
 
 def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session_pb2.Recommendation:
-    """What a thread recommends; ``whole`` with latent, stimulus and comparisons."""
+    """What a thread recommends; ``whole`` with latent, comparisons, and the stimulus where it can be had."""
+    from ...models.plugins.connection import PluginError
+
     found: Found = session.found(thread, comparing=whole)
     message = session_pb2.Recommendation(
         response=found.response, low=found.low, high=found.high, measurements=found.measurements, final=found.final
     )
     if whole and found.latent is not None:
         message.latent.CopyFrom(tensor(found.latent.numpy()))
-        message.stimulus.CopyFrom(tensor(session.checked.decoder(found.latent[None])[0].detach().float().numpy()))
+        try:
+            stimulus = session.checked.decoder(found.latent[None])[0]
+        except PluginError:  # it is away: as it was shown last, or not at all
+            stimulus = session.shown(found.latent)
+        if stimulus is not None:
+            message.stimulus.CopyFrom(tensor(stimulus.detach().float().numpy()))
     if found.over_references is not None:
         message.over_references.CopyFrom(_comparison(found.over_references))
     if found.over_first is not None:

@@ -1,0 +1,83 @@
+"""Sessions whose generator is a plugin: what they may ask, in which threads, and what is told when it does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import grpc
+
+from actmax.v1 import session_pb2
+
+from ..config import ServerConfig
+from ..errors import ServiceError
+from ..execution.engine import sources
+
+if TYPE_CHECKING:
+    from ...models.plugins.connection import PluginError
+    from ...models.plugins.keeping import KeptPlugin
+
+Allowances = Callable[[str], Iterable[str]]
+"""What components of an owner may use besides ``allow_imports``."""
+
+_REMOTE = "remote"
+PLUGIN_AWAY = "PLUGIN_AWAY"
+
+
+class Asking:
+    """A session's plugin, if it has one. Waiting for it holds up nobody else: it has a thread of its own.
+
+    Parameters
+    ----------
+    config : ServerConfig
+        The server's settings.
+    allowances : callable
+        What the owner may use besides.
+    owner : str
+        Whose session it is, whoever asks for it.
+    spec : SessionSpec
+        As it was created.
+    work : Executor
+        Threads that sessions without a plugin share.
+    """
+
+    def __init__(self, config: ServerConfig, allowances: Allowances, owner: str, spec: session_pb2.SessionSpec, work: Executor) -> None:
+        self.allow_imports = config.allow_imports
+        self.allow_files = sources((*config.allow_imports, *allowances(owner)))
+        self._own = ThreadPoolExecutor(1, "session-plugin") if spec.generator.name == _REMOTE else None
+        self.work: Executor = self._own or work
+        self._seconds = config.check_seconds
+        self._plugin: KeptPlugin | None = None
+        self._closed = False
+
+    def plugin(self, *, created: bool = False) -> KeptPlugin:
+        """For a session that is about to be made, in a thread; one that is ``created`` waits for its plugin as long as for a check."""
+        from ...models.plugins.keeping import KeptPlugin
+
+        self._plugin = found = KeptPlugin(seconds=self._seconds) if created else KeptPlugin()
+        if self._closed:
+            found.close()
+        return found
+
+    def let_go(self) -> None:
+        """Close the plugin's connection: who waits for it waits no more."""
+        self._closed = True
+        if self._plugin is not None:
+            self._plugin.close()
+
+    def close(self) -> None:
+        """Let go of the plugin, and of the thread: nothing is computed in it after this."""
+        self.let_go()
+        if self._own is not None:
+            self._own.shutdown(wait=False)
+
+
+def unanswered(name: str, error: PluginError) -> ServiceError:
+    """What is told of a plugin that does not answer, or not as it has to."""
+    if error.away:
+        what = f"{name} waits for its generator: {error}; all that was told is kept, and it goes on when the plugin is back"
+        retry_seconds = max(1.0, error.retry_seconds)
+        return ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason=PLUGIN_AWAY, retry_seconds=retry_seconds)
+    what = f"{name} can't go on: {error}; all that was told is kept: mend the plugin and open the session again"
+    return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="PLUGIN_FAILED")
