@@ -76,6 +76,11 @@ def execute(arguments: Sequence[str]) -> int:
         # The reader, such as head, has had enough. What is left in the buffer must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    except OSError as error:
+        # A folder that is a file, no right to write, a full disk: pyarrow's and others' have no file name, but name it in their text.
+        fault = ActmaxError(f"{error.filename}: {error.strerror}" if error.filename else str(error), code="IO_ERROR")
+        print_error(fault, as_json=as_json)
+        return exit_code_of(fault)
 
 
 def main() -> None:

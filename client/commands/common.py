@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 
 from ..client import DEFAULT_ADDRESS, Client
-from ..errors import ActmaxError, DamagedArtifact, ServerFault, Unavailable, UnsafePath
+from ..errors import ActmaxError, DamagedArtifact, InvalidInput, ServerFault, Unavailable, UnsafePath
 
 
 class ExitCode(IntEnum):
@@ -75,6 +76,23 @@ def connect(server: str) -> Client:
 def job_name(name: str) -> str:
     """A job's full name."""
     return name if name.startswith("jobs/") else f"jobs/{name}"
+
+
+def check_folder(folder: Path, given: str = "--out") -> None:
+    """Before hours of search, see whether what they find can be written.
+
+    Raises
+    ------
+    InvalidInput
+        ``folder`` is a file or lies below one, or where it is to be made is not for this user to write.
+    """
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InvalidInput(f"{given} {folder}: {place} is a file; give a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InvalidInput(f"{given} {folder}: {place} is not for you to write; give another folder")
 
 
 def print_json(document: Any, *, indent: int | None = 2) -> None:

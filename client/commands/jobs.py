@@ -17,7 +17,21 @@ from ..display import display_on, matrix
 from ..errors import InvalidInput
 from ..follow import OnInterrupt, follow, state_text
 from ..plain import to_plain
-from .common import SERVER, ExitCode, JobFileArgument, JobName, Json, Overrides, Server, connect, err, job_name, out, print_json
+from .common import (
+    SERVER,
+    ExitCode,
+    JobFileArgument,
+    JobName,
+    Json,
+    Overrides,
+    Server,
+    check_folder,
+    connect,
+    err,
+    job_name,
+    out,
+    print_json,
+)
 
 _STATES = [state_text(number) for number in job_pb2.JobState.values() if number]
 
@@ -44,6 +58,8 @@ def submit(
     if folder is not None and not watch:
         raise typer.BadParameter("goes with --watch; for a job that runs on, use 'actmax fetch' later", param_hint="--out")
     file = jobfile.load(job, overrides or ())
+    if folder is not None:
+        check_folder(folder)
     with connect(server) as client:
         try:
             created = client.create(file.spec, labels=_labels(label), priority=priority)

@@ -13,7 +13,7 @@ from ..plain import to_plain
 from ..rigs.options import FolderOptions, Format, RigSilent, Then
 from ..session import Session
 from ..sessiondisplay import session_display
-from .common import SERVER, ExitCode, Json, Server, err, print_error, print_json
+from .common import SERVER, ExitCode, Json, Server, check_folder, err, print_error, print_json
 
 
 def rig(
@@ -36,6 +36,7 @@ def rig(
     """
     from ..rigs.folder import FolderRig, create_in  # Pillow
 
+    check_folder(folder, "FOLDER")
     options: dict[str, Any] = {"patience": patience, "take_over": take_over, "renew": renew}
     file = Path(session)
     if file.suffix.lower() in (".yaml", ".yml", ".json"):

@@ -16,7 +16,7 @@ from ..errors import FieldViolation, InvalidInput
 from ..plain import to_plain
 from ..session import Session
 from ..sessiondisplay import session_display
-from .common import SERVER, AllowImport, ExitCode, Json, Server, err, needing_server, out, print_json
+from .common import SERVER, AllowImport, ExitCode, Json, Server, check_folder, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
     from ...engine.session.rig import SimulatedRig
@@ -69,6 +69,8 @@ def simulate(
         "latency": latency,
         "seed": seed,
     }
+    if folder is not None:
+        check_folder(folder)
     rig = _rig(target, unit, options, tuple(allow_import or ()))
     counts = noise == "poisson"
     spec: dict[str, Any] = {

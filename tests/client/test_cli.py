@@ -15,6 +15,7 @@ import pytest
 from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
 
 from actmax.client import jobfile
+from actmax.client.cli import execute
 
 JOBS = ("submit", "watch", "list", "cancel", "suspend", "resume", "delete", "fetch")
 COMMANDS = ("serve", *JOBS, "catalog", "token", "run", "demo", "version")
@@ -184,6 +185,37 @@ def test_expected_errors(arguments: list[str], code: int, says: str, tmp_path: P
         done = actmax(*arguments, "--json")
         assert done.returncode == code
         assert says in json.loads(done.stderr)["error"]["message"]
+
+
+@pytest.mark.parametrize("below", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["demo", "--job", "job.yaml", "--out"],
+        ["submit", "job.yaml", "--watch", "--server", "127.0.0.1:1", "--out"],
+        ["simulate", "cifar10-snn", "--unit", "lif_out[3]", "--server", "127.0.0.1:1", "--out"],
+        ["rig", "0123456789abcdef", "--server", "127.0.0.1:1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_file_is_no_folder_and_that_is_told_before_the_search(
+    arguments: list[str], below: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text("{generator: a, target: b, units: c, budget: {evaluations: 1}}")
+    Path("file").touch()
+    assert execute([*arguments, "file/found" if below else "file"]) == 2
+    assert "file is a file; give a folder" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "job.yaml"]
+
+
+def test_results_that_cannot_be_written_end_in_a_message(server, toy: Path, tmp_path: Path, capsys) -> None:
+    name = submitted(server, toy)
+    assert execute(["watch", name, "--server", server.address]) == 0
+    (tmp_path / "file").touch()
+    capsys.readouterr()
+    assert execute(["fetch", name, "--out", str(tmp_path / "file"), "--server", server.address]) == 2
+    assert capsys.readouterr().err.startswith(f"actmax: {tmp_path / 'file'}")
 
 
 def test_a_taken_port_is_named(server, tmp_path: Path) -> None:
