@@ -88,10 +88,15 @@ def simulate(
     with opened as running, session_display(err, silent=as_json) as display:
         running.on_trouble = display.trouble
         display.name(running.name)
-        for generation in running:
-            display.asked(generation)
-            _show(running, rig, generation, latency)
-            display.generation(generation)
+        try:
+            for generation in running:
+                display.asked(generation)
+                _show(running, rig, generation, latency)
+                display.generation(generation)
+        except KeyboardInterrupt:
+            if not as_json:
+                err.print(f"{running.name} stays open; to go on, give the same command with --session {running.name}")
+            raise
         ended = running.described
         display.ended(ended)
     if folder is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import time
 from typing import Any
 
 import numpy as np
 import pytest
-from serving import actmax
+from serving import actmax, read_until, started
 
 from actmax.client import Session
 from actmax.client.trials import fetch_trials
@@ -137,3 +139,14 @@ def test_a_rehearsal_runs_from_the_command_line(server):
     refused = actmax("simulate", "toy_lab:network", "--unit", "5[0]", "--allow-import", "toy_lab", "--server", server.address)
     assert refused.returncode == 2
     assert "unit" in refused.stderr
+
+
+def test_an_interrupted_rehearsal_says_how_to_go_on(server):
+    toy = ["--unit", "4[0]", "--generator", "toy_lab:decoder", "--server", server.address, "--allow-import", "toy_lab"]
+    process = started("simulate", "toy_lab:network", *toy, "--evaluations", "1000000", "--optimizer", "random")
+    name = re.findall("sessions/[0-9a-f]{16}", read_until(process.stderr, "generation 1"))[0]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == f"{name} stays open; to go on, give the same command with --session {name}"
+    assert "open" in actmax("session", "list", "--server", server.address).stdout
