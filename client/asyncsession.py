@@ -20,6 +20,8 @@ from .session import Session, Spec
 from .sessioncore import SessionCore, aio_channel
 from .transport import Credentials
 
+_TELL_SECONDS = 180.0
+
 
 class AsyncSession(SessionCore):
     """:class:`Session` with asyncio: ``async with``, ``async for``, and each call awaited."""
@@ -100,7 +102,21 @@ class AsyncSession(SessionCore):
         if self._call is not None:
             with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):  # the next read tells why
                 await self._call.write(request)
-        await self._until(lambda: not any(waiting is request for waiting in self._talk.unanswered))
+        await self._until(lambda: self._talk.ended or not any(waiting is request for waiting in self._talk.unanswered))
+        while (late := self._talk.said_late()) is not None:
+            self._drop()
+            await self._say_late(late)
+
+    async def _say_late(self, request: pb.TellRequest) -> None:
+        pauses = self._late_pauses()
+        while True:
+            try:
+                answer: pb.TellResponse = await self._stub.Tell(request, timeout=_TELL_SECONDS, metadata=self._metadata)
+            except grpc.RpcError as error:
+                await asyncio.sleep(self._again(error, *pauses))
+                continue
+            self._talk.late += answer.ack.late
+            return
 
     async def _until(self, done: Callable[[], bool]) -> None:
         while not done():

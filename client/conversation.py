@@ -139,6 +139,14 @@ class Conversation:
             case _:
                 pass
 
+    def said_late(self) -> pb.TellRequest | None:
+        """What is to be told by a call of its own, since the stream has ended with the session; None where nothing waits."""
+        if not (self.ended and self.unanswered):
+            return None
+        request = self.unanswered.popleft()
+        kind = request.WhichOneof("content") or "tell"
+        return pb.TellRequest(session=self.session, **{kind: getattr(request, kind)})
+
     def to_show(self) -> Generation | None:
         """The trials that are still to be told; None while they are not known."""
         if self.generation is None:

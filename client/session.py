@@ -167,7 +167,10 @@ class Session(SessionCore):
     def tell_trials(
         self, trials: Sequence[int], responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None
     ) -> None:
-        """Responses to any trials, also of earlier generations, in one message of which all or nothing is kept. See :meth:`tell`."""
+        """Responses to any trials in one message of which all or nothing is kept: also of earlier generations, or after the end.
+
+        Those of a generation that is over are kept as late, as long as the session is not closed. See :meth:`tell`.
+        """
         self._say(self._talk.telling(trials, responses, onsets, offsets))
 
     def advance(self) -> None:
@@ -183,7 +186,22 @@ class Session(SessionCore):
         self._talk.unanswered.append(request)
         if self._stream is not None:
             self._stream.send(request)
-        self._until(lambda: not any(waiting is request for waiting in self._talk.unanswered))
+        self._until(lambda: self._talk.ended or not any(waiting is request for waiting in self._talk.unanswered))
+        while (late := self._talk.said_late()) is not None:
+            self._drop()
+            self._say_late(late)
+
+    def _say_late(self, request: pb.TellRequest) -> None:
+        """After the session's end, when no stream stays open."""
+        pauses = self._late_pauses()
+        while True:
+            try:
+                answer: pb.TellResponse = self._stub.Tell(request, timeout=_CHECK_SECONDS)
+            except grpc.RpcError as error:
+                time.sleep(self._again(error, *pauses))
+                continue
+            self._talk.late += answer.ack.late
+            return
 
     def _until(self, done: Callable[[], bool]) -> None:
         """Take answers in until ``done``, over as many connections as it takes."""

@@ -56,7 +56,9 @@ class SessionCore:
         renew: bool = False,
     ) -> None:
         self.address = address
+        self.credentials = credentials
         self._talk = Conversation(name, take_over=take_over, renew=renew)
+        self._patience = patience
         self._failures = Failures(address, patience, self._talk)
         self._metadata = bearer(credentials)
         self.shown: Generation | None = None
@@ -83,6 +85,18 @@ class SessionCore:
         pause = self._failures.pause(error)
         self.on_trouble(from_rpc(error, self.address).message if error is not None else "the server has ended the stream")
         return pause
+
+    def _again(self, error: grpc.RpcError, pauses: Pauses, in_use: Pauses) -> float:
+        """Seconds before a call after the session's end is made again; raises what can't be helped."""
+        found = from_rpc(error, self.address)
+        pause = in_use.next() if found.reason == "SESSION_IN_USE" else pause_after(error, pauses, _AGAIN)
+        if pause is None:
+            raise found from None
+        return pause
+
+    def _late_pauses(self) -> tuple[Pauses, Pauses]:
+        # the stream that the session has ended may still be on its way out
+        return Pauses(Patience(self._patience, most=1.0)), Pauses(Patience(_IN_USE_SECONDS, first=0.01, most=0.5))
 
     def _can_show(self) -> bool:
         return self._talk.ended or self._talk.to_show() is not None

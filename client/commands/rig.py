@@ -47,12 +47,16 @@ def rig(
         running.on_trouble = display.trouble
         display.name(running.name)
         used = FolderOptions(kind, timeout, then, settle)
+        adapter = FolderRig(running, folder, used, shown=display.asked, told=display.generation)
         try:
-            ended = FolderRig(running, folder, used, shown=display.asked, told=display.generation).run()
+            ended = adapter.run()
         except RigSilent as error:
             print_error(error, as_json=as_json)
             raise typer.Exit(ExitCode.FAILED) from None
         display.ended(ended)
+    if adapter.unanswered and not as_json:
+        what = "trial was" if len(adapter.unanswered) == 1 else "trials were"
+        err.print(f"{len(adapter.unanswered)} {what} never answered; the same command takes their responses, as late, once they are there")
     if as_json:
         print_json(to_plain(ended))
 

@@ -24,6 +24,8 @@ from ..conversation import Generation
 from ..errors import InvalidInput, WrongState
 from ..plain import to_plain
 from ..session import Session, Spec
+from ..trials import Trials, fetch_trials
+from .late import unanswered, untaken
 from .options import FolderOptions, Format, RigSilent, Then
 from .responses import SUFFIXES, ResponseFile
 from .telling import Problem, tell_rows
@@ -74,6 +76,8 @@ class FolderRig:
         self._refused: dict[str, list[Problem]] = {}
         self._units: Sequence[str] = ()
         self._shown_at = 0.0
+        self.unanswered: list[int] = []
+        """Trials whose generation was ended before anything was told of them, and of which nothing has come since."""
 
     def run(self) -> session_pb2.Session:
         """Go on to the session's end.
@@ -86,6 +90,15 @@ class FolderRig:
             The folder is another session's, or stimuli can't be written in this format.
         """
         claim(self.folder, self.session.name)
+        try:
+            self._run()
+        except WrongState as error:
+            if error.reason == "SESSION_CLOSED":
+                self._report_untaken()
+            raise
+        return self.session.described
+
+    def _run(self) -> None:
         current: Generation | None = None
         while (generation := self.session.ask()) is not None:
             if current is None or generation.number != current.number:
@@ -98,10 +111,32 @@ class FolderRig:
                 self._on_shown(generation)
             self._left(generation)
             self._wait(generation)
-        if current is not None:
+        if current is None:
+            self._begin()
+        else:
             self._on_told(current)
+        self._tell()
         self._end(self.session.described)
-        return self.session.described
+        self._linger()
+
+    def _linger(self) -> None:
+        """After the end: rows that are still being written, or that trials cut short still lack, are kept as late."""
+        known = self._known()
+        self.unanswered = unanswered(known)
+        changed = time.monotonic()
+        while self.unanswered or any(file.half for file in self._files.values()):
+            over = time.monotonic() - changed > self.options.settle
+            if self._tell():
+                changed = time.monotonic()
+                self.unanswered = unanswered(self._known())
+            elif over:
+                break
+            time.sleep(_SLOWEST)
+        if self.unanswered:
+            self._end(self.session.described)
+
+    def _known(self) -> Trials:
+        return fetch_trials(self.session.name, self.session.address, credentials=self.session.credentials)
 
     def _begin(self) -> None:
         """After the server has given this process the session: nobody else writes here."""
@@ -208,6 +243,18 @@ class FolderRig:
         report.parent.mkdir(exist_ok=True)
         _write(report, _csv([("line", "trial", "reason", "message"), *((p.line, p.trial, p.reason, p.message) for p in wrong)]))
 
+    def _report_untaken(self) -> None:
+        """Say of each row that the server doesn't have that it came too late: nobody takes it any more."""
+        known = self._known()
+        responses = self.folder / RESPONSES
+        moment = time.monotonic()
+        for name in sorted(path.name for path in responses.iterdir() if _is_response(path.name)) if responses.is_dir() else ():
+            file = ResponseFile(responses / name, known.units, self.options.settle)
+            self._refused.pop(name, None)
+            for found in (file.look(moment), file.look(moment + self.options.settle)):
+                if found is not None:
+                    self._report(name, found.problems, untaken(found.rows, known))
+
     def _end(self, session: session_pb2.Session) -> None:
         found = to_plain(session.recommendation)
         stimulus = to_array(session.recommendation.stimulus) if session.recommendation.HasField("stimulus") else None
@@ -221,6 +268,8 @@ class FolderRig:
                 as_image(stimulus, session.stimulus_low, session.stimulus_high).save(made, "PNG")
             _write(self.folder / f"recommended.{self.options.format}", made.getvalue())
         about = {"session": session.name, "stopped_by": session.stopped_by, "recommendation": found}
+        if self.unanswered:
+            about["unanswered"] = self.unanswered
         _write(self.folder / ENDED, json.dumps(about, indent=2) + "\n")
         (self.folder / READY).unlink(missing_ok=True)
 

@@ -52,6 +52,8 @@ class ResponseFile:
     path: Path
     units: Sequence[str]
     settle: float = 2.0
+    half: bool = False
+    """Whether a part of it was not whole when it was looked at last."""
     _seen: tuple[int, int, int] | None = None
     _changed: float = 0.0
     _judged: bool = False
@@ -70,6 +72,7 @@ class ResponseFile:
             if identity != self._seen:
                 self._seen, self._changed, self._judged, self._final = identity, moment, False, False
                 if binary:
+                    self.half = True
                     return None  # once more, to see that nobody is writing
             # the last look, after it has settled, sees what changed within a tick of the file system's clock
             old = moment - self._changed >= self.settle
@@ -82,11 +85,13 @@ class ResponseFile:
         return self._mat(data, old) if binary else self._csv(data, old)
 
     def _mat(self, data: bytes, old: bool) -> Found | None:
+        self.half = False
         if data == self._taken:
             return None
         try:
             rows = read_mat(data, self.units)
         except _Unreadable as error:
+            self.half = not error.final
             if not (old or error.final):
                 return None
             self._taken = b""
@@ -98,7 +103,8 @@ class ResponseFile:
         # blocks that a network drive has made room for, but not filled yet
         whole = data.split(b"\0", 1)[0]
         lines = whole[: whole.rfind(b"\n") + 1]
-        unfinished = whole[len(lines) :].strip() if old else b""
+        rest = whole[len(lines) :].strip()
+        self.half, unfinished = bool(rest), rest if old else b""
         again = self._table is None or not lines.startswith(self._taken)
         if again or self._table is None:
             self._table, self._taken, self._problems = _Table(self.units), b"", []

@@ -79,8 +79,10 @@ class RigStream:
                         raise
                     trouble, again = error, time.monotonic() + error.retry_seconds
             if live.kept.session.stopped_by:
-                yield pb.RunSessionResponse(ended=await self._described())
-                return
+                pending += self._heard()[0]  # late responses that came with the last ones
+                if not pending:
+                    yield pb.RunSessionResponse(ended=await self._described())
+                    return
             if asked is not None and asked.ask.generation != sent:
                 sent = asked.ask.generation
                 yield asked
@@ -105,15 +107,8 @@ class RigStream:
                     else:
                         raise expired(live.name) from None
                     continue
-                items = [item]
-                while not ticket.inbox.empty():  # what came together is written together
-                    items.append(ticket.inbox.get_nowait())
-                for each in items:
-                    if isinstance(each, (pb.RunSessionRequest, ServiceError)):
-                        pending.append(each)
-                        ticket.room.release()
-                    elif each is _END:
-                        ended = True
+                heard, over = self._heard(item)
+                pending, ended = pending + heard, ended or over
                 if live.kept.closed:
                     raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{live.name} is closed", reason="SESSION_CLOSED")
                 if not pending:
@@ -126,6 +121,22 @@ class RigStream:
                 yield pb.RunSessionResponse(ack=ack)
             if refused is not None or (error is not None and used == len(steps)):
                 raise refused or error or AssertionError
+
+    def _heard(self, *items: object) -> tuple[list[pb.RunSessionRequest | ServiceError], bool]:
+        """What the rig has said, in ``items`` and meanwhile, to be written together; and whether it has ended the stream."""
+        inbox = self._ticket.inbox
+        found: list[pb.RunSessionRequest | ServiceError] = []
+        ended = False
+        waiting = list(items)
+        while not inbox.empty():
+            waiting.append(inbox.get_nowait())
+        for each in waiting:
+            if isinstance(each, (pb.RunSessionRequest, ServiceError)):
+                found.append(each)
+                self._ticket.room.release()
+            elif each is _END:
+                ended = True
+        return found, ended
 
 
 def _deadline(live: Live, warned: int) -> tuple[float, str]:

@@ -285,6 +285,54 @@ def test_a_silent_rig_misses_trials_or_stops_and_late_responses_are_kept(server,
     assert not (tmp_path / "refused").exists()
 
 
+def test_rows_that_come_after_the_end_are_kept_as_late_or_told_of(server, tmp_path):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(json.dumps(SPEC | {"stop": {"evaluations": 25}}))
+    folder = tmp_path / "rig"
+    command = ("rig", str(spec), str(folder), "--server", server.address)
+    cut: list[int] = []
+
+    def one(generation):
+        cut.extend(generation.trials[-4:])
+        written(folder, "g1.csv", "".join(f"{trial},5\n" for trial in generation.trials[:-4]))
+
+    def advance(generation):
+        assert generation.trials == tuple(cut)
+        (folder / "generation-000001" / "ADVANCE").touch()
+
+    class EndsSlowly(Watched):
+        def _linger(self):  # the rig writes the rest once it has seen that the session is over
+            assert (folder / "ENDED.json").exists()
+            written(folder, "late.csv", f"{cut[0]},6\n{cut[1]},")
+            super()._linger()
+
+    with create_in(folder, SPEC | {"stop": {"evaluations": 25}}, server.address) as session:
+        rig = EndsSlowly(session, folder, [one, advance], FolderOptions(timeout=30, settle=0.3))
+        rig.run()
+    assert rig.unanswered == cut[1:]
+    assert json.loads((folder / "ENDED.json").read_text())["unanswered"] == cut[1:]
+    assert "UNFINISHED" in (folder / "refused" / "late.csv").read_text()
+    found = fetch_trials(session.name, server.address)
+    assert [found.status[trial - 1] for trial in cut] == ["late", "missed", "missed", "missed"]
+    # the adapter has ended; called again, it takes what has come since
+    written(folder, "late.csv", f"{cut[0]},6\n{cut[1]},7\n{cut[2]},8.5\n")
+    done = actmax(*command, "--settle", "0.3")
+    assert done.returncode == 0, done.stderr
+    assert "2 trials were never answered" in " ".join(done.stderr.split())
+    found = fetch_trials(session.name, server.address)
+    assert [found.status[trial - 1] for trial in cut] == ["late", "late", "missed", "missed"]
+    assert found.responses[cut[1] - 1, 0] == 7
+    assert [row["reason"] for row in csv.DictReader((folder / "refused" / "late.csv").open())] == ["NOT_A_COUNT"]
+    # closed: nobody takes it any more, and that is said of what the server does not have, and of nothing else
+    assert actmax("session", "close", session.name, "--server", server.address).returncode == 0
+    written(folder, "late.csv", f"{cut[0]},6\n{cut[1]},7\n{cut[2]},8\n")
+    done = actmax(*command)
+    assert done.returncode != 0
+    assert "closed" in done.stderr
+    assert [(row["line"], row["reason"]) for row in csv.DictReader((folder / "refused" / "late.csv").open())] == [("3", "SESSION_CLOSED")]
+    assert not (folder / "refused" / "g1.csv").exists()
+
+
 def test_the_servers_own_time_limit_is_noticed(server, tmp_path):
     limited = SPEC | {"design": {"generation_size": 12, "generation_seconds": 0.4}}
     with Session.create(limited, server.address) as session:

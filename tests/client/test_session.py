@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from serving import actmax
 
 from actmax.client import AsyncSession, InvalidInput, Session, WrongState
 from actmax.client.arrays import DamagedTensor, to_array, to_tensor
+from actmax.client.trials import fetch_trials
 
 SPEC = {
     "generator": "toy_lab:decoder",
@@ -85,6 +87,38 @@ def test_trial_by_trial_and_parts_of_a_generation(server):
         session.change_objective(unit="b")
         session.tell(rig(second))
         session.ask()
+
+
+def test_responses_after_the_end_are_kept_as_late_until_the_session_is_closed(server):
+    import asyncio
+
+    short = SPEC | {"stop": {"evaluations": 30}, "optimizer": "random"}
+    with Session.create(short, server.address) as session:
+        first = session.ask()
+        assert first is not None
+        session.tell_trials(first.trials[2:], rig(first)[2:])
+        session.advance()
+        run(session)
+        session.tell_trials(first.trials[:1], rig(first)[:1])
+        with pytest.raises(WrongState) as conflict:
+            session.tell_trials(first.trials[:1], [[999, 1]])
+        assert conflict.value.reason == "CONFLICTING_TELL"
+        with pytest.raises(InvalidInput, match="is at least 0"):
+            session.tell_trial(first.trials[1], [-1, 0])
+
+    async def later():
+        async with AsyncSession(session.name, server.address) as again:
+            assert await again.ask() is None
+            await again.tell_trial(first.trials[1], rig(first)[1])
+
+    asyncio.run(later())
+    found = fetch_trials(session.name, server.address)
+    assert found.status[:3] == ["late", "late", "told"]
+    np.testing.assert_array_equal(found.responses[:2], rig(first)[:2])
+    actmax("session", "close", session.name, "--server", server.address)
+    with Session(session.name, server.address) as closed, pytest.raises(WrongState) as refused:
+        closed.tell_trials(first.trials[:1], rig(first)[:1])
+    assert refused.value.reason == "SESSION_CLOSED"
 
 
 def test_a_second_client_is_in_the_way_and_may_take_over(server):

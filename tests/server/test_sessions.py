@@ -146,6 +146,29 @@ async def test_missed_trials_partial_generations_and_late_responses(serving):
         assert rows[0].status == "missed"
 
 
+async def test_late_responses_that_come_with_the_last_ones_are_taken_before_the_end_is_told(serving):
+    async with sessions(serving) as (_, stub, channel):
+        made = await create(stub, stop={"evaluations": 30}, optimizer={"name": "random"})
+        async with Stream(channel, made.name) as stream:
+            first = (await stream.next("ask")).ask
+            await stream.tell(answers(first)[1:])
+            await stream.send(advance=pb.Advance(generation=1))
+            await stream.next("ack")
+            late = answers(first)[:1]
+            while not (response := await stream.next()).HasField("ended"):
+                last = response.ask
+                await stream.send(tell=pb.Tell(trials=answers(last)))
+                left = last.progress.total_evaluations - last.progress.evaluations
+                if left == list(last.kinds).count(session_pb2.TRIAL_KIND_REMEASURE) and last.progress.remeasuring:  # the last ones
+                    await stream.send(tell=pb.Tell(trials=late))
+                    await stream.send(tell=pb.Tell(trials=answers(last)))
+                    assert [(await stream.next("ack")).ack.late for _ in range(3)] == [0, 1, 0]
+                else:
+                    await stream.next("ack")
+            assert response.ended.progress.late == 1
+            assert response.ended.progress.missed == 0
+
+
 async def test_a_generation_ends_when_its_time_is_over(serving):
     async with sessions(serving) as (_, stub, channel):
         made = await create(stub, design={"generation_size": 12, "generation_seconds": 0.3})
