@@ -264,7 +264,8 @@ class Server:
         await server.stop(0)
 
     def _open(self) -> tuple[SqlJobStore, JobFiles]:
-        data = self.config.data
+        data, where = self.config.data, self.config.database
+        url = database_url(where) if where else sqlite_url(data / "actmax.db")
         try:
             data.mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.TemporaryFile(dir=data):
@@ -275,13 +276,12 @@ class Server:
         except OSError as error:
             raise StartError(f"the data folder {data} can't be used: {error.strerror}") from error
         self._undo.callback(lock.release)
-        where = self.config.database
         shown = sa.make_url(where).render_as_string() if where else str(data / "actmax.db")  # without its password
         try:
-            store = SqlJobStore(database_url(where) if where else sqlite_url(data / "actmax.db"))
+            store = SqlJobStore(url)
         except (StorageFull, StorageGone, DatabaseTooNew) as error:
             raise StartError(f"{shown}: {error}") from error
-        except (sqlalchemy.exc.DatabaseError, ModuleNotFoundError) as error:
+        except sqlalchemy.exc.DatabaseError as error:
             raise StartError(f"{shown} can't be read as a database of actmax: {getattr(error, 'orig', error)}") from error
         self._undo.callback(store.close)
         try:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import sqlalchemy.event
 import sqlalchemy.exc
 
+from ..config import ConfigError
 from .store import StorageFull, StorageGone
 from .tables import locks, metadata
 
@@ -26,20 +27,29 @@ class DatabaseTooNew(RuntimeError):
     """A newer actmax has made or upgraded the database."""
 
 
+class BadDatabase(ConfigError):
+    """The setting names no database that can be used here."""
+
+
 def sqlite_url(path: Path) -> sa.URL:
     """The URL of a database file."""
     return sa.URL.create("sqlite", database=str(path))
 
 
 def database_url(text: str) -> sa.URL:
-    """A database's URL as a person writes it; ``postgresql://`` means psycopg, which actmax brings.
+    """A database's URL as a person writes it; ``postgresql://`` means psycopg, which actmax[postgres] brings.
 
     Raises
     ------
-    sqlalchemy.exc.ArgumentError
-        It is none.
+    BadDatabase
+        It is none. The message has no part of it, since it may hold a password.
     """
-    url = sa.make_url(text)
+    try:
+        url = sa.make_url(text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        raise BadDatabase("database: it is no database's URL, such as postgresql://actmax@db/actmax") from None
+    if url.get_backend_name() not in ("postgresql", "postgres", "sqlite"):
+        raise BadDatabase(f"database: {url.get_backend_name()} is not supported; give a postgresql:// URL, or none for SQLite")
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
 
 
@@ -53,7 +63,7 @@ class Database:
 
     Raises
     ------
-    DatabaseTooNew, StorageFull, StorageGone, sqlalchemy.exc.DatabaseError
+    BadDatabase, DatabaseTooNew, StorageFull, StorageGone, sqlalchemy.exc.DatabaseError
         It can't be used.
     """
 
@@ -62,7 +72,12 @@ class Database:
         self.shared = url.get_backend_name() != "sqlite"
         """Whether several servers may use it."""
         options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 10, "pool_timeout": 10, "connect_args": {"connect_timeout": 5}}
-        self.engine = sa.create_engine(url, **(options if self.shared else {}))
+        try:
+            self.engine = sa.create_engine(url, **(options if self.shared else {}))
+        except ModuleNotFoundError as error:
+            raise BadDatabase(
+                f"database: {url.get_backend_name()} needs the package {error.name or 'psycopg'}; pip install 'actmax[postgres]'"
+            ) from None
         if not self.shared:
             sqlalchemy.event.listen(self.engine, "connect", _prepare_sqlite)
         # SQLite has one writer at a time; waiting here instead of there never ends in "database is locked".

@@ -8,6 +8,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -185,6 +186,27 @@ def test_expected_errors(arguments: list[str], code: int, says: str, tmp_path: P
         done = actmax(*arguments, "--json")
         assert done.returncode == code
         assert says in json.loads(done.stderr)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("s3cret", "no database's URL, such as postgresql://"),
+        ("postgresql://ann:s3cret@db:port/x", "no database's URL"),
+        ("mysql://ann:s3cret@db/x", "mysql is not supported"),
+        ("postgresql://ann:s3cret@db/x", "pip install 'actmax[postgres]'"),
+    ],
+)
+@pytest.mark.parametrize("command", [("token", "list"), ("serve", "--address", "127.0.0.1:0")], ids=lambda command: command[0])
+def test_a_database_that_cannot_be_used_is_told_without_its_password(
+    command: tuple[str, ...], url: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as where it is not installed
+    done = actmax(*command, "--data", str(tmp_path / "data"), ACTMAX_SERVE_DATABASE=url)
+    assert done.returncode in (1, 2)
+    assert says in done.stderr
+    assert "s3cret" not in done.stderr
+    assert not (tmp_path / "data" / "actmax.db").exists()
 
 
 @pytest.mark.parametrize("below", [False, True])
