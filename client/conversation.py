@@ -41,6 +41,8 @@ class Generation:
         Where the session stood when it was asked.
     recommendation : Recommendation
         What it recommended then, without stimulus and latent.
+    thread_progress : tuple of ThreadProgress
+        The same of each thread; none in a session without named threads.
     """
 
     number: int
@@ -51,6 +53,7 @@ class Generation:
     progress: session_pb2.SessionProgress = field(default_factory=session_pb2.SessionProgress, repr=False)
     recommendation: session_pb2.Recommendation = field(default_factory=session_pb2.Recommendation, repr=False)
     threads: tuple[str, ...] = ()
+    thread_progress: tuple[session_pb2.ThreadProgress, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         """Number of trials."""
@@ -68,6 +71,7 @@ class Generation:
             message.progress,
             message.recommendation,
             tuple(message.threads),
+            tuple(message.thread_progress),
         )
 
     def without(self, told: set[int]) -> Generation:
@@ -84,6 +88,7 @@ class Generation:
             self.progress,
             self.recommendation,
             tuple(self.threads[row] for row in rows) if self.threads else (),
+            self.thread_progress,
         )
 
 

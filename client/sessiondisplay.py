@@ -19,6 +19,7 @@ from .conversation import Generation
 from .display import duration
 
 _LINE_SECONDS = 2.0
+Threads = Sequence[session_pb2.ThreadProgress]
 
 
 class SessionDisplay(Protocol):
@@ -100,7 +101,8 @@ class _Lines(_Silent):
     def generation(self, generation: Generation) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_SECONDS
-            self._console.print(", ".join(f"{name} {value}" for name, value in figures(generation.progress, generation.recommendation)))
+            shown = figures(generation.progress, generation.recommendation, generation.thread_progress)
+            self._console.print(", ".join(f"{name} {value}" for name, value in shown), markup=False)
 
     def ended(self, session: session_pb2.Session) -> None:
         for line in conclusion(session):
@@ -113,7 +115,7 @@ class _Lively(_Silent):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._name = self._trouble = ""
-        self._shown: tuple[session_pb2.SessionProgress, session_pb2.Recommendation] | None = None
+        self._shown: tuple[session_pb2.SessionProgress, session_pb2.Recommendation, Threads] | None = None
         self._pace = Pace()
         self._past: dict[str, list[float]] = {}
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
@@ -134,31 +136,32 @@ class _Lively(_Silent):
     def asked(self, generation: Generation) -> None:
         self._trouble = ""
         self._pace.asked(generation.progress.evaluations)
-        self._take(generation.progress, generation.recommendation)
+        self._take(generation.progress, generation.recommendation, generation.thread_progress)
 
     def generation(self, generation: Generation) -> None:
         self._pace.told()
         if self._shown is None or self._shown[0].generation < generation.progress.generation:
-            self._take(generation.progress, generation.recommendation)
+            self._take(generation.progress, generation.recommendation, generation.thread_progress)
 
     def ended(self, session: session_pb2.Session) -> None:
         self._trouble = ""
-        self._take(session.progress, session.recommendation)
+        self._take(session.progress, session.recommendation, session.threads)
         for line in conclusion(session):
             self._console.print(line)
 
-    def _take(self, progress: session_pb2.SessionProgress, recommendation: session_pb2.Recommendation) -> None:
-        self._shown = (progress, recommendation)
-        for name, value in (("recommended", recommendation.response), ("references", progress.reference), ("gain", progress.gain)):
+    def _take(self, progress: session_pb2.SessionProgress, recommendation: session_pb2.Recommendation, threads: Threads) -> None:
+        self._shown = (progress, recommendation, threads)
+        found = [(each.name, each.recommendation.response) for each in threads] or [("recommended", recommendation.response)]
+        for name, value in (*found, ("references", progress.reference), ("gain", progress.gain)):
             if not math.isnan(value):
                 self._past.setdefault(name, []).append(value)
 
     def _draw(self) -> Group:
         parts: list[Text | Table | ProgressBar] = [Text(self._name, style="bold")]
         if self._shown is not None:
-            progress, recommendation = self._shown
+            progress, recommendation, threads = self._shown
             table = Table(box=None, show_header=False, pad_edge=False)
-            lines = [*figures(progress, recommendation), ("latency", str(self._pace))]
+            lines = [*figures(progress, recommendation, threads), ("latency", str(self._pace))]
             if left := self._pace.left(progress):
                 lines.append(("left", left))
             for name, value in lines:
@@ -223,10 +226,10 @@ def sparks(values: Sequence[float], width: int = 24) -> str:
     return "".join("▁▂▃▄▅▆▇█"[min(int((value - low) / (high - low) * 8), 7)] for value in last)
 
 
-def figures(progress: session_pb2.SessionProgress, found: session_pb2.Recommendation) -> list[tuple[str, str]]:
-    """What a person wants to know during a session, by name."""
+def figures(progress: session_pb2.SessionProgress, found: session_pb2.Recommendation, threads: Threads = ()) -> list[tuple[str, str]]:
+    """What a person wants to know during a session, by name; of several ``threads`` what each recommends, by its own."""
     shown = [("generation", str(progress.generation)), ("evaluations", f"{progress.evaluations:,} of {progress.total_evaluations:,}")]
-    shown.append(("recommended", interval(found)))
+    shown += [(each.name, standing(each, threads)) for each in threads] or [("recommended", interval(found))]
     if not math.isnan(progress.reference):
         shown.append(("references", f"{progress.reference:.4g}"))
     if not math.isnan(progress.gain):
@@ -239,6 +242,13 @@ def figures(progress: session_pb2.SessionProgress, found: session_pb2.Recommenda
     shown_so_far = progress.told + missed
     of = f" of {shown_so_far:,}" if shown_so_far else ""
     return [*shown, ("missed", f"{missed}{of}{late}")]
+
+
+def standing(thread: session_pb2.ThreadProgress, threads: Threads) -> str:
+    """Where one of several threads stands, in a line."""
+    unit = f"{thread.unit}, " if len({each.unit for each in threads}) > 1 else ""
+    ended = f"ended by {thread.stopped_by}" if thread.stopped_by else "measured again" if thread.remeasuring else ""
+    return f"{interval(thread.recommendation)} ({unit}{thread.evaluations:,} of {thread.total_evaluations:,}{ended and f', {ended}'})"
 
 
 def interval(found: session_pb2.Recommendation) -> str:

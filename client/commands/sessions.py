@@ -14,7 +14,7 @@ from actmax.v1 import session_service_pb2 as pb
 from ..errors import InvalidInput
 from ..plain import to_plain
 from ..sessioncore import channel, patiently
-from ..sessiondisplay import conclusion, interval
+from ..sessiondisplay import conclusion, interval, standing
 from ..trials import fetch_trials
 from .common import SERVER, Json, Server, out, print_json
 
@@ -61,7 +61,10 @@ def show(name: Name, server: Server = SERVER, as_json: Json = False) -> None:
     else:
         progress = session.progress
         out.print(f"generation {progress.generation}, {progress.evaluations} of {progress.total_evaluations} evaluations")
-        out.print(f"recommended so far: {interval(session.recommendation)}")
+        for thread in session.threads:
+            out.print(f"{thread.name}: recommended so far: {standing(thread, session.threads)}", markup=False)
+        if not session.threads:
+            out.print(f"recommended so far: {interval(session.recommendation)}")
     return None
 
 

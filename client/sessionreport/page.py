@@ -132,10 +132,12 @@ def _search(session: session_pb2.Session, view: View, groups: Mapping[str, Seque
 def _lead(session: session_pb2.Session, trials: Trials) -> str:
     told = sum(status == "told" for status in trials.status)
     ended = f"ended by {session.stopped_by}" if session.stopped_by else "still open"
-    unit = session.unit or session.spec.unit or session.spec.units[0].name
+    first = session.unit or session.spec.unit or session.spec.units[0].name
+    units = list(dict.fromkeys(thread.unit or first for thread in session.threads)) or [first]
+    asked = ", and which ".join(f"<b>{escape(unit)}</b>" for unit in units)
     searches = f"{len(session.threads)} searches, interleaved: " if session.threads else ""
     made = f"{told:,} presentations of what <b>{escape(session.spec.generator.name)}</b> makes"
-    return f"Which stimulus drives <b>{escape(unit)}</b> the most? {searches}{made}; {escape(ended)}."
+    return f"Which stimulus drives {asked} the most? {searches}{made}; {escape(ended)}."
 
 
 def _answer(session: session_pb2.Session, found: session_pb2.Recommendation, cells: Sequence[Cell]) -> str:

@@ -326,6 +326,7 @@ class Live:
         if session.spec.threads:
             names = [thread.name for thread in session.threads]
             message.threads.extend(names[trials[row].thread] if trials[row].thread >= 0 else "" for row in rows)
+            message.thread_progress.extend(wire.thread(session, number, whole=False) for number in range(len(names)))
         message.progress.CopyFrom(wire.progress(session))
         message.recommendation.CopyFrom(wire.recommendation(session, whole=False))
         if isinstance(encoded, list):

@@ -95,7 +95,8 @@ def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session
     return message
 
 
-def _thread(session: Session, number: int, *, whole: bool) -> session_pb2.ThreadProgress:
+def thread(session: Session, number: int, *, whole: bool) -> session_pb2.ThreadProgress:
+    """Where one of several threads stands; see :func:`recommendation`."""
     found = session.threads[number]
     message = session_pb2.ThreadProgress(
         name=found.name,
@@ -140,7 +141,7 @@ def session(message: session_pb2.Session, kept: KeptSession, *, whole: bool) -> 
     message.objective.options.update(first.aim.objective.options)
     message.unit = first.aim.unit
     if found.spec.threads:
-        message.threads.extend(_thread(found, number, whole=whole) for number in range(len(found.threads)))
+        message.threads.extend(thread(found, number, whole=whole) for number in range(len(found.threads)))
     message.expire_time.CopyFrom(timestamp(kept.expire_time))
     return message
 

@@ -142,6 +142,9 @@ def test_each_thread_has_a_report_of_its_own(server, tmp_path):
     with Session.create(spec, server.address) as session:
         for generation in session:
             session.tell(np.stack([neuron(generation), 2 * neuron(generation)], 1))
+            if generation.number == 3:
+                shown = actmax("session", "show", session.name, "--server", server.address).stdout
+                assert [line.split(": recommended so far: ")[0] for line in shown.splitlines()[1:]] == ["one", "two", "other:aim"]
         name, ended = session.name, session.described
     write_report(name, tmp_path, server.address)
     names = [f"{what}-{thread}" for thread in ("one", "two", "other_aim") for what in ("evolution", "recommended")]
@@ -163,6 +166,7 @@ def test_each_thread_has_a_report_of_its_own(server, tmp_path):
     page = Page((tmp_path / "report.html").read_text())
     assert not page.open
     assert "what two recommends, shown beside it" in page.text
+    assert "Which stimulus drives a, and which b the most?" in " ".join(page.text.split())
 
 
 def test_stimuli_of_every_shape_are_pictures():

@@ -52,9 +52,18 @@ async def test_the_objective_of_one_thread_is_changed_by_its_name(serving):
             await stream.send(change_objective=pb.ChangeObjective(unit="b", thread="random"))
             await stream.next("ack")
             await stream.tell([pb.TrialResponse(trial=trial, responses=[1.0, 2.0]) for trial in ask.trials])
-            await stream.next("ask")
+            for _ in range(2):
+                ask = (await stream.next("ask")).ask
+                await stream.tell([pb.TrialResponse(trial=trial, responses=[1.0, 2.0]) for trial in ask.trials])
+            ask = (await stream.next("ask")).ask
         again = await stub.GetSession(pb.GetSessionRequest(name=made.name))
         assert [thread.unit for thread in again.threads] == ["a", "b"]
+        # each generation tells of every thread what the session would, but for what is large
+        assert [thread.recommendation.response for thread in ask.thread_progress] == [1.0, 2.0]
+        for told, known in zip(ask.thread_progress, again.threads, strict=True):
+            for large in ("latent", "stimulus", "over_references", "over_first", "over_threads"):
+                known.recommendation.ClearField(large)
+            assert told == known
 
 
 async def test_a_session_starts_from_an_earlier_one_and_outlives_it(serving, tmp_path):

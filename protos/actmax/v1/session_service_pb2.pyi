@@ -140,7 +140,7 @@ class Opened(_message.Message):
     def __init__(self, last_sequence: _Optional[int] = ..., session: _Optional[_Union[_session_pb2.Session, _Mapping]] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("generation", "trials", "kinds", "stimuli", "png", "progress", "recommendation", "threads")
+    __slots__ = ("generation", "trials", "kinds", "stimuli", "png", "progress", "recommendation", "threads", "thread_progress")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,7 @@ class Generation(_message.Message):
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     RECOMMENDATION_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
+    THREAD_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     generation: int
     trials: _containers.RepeatedScalarFieldContainer[int]
     kinds: _containers.RepeatedScalarFieldContainer[_session_pb2.TrialKind]
@@ -157,7 +158,8 @@ class Generation(_message.Message):
     progress: _session_pb2.SessionProgress
     recommendation: _session_pb2.Recommendation
     threads: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, generation: _Optional[int] = ..., trials: _Optional[_Iterable[int]] = ..., kinds: _Optional[_Iterable[_Union[_session_pb2.TrialKind, str]]] = ..., stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., png: _Optional[_Iterable[bytes]] = ..., progress: _Optional[_Union[_session_pb2.SessionProgress, _Mapping]] = ..., recommendation: _Optional[_Union[_session_pb2.Recommendation, _Mapping]] = ..., threads: _Optional[_Iterable[str]] = ...) -> None: ...
+    thread_progress: _containers.RepeatedCompositeFieldContainer[_session_pb2.ThreadProgress]
+    def __init__(self, generation: _Optional[int] = ..., trials: _Optional[_Iterable[int]] = ..., kinds: _Optional[_Iterable[_Union[_session_pb2.TrialKind, str]]] = ..., stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., png: _Optional[_Iterable[bytes]] = ..., progress: _Optional[_Union[_session_pb2.SessionProgress, _Mapping]] = ..., recommendation: _Optional[_Union[_session_pb2.Recommendation, _Mapping]] = ..., threads: _Optional[_Iterable[str]] = ..., thread_progress: _Optional[_Iterable[_Union[_session_pb2.ThreadProgress, _Mapping]]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("sequence", "trials", "late", "untold")
