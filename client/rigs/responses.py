@@ -37,7 +37,8 @@ class ResponseFile:
 
     Lines of a ``.csv`` are taken one by one, each as soon as its line break is there: a rig may append a line a trial, or write all of
     them at once. A ``.mat`` file is taken when it can be read and was the same at two looks. What is still half written after
-    ``settle`` seconds without a change is told as a problem, and taken all the same when the rest comes.
+    ``settle`` seconds without a change is told as a problem, and taken all the same when the rest comes; but not where nothing came of it
+    but a line break, and its response is missing: that is half a line of a rig that was killed.
 
     Parameters
     ----------
@@ -59,6 +60,7 @@ class ResponseFile:
     _judged: bool = False
     _final: bool = False
     _taken: bytes = b""
+    _stale: bytes = b""
     _table: _Table | None = None
     _problems: list[Problem] = field(default_factory=list)
 
@@ -107,15 +109,29 @@ class ResponseFile:
         self.half, unfinished = bool(rest), rest if old else b""
         again = self._table is None or not lines.startswith(self._taken)
         if again or self._table is None:
-            self._table, self._taken, self._problems = _Table(self.units), b"", []
+            self._table, self._taken, self._stale, self._problems = _Table(self.units), b"", b"", []
         fresh, self._taken = lines[len(self._taken) :], lines
+        stale = self._table.line + 1 if self._stale and self._stale == fresh.partition(b"\n")[0].strip() else 0
         rows, wrong = self._table.rows(fresh.decode("utf-8-sig", errors="replace"))
+        if fresh:
+            rows, cut = _without_halves(rows, stale)
+            wrong, self._stale = [*wrong, *cut], b""
+        self._stale = unfinished or self._stale
         self._problems += wrong
         shown = list(self._problems)
         if unfinished:
             text = unfinished.decode("utf-8", errors="replace")[:80]
             shown.append(Problem(self._table.line + 1, "", "UNFINISHED", f"the last line, {text!r}, has no line break: half written?"))
         return Found(rows, shown, again) if rows or wrong or unfinished or again else None
+
+
+def _without_halves(rows: list[Row], stale: int) -> tuple[list[Row], list[Problem]]:
+    """Rows but for those that are half a line, and what is to be said of these; ``stale`` is the line that stood half written for long."""
+    found = {row.trial for row in rows if not row.blank}
+    what = "this line stood half written and was then ended without a response; write the response, or nan where the trial was missed"
+    kept = [row for row in rows if not row.blank or (row.trial not in found and row.line != stale)]
+    cut = [row for row in rows if row.blank and row.trial not in found and row.line == stale]
+    return kept, [Problem(row.line, str(row.trial), "CUT_SHORT", what) for row in cut]
 
 
 class _Unreadable(ValueError):
@@ -191,7 +207,8 @@ class _Table:
             raise _Unreadable(f"{cells[columns['trial']]!r} is no trial")
         responses = tuple(self._number(cells[columns[f"unit {unit}"]]) for unit in self._units)
         times = [self._number(cells[columns[name]]) if name in columns else math.nan for name in ("onset", "offset")]
-        return Row(int(trial), responses, *times, line=self.line)
+        blank = not any(cells[columns[f"unit {unit}"]].strip('"') for unit in self._units)
+        return Row(int(trial), responses, *times, line=self.line, blank=blank)
 
     def _number(self, text: str) -> float:
         plain = text.strip('"')

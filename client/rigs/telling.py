@@ -27,6 +27,8 @@ class Row:
         Seconds on the rig's clock, NaN where not known.
     line : int
         Where it was written, from 1.
+    blank : bool
+        Nothing stands where its responses would, not even NaN: missed, unless the same trial has a response as well.
     """
 
     trial: int
@@ -34,6 +36,7 @@ class Row:
     onset: float = math.nan
     offset: float = math.nan
     line: int = 0
+    blank: bool = False
 
 
 @dataclass(frozen=True)

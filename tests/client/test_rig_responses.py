@@ -59,6 +59,55 @@ def test_half_a_line_is_reported_after_a_while_and_taken_when_it_is_whole(tmp_pa
     assert not found.problems
 
 
+def responses_of(found) -> dict[int, str]:
+    return {} if found is None else {row.trial: str(row.responses[0]) for row in found.rows}
+
+
+def test_half_a_line_that_a_rig_ended_when_it_was_started_again_is_no_missed_trial(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("1;2\n3;")
+    file = ResponseFile(path, ["a"], settle=2.0)
+    file.look(0.0)
+    stood = file.look(2.5)
+    assert stood is not None
+    assert [problem.reason for problem in stood.problems] == ["UNFINISHED"]
+    path.write_text("1;2\n3;\n4;5\n5;\n6;nan\n")
+    found = file.look(2.6)
+    assert responses_of(found) == {4: "5.0", 5: "nan", 6: "nan"}
+    assert found is not None
+    assert [(problem.line, problem.trial, problem.reason) for problem in found.problems] == [(2, "3", "CUT_SHORT")]
+    with path.open("a") as opened:
+        opened.write("3;nan\n")
+    assert responses_of(file.look(2.7)) == {3: "nan"}
+    # one that stood for less is as it was written: an empty cell is a missed trial
+    path.write_text("1;2\n3;")
+    file = ResponseFile(path, ["a"], settle=2.0)
+    file.look(0.0)
+    path.write_text("1;2\n3;\n")
+    assert responses_of(file.look(0.5)) == {3: "nan"}
+
+
+def test_a_line_that_waits_for_its_break_until_the_next_one_begins_is_whole(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("1;2\n3;15")
+    file = ResponseFile(path, ["a"], settle=2.0)
+    file.look(0.0)
+    file.look(2.5)
+    path.write_text("1;2\n3;15\n4;nan")
+    assert responses_of(file.look(2.6)) == {3: "15.0"}
+    file.look(5.0)
+    path.write_text("1;2\n3;15\n4;nan\n")
+    assert responses_of(file.look(5.1)) == {4: "nan"}
+
+
+def test_an_empty_cell_gives_way_to_the_same_trials_response(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("trial,a,onset\n1,,0.5\n2,\n3,,\n1,7,0.9\n3,nan,\n")
+    found = ResponseFile(path, ["a"]).look()
+    assert found is not None
+    assert [(row.line, row.trial, str(row.responses[0])) for row in found.rows] == [(5, 1, "7.0"), (6, 3, "nan")]
+
+
 def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
     path = tmp_path / "x.csv"
     file = ResponseFile(path, ["a"])
