@@ -93,7 +93,7 @@ class _Plane:
 
 
 def convergence_chart(comparison: Comparison, unit: str) -> Chart:
-    """One unit: the best response so far against evaluations, a line an optimizer, a dot for the response measured again."""
+    """One unit: the best response or score so far against evaluations, a line an optimizer, a dot for what was measured again."""
     row = comparison.row(unit)
     natural = comparison.natural_line(unit)
     curves = {search.optimizer: best_so_far(search) for search in row}
@@ -101,7 +101,7 @@ def convergence_chart(comparison: Comparison, unit: str) -> Chart:
     known = [curve[~np.isnan(curve)] for curve in curves.values()]
     ys = [*ends, *([] if natural is None else [natural]), *(float(part[at]) for part in known if part.size for at in (0, -1))]
     plane = _Plane(360, 220, (0, max((curve.size for curve in curves.values()), default=1)), ys)
-    what = "response" if all(search.score is None for search in row) else "score"
+    what = comparison.measure([unit])
     lines: list[Line] = []
     says: list[str] = []
     for column, optimizer in enumerate(comparison.optimizers):

@@ -73,6 +73,10 @@ class Comparison:
         """The optimizer's searches, in the order of the rows."""
         return [search for unit in self.units if (search := self.at(unit, optimizer)) is not None]
 
+    def measure(self, units: Sequence[str]) -> str:
+        """What the curves of these units are of: ``response``, or the ``score`` of an objective or of transformed stimuli."""
+        return "response" if all(search.score is None for unit in units for search in self.row(unit)) else "score"
+
     def natural_best(self, unit: str) -> float | None:
         """The strongest natural response of the unit, where it is known."""
         return next((best for search in self.row(unit) if (best := natural_best(search)) is not None), None)

@@ -207,7 +207,7 @@ def _verdict(winners: list[SearchResult], natural: str) -> str:
     names, first = listed([search.optimizer for search in winners]), winners[0]
     best, multiple = natural_best(first), natural_multiple(first)
     if first.score is not None:
-        beside = "" if best is None else f", of the best of the {natural} with {shown(best)}"
+        beside = "" if best is None else f", where the best of the {natural} has {shown(best)}"
         return f"{names} found the highest score, {shown(first.score)}; the unit's own response to it is {shown(first.response)}{beside}."
     if best is None:
         return f"{names} found the most: {shown(first.response)}."
@@ -268,6 +268,8 @@ def _component(component: ComponentSpec, label: str = "") -> str:
 
 
 def _option(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("data:image/"):
+        return "a picture"  # whole in the job file at the end
     text = shown(value) if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 

@@ -25,14 +25,14 @@ _MOST_LINES = 6
 
 
 def convergence_plot(comparison: Comparison, unit: str) -> bytes:
-    """One unit: the best response so far against evaluations, a line an optimizer."""
+    """One unit: the best response or score so far against evaluations, a line an optimizer."""
     legend = _legend_rows(comparison, 5.4, natural=comparison.natural_line(unit) is not None)
     height = 3.9 + len(legend) * _LEGEND_PITCH
     figure = _figure(6.4, height)
     axes = _axes(figure, (0.85, 0.6, 5.35, 2.7))
     _draw_unit(axes, comparison, unit)
     axes.set_xlabel("evaluations", color=MUTED)
-    axes.set_ylabel("best response so far", color=MUTED)
+    axes.set_ylabel(f"best {comparison.measure([unit])} so far", color=MUTED)
     figure.text(0.85 / 6.4, 1 - 0.36 / height, shortened(unit, 60), color=INK, fontsize=12, fontweight="bold", parse_math=False)
     _draw_legend(figure, legend, 0.85, height - 0.52)
     return _png(figure)
@@ -74,7 +74,8 @@ def convergence_overview(comparison: Comparison) -> bytes:
         axes.set_title(shortened(unit, 26), loc="left", color=INK, fontsize=9, fontweight="bold", parse_math=False)
     further = len(comparison.units) - len(units)
     note = f"; {further:,} further units not shown" if further > 0 else ""
-    figure.text(left / width, 0.14 / height, f"Panels: best response so far against evaluations{note}", color=MUTED, fontsize=8.5)
+    said = f"Panels: best {comparison.measure(units)} so far against evaluations{note}"
+    figure.text(left / width, 0.14 / height, said, color=MUTED, fontsize=8.5)
     return _png(figure)
 
 

@@ -18,8 +18,8 @@ def shown(value: float | None) -> str:
 
 
 def measured(value: float | None, sem: float | None) -> str:
-    """``12.3 ± 0.4`` where the standard error is known and not zero, ``12.3`` else."""
-    return f"{shown(value)} ± {shown(float(f'{sem:.2g}'))}" if sem and math.isfinite(sem) else shown(value)
+    """``12.30 ± 0.45`` where the standard error is known and not zero, ``12.30`` else."""
+    return f"{shown(value)} ± {tick(float(f'{sem:.2g}'))}" if sem and math.isfinite(sem) else shown(value)
 
 
 def tick(value: float) -> str:

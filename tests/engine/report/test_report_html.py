@@ -149,6 +149,28 @@ def test_without_natural_responses_nothing_is_said_of_multiples(make_job):
     assert "Best natural" not in read.text
 
 
+def test_a_score_is_told_apart_from_the_response(make_job):
+    result = make_job(1, 1, natural=8.0)
+    _, read = page(result)
+    assert "how the best response so far grew" in read.text
+    assert "best of the natural test images" in read.text.split("measured again.")[1]
+    result.searches[:] = [replace(search, score=0.74523, score_sem=0.1304, response=9.0) for search in result.searches]
+    _, read = page(result)
+    assert "how the best score so far grew" in read.text
+    assert "score 0.7452 ± 0.13" in read.text
+    assert "the unit's own response to it is 9, where the best of the natural test images has 8." in read.text
+    # no line of theirs is drawn among scores, so the key has none
+    assert read.text.split("measured again.")[1].count("best of the natural test images") == 1
+
+
+def test_a_picture_of_the_job_is_not_spelt_out_among_the_facts(make_job):
+    result = make_job(1, 1)
+    picture = "data:image/png;base64," + "A" * 200
+    generator = result.spec.generator.model_copy(update={"options": {"image": picture, "epsilon": 0.03}})
+    _, read = page(replace(result, spec=result.spec.model_copy(update={"generator": generator})))
+    assert "(image = a picture, epsilon = 0.03000)" in read.text
+
+
 def test_a_tie_has_two_winners(make_job):
     _, read = page(with_responses(make_job(1, 2), [11.0, 11.0]))
     assert "protes and adam found 11" in read.text

@@ -133,3 +133,13 @@ def test_styles_differ_by_color_or_dashes_and_neighbors_by_both():
     for one, other in pairwise(styles):
         assert one.color != other.color
         assert one.dashes != other.dashes
+
+
+def test_plots_of_scores_do_not_call_them_responses(make_job):
+    responses = make_job(1, 1).searches
+    scores = [replace(search, score=search.response, natural_best=None) for search in responses]
+    responses = [replace(search, natural_best=None) for search in responses]
+    assert convergence_chart(Comparison(scores), "lif_out[0]").y_label == "best score so far"
+    # the same numbers, so that words alone can differ
+    for draw in (convergence_overview, lambda comparison: convergence_plot(comparison, "lif_out[0]")):
+        assert draw(Comparison(responses)) != draw(Comparison(scores))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from actmax.engine.report.words import count, duration, listed, printable, shortened, shown, tick, times
+from actmax.engine.report.words import count, duration, listed, measured, printable, shortened, shown, tick, times
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,21 @@ from actmax.engine.report.words import count, duration, listed, printable, short
 )
 def test_shown(value, text):
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "sem", "text"),
+    [
+        (-0.7452, 0.1304, "−0.7452 ± 0.13"),
+        (1.8023, 0.03744, "1.802 ± 0.037"),
+        (11.25, 0.5, "11.25 ± 0.5"),
+        (4000, 123, "4,000 ± 120"),
+        (12.3, 0, "12.30"),
+        (12.3, None, "12.30"),
+    ],
+)
+def test_a_standard_error_has_two_digits(value, sem, text):
+    assert measured(value, sem) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "0.5"), (0.25, "0.25"), (1000, "1,000"), (0, "0"), (-20, "−20"), (1e-6, "1e−06")])
