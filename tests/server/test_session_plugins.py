@@ -174,6 +174,45 @@ async def test_the_end_is_told_with_the_stimulus_as_it_was_shown_last_though_the
         assert any(np.array_equal(best, row) for row in array(ask.stimuli))
 
 
+async def test_scores_that_need_the_stimuli_wait_for_the_plugin_and_no_bit_changes(serving, tmp_path):
+    terms = [{"objective": {"name": "unit"}, "weight": 1}, {"objective": {"name": "total-variation"}, "weight": -9}]
+    message = remote({"plugin": "decoder"}, objective={"name": "sum", "options": {"terms": terms}}, optimizer={"name": "cma"})
+    async with serving(data=tmp_path / "calm") as (server, calls), process("decode", server.address, "decoder"):
+        made = await created(stub_of(calls), message)
+        async with Stream(calls.channel, made.name) as stream:
+            expected, ended = await run(stream)
+    shown = []
+    async with serving() as (server, calls), process("decode", server.address, "decoder"):
+        name = (await created(stub_of(calls), message)).name
+        async with Stream(calls.channel, name) as stream:
+            for _ in range(2):
+                ask = (await stream.next("ask")).ask
+                shown.append(ask.stimuli.data)
+                await stream.tell(answers(ask))
+            ask = (await stream.next("ask")).ask
+            shown.append(ask.stimuli.data)
+    async with serving() as (server, calls):
+        stub = stub_of(calls)
+        async with refused(UNAVAILABLE, match="waits for its generator"):  # the replay asks for stimuli here
+            await stub.GetSession(pb.GetSessionRequest(name=name))
+        async with process("decode", server.address, "decoder") as plugin:
+            assert (await until_there(lambda: stub.GetSession(pb.GetSessionRequest(name=name)))).progress.generation == 3
+            plugin.kill()
+            plugin.wait()
+        # all of the generation is told, and can't be scored before the plugin is back
+        told = await stub.Tell(pb.TellRequest(session=name, tell=pb.Tell(trials=answers(ask))))
+        assert told.ack.untold == 0
+        async with refused(UNAVAILABLE) as caught:
+            await stub.Ask(pb.AskRequest(session=name))
+        assert details(caught[0])[0].reason == "PLUGIN_AWAY"
+        async with process("decode", server.address, "decoder"):
+            assert (await until_there(lambda: stub.Ask(pb.AskRequest(session=name)))).ask.generation == 4
+            async with Stream(calls.channel, name) as stream:
+                further, again = await run(stream)
+    assert shown + further == expected
+    assert again.recommendation == ended.recommendation
+
+
 async def test_another_version_is_refused_and_the_old_one_lets_the_session_go_on(serving):
     async with serving() as (server, calls):
         stub = stub_of(calls)
