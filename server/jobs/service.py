@@ -278,7 +278,7 @@ class Jobs:
 
     async def _unknown(self, job_id: str) -> ServiceError:
         near = await self._call(self._store.ids_like, job_id[:4], calling.get().sees, 2) if len(job_id) >= 4 else []
-        hint = f"; did you mean {tokens.job_name(near[0])}?" if len(near) == 1 else "; ListJobs has them all"
+        hint = f"; did you mean {tokens.job_name(near[0])}?" if len(near) == 1 else "; ListJobs (actmax list) has them all"
         return not_found(f"there is no job {tokens.job_name(job_id)[:100]}{hint}", reason="NO_SUCH_JOB")
 
     async def _no_artifact(self, job: JobRecord, path: str) -> ServiceError:

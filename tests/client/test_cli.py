@@ -96,7 +96,9 @@ def test_suspend_resume_delete_and_labels(server, toy: Path) -> None:
     assert "cancelled" in done.stdout
     assert "cancelled" in actmax("resume", name, **at).stderr.lower()
     assert actmax("delete", name, **at).stdout == f"{name} is deleted\n"
-    assert actmax("delete", name, **at).returncode == 2
+    done = actmax("delete", name, **at)
+    assert done.returncode == 2
+    assert "actmax list" in done.stderr
 
 
 def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
