@@ -16,7 +16,7 @@ from ..plain import to_plain
 from ..sessioncore import channel, patiently
 from ..sessiondisplay import conclusion, interval, standing
 from ..trials import fetch_trials
-from .common import SERVER, Json, Server, out, print_json
+from .common import SERVER, Json, Server, check_folder, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Closed-loop sessions on a server.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The session's name; sessions/ may be left out.", show_default=False)]
@@ -96,7 +96,9 @@ def export(
 ) -> None:
     """Write all trials of a session to a file: Parquet (actmax[parquet]) or NWB with the stimuli (actmax[nwb])."""
     form = kind or _format(file)
+    check_folder(file.parent, "FILE")
     trials = fetch_trials(full(name), server, stimuli=form is Format.NWB)
+    file.parent.mkdir(parents=True, exist_ok=True)
     if form is Format.PARQUET:
         from ..export.parquet import write_parquet
 
@@ -119,6 +121,7 @@ def report(
     """Write plots and a gallery of a session, at its end or on the way: report.html, evolution.svg, gallery.png, result.json."""
     from ..sessionreport import write_report  # Pillow
 
+    check_folder(folder)
     files = write_report(full(name), folder, server)
     if as_json:
         return print_json([str(file) for file in files])

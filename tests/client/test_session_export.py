@@ -104,6 +104,16 @@ def test_a_file_of_another_kind_is_refused_with_what_there_is(name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_export_makes_its_folder_and_takes_no_file_for_one(server, ran, tmp_path):
+    assert actmax("session", "export", ran, str(tmp_path / "new" / "x.parquet"), "--server", server.address).returncode == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.parquet"]
+    file = tmp_path / "new" / "x.parquet"
+    for arguments in (["export", ran, str(file / "y.parquet")], ["report", ran, "--out", str(file)]):
+        done = actmax("session", *arguments, "--server", server.address)
+        assert done.returncode == 2
+        assert "x.parquet is a file; give a folder" in done.stderr
+
+
 def test_sessions_are_listed_shown_closed_and_forgotten(server, ran):
     listed = json.loads(actmax("session", "list", "--server", server.address, "--json").stdout)
     assert ran in [session["name"] for session in listed]
