@@ -111,9 +111,19 @@ class Session(SessionCore):
     @property
     def described(self) -> session_pb2.Session:
         """The session as it was when the stream was last opened, or as it ended."""
+        self.connect()
+        return self._talk.described
+
+    def connect(self) -> None:
+        """Open the stream, unless it was open before; every other call does so, too.
+
+        Raises
+        ------
+        NotFound
+            There is no such session.
+        """
         if not self._talk.described.name:
             self._until(lambda: bool(self._talk.described.name))
-        return self._talk.described
 
     def __enter__(self) -> Self:
         """The session itself."""

@@ -89,8 +89,10 @@ class FolderRig:
         InvalidInput
             The folder is another session's, or stimuli can't be written in this format.
         """
-        claim(self.folder, self.session.name)
+        refuse_others(self.folder, self.session.name)
         try:
+            self.session.connect()  # an error where there is no such session, before the folder is made its own
+            claim(self.folder, self.session.name)
             self._run()
         except WrongState as error:
             if error.reason == "SESSION_CLOSED":
@@ -306,7 +308,14 @@ def create_in(folder: Path | str, spec: Spec, address: str, **options: Any) -> S
 
 
 def claim(folder: Path, name: str) -> None:
-    """Make a folder a session's.
+    """Make a folder a session's."""
+    owner = _owner(folder)
+    if owner.get("session") != name:
+        _own(folder, {**owner, "session": name})
+
+
+def refuse_others(folder: Path, name: str) -> None:
+    """See that a folder is a session's own, or nobody's.
 
     Raises
     ------
@@ -316,8 +325,6 @@ def claim(folder: Path, name: str) -> None:
     owner = _owner(folder)
     if owner.get("session", name) != name:
         raise InvalidInput(f"{folder} belongs to {owner['session']}; use another folder for {name}")
-    if owner.get("session") != name:
-        _own(folder, {**owner, "session": name})
 
 
 def as_image(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:

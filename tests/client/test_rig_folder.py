@@ -353,6 +353,14 @@ def test_a_folder_is_one_sessions(server, tmp_path):
     assert "cannot be read" in refused.stderr
 
 
+def test_a_folder_is_nobodys_while_there_is_no_such_session(server, tmp_path):
+    refused = actmax("rig", "sessions/0123456789abcdef", str(tmp_path / "rig"), "--server", server.address)
+    assert refused.returncode == 2
+    assert "sessions/0123456789abcdef" in refused.stderr
+    with create_in(tmp_path / "rig", SPEC, server.address) as session:
+        assert session.name != "sessions/0123456789abcdef"
+
+
 def test_stimuli_as_arrays(server, tmp_path):
     with Session.create(SPEC | {"stop": {"evaluations": 20}}, server.address) as session:
         Watched(session, tmp_path, [], FolderOptions(Format.NPY, timeout=30, then=Then.STOP)).run()

@@ -161,6 +161,7 @@ async def test_the_end_is_told_with_the_stimulus_as_it_was_shown_last_though_the
             first, made = [await created(stub_of(calls), remote({"plugin": "decoder"})) for _ in range(2)]
             async with Stream(calls.channel, first.name) as stream:
                 expected, _ = await run(stream)
+            ask = pb.Generation()
             async with Stream(calls.channel, made.name) as stream:
                 for generation in range(1, len(expected) + 1):
                     ask = (await stream.next("ask")).ask
