@@ -34,7 +34,8 @@ def rig(
     FOLDER/READY names the generation to show; put responses into FOLDER/responses, with columns trial and one for each unit. What is
     refused is told in FOLDER/refused. Killed and started again in the same way, it goes on where it was; so may the rig.
     """
-    from ..rigs.folder import FolderRig, create_in  # Pillow
+    from ..rigs.folder import FolderRig  # Pillow
+    from ..rigs.ownership import create_in
 
     check_folder(folder, "FOLDER")
     options: dict[str, Any] = {"patience": patience, "take_over": take_over, "renew": renew}

@@ -23,17 +23,18 @@ from ..arrays import to_array
 from ..conversation import Generation
 from ..errors import InvalidInput, WrongState
 from ..plain import to_plain
-from ..session import Session, Spec
+from ..session import Session
 from ..trials import Trials, fetch_trials
 from .late import unanswered, untaken
 from .options import FolderOptions, Format, RigSilent, Then
+from .ownership import claim, refuse_others
 from .responses import SUFFIXES, ResponseFile
 from .telling import Problem, tell_rows
+from .writing import WRITING, write
 
-OWNER, READY, ENDED, ADVANCE = "session.json", "READY", "ENDED.json", "ADVANCE"
+READY, ENDED, ADVANCE = "READY", "ENDED.json", "ADVANCE"
 RESPONSES, REFUSED = "responses", "refused"
 MANIFEST, LEFT = "trials.csv", "left.csv"
-_WRITING = ".writing-"
 _QUICKEST, _SLOWEST = 0.005, 0.05
 # Of the time that is spent looking.
 _SHARE = 0.1
@@ -144,7 +145,7 @@ class FolderRig:
         """After the server has given this process the session: nobody else writes here."""
         self._units = [unit.name for unit in self.session.described.spec.units]
         (self.folder / RESPONSES).mkdir(exist_ok=True)
-        for left in self.folder.glob(f"{_WRITING}*"):
+        for left in self.folder.glob(f"{WRITING}*"):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:
@@ -156,21 +157,21 @@ class FolderRig:
         contents = [self._content(generation, row) for row in range(len(generation))]
         place = self.folder / name
         if not all(_holds(place / file, content) for file, content in zip(files, contents, strict=True)):
-            writing = self.folder / f"{_WRITING}{name}"
+            writing = self.folder / f"{WRITING}{name}"
             writing.mkdir()
             for file, content in zip(files, contents, strict=True):
                 (writing / file).write_bytes(content)
             for manifest in (MANIFEST, LEFT):
                 (writing / manifest).write_text(_table(generation, files))
             if place.exists():  # cut short by a power failure
-                place.replace(self.folder / f"{_WRITING}old-{uuid.uuid4().hex}")
+                place.replace(self.folder / f"{WRITING}old-{uuid.uuid4().hex}")
             writing.replace(place)
-        _write(self.folder / READY, f"{name}\n")
+        write(self.folder / READY, f"{name}\n")
         self._shown_at = time.monotonic()
 
     def _left(self, generation: Generation) -> None:
         files = [f"{trial:07d}.{self.options.format}" for trial in generation.trials]
-        _write(self.folder / f"generation-{generation.number:06d}" / LEFT, _table(generation, files))
+        write(self.folder / f"generation-{generation.number:06d}" / LEFT, _table(generation, files))
 
     def _content(self, generation: Generation, row: int) -> bytes:
         if self.options.format is Format.PNG and generation.png:
@@ -243,7 +244,7 @@ class FolderRig:
             report.unlink(missing_ok=True)
             return
         report.parent.mkdir(exist_ok=True)
-        _write(report, _csv([("line", "trial", "reason", "message"), *((p.line, p.trial, p.reason, p.message) for p in wrong)]))
+        write(report, _csv([("line", "trial", "reason", "message"), *((p.line, p.trial, p.reason, p.message) for p in wrong)]))
 
     def _report_untaken(self) -> None:
         """Say of each row that the server doesn't have that it came too late: nobody takes it any more."""
@@ -268,63 +269,12 @@ class FolderRig:
                 np.save(made, stimulus)
             else:
                 as_image(stimulus, session.stimulus_low, session.stimulus_high).save(made, "PNG")
-            _write(self.folder / f"recommended.{self.options.format}", made.getvalue())
+            write(self.folder / f"recommended.{self.options.format}", made.getvalue())
         about = {"session": session.name, "stopped_by": session.stopped_by, "recommendation": found}
         if self.unanswered:
             about["unanswered"] = self.unanswered
-        _write(self.folder / ENDED, json.dumps(about, indent=2) + "\n")
+        write(self.folder / ENDED, json.dumps(about, indent=2) + "\n")
         (self.folder / READY).unlink(missing_ok=True)
-
-
-def create_in(folder: Path | str, spec: Spec, address: str, **options: Any) -> Session:
-    """The session of a spec in a folder: a new one at first, the same one whenever it is called again.
-
-    Parameters
-    ----------
-    folder : path
-        Remembers the session.
-    spec : SessionSpec or mapping
-        As of :meth:`Session.create`.
-    address : str
-        ``host:port`` of the server.
-    **options
-        As of :class:`Session`.
-
-    Raises
-    ------
-    ActmaxError
-        ALREADY_EXISTS where the folder's session was made of another spec.
-    """
-    owner = _owner(Path(folder))
-    if not owner.get("request_id"):
-        if owner.get("session"):
-            raise InvalidInput(f"{folder} belongs to {owner['session']}, which was not made there; name it instead of a spec")
-        # before the session is made, so that a crash in between leads to the same one
-        owner = {"request_id": str(uuid.uuid4())}
-        _own(Path(folder), owner)
-    session = Session.create(spec, address, request_id=owner["request_id"], **options)
-    _own(Path(folder), {**owner, "session": session.name})
-    return session
-
-
-def claim(folder: Path, name: str) -> None:
-    """Make a folder a session's."""
-    owner = _owner(folder)
-    if owner.get("session") != name:
-        _own(folder, {**owner, "session": name})
-
-
-def refuse_others(folder: Path, name: str) -> None:
-    """See that a folder is a session's own, or nobody's.
-
-    Raises
-    ------
-    InvalidInput
-        It is another one's.
-    """
-    owner = _owner(folder)
-    if owner.get("session", name) != name:
-        raise InvalidInput(f"{folder} belongs to {owner['session']}; use another folder for {name}")
 
 
 def as_image(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
@@ -342,20 +292,6 @@ def as_image(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
     if values.dtype != np.uint8:
         values = ((values.astype(np.float64) - low) / ((high - low) or 1.0) * 255).round().clip(0, 255).astype(np.uint8)
     return Image.fromarray(values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0)))
-
-
-def _owner(folder: Path) -> dict[str, str]:
-    try:
-        return json.loads((folder / OWNER).read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise InvalidInput(f"{folder / OWNER} is damaged; it holds the name of the folder's session") from None
-
-
-def _own(folder: Path, owner: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / OWNER, json.dumps(owner) + "\n")
 
 
 def _is_response(name: str) -> bool:
@@ -377,17 +313,3 @@ def _csv(rows: Sequence[Sequence[Any]]) -> str:
     made = io.StringIO()
     csv.writer(made, lineterminator="\n").writerows(rows)
     return made.getvalue()
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    """Whole or not at all; on Windows also while somebody reads what was there before."""
-    writing = path.with_name(f"{_WRITING}{path.name}")
-    writing.write_bytes(content.encode() if isinstance(content, str) else content)
-    for attempt in range(50):
-        try:
-            writing.replace(path)
-            return
-        except PermissionError:
-            if attempt == 49:
-                raise
-            time.sleep(0.02)

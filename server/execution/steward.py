@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 from ..config import ServerConfig
 from ..jobs.hub import Hub
@@ -72,8 +73,7 @@ class Steward:
         else:
             for server in self._store.beats():
                 self._store.dismiss(server)
-            for job in self._store.held():
-                self._take_over(job)
+            self._take_over(self._store.held())
         self._thread.start()
 
     def stop(self) -> None:
@@ -125,20 +125,19 @@ class Steward:
             if beat != self._seen[server][0]:
                 self._seen[server] = (beat, now)
             elif now - self._seen[server][1] > self._config.lease_seconds:
-                for job in held:
-                    if job.holder == server:
-                        self._take_over(job)
+                self._take_over([job for job in held if job.holder == server])
                 self._store.dismiss(server)
                 del self._seen[server]
 
-    def _take_over(self, job: JobRecord) -> None:
-        left = self._lifecycle.orphaned(job, _LOST, self._config.max_server_deaths)
-        if left is None:
-            return
-        if left.error_message:
-            _log.error("jobs/%s failed: %s", left.id, left.error_message)
-        else:
-            _log.info("jobs/%s is taken up again", left.id)
+    def _take_over(self, jobs: Sequence[JobRecord]) -> None:
+        """Take jobs from dead servers: all before any begins, so that one that takes servers down is not always ahead of the others."""
+        for job in jobs:
+            left = self._lifecycle.orphaned(job, _LOST, self._config.max_server_deaths)
+            if left is not None and left.error_message:
+                _log.error("jobs/%s failed: %s", left.id, left.error_message)
+            elif left is not None:
+                _log.info("jobs/%s is taken up again", left.id)
+        if jobs:
             self._executor.wake()
 
     def _wake_watchers(self) -> None:

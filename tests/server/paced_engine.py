@@ -19,7 +19,10 @@ from actmax.v1 import job_pb2
 
 
 class PacedEngine:
-    """Takes ``optimizer.options``: ``pace`` (seconds a step), and a ``mishap`` at step ``at``, up to attempt ``until``."""
+    """Takes ``optimizer.options``: ``pace`` (seconds a step), and a ``mishap`` at step ``at``, up to attempt ``until``.
+
+    The mishap waits for the file ``awaits`` where one is named.
+    """
 
     def warm(self, *, running=False):
         pass
@@ -69,6 +72,8 @@ class PacedEngine:
                 break
             if len(state["done"]) == options.get("at") and state["attempts"] <= options.get("until", 1):
                 _save(checkpoint, state)
+                while not Path(options.get("awaits", folder)).exists():
+                    time.sleep(0.01)
                 _mishap(options["mishap"])
             time.sleep(options.get("pace", 0.01))
             state["done"].append(len(state["done"]))

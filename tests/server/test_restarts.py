@@ -101,22 +101,30 @@ async def test_a_killed_server_takes_its_worker_with_it_and_the_next_one_goes_on
 async def test_a_job_that_takes_its_server_down_again_and_again_is_given_up_and_others_are_not(tmp_path):
     limits: dict[str, Any] = {"max_server_deaths": 3, "workers": 2}
     data = tmp_path / "data"
+    go = tmp_path / "go"
     deadly = steady = None
     for death in range(3):
         async with own_process(data, **limits) as (process, address), calling(address) as calls:
-            if death == 0:
-                steady = await calls.create(spec(steps=400, pace=0.02))
-                await calls.until(steady.name, lambda job: job.progress.evaluations > 3)
-                deadly = await calls.create(spec(steps=3, mishap="server", at=1, until=99))
+            if deadly is None or steady is None:
+                steady = await calls.create(spec(steps=2000, pace=0.02))
+                deadly = await calls.create(spec(steps=3, mishap="server", at=1, until=99, awaits=str(go)))
+            reached = (await calls.get(steady.name)).progress.evaluations
+            # that it gets further in every attempt is what tells it from the other
+            await calls.until(
+                steady.name, lambda job, reached=reached, attempt=death + 1: job.attempt == attempt and job.progress.evaluations > reached
+            )
+            go.touch()
             assert await asyncio.wait_for(process.wait(), 30) == -signal.SIGKILL
+            go.unlink()
     async with own_process(data, **limits) as (_, address), calling(address) as calls:
         assert deadly is not None
         assert steady is not None
         given_up = await calls.ended(deadly.name)
         assert (given_up.state, given_up.attempt, given_up.error.code) == (job_pb2.JOB_STATE_FAILED, 3, "RESOURCE_EXHAUSTED")
         assert "its server had gone away; that happened 3 times" in given_up.error.message
-        done = await calls.ended(steady.name)
-        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 4)
+        await calls.until(steady.name, lambda job: job.attempt == 4 and job.state == job_pb2.JOB_STATE_RUNNING)
+        await calls.cancel(steady.name)
+        assert (await calls.ended(steady.name)).state == job_pb2.JOB_STATE_CANCELLED
         assert (await calls.ended((await calls.create(spec(steps=1))).name)).state == job_pb2.JOB_STATE_SUCCEEDED
 
 
