@@ -42,6 +42,7 @@ from .jobs import states
 from .jobs.hub import Hub
 from .jobs.lifecycle import Lifecycle
 from .jobs.service import Jobs
+from .memory import keep_freed
 from .observing import tracing
 from .observing.calls import Observer
 from .observing.metrics import Metrics
@@ -297,6 +298,7 @@ def serve(config: ServerConfig, *, engine: Engine | None = None) -> int:
     it in order, within ``config.stop_seconds`` and a few seconds; a second one at once.
     """
     config.logs.configure()
+    keep_freed()
     try:
         asyncio.run(_serve(config, engine))
     except (StartError, ConfigError) as error:

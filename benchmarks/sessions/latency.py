@@ -35,6 +35,7 @@ from actmax.engine.session.spec import SessionSpec
 from actmax.engine.session.trials import Told
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.spaces import Box
+from actmax.server.memory import keep_freed
 from benchmarks.service.cluster import ENVIRONMENT, ServerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -183,7 +184,8 @@ def main() -> None:
     parser.add_argument("--concurrent", type=int, default=0, help="also so many sessions at once")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    torch.set_num_threads(1)  # as in the server
+    torch.set_num_threads(1)  # as in the server, and the next
+    keep_freed()
     with tempfile.TemporaryDirectory(prefix="latency") as folder:
         server = ServerProcess(Path(folder) / "data", allow_imports=["benchmarks"], stop_seconds=5.0)
         try:
