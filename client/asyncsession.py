@@ -17,10 +17,8 @@ from actmax.v1 import session_service_pb2 as pb
 from .client import DEFAULT_ADDRESS
 from .conversation import Generation
 from .session import Session, Spec
-from .sessioncore import SessionCore, aio_channel
+from .sessioncore import TELL_SECONDS, SessionCore, aio_channel
 from .transport import Credentials
-
-_TELL_SECONDS = 180.0
 
 
 class AsyncSession(SessionCore):
@@ -111,7 +109,7 @@ class AsyncSession(SessionCore):
         pauses = self._late_pauses()
         while True:
             try:
-                answer: pb.TellResponse = await self._stub.Tell(request, timeout=_TELL_SECONDS, metadata=self._metadata)
+                answer: pb.TellResponse = await self._stub.Tell(request, timeout=TELL_SECONDS, metadata=self._metadata)
             except grpc.RpcError as error:
                 await asyncio.sleep(self._again(error, *pauses))
                 continue

@@ -17,7 +17,7 @@ from actmax.v1 import session_service_pb2 as pb
 from . import sessionspec
 from .client import DEFAULT_ADDRESS
 from .conversation import Generation
-from .sessioncore import Metadata, SessionCore, channel, patiently
+from .sessioncore import TELL_SECONDS, Metadata, SessionCore, channel, patiently
 from .transport import Credentials
 
 Spec = session_pb2.SessionSpec | Mapping[str, Any]
@@ -206,7 +206,7 @@ class Session(SessionCore):
         pauses = self._late_pauses()
         while True:
             try:
-                answer: pb.TellResponse = self._stub.Tell(request, timeout=_CHECK_SECONDS)
+                answer: pb.TellResponse = self._stub.Tell(request, timeout=TELL_SECONDS)
             except grpc.RpcError as error:
                 time.sleep(self._again(error, *pauses))
                 continue

@@ -22,6 +22,8 @@ _UNSENT = "Internal error from Core"
 _OPTIONS = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000))
 # Another client's stream may be one that is dying, such as that of a script that was just killed.
 _IN_USE_SECONDS = 5.0
+TELL_SECONDS = 180.0
+"""For a tell by a call of its own."""
 
 Metadata = list[tuple[str, str | bytes]]
 

@@ -224,7 +224,7 @@ class Session:
 
     def stimuli_of(self, trials: Sequence[Trial]) -> Tensor:
         """(n, *stimulus) float32; see :func:`actmax.engine.session.decoding.stimuli_of`."""
-        if self._decoded is not None and trials == self.trials[self._first :] and self._decoded[0] == self.generation:
+        if self._decoded is not None and self._decoded[0] == self.generation and trials == self.trials[self._first :]:
             return self._decoded[1]
         return stimuli_of(trials, self.checked, self.stimuli)
 

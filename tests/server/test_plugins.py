@@ -2,12 +2,7 @@
 
 import asyncio
 import io
-import os
-import socket
-import subprocess
-import sys
 import threading
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -15,6 +10,7 @@ import numpy as np
 import pytest
 from calls import refused
 from google.protobuf.json_format import MessageToDict, ParseDict
+from plugin_processes import FIXTURES, free_port, offered, process
 
 from actmax.client import Credentials
 from actmax.client.errors import ActmaxError
@@ -26,7 +22,6 @@ from actmax.server.security.tokens import Tokens
 from actmax.v1 import catalog_service_pb2, job_pb2, job_service_pb2, plugin_service_pb2_grpc
 from actmax.v1 import plugin_service_pb2 as pb
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 SUCCEEDED, FAILED = job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED
 SHAPE = (3, 6, 6)
 END = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -87,36 +82,6 @@ def same(a, b) -> None:
         np.testing.assert_array_equal(a[key], b[key])
 
 
-@asynccontextmanager
-async def process(*arguments):
-    """``plugin_process.py``, ready; killed at the end."""
-    command = [sys.executable, str(FIXTURES / "plugin_process.py"), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}) as running:
-        assert running.stdout is not None
-        assert await asyncio.to_thread(running.stdout.readline)
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-@asynccontextmanager
-async def offered(plugin, address: str, name: str = "neuron", **settings):
-    """A plugin that has dialled in, from a thread of this process."""
-    offering = PluginOffering(plugin, name, address, **settings)
-    await asyncio.to_thread(offering.__enter__)
-    try:
-        yield offering
-    finally:
-        await asyncio.to_thread(offering.close)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 async def test_a_job_ends_with_the_same_bits_though_its_plugin_was_killed_and_started_again(serving, tmp_path):
     expected = await asyncio.to_thread(undisturbed, tmp_path / "here")
     address = f"127.0.0.1:{free_port()}"
@@ -148,14 +113,14 @@ async def test_a_job_ends_with_the_same_bits_though_its_plugin_was_killed_and_st
 async def test_a_job_goes_on_when_its_server_went_away_and_the_plugin_dials_in_late(serving, tmp_path):
     expected = await asyncio.to_thread(undisturbed, tmp_path / "here")
     spec = job({"plugin": "neuron", "batch": 3})
-    async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab",)) as (server, calls), offered(target(), server.address):
+    async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab",)) as (server, calls), offered(target(), server.address, "neuron"):
         disturbed = await calls.create(spec)
         await calls.until(disturbed.name, lambda job: job.progress.evaluations > 40, 200)
         await server.stop()
     async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab",)) as (server, calls):
         await calls.until(disturbed.name, lambda job: job.attempt == 2, 200)
         await asyncio.sleep(4.0)  # its worker asks for a plugin that is not there yet
-        async with offered(target(), server.address):
+        async with offered(target(), server.address, "neuron"):
             done = await calls.ended(disturbed.name, 200)
         assert done.state == SUCCEEDED, done.error
         same(await arrays(calls, disturbed.name), expected)
@@ -164,10 +129,10 @@ async def test_a_job_goes_on_when_its_server_went_away_and_the_plugin_dials_in_l
 async def test_a_version_that_changes_ends_the_job_and_the_old_one_lets_it_go_on(serving, tmp_path):
     expected = await asyncio.to_thread(undisturbed, tmp_path / "here")
     async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab",), checkpoint_seconds=0.05) as (server, calls):
-        async with offered(target("1"), server.address):
+        async with offered(target("1"), server.address, "neuron"):
             changed = await calls.create(job({"plugin": "neuron", "batch": 3}))
             await calls.until(changed.name, lambda job: job.progress.evaluations > 60, 200)
-        async with offered(target("2"), server.address):
+        async with offered(target("2"), server.address, "neuron"):
             done = await calls.ended(changed.name, 200)
             assert (done.state, done.error.code) == (FAILED, "FAILED_PRECONDITION")
             assert "plugin neuron at this server" in done.error.message
@@ -177,7 +142,7 @@ async def test_a_version_that_changes_ends_the_job_and_the_old_one_lets_it_go_on
             assert "was version '1' when the job began and is '2' now" in done.error.message
             async with refused(grpc.StatusCode.INVALID_ARGUMENT, "spec.target.options.plugin", "version '2'"):
                 await calls.create(job({"plugin": "neuron", "version": "1"}))
-        async with offered(target("1"), server.address):
+        async with offered(target("1"), server.address, "neuron"):
             await calls.resume(changed.name)
             done = await calls.ended(changed.name, 200)
         assert done.state == SUCCEEDED, done.error
@@ -194,7 +159,7 @@ async def test_what_a_plugin_does_wrong_fails_the_job_by_its_name_and_the_server
 
     async with (
         serving(engine=ActmaxEngine(), allow_imports=("toy_lab",)) as (server, calls),
-        offered(TargetPlugin(fails, SHAPE), server.address),
+        offered(TargetPlugin(fails, SHAPE), server.address, "neuron"),
         offered(generator(), server.address, "decoder"),
     ):
         spec = job(
@@ -234,7 +199,7 @@ async def test_plugins_are_their_owners_alone_but_for_those_they_are_shared_with
         for credentials, match in ((Credentials(reader), "scope"), (Credentials(), "token")):
             with pytest.raises(ActmaxError, match=match):
                 await asyncio.to_thread(PluginOffering(target(), "n", server.address, credentials=credentials).__enter__)
-        async with offered(target(), server.address, credentials=Credentials(shown["ann"]), shared_with=["bob"]):
+        async with offered(target(), server.address, "neuron", credentials=Credentials(shown["ann"]), shared_with=["bob"]):
             assert len((await described("ann", "neuron")).layers) == 1
             assert len((await described("bob", "ann/neuron")).layers) == 1
             # a name alone is never another's, and one that is not shared is as one that is not there
@@ -259,7 +224,7 @@ async def test_the_door_of_the_workers_is_shut_to_others(serving):
     async with serving() as (server, _):
         address = server._door.allowed("", patient=False)[0].partition("@")[2]
         right, anns = (server._door.allowed(owner, patient=False)[0].removeprefix("relay://").partition("@")[0] for owner in ("", "ann"))
-        async with offered(target(), server.address), grpc.aio.insecure_channel(address) as channel:
+        async with offered(target(), server.address, "neuron"), grpc.aio.insecure_channel(address) as channel:
             stub = plugin_service_pb2_grpc.TargetServiceStub(channel)
             request = pb.DescribePluginRequest(plugin="neuron")
             for ticket in ("", "x", ".", right + "0", "." + anns.partition(".")[2], "=.="):
@@ -271,11 +236,15 @@ async def test_the_door_of_the_workers_is_shut_to_others(serving):
 
 
 async def test_a_newer_plugin_takes_an_older_ones_place_and_no_turns_are_taken(serving):
-    async with serving() as (server, _), offered(target(), server.address) as older, offered(target("2"), server.address) as newer:
+    async with (
+        serving() as (server, _),
+        offered(target(), server.address, "neuron") as older,
+        offered(target("2"), server.address, "neuron") as newer,
+    ):
         with pytest.raises(ActmaxError, match="a newer process") as caught:
             await asyncio.to_thread(older.wait)
         assert caught.value.reason == "PLUGIN_REPLACED"
-        async with offered(generator(), server.address):  # another kind has names of its own
+        async with offered(generator(), server.address, "neuron"):  # another kind has names of its own
             await asyncio.sleep(0.2)
             assert newer._error is None
 

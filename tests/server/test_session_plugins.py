@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 from calls import details, refused
+from plugin_processes import FIXTURES, free_port, offered, process
 from rig import Stream, answers, array, run, spec
 
 from actmax.client import Credentials
-from actmax.client.plugin import GeneratorPlugin, PluginOffering
+from actmax.client.plugin import GeneratorPlugin
 from actmax.server.security.tokens import Tokens
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 UNAVAILABLE, FAILED_PRECONDITION = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.FAILED_PRECONDITION
 
 
@@ -34,41 +29,11 @@ def _fixtures(monkeypatch):
     monkeypatch.syspath_prepend(str(FIXTURES))
 
 
-@asynccontextmanager
-async def process(*arguments):
-    """``plugin_process.py``, ready; killed at the end."""
-    command = [sys.executable, str(FIXTURES / "plugin_process.py"), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}) as running:
-        assert running.stdout is not None
-        assert await asyncio.to_thread(running.stdout.readline)
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-@asynccontextmanager
-async def offered(plugin, address, name="decoder", **settings):
-    """A plugin that has dialled in, from a thread of this process."""
-    offering = PluginOffering(plugin, name, address, **settings)
-    await asyncio.to_thread(offering.__enter__)
-    try:
-        yield offering
-    finally:
-        await asyncio.to_thread(offering.close)
-
-
 def decoder(decode=None):
     import plugin_process
 
     made = plugin_process.generator()
     return made if decode is None else GeneratorPlugin(decode, (5,), bounds=(-2.0, 2.0), bank=np.eye(5))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def remote(options, **changes) -> session_pb2.SessionSpec:
@@ -241,7 +206,7 @@ async def test_plugins_and_addresses_are_as_for_jobs_those_that_the_owner_may_us
         def as_(owner):
             return [("authorization", f"Bearer {shown[owner]}")]
 
-        async with offered(decoder(), server.address, credentials=Credentials(shown["ann"]), shared_with=["bob"]):
+        async with offered(decoder(), server.address, "decoder", credentials=Credentials(shown["ann"]), shared_with=["bob"]):
             made = await created(stub, remote({"plugin": "decoder"}), as_("ann"))
             await created(stub, remote({"plugin": "ann/decoder"}), as_("bob"))
             for owner, plugin in (("bob", "decoder"), ("eve", "ann/decoder")):
@@ -251,7 +216,7 @@ async def test_plugins_and_addresses_are_as_for_jobs_those_that_the_owner_may_us
                 await created(stub, remote({"address": f"grpc://{server.address}"}), as_("ann"))
     async with serving(tokens=True) as (server, calls):
         stub = stub_of(calls)
-        async with offered(decoder(), server.address, credentials=Credentials(shown["ann"])):
+        async with offered(decoder(), server.address, "decoder", credentials=Credentials(shown["ann"])):
             # whoever opens it, the plugin is asked for its owner
             asked = await stub.Ask(pb.AskRequest(session=made.name), metadata=root)
             assert len(asked.ask.trials) == 11
@@ -265,7 +230,7 @@ async def test_a_plugin_that_hangs_holds_up_its_own_session_alone_and_not_the_se
             go_on.wait(60)
         return np.full((len(latents), 3, 6, 6), 0.5)
 
-    async with serving(threads=1, allow_imports=("toy_lab",)) as (server, calls), offered(decoder(decode), server.address):
+    async with serving(threads=1, allow_imports=("toy_lab",)) as (server, calls), offered(decoder(decode), server.address, "decoder"):
         stub = stub_of(calls)
         slow = await created(stub, remote({"plugin": "decoder", "deadline_seconds": 3000}))
         hanging.set()
