@@ -48,6 +48,8 @@ class SearchProblem:
         Clean responses to those of one presentation.
     peak : float or None
         The largest response, where it is known.
+    ceiling : float or None
+        A response that none exceeds and that searches do reach, as the spike count of a unit that fires at every step: runs end at it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class SearchProblem:
     normal: bool = False
     noise: Noise | None = None
     peak: float | None = None
+    ceiling: float | None = None
 
 
 def poisson(responses: Tensor, generator: torch.Generator) -> Tensor:

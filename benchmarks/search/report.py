@@ -10,6 +10,7 @@ import json
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def grouped(folder: Path) -> Groups:
     return groups
 
 
+def _extent(methods: Mapping[str, Mapping[tables.Pair, tables.Record]]) -> str:
+    """How many units and seeds all blind peers have run."""
+    seeds = Counter(unit for unit, _ in tables.whole(methods))
+    each = f"{min(seeds.values())} to {max(seeds.values())}" if len(set(seeds.values())) > 1 else f"{max(seeds.values(), default=0)}"
+    return f"{len(seeds)} units, {each} seeds each"
+
+
 def stale_methods(records: Sequence[tables.Record]) -> frozenset[str]:
     """Those of ours measured with other code than is here now."""
     found: set[str] = set()
@@ -64,8 +72,7 @@ def sections(groups: Groups, stored: Path, shared: Path) -> str:
             methods, stale = tables.by_method(records), stale_methods(records)
             known = records[0]["peak"] is not None
             body = tables.to_peak(methods, "poisson" in name, stale) if known else tables.compared(methods, stale)
-            units, seeds = len({record["unit"] for record in records}), len({record["seed"] for record in records})
-            parts.append(f"### {name}\n\n{family.about}. {budget:,} evaluations, {units} units, {seeds} seeds.\n\n{body}")
+            parts.append(f"### {name}\n\n{family.about}. {budget:,} evaluations, {_extent(methods)}.\n\n{body}")
             if (PICTURES / f"search-{name}.png").exists():
                 parts.append(f"![Response against evaluations](pictures/search-{name}.png)")
     for kind in ("fourier-cnn", "deep-cnn"):

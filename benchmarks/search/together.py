@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
@@ -17,6 +18,9 @@ import torch
 from torch import Tensor
 
 from .problems import SearchProblem, families
+
+KEPT = 200
+"""Requests whose responses are kept."""
 
 Perform = Callable[[Any, Callable[[SearchProblem], SearchProblem]], Any]
 """(task, what to do with its problem) -> a picklable outcome."""
@@ -54,9 +58,12 @@ def run_together(tasks: Iterable[Any], perform: Perform, workers: int, due: Call
         (task, outcome), as each ends.
     """
     context = multiprocessing.get_context("spawn")
+    tasks = list(tasks)
+    units = list(dict.fromkeys(task.unit for task in tasks))
     queue = iter(tasks)
     running: dict[Any, Any] = {}
     processes: list[Any] = []
+    known: OrderedDict[bytes, Tensor] = OrderedDict()
 
     def start(pipe: Any) -> None:
         task = next(queue, None) if due() else None
@@ -83,21 +90,26 @@ def run_together(tasks: Iterable[Any], perform: Perform, workers: int, due: Call
             else:
                 note(running[pipe], content)
                 start(pipe)
-        _score(waiting)
+        _score(waiting, units, known)
     for process in processes:
         process.join()
 
 
-def _score(waiting: list[tuple[Connection, Any, Tensor]]) -> None:
+def _score(waiting: list[tuple[Connection, Any, Tensor]], units: list[str], known: OrderedDict[bytes, Tensor]) -> None:
+    """Answer all that wait.
+
+    ``known`` keeps the responses of all ``units`` to the latest candidates: searches that look at no response show all units the same.
+    """
     if not waiting:
         return
     family = families()[waiting[0][1].problem]
-    units = list(dict.fromkeys(task.unit for _, task, _ in waiting))
     if family.respond is None:
         raise ValueError(f"{waiting[0][1].problem} has no common forward pass; run its tasks one by one")
-    columns = family.respond(torch.cat([latents for _, _, latents in waiting]), units)
-    first = 0
-    for pipe, task, latents in waiting:
-        rows = columns[first : first + len(latents), units.index(task.unit)]
-        first += len(latents)
-        pipe.send(rows.numpy())
+    keys = [latents.numpy().tobytes() for _, _, latents in waiting]
+    new = {key: latents for key, (_, _, latents) in zip(keys, waiting, strict=True) if key not in known}
+    if new:
+        known.update(zip(new, family.respond(torch.cat(list(new.values())), units).split([len(part) for part in new.values()]), strict=True))
+    for key, (pipe, task, _) in zip(keys, waiting, strict=True):
+        pipe.send(known[key][:, units.index(task.unit)].numpy())
+    while len(known) > KEPT:
+        known.popitem(last=False)

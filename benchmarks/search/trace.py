@@ -54,8 +54,9 @@ class Trace:
 
     @property
     def left(self) -> int:
-        """Evaluations that remain."""
-        return self.budget - self.evaluations
+        """Evaluations that remain; none where nothing better can be found."""
+        ceiling = self.problem.ceiling
+        return 0 if ceiling is not None and self.best_told >= ceiling else self.budget - self.evaluations
 
     def scores(self, latents: Tensor) -> Tensor:
         """What is told of ``latents``; raises Spent where they are more than the budget leaves, after the rest was counted."""

@@ -20,6 +20,8 @@ from actmax.models.zoo.weights import FOLDER
 from .problems import Family, Missing, SearchProblem
 
 BATCH = 250
+CEILINGS = {"cifar10-snn": (19.0, 20.0)}
+"""Most spikes of an output and of a hidden unit in the 20 steps of the spiking network: the output has not fired at the first step for any search."""
 UNITS = Path(__file__).with_name("units.json")
 
 
@@ -78,7 +80,7 @@ def responder(generator: Callable[[Tensor], Tensor], target_name: str, unit: str
     return clean, weights_digest(target_name)
 
 
-def _problem(name: str, generator_name: str, target_name: str, unit: str) -> SearchProblem:
+def _problem(name: str, generator_name: str, target_name: str, unit: str, inner: bool) -> SearchProblem:
     generator = component("generator", generator_name)
     clean, digest = responder(generator, target_name, unit)
     prior = generator.prior
@@ -93,6 +95,7 @@ def _problem(name: str, generator_name: str, target_name: str, unit: str) -> Sea
         code_vectors=getattr(generator, "codebook", None),
         differentiable=generator.differentiable and component("target", target_name).differentiable,
         normal="sngan" in generator_name,
+        ceiling=CEILINGS[target_name][inner] if target_name in CEILINGS else None,
     )
 
 
@@ -106,11 +109,14 @@ def families() -> dict[str, Family]:
         ("sngan-cnn", "cifar10-sngan", "cifar10-cnn", "fc"),
     ):
 
-        def build(unit: str, seed: int, name: str = name, generator: str = generator, target: str = target) -> SearchProblem:
-            del seed
-            return _problem(name, generator, target, unit)
-
         inner = tuple(hidden[target])
+
+        def build(
+            unit: str, seed: int, name: str = name, generator: str = generator, target: str = target, inner: tuple[str, ...] = inner
+        ) -> SearchProblem:
+            del seed
+            return _problem(name, generator, target, unit, unit in inner)
+
         units = (*(f"{output}[{k}]" for k in range(10)), *inner)
         first = (*(f"{output}[{k}]" for k in (0, 4, 7)), inner[2], inner[7])
         about = f"{generator.removeprefix('cifar10-').upper()} × {'spiking network' if target == 'cifar10-snn' else 'CNN'}"

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,44 @@ def test_a_trace_never_evaluates_beyond_the_budget():
     assert record["final"] == pytest.approx(float(problem.clean(latents[:25]).max()), rel=1e-4)
     assert record["curve"][-1] == record["final"]
     assert record["curve"] == sorted(record["curve"])
+
+
+def test_a_run_ends_where_nothing_better_can_be_found():
+    problem = bump()
+    latents = problem.latent.sample(40, torch.Generator().manual_seed(0))
+    responses = problem.clean(latents)
+    ceiling = float(responses[:20].max())
+    trace = Trace(replace(problem, ceiling=ceiling), 0, 100)
+    trace.scores(latents[:20])
+    assert trace.left == 0
+    with pytest.raises(Spent):
+        trace.scores(latents[20:])
+    record = trace.finished(None, 0.0)
+    assert (record["evaluations"], record["final"]) == (20, pytest.approx(ceiling, rel=1e-4))
+    assert record["curve"][-1] == record["final"]
+    below = Trace(replace(problem, ceiling=ceiling + 1e-6), 0, 100)
+    below.scores(latents[:20])
+    assert below.left == 80
+
+
+def test_spiking_units_cannot_fire_more_often_than_there_are_steps():
+    problem = families()["vqvae-snn"].build("lif3[177, 3, 3]", 0)
+    assert problem.ceiling == 20
+    assert problem.bank is not None
+    most = float(problem.clean(problem.bank[:100]).max())
+    assert 0 < most <= 20
+    assert families()["vqvae-snn"].build("lif_out[3]", 0).ceiling == 19
+    assert families()["sngan-cnn"].build("fc[3]", 0).ceiling is None
+
+
+def test_runs_scored_together_are_those_of_single_runs(tmp_path):
+    grid = ["--problem", "vqvae-snn", "--units", "lif_out[0]", "lif3[177, 3, 3]", "--method", "random", "ours:random", "--seeds", "1"]
+    grid += ["--budget", "12"]
+    run.main([*grid, "--results", str(tmp_path / "single")])
+    run.main([*grid, "--results", str(tmp_path / "together"), "--together", "2"])
+    single, together = run.load(tmp_path / "single"), run.load(tmp_path / "together")
+    assert len(single) == 4
+    assert {key: one["improvements"] for key, one in single.items()} == {key: one["improvements"] for key, one in together.items()}
 
 
 def test_under_noise_the_curve_is_what_the_recommendation_is_worth():
