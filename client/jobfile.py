@@ -60,11 +60,12 @@ class JobFile:
     overridden: Mapping[FieldPath, str] = field(default_factory=dict)
 
     def located(self, error: InvalidInput) -> InvalidInput:
-        """``error``, a server's about this job, with the file's lines behind its fields."""
+        """``error``, a server's about this job, in the file's fields, with its lines behind them."""
         violations = []
         for v in error.violations:
-            path = plainyaml.read_path(v.field.removeprefix("spec."))
-            violations.append(FieldViolation(v.field, v.description + _where(path, self.lines, self.overridden)))
+            here = v.field.removeprefix("spec.")  # the file is the spec, and `actmax run` says it the same way
+            where = _where(plainyaml.read_path(here), self.lines, self.overridden)
+            violations.append(FieldViolation(here, v.description + where))
         # Servers repeat the violations in the message; here they are told with their lines.
         repeated = violations and all(v.description in error.message for v in error.violations)
         message = "the job was refused" if repeated else error.message

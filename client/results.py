@@ -57,6 +57,13 @@ def table(results: Mapping[str, Any]) -> Table:
     return shown
 
 
+def kept(results: Mapping[str, Any]) -> str:
+    """What a cancelled job leaves, in a sentence."""
+    if results.get("searches"):
+        return "The job was cancelled; what it had found until then was kept."
+    return "The job was cancelled before it had found anything."
+
+
 def _cell(search: Mapping[str, Any] | None) -> Text:
     if search is None:
         return Text("-")

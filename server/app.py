@@ -32,6 +32,7 @@ from actmax.v1 import (
     session_service_pb2_grpc,
 )
 
+from .allowed import doubts
 from .config import ConfigError, ServerConfig, split_address
 from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
@@ -312,6 +313,8 @@ async def _serve(config: ServerConfig, engine: Engine | None) -> None:
     signals = asyncio.Queue[signal.Signals]()
     with _handling(signals.put_nowait):
         await server.start()
+        for doubt in doubts(config.allow_imports):
+            _log.warning("allow_imports: %s", doubt)
         print(f"actmax serving on {server.address}, data in {config.data}", flush=True)
         received = await signals.get()
         _log.info("%s: stopping", received.name)

@@ -108,7 +108,8 @@ def _score(waiting: list[tuple[Connection, Any, Tensor]], units: list[str], know
     keys = [latents.numpy().tobytes() for _, _, latents in waiting]
     new = {key: latents for key, (_, _, latents) in zip(keys, waiting, strict=True) if key not in known}
     if new:
-        known.update(zip(new, family.respond(torch.cat(list(new.values())), units).split([len(part) for part in new.values()]), strict=True))
+        responses = family.respond(torch.cat(list(new.values())), units)
+        known.update(zip(new, responses.split([len(part) for part in new.values()]), strict=True))
     for key, (pipe, task, _) in zip(keys, waiting, strict=True):
         pipe.send(known[key][:, units.index(task.unit)].numpy())
     while len(known) > KEPT:

@@ -21,7 +21,7 @@ from .problems import Family, Missing, SearchProblem
 
 BATCH = 250
 CEILINGS = {"cifar10-snn": (19.0, 20.0)}
-"""Most spikes of an output and of a hidden unit in the 20 steps of the spiking network: the output has not fired at the first step for any search."""
+"""Most spikes of an output and of a hidden unit in the spiking network's 20 steps: no search has made an output fire at the first."""
 UNITS = Path(__file__).with_name("units.json")
 
 
@@ -108,7 +108,6 @@ def families() -> dict[str, Family]:
         ("sngan-snn", "cifar10-sngan", "cifar10-snn", "lif_out"),
         ("sngan-cnn", "cifar10-sngan", "cifar10-cnn", "fc"),
     ):
-
         inner = tuple(hidden[target])
 
         def build(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -126,8 +128,31 @@ class NotInstalled(ActmaxError):
 
 
 @contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
+        yield
+        return
+    interrupted = False
+
+    def note(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def needing_server(command: str) -> Iterator[None]:
     """Around the imports of a command that needs ``actmax[server]``.
+
+    A Ctrl-C meanwhile is raised after them, since within a library's own imports it may end in an abort; a second one ends the process.
 
     Raises
     ------
@@ -135,7 +160,8 @@ def needing_server(command: str) -> Iterator[None]:
         If a package of others is missing. A module of actmax's own that is missing is a defect and told as one.
     """
     try:
-        yield
+        with _interrupted_afterwards():
+            yield
     except ModuleNotFoundError as error:
         if (error.name or "actmax").split(".")[0] == "actmax":
             raise

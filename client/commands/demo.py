@@ -25,7 +25,7 @@ from ..display import display_on
 from ..errors import ActmaxError, InvalidInput
 from ..follow import OnInterrupt, follow
 from ..plain import to_plain
-from ..results import read_results, table
+from ..results import kept, read_results, table
 from .common import AllowImport, ExitCode, Json, Overrides, check_folder, err, out, print_json
 from .jobs import print_end
 
@@ -64,10 +64,10 @@ def demo(
     else:
         if results is None:
             print_end(ended)
-        else:
+        elif results.get("searches"):
             out.print(table(results))
         if ended.state == job_pb2.JOB_STATE_CANCELLED:
-            out.print("The job was cancelled; what it had found until then was kept.")
+            out.print(kept(results or {}))
         if report in paths:
             out.print(f"The report: {report}")
     if ended.state != job_pb2.JOB_STATE_SUCCEEDED:

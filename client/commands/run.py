@@ -16,7 +16,7 @@ import typer
 from .. import jobfile
 from ..display import Display, display_on
 from ..errors import ActmaxError, FieldViolation, InvalidInput
-from ..results import read_results, table
+from ..results import kept, read_results, table
 from .common import AllowImport, ExitCode, JobFileArgument, Json, Overrides, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ def run(
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         print_json({"folder": str(folder), "cancelled": result.cancelled, "files": files, "result": results})
     else:
-        out.print(table(results))
+        if results.get("searches"):
+            out.print(table(results))
         if result.cancelled:
-            out.print("The job was cancelled; what it had found until then was kept.")
+            out.print(kept(results))
         out.print(f"The report: {folder / 'report.html'}")
     if result.cancelled:
         raise typer.Exit(ExitCode.FAILED)

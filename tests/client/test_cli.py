@@ -17,6 +17,8 @@ from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
 
 from actmax.client import jobfile
 from actmax.client.cli import execute
+from actmax.client.commands.common import needing_server
+from actmax.client.results import kept
 
 JOBS = ("submit", "watch", "list", "cancel", "suspend", "resume", "delete", "fetch")
 COMMANDS = ("serve", *JOBS, "catalog", "token", "run", "demo", "version")
@@ -149,7 +151,7 @@ def test_the_catalog(server) -> None:
 def test_wrong_input_is_told_by_field_and_line(server, toy: Path) -> None:
     done = actmax("submit", str(toy), "--server", server.address, "--set", "units[1]=4[9]")
     assert done.returncode == 2
-    assert "spec.units[1]: " in done.stderr
+    assert "  units[1]: " in done.stderr
     assert "(--set units[1]=4[9])" in done.stderr
     toy.write_text(toy.read_text().replace("4[2]", "44[2]"))
     done = actmax("submit", str(toy), "--server", server.address, "--json")
@@ -157,7 +159,7 @@ def test_wrong_input_is_told_by_field_and_line(server, toy: Path) -> None:
     assert done.stdout == ""
     error = json.loads(done.stderr)["error"]
     assert error["code"] == "INVALID_ARGUMENT"
-    assert [v["field"] for v in error["violations"]] == ["spec.units[1]"]
+    assert [v["field"] for v in error["violations"]] == ["units[1]"]
     assert error["violations"][0]["description"].endswith("(line 4)")
 
 
@@ -339,6 +341,36 @@ def test_interrupting_a_run_writes_what_was_found(toy: Path, tmp_path: Path) -> 
     assert "Traceback" not in err
 
 
+def test_an_interrupt_while_checking_ends_without_a_trace(toy: Path, tmp_path: Path) -> None:
+    process = started("run", str(toy), "--out", str(tmp_path / "found"), "--allow-import", "toy_lab", "--set", ENDLESS)
+    read_until(process.stderr, "checking")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert not re.search("Traceback|terminate|KeyboardInterrupt", err)
+    assert not (tmp_path / "found").exists()
+
+
+def test_an_interrupt_during_imports_is_raised_after_them() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    imported: list[bool] = []
+
+    def importing() -> None:
+        with needing_server("run"):
+            os.kill(os.getpid(), signal.SIGINT)
+            imported.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        importing()
+    assert imported
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_job_cancelled_at_once_says_that_nothing_was_found() -> None:
+    assert kept({"searches": []}) == "The job was cancelled before it had found anything."
+    assert kept({"searches": [{"unit": "4[2]", "optimizer": "auto", "response": 3.0}]}).endswith("what it had found until then was kept.")
+
+
 def test_a_second_interrupt_leaves_at_once(toy: Path, tmp_path: Path) -> None:
     process = started("run", str(toy), "--out", str(tmp_path / "found"), "--allow-import", "toy_lab", "--set", ENDLESS)
     read_until(process.stderr, "evaluations")
@@ -404,7 +436,7 @@ def test_the_demo_does_all_of_it(toy: Path, tmp_path: Path) -> None:
 def test_the_demo_refuses_a_wrong_job(toy: Path, tmp_path: Path) -> None:
     done = actmax(*demo(toy, tmp_path / "found", "--set", "target=toy_lab:netwrok", "--json"))
     assert done.returncode == 2
-    assert json.loads(done.stderr)["error"]["violations"][0]["field"] == "spec.target.name"
+    assert json.loads(done.stderr)["error"]["violations"][0]["field"] == "target.name"
     assert not (tmp_path / "found").exists()
 
 
