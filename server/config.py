@@ -80,6 +80,8 @@ class ServerConfig:
     max_queued_per_owner, max_running_per_owner, max_stored_bytes_per_owner : int
         Most jobs that one owner may have waiting, most that run at once, and the size of artifacts above which no new job is taken; 0 is
         no limit.
+    max_open_sessions_per_owner : int
+        Most sessions that one owner may have open; one that has expired and is renewed goes on beyond it. 0 is no limit.
     max_calls_per_second_per_owner : float
         Most calls a second, over five seconds, that one owner may make (one address, where there are no owners); 0 is no limit. Opening
         a stream is a call, health is none.
@@ -123,6 +125,7 @@ class ServerConfig:
     max_queued_per_owner: int = 0
     max_running_per_owner: int = 0
     max_stored_bytes_per_owner: int = 0
+    max_open_sessions_per_owner: int = 0
     max_calls_per_second_per_owner: float = 0.0
     max_calls: int = 2000
     tokens: bool = False
@@ -159,7 +162,13 @@ class ServerConfig:
         ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is not a time, more than 0 is needed")
-        for name in ("max_queued_per_owner", "max_running_per_owner", "max_stored_bytes_per_owner", "max_calls_per_second_per_owner"):
+        for name in (
+            "max_queued_per_owner",
+            "max_running_per_owner",
+            "max_stored_bytes_per_owner",
+            "max_open_sessions_per_owner",
+            "max_calls_per_second_per_owner",
+        ):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is below zero; 0 is no limit")
         if self.threads < 0:

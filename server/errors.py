@@ -108,6 +108,7 @@ def over_quota(owner: str, what: str, limit: int) -> ServiceError:
     """RESOURCE_EXHAUSTED: the owner has as much as one may have."""
     described = {
         "queued": f"{limit} jobs of yours wait already, the most that this server queues for one owner; try again when one has begun",
+        "open_sessions": f"{limit} sessions of yours are open, the most that this server keeps open for one owner; close one",
         "stored_bytes": f"your jobs' artifacts have reached {limit} bytes, the most that this server keeps for one owner; delete some jobs",
     }[what]
     metadata = {"quota": what, "limit": str(limit), "owner": owner}

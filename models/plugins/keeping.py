@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from actmax.v1 import plugin_service_pb2 as pb
+
 from .connection import PluginConnection, PluginError
 
 
@@ -33,6 +35,11 @@ class KeptPlugin:
     seconds: float = math.inf
     _connections: list[PluginConnection] = field(default_factory=list)
     _closed: bool = False
+
+    @property
+    def version(self) -> str:
+        """The version that it described itself as; empty before."""
+        return pb.GeneratorDescription.FromString(self.described).version if self.described else ""
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:

@@ -72,6 +72,7 @@ class CatalogServicer:
             max_queued_per_owner=self._config.max_queued_per_owner,
             max_running_per_owner=self._config.max_running_per_owner,
             max_stored_bytes_per_owner=self._config.max_stored_bytes_per_owner,
+            max_open_sessions_per_owner=self._config.max_open_sessions_per_owner,
             version=_version(),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -16,8 +17,38 @@ from .live import Live
 _MOST = 8
 
 
-async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitable[Live]]) -> dict[str, Any] | None:
-    """The latents that a warm start's sessions have found best, as a spec keeps them; None where it names none.
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier sessions have found.
+
+    Attributes
+    ----------
+    latents : dict or None
+        Their best latents, as a spec keeps them; None where a warm start names no session.
+    versions : tuple of (str, str)
+        Of each session, its name and the version of the plugin that made its stimuli; empty where that was none.
+    """
+
+    latents: dict[str, Any] | None = None
+    versions: tuple[tuple[str, str], ...] = ()
+
+    def check(self, version: str) -> None:
+        """Refuse latents of another version of a session's plugin than ``version``.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT, naming the earlier session.
+        """
+        for number, (name, other) in enumerate(self.versions):
+            if other != version:
+                now = f"{name} has latents of version {other!r} of the plugin, which is {version!r} now"
+                what = f"{now}; where they mean the same, give latents"
+                raise _wrong(f"spec.warm_start.sessions[{number}]", what, "OTHER_VERSION")
+
+
+async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitable[Live]]) -> Earlier:
+    """The latents that a warm start's sessions have found best.
 
     Parameters
     ----------
@@ -33,13 +64,13 @@ async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitabl
     """
     asked = spec.warm_start
     if not asked.sessions:
-        return None
+        return Earlier()
     if asked.HasField("latents"):
         raise _wrong("spec.warm_start", "name sessions, or give latents", "INVALID_SESSION")
     from ...engine.session.warm import best_latents, by_turns, packed
 
     most = asked.most or _MOST
-    found = []
+    found, versions = [], []
     for number, name in enumerate(asked.sessions):
         field = f"spec.warm_start.sessions[{number}]"
         try:
@@ -55,9 +86,10 @@ async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitabl
             )
             raise _wrong(field, what, "OTHER_GENERATOR")
         found.append(await live.read(lambda kept: best_latents(kept.session, most)))
+        versions.append((name, live.kept.session.checked.plugin.version))
         if not found[-1]:
             raise _wrong(field, f"nothing was told in {name} yet", "NOTHING_TOLD")
-    return packed(by_turns(found, most))
+    return Earlier(packed(by_turns(found, most)), tuple(versions))
 
 
 def _wrong(field: str, what: str, reason: str) -> ServiceError:

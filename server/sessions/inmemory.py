@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -204,6 +205,11 @@ class InMemory:
         found.last_sequence, found.stopped_by = summary.sequence, summary.stopped_by
         found.expire_time.CopyFrom(timestamp(expire_time))
         return found
+
+    def open_sessions(self, owner: str) -> int:
+        """How many of an owner's sessions are open: neither closed, stopped nor expired."""
+        found = [self.summarised(entry) for entry in self._shelf.page(owner, None, sys.maxsize)]
+        return sum(session is not None and session.state == session_pb2.SESSION_STATE_OPEN for session in found)
 
     async def read(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """In a thread for files."""

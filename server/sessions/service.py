@@ -8,7 +8,8 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -24,6 +25,7 @@ from ..errors import (
     exhausted,
     invalid,
     invalid_fields,
+    over_quota,
 )
 from ..jobs import tokens
 from ..jobs.plain import plain
@@ -62,6 +64,7 @@ class Sessions:
         self._shelf = shelf
         self._memory = InMemory(config, shelf, allowances)
         self._creating: dict[tuple[str, str], asyncio.Lock] = {}
+        self._counting: dict[str, asyncio.Lock] = {}
         self._tickets: set[Ticket] = set()
 
     def close(self) -> None:
@@ -89,10 +92,23 @@ class Sessions:
                         what = f"request_id {request_id} has created {PREFIX}{known.id}, of another spec; make one for each session"
                         raise already_exists(what, reason="REQUEST_ID_REUSED", metadata={"session": PREFIX + known.id})
                     return await self.get(PREFIX + known.id)
-                live = await self._create(spec, message, owner, request_id, fingerprint)
+                async with self._within_quota(owner):
+                    live = await self._create(spec, message, owner, request_id, fingerprint)
             finally:
                 self._creating.pop(key, None)
         return await self._memory.described(live, whole=True)
+
+    @asynccontextmanager
+    async def _within_quota(self, owner: str) -> AsyncGenerator[None]:
+        """Around the making of a session: one after the other where an owner's open ones are counted."""
+        most = self._config.max_open_sessions_per_owner
+        if not most:
+            yield
+            return
+        async with self._counting.setdefault(owner, asyncio.Lock()):
+            if await self._memory.read(self._memory.open_sessions, owner) >= most:
+                raise over_quota(owner, "open_sessions", most)
+            yield
 
     async def _create(self, spec: session_pb2.SessionSpec, message: bytes, owner: str, request_id: str, fingerprint: str) -> Live:
         from_now = time.time_ns() // 1000
@@ -105,14 +121,14 @@ class Sessions:
             "message": message.hex(),
         }
 
-        starts = await earlier.starts(spec, self._memory.opened)
+        warm = await earlier.starts(spec, self._memory.opened)
 
         with self._memory.asking(owner, spec) as asking:
 
             def make() -> KeptSession:
                 from ...engine.session.kept import KeptSession
 
-                checked = self._checked(spec, starts, asking)
+                checked = self._checked(spec, warm, asking)
                 return KeptSession.create(self._shelf.folder(session_id), checked, header | {"number": self._shelf.number(from_now)})
 
             try:
@@ -124,7 +140,7 @@ class Sessions:
             self._shelf.added(session_id)
             return await self._memory.add(session_id, kept, asking)
 
-    def _checked(self, message: session_pb2.SessionSpec, starts: dict[str, Any] | None, asking: Asking) -> CheckedSession:
+    def _checked(self, message: session_pb2.SessionSpec, warm: earlier.Earlier, asking: Asking) -> CheckedSession:
         from ...engine.errors import InvalidJob
         from ...engine.session.checked import check_session
         from ...engine.session.encoding import message_bytes
@@ -134,14 +150,15 @@ class Sessions:
             given = plain(message)
         except ValueError as error:
             raise invalid("spec", f"it holds what JSON can't: {error}", reason="INVALID_SESSION") from None
-        if starts is not None:  # kept with the session, which needs the earlier ones no more
-            given["warm_start"]["latents"] = starts
+        if warm.latents is not None:  # kept with the session, which needs the earlier ones no more
+            given["warm_start"]["latents"] = warm.latents
         try:
             spec = SessionSpec.parse(given)
             if spec.stop.evaluations > self._config.max_evaluations:
                 raise InvalidJob.at("stop.evaluations", f"at most {self._config.max_evaluations} are taken here")
             plugin = asking.plugin(created=True)
             checked = check_session(spec, allow_imports=asking.allow_imports, allow_files=asking.allow_files, plugin=plugin)
+            warm.check(checked.plugin.version)
             size = message_bytes(checked.decoder.stimulus, spec.presentation, spec.design.generation_size)
             if size > _MAX_ASK:
                 what = f"a generation would take {size >> 20} MiB on its way, {_MAX_ASK >> 20} MiB work; take fewer, or smaller, or uint8"

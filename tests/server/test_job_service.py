@@ -145,7 +145,7 @@ async def test_jobs_run_side_by_side_as_workers_allow(serving):
 
 
 async def test_the_catalog(serving):
-    quotas = {"max_queued_per_owner": 5, "max_running_per_owner": 6, "max_stored_bytes_per_owner": 7}
+    quotas = {"max_queued_per_owner": 5, "max_running_per_owner": 6, "max_stored_bytes_per_owner": 7, "max_open_sessions_per_owner": 8}
     async with serving(workers=3, max_evaluations=77, **quotas) as (_, calls):
         limits = await calls.catalog.GetLimits(catalog_service_pb2.GetLimitsRequest())
         assert (limits.max_receive_bytes, limits.workers, limits.max_evaluations) == (16 * 1024 * 1024, 3, 77)

@@ -192,7 +192,13 @@ async def test_another_version_is_refused_and_the_old_one_lets_the_session_go_on
             async with refused(FAILED_PRECONDITION, match="version '2', '1' was asked") as caught:
                 await stub.Ask(pb.AskRequest(session=name))
             assert details(caught[0])[0].reason == "PLUGIN_FAILED"
+            async with refused(
+                grpc.StatusCode.INVALID_ARGUMENT, "spec.warm_start.sessions[0]", "version '1' of the plugin, which is '2' now"
+            ):
+                await created(stub, remote({"plugin": "decoder"}, warm_start={"sessions": [name]}))
         async with process("decode", server.address, "decoder", "1"):
+            warm = await created(stub, remote({"plugin": "decoder"}, warm_start={"sessions": [name]}))
+            assert warm.spec.warm_start.sessions == [name]
             assert (await until_there(lambda: stub.Ask(pb.AskRequest(session=name)))).ask.generation == 2
 
 

@@ -65,6 +65,24 @@ async def test_a_request_id_creates_once(serving):
             await stub.CreateSession(request)
 
 
+async def test_no_owner_has_more_sessions_open_than_are_allowed(serving):
+    async with sessions(serving, max_open_sessions_per_owner=2) as (_, stub, _):
+        requests = [pb.CreateSessionRequest(spec=spec(), request_id=str(uuid.uuid4())) for _ in range(4)]
+        found = await asyncio.gather(*(stub.CreateSession(request) for request in requests), return_exceptions=True)
+        made = [(request, one.name) for request, one in zip(requests, found, strict=True) if isinstance(one, session_pb2.Session)]
+        assert len(made) == 2
+        refusals = [one for one in found if isinstance(one, grpc.aio.AioRpcError)]
+        assert [one.code() for one in refusals] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+        assert "2 sessions of yours are open" in str(refusals[0].details())
+        request, name = made[0]
+        again = await stub.CreateSession(request)
+        assert again.name == name, "one that was made is told, not made once more"
+        await stub.CloseSession(pb.CloseSessionRequest(name=again.name))
+        await create(stub)
+        async with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, match="close one"):
+            await create(stub)
+
+
 async def test_reopening_sends_what_is_untold_and_ends_the_older_stream(serving):
     async with sessions(serving) as (_, stub, channel):
         made = await create(stub)
