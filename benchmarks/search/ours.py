@@ -146,35 +146,38 @@ def step(optimizer: Optimizer, trace: Trace) -> None:
 
 
 @lru_cache(maxsize=64)
-def code_digest(name: str, noisy: bool = False) -> str:
+def code_digest(name: str, noisy: bool = False, hears: bool = False) -> str:
     """Of the source that an optimizer is made of: its module and what that imports of the project; under noise also the engine's search.
 
-    Results of another digest are stale.
+    What it does with others' evaluations counts only where it ``hears`` some. Results of another digest are stale.
     """
     module = importlib.import_module(find("optimizer", name, "optimizer").__module__)
     seen: dict[str, bytes] = {}
-    _collect(Path(str(module.__file__)), seen)
+    _collect(Path(str(module.__file__)), seen, hears)
     if noisy:
-        _collect(Path(str(actmax.engine.search.__file__)), seen)
+        _collect(Path(str(actmax.engine.search.__file__)), seen, hears)
     return hashlib.sha256(b"".join(seen[path] for path in sorted(seen))).hexdigest()[:8]
 
 
-def _collect(path: Path, seen: dict[str, bytes]) -> None:
+def _collect(path: Path, seen: dict[str, bytes], hears: bool) -> None:
     if str(path) in seen or not path.is_file():
         return
     tree = ast.parse(path.read_bytes())
-    seen[str(path)] = ast.dump(_without_docstrings(tree)).encode()
+    seen[str(path)] = ast.dump(_bare(tree, hears)).encode()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = path.parents[node.level - 1]
             inner = base.joinpath(*(node.module or "").split("."))
             candidates = [inner.with_suffix(".py"), inner / "__init__.py", *(inner / f"{alias.name}.py" for alias in node.names)]
             for candidate in candidates:
-                _collect(candidate, seen)
+                _collect(candidate, seen, hears)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _bare(tree: ast.Module, hears: bool) -> ast.Module:
+    """Without docstrings, and without ``overhear`` but where it is called."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and not hears:
+            node.body = [part for part in node.body if not (isinstance(part, ast.FunctionDef) and part.name == "overhear")]
         body: Sequence[ast.stmt] = getattr(node, "body", []) if not isinstance(node, ast.Lambda | ast.IfExp) else []
         for statement in body:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
