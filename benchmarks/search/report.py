@@ -42,7 +42,7 @@ def grouped(folder: Path) -> Groups:
 
 
 def _extent(methods: Mapping[str, Mapping[tables.Pair, tables.Record]]) -> str:
-    """How many units and seeds all blind peers have run."""
+    """How many units and seeds the deciding peers have run."""
     seeds = Counter(unit for unit, _ in tables.whole(methods))
     each = f"{min(seeds.values())} to {max(seeds.values())}" if len(set(seeds.values())) > 1 else f"{max(seeds.values(), default=0)}"
     return f"{len(seeds)} units, {each} seeds each"

@@ -27,23 +27,50 @@ def by_method(records: Sequence[Record]) -> dict[str, dict[Pair, Record]]:
     return dict(found)
 
 
-def whole(methods: Mapping[str, Mapping[Pair, Record]]) -> set[Pair]:
-    """Pairs that every blind peer of the results has run: a grid under way is compared where it is whole."""
+def complete(methods: Mapping[str, Mapping[Pair, Record]]) -> set[Pair]:
+    """Pairs that every blind peer of the results has run."""
     runs = [set(methods[name]) for name in peers.BLIND if name in methods]
     return set.intersection(*runs) if runs else set()
 
 
+def deciding(methods: Mapping[str, Mapping[Pair, Record]]) -> tuple[str, ...]:
+    """Blind peers that are alone the best on one complete pair at least; all of them where none is.
+
+    Further seeds need these alone.
+    """
+    known = [name for name in peers.BLIND if name in methods]
+    found: set[str] = set()
+    for pair in complete(methods):
+        finals = {name: methods[name][pair]["final"] for name in known}
+        best = [name for name in known if finals[name] == max(finals.values())]
+        if len(best) == 1:
+            found.update(best)
+    return tuple(name for name in known if name in found) or tuple(known)
+
+
+def whole(methods: Mapping[str, Mapping[Pair, Record]]) -> set[Pair]:
+    """Pairs that all deciding peers have run: a grid under way is compared where it is whole."""
+    runs = [set(methods[name]) for name in deciding(methods)]
+    return set.intersection(*runs) if runs else set()
+
+
 def best_blind(methods: Mapping[str, Mapping[Pair, Record]]) -> dict[Pair, float]:
-    """The best final response of a blind peer on each pair."""
-    return {pair: max(methods[name][pair]["final"] for name in peers.BLIND if name in methods) for pair in sorted(whole(methods))}
+    """The best final response of a blind peer on each whole pair."""
+    known = [methods[name] for name in peers.BLIND if name in methods]
+    return {pair: max(runs[pair]["final"] for runs in known if pair in runs) for pair in sorted(whole(methods))}
 
 
 def peer_medians(methods: Mapping[str, Mapping[Pair, Record]]) -> dict[str, float]:
     """The best blind peer's median response over seeds, unit by unit."""
+    deciders, everywhere, together = deciding(methods), whole(methods), complete(methods)
     medians: dict[str, float] = {}
-    for unit in sorted({unit for unit, _ in whole(methods)}):
-        pairs = [pair for pair in whole(methods) if pair[0] == unit]
-        medians[unit] = max(statistics.median(methods[name][pair]["final"] for pair in pairs) for name in peers.BLIND if name in methods)
+    for unit in sorted({unit for unit, _ in everywhere}):
+        finals = [
+            [methods[name][pair]["final"] for pair in (everywhere if name in deciders else together) if pair[0] == unit]
+            for name in peers.BLIND
+            if name in methods
+        ]
+        medians[unit] = max(statistics.median(found) for found in finals if found)
     return medians
 
 

@@ -225,6 +225,26 @@ def test_ratios_are_to_the_best_blind_peer_of_each_unit():
     assert tables.reached_at(methods["ours:x"]["a", 0], 4.0) == 5
 
 
+def test_further_seeds_need_the_peers_alone_that_were_the_best():
+    methods = tables.by_method(
+        [
+            record("random", "a", 0, 4.0, []),
+            record("ttopt", "a", 0, 1.0, []),
+            record("cma-full", "a", 0, 5.0, []),
+            record("random", "b", 0, 6.0, []),  # level with the best, never alone
+            record("ttopt", "b", 0, 2.0, []),
+            record("cma-full", "b", 0, 6.0, []),
+            record("cma-full", "a", 1, 3.0, []),
+            record("random", "a", 2, 9.0, []),
+            record("ours:x", "a", 1, 4.0, []),
+        ]
+    )
+    assert tables.complete(methods) == {("a", 0), ("b", 0)}
+    assert tables.deciding(methods) == ("cma-full",)
+    assert tables.best_blind(methods) == {("a", 0): 5.0, ("a", 1): 3.0, ("b", 0): 6.0}
+    assert tables.peer_medians(methods) == {"a": 4.0, "b": 6.0}
+
+
 def test_the_luckiest_sample_is_what_a_peer_reports():
     methods = tables.by_method(
         [
