@@ -11,7 +11,7 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from actmax.engine.errors import InvalidJob
@@ -41,9 +41,9 @@ def grouped(folder: Path) -> Groups:
     return groups
 
 
-def _extent(methods: Mapping[str, Mapping[tables.Pair, tables.Record]]) -> str:
-    """How many units and seeds the deciding peers have run."""
-    seeds = Counter(unit for unit, _ in tables.whole(methods))
+def _extent(pairs: Iterable[tables.Pair]) -> str:
+    """How many units and seeds."""
+    seeds = Counter(unit for unit, _ in pairs)
     each = f"{min(seeds.values())} to {max(seeds.values())}" if len(set(seeds.values())) > 1 else f"{max(seeds.values(), default=0)}"
     return f"{len(seeds)} units, {each} seeds each"
 
@@ -72,7 +72,9 @@ def sections(groups: Groups, stored: Path, shared: Path) -> str:
             methods, stale = tables.by_method(records), stale_methods(records)
             known = records[0]["peak"] is not None
             body = tables.to_peak(methods, "poisson" in name, stale) if known else tables.compared(methods, stale)
-            parts.append(f"### {name}\n\n{family.about}. {budget:,} evaluations, {_extent(methods)}.\n\n{body}")
+            # where the peak is known nobody is compared with a peer
+            pairs = {pair for runs in methods.values() for pair in runs} if known else tables.whole(methods)
+            parts.append(f"### {name}\n\n{family.about}. {budget:,} evaluations, {_extent(pairs)}.\n\n{body}")
             if (PICTURES / f"search-{name}.png").exists():
                 parts.append(f"![Response against evaluations](pictures/search-{name}.png)")
     for kind in ("fourier-cnn", "deep-cnn"):

@@ -8,7 +8,6 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import grpc
@@ -98,7 +97,7 @@ class Sessions:
                 self._creating.pop(key, None)
         return await self._memory.described(live, whole=True)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _within_quota(self, owner: str) -> AsyncGenerator[None]:
         """Around the making of a session: one after the other where an owner's open ones are counted."""
         most = self._config.max_open_sessions_per_owner
