@@ -75,6 +75,8 @@ def sections(groups: Groups, stored: Path, shared: Path) -> str:
             # where the peak is known nobody is compared with a peer
             pairs = {pair for runs in methods.values() for pair in runs} if known else tables.whole(methods)
             parts.append(f"### {name}\n\n{family.about}. {budget:,} evaluations, {_extent(pairs)}.\n\n{body}")
+            if not known:
+                parts.append(tables.against(methods))
             if (PICTURES / f"search-{name}.png").exists():
                 parts.append(f"![Response against evaluations](pictures/search-{name}.png)")
     for kind in ("fourier-cnn", "deep-cnn"):

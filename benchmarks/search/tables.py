@@ -138,6 +138,33 @@ def compared(methods: Mapping[str, Mapping[Pair, Record]], stale: frozenset[str]
     return table(head, [row for _, row in sorted(rows, key=lambda one: one[0])])
 
 
+AGAINST = ("ours:auto", "ours:auto:no-gradient", "ours:tt-evolution", "ours:tt-evolution:blind")
+"""Those of ours that are compared with each peer by itself."""
+
+
+def against(methods: Mapping[str, Mapping[Pair, Record]]) -> str:
+    """Each peer by itself, on all pairs that both have run: share ahead + level, ratio of mean responses, number of pairs."""
+    ours = [name for name in AGAINST if name in methods]
+    rows: list[list[str]] = []
+    for peer in peers.PEERS:
+        if peer not in methods:
+            continue
+        row = [peer]
+        for name in ours:
+            pairs = [
+                (record["final"], methods[peer][pair]["final"]) for pair, record in sorted(methods[name].items()) if pair in methods[peer]
+            ]
+            if not pairs:
+                row.append("–")
+                continue
+            ahead, level = statistics.mean(a > b for a, b in pairs), statistics.mean(a == b for a, b in pairs)
+            theirs = sum(b for _, b in pairs)
+            ratio = shown(sum(a for a, _ in pairs) / theirs) if theirs > 0 else "∞"
+            row.append(f"{100 * ahead:.0f} % + {100 * level:.0f} %, {ratio} × ({len(pairs)})")
+        rows.append(row)
+    return table(["ahead + level, ratio of means (pairs)", *ours], rows)
+
+
 def to_peak(methods: Mapping[str, Mapping[Pair, Record]], noisy: bool, stale: frozenset[str] = frozenset()) -> str:
     """Where the peak is known: evaluations to nine tenths of it, or under noise what the recommendation is worth."""
     rows: list[tuple[float, list[str]]] = []

@@ -245,6 +245,23 @@ def test_further_seeds_need_the_peers_alone_that_were_the_best():
     assert tables.peer_medians(methods) == {"a": 4.0, "b": 6.0}
 
 
+def test_each_peer_is_compared_on_all_pairs_that_both_have_run():
+    methods = tables.by_method(
+        [
+            record("random", "a", 0, 2.0, []),
+            record("random", "b", 0, 4.0, []),
+            record("cma-full", "a", 0, 5.0, []),
+            record("ours:auto", "a", 0, 5.0, []),
+            record("ours:auto", "b", 0, 1.0, []),
+            record("ours:auto", "b", 1, 9.0, []),
+            record("ours:x", "b", 0, 9.0, []),
+        ]
+    )
+    lines = tables.against(methods).splitlines()
+    assert lines[0] == "| ahead + level, ratio of means (pairs) | ours:auto |"
+    assert lines[2:] == ["| random | 50 % + 0 %, 1 × (2) |", "| cma-full | 0 % + 100 %, 1 × (1) |"]
+
+
 def test_the_luckiest_sample_is_what_a_peer_reports():
     methods = tables.by_method(
         [
