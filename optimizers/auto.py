@@ -18,7 +18,7 @@ from .thompson import Thompson
 from .tt_evolution import TTEvolution
 
 MODELLED = 64
-"""Coordinates up to which a model of the score leads the blind search of a box; with 128, evolution does."""
+"""Coordinates up to which a model of the score leads the blind search; with 128, evolution does."""
 SPHERE = 64
 """Coordinates from which natural latents lie near a sphere, and evolution on it leads: a normal latent's norm varies by 9 %."""
 SLOPE = 1000
@@ -31,7 +31,8 @@ class Auto:
     - Gradients, no noise: ``adam``, from the best of a screen of natural latents. A unit's own gradient is worth more than any search
       without it.
     - Codes: ``tt-evolution``, which crosses the geometry of the map with what natural codes look like; blind ``patch-evolution``, which
-      measures the same there and costs less.
+      measures the same there and costs less, or, where the codes' vectors have up to 64 coordinates in all, as the levels of a few dozen
+      parameters have, ``thompson``.
     - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``; of 1,000 or more, where evaluations are few for each
       coordinate, with linear weights on a sphere a quarter larger.
     - Another box of up to 64 coordinates: ``thompson``, whose model makes the most of every evaluation, noisy ones above all.
@@ -56,7 +57,8 @@ class Auto:
     def __init__(self, problem: Problem, options: Options) -> None:
         self.options = options
         search, chosen, reason = _chosen(problem, options.gradient)
-        self._search: Any = search
+        self.search: Any = search
+        """The chosen search."""
         if isinstance(search, Listener):
             self.overhear = search.overhear  # an attribute, so that one that doesn't listen is told, and scored for, nothing
         self.note = f"{chosen}: {reason}"
@@ -65,27 +67,27 @@ class Auto:
     @property
     def needs_gradient(self) -> bool:
         """Whether the chosen search needs gradients of its next candidates."""
-        return self._search.needs_gradient
+        return self.search.needs_gradient
 
     def ask(self) -> Tensor:
         """The chosen search's candidates."""
-        return self._search.ask()
+        return self.search.ask()
 
     def tell(self, evaluations: Evaluations) -> None:
         """Tell the chosen search."""
-        self._search.tell(evaluations)
+        self.search.tell(evaluations)
 
     def recommend(self) -> Tensor:
         """The chosen search's answer."""
-        return self._search.recommend()
+        return self.search.recommend()
 
     def state_dict(self) -> State:
         """The chosen search's state."""
-        return self._search.state_dict()
+        return self.search.state_dict()
 
     def load_state_dict(self, state: State) -> None:
         """Go on from ``state``."""
-        self._search.load_state_dict(state)
+        self.search.load_state_dict(state)
 
 
 def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
@@ -97,6 +99,10 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
     if isinstance(space, Categorical):
         where = f"{without}, {space.size} codes out of {space.cardinality}"
         if problem.bank is None:
+            vectors = problem.code_vectors
+            if vectors is not None and space.size * vectors.shape[1] <= MODELLED:
+                width = space.size * vectors.shape[1]
+                return Thompson(problem, Thompson.Options()), "thompson", f"{where}, blind, {width} coordinates of their vectors"
             return PatchEvolution(problem, PatchEvolution.Options()), "patch-evolution", f"{where}, blind"
         return TTEvolution(problem, TTEvolution.Options()), "tt-evolution", f"{where}, natural ones known"
     where = f"{without}, {space.size} coordinates"

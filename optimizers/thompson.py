@@ -1,4 +1,4 @@
-"""Search of a small box under noise: whole functions drawn from a model's posterior, each climbed to its peak."""
+"""Search of few coordinates, under noise above all: whole functions drawn from a model's posterior, each climbed to its peak."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ..models.spaces import Box
+from .coordinates import BoxCoordinates, CodeCoordinates, coordinates
 from .feature_model import FeatureModel
-from .natural_scale import natural_scale
 from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
 
@@ -19,10 +19,10 @@ STARTS = 3
 """Evaluated latents from which the model's mean is climbed."""
 STEPS = 40
 """Of gradient ascent."""
-
-
 LARGEST = 512
 """Coordinates."""
+VARIED = 20
+"""Times that a candidate is varied until it is new; a small space may be known through and through."""
 
 
 class Thompson(Searcher):
@@ -34,7 +34,8 @@ class Thompson(Searcher):
     directions, most of which are lost in it. The model is quadratic and more (:class:`FeatureModel`).
 
     Every ask climbs the posterior's mean from the best latents to the answer so far, then a draw for each candidate from there, within
-    ``radius``. The first candidate is the answer itself.
+    ``radius``. The first candidate is the answer itself. Codes are searched by the vectors that they stand for: what was climbed to
+    becomes the nearest codes, and without noise those that were told before are varied.
 
     It reuses all evaluations, others' too where the job shares them. Where the problem is noisy it recommends the peak of the
     posterior's mean, which need not be a latent that was evaluated; otherwise the best.
@@ -42,13 +43,13 @@ class Thompson(Searcher):
     Parameters
     ----------
     problem : Problem
-        Over a Box, with or without a bank.
+        Over a Box, with or without a bank, or over codes that stand for vectors.
     options : Thompson.Options
 
     Raises
     ------
     Unsuitable
-        The latents are codes, or have more coordinates than a model of a few hundred evaluations can tell apart.
+        The latents are codes without vectors, or have more coordinates than a model of a few hundred evaluations can tell apart.
     """
 
     class Options(BaseModel):
@@ -73,31 +74,44 @@ class Thompson(Searcher):
     def __init__(self, problem: Problem, options: Options) -> None:
         super().__init__(problem)
         self.options = options
-        if not isinstance(problem.latent, Box):
-            raise Unsuitable("thompson searches boxes, not codes; tt-evolution and patch-evolution search codes")
-        self._space = problem.latent
-        if self._space.size > LARGEST:
-            raise Unsuitable(f"thompson models up to {LARGEST} coordinates, this box has {self._space.size}; use sphere-cma or cma")
+        places = coordinates(problem)
+        if places is None:
+            raise Unsuitable("thompson needs codes that stand for vectors; tt-evolution and patch-evolution search any")
+        if places.size > LARGEST:
+            instead = "sphere-cma or cma" if isinstance(problem.latent, Box) else "tt-evolution or patch-evolution"
+            raise Unsuitable(f"thompson models up to {LARGEST} coordinates, these latents have {places.size}; use {instead}")
+        self._places = places
         budget = problem.evaluations
         self._screen = options.screen if budget is None else max(4, min(options.screen, budget // 10))
-        self._model = FeatureModel(self._space.size, options.waves, self.generator)
-        centre, scale = natural_scale(problem.latent, problem.bank)
-        if problem.bank is None:
-            scale = scale / math.sqrt(3)  # standard deviation of a uniform draw
-        self._centre, self._scale = centre.float(), scale.float()
+        self._model = FeatureModel(places.size, options.waves, self.generator)
         self._count = 0
         """Evaluations asked for and told, missed ones included."""
-        self._low, self._high = (self._space.low - self._centre) / self._scale, (self._space.high - self._centre) / self._scale
+        self._told: set[bytes] = set()
+        """Codes whose score is known."""
 
     def _propose(self) -> Tensor:
         if self._count < self._screen or len(self._model) < 2:
             return self._starts(max(self._screen - self._count, 2))
-        peak = self._peak()
+        rows = self._peak()
         count = self.options.batch - 1
-        if not count:
-            return self._latents(peak)
-        draws = self._model.draws(count, self.options.inflation, self.generator)
-        return self._latents(torch.cat([peak, self._climb(draws, peak.expand(count, -1))]))
+        if count:
+            draws = self._model.draws(count, self.options.inflation, self.generator)
+            rows = torch.cat([rows, self._climb(draws, rows.expand(count, -1))])
+        return self._fresh(self._places.latents(rows))
+
+    def _fresh(self, latents: Tensor) -> Tensor:
+        """Codes repeat; without noise, those that were told or are among the candidates already are varied until they are new."""
+        places = self._places
+        if isinstance(places, BoxCoordinates) or self.problem.noisy:
+            return latents
+        taken = set(self._told)
+        for number in range(len(latents)):
+            for _ in range(VARIED):
+                if _key(latents[number]) not in taken:
+                    break
+                latents[number] = places.varied(latents[number : number + 1], self.generator)[0]
+            taken.add(_key(latents[number]))
+        return latents
 
     def _peak(self) -> Tensor:
         """Of the posterior's mean, in the model's coordinates: (1, size)."""
@@ -107,10 +121,8 @@ class Thompson(Searcher):
         return climbed[self._model.values(mean, climbed).argmax()][None]
 
     def _climb(self, weights: Tensor, starts: Tensor) -> Tensor:
-        return self._model.climb(weights, starts, self.options.radius * math.sqrt(self._space.size), self._low, self._high, STEPS)
-
-    def _latents(self, rows: Tensor) -> Tensor:
-        return (rows * self._scale + self._centre).clamp(self._space.low, self._space.high).view(-1, *self._space.shape)
+        places = self._places
+        return self._model.climb(weights, starts, self.options.radius * math.sqrt(places.size), places.low, places.high, STEPS)
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
         self._count += len(scores)
@@ -125,16 +137,24 @@ class Thompson(Searcher):
         best = super().recommend()
         if not self.problem.noisy or self._count < self._screen or len(self._model) < 2:
             return best
-        return self._latents(self._peak())[0]
+        return self._places.latents(self._peak())[0]
 
     def _add(self, latents: Tensor, scores: Tensor) -> None:
         told = scores.isfinite()
         if bool(told.any()):
-            self._model.add((latents[told].flatten(1).float() - self._centre) / self._scale, scores[told])
+            self._model.add(self._places.rows(latents[told]), scores[told])
+            if isinstance(self._places, CodeCoordinates):
+                self._told.update(map(_key, latents[told]))
 
     def _state(self) -> dict[str, Any]:
-        return {"model": self._model.state(), "count": self._count}
+        told = [torch.frombuffer(bytearray(key), dtype=torch.long) for key in sorted(self._told)]
+        return {"model": self._model.state(), "count": self._count, "told": told}
 
     def _restore(self, state: State) -> None:
         self._model.restore(state["model"])
         self._count = int(state["count"])
+        self._told = {key.numpy().tobytes() for key in state["told"]}
+
+
+def _key(latent: Tensor) -> bytes:
+    return latent.numpy().tobytes()

@@ -28,6 +28,7 @@ from actmax.engine.search import Search
 from actmax.engine.spec import BudgetSpec
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.units import UnitAddress
+from actmax.optimizers.auto import Auto
 from actmax.optimizers.optimizer import Evaluations, Optimizer, Problem, Unsuitable
 
 from .problems import SearchProblem, derived_seed
@@ -145,15 +146,31 @@ def step(optimizer: Optimizer, trace: Trace) -> None:
     optimizer.tell(Evaluations(asked, told, gradients=gradients))
 
 
-@lru_cache(maxsize=64)
-def code_digest(name: str, noisy: bool = False, hears: bool = False) -> str:
-    """Of the source that an optimizer is made of: its module and what that imports of the project; under noise also the engine's search.
+def code_of(problem: SearchProblem, text: str, hears: bool = False) -> str:
+    """Digest of the code that a method runs on a problem: for ``auto`` that of the search it chooses there, with its options.
 
-    What it does with others' evaluations counts only where it ``hears`` some. Results of another digest are stale.
+    Results of another digest are stale. What an optimizer does with others' evaluations counts only where it ``hears`` some.
+
+    Raises
+    ------
+    InvalidJob
+        There is no such optimizer, or its options are wrong.
     """
-    module = importlib.import_module(find("optimizer", name, "optimizer").__module__)
+    method, noisy = Method.parse(text), problem.noise is not None
+    found = find("optimizer", method.name, "optimizer")
+    if found is not Auto:
+        return code_digest(found.__module__, noisy, hears)
+    optimizer = built(problem, method, 0, 1000)
+    assert isinstance(optimizer, Auto)
+    code = code_digest(type(optimizer.search).__module__, noisy, hears)
+    return hashlib.sha256(f"{code} {optimizer.search.options.model_dump_json()}".encode()).hexdigest()[:8]
+
+
+@lru_cache(maxsize=64)
+def code_digest(module: str, noisy: bool = False, hears: bool = False) -> str:
+    """Digest of a module's source and of what that imports of the project; under noise also of the engine's search."""
     seen: dict[str, bytes] = {}
-    _collect(Path(str(module.__file__)), seen, hears)
+    _collect(Path(str(importlib.import_module(module).__file__)), seen, hears)
     if noisy:
         _collect(Path(str(actmax.engine.search.__file__)), seen, hears)
     return hashlib.sha256(b"".join(seen[path] for path in sorted(seen))).hexdigest()[:8]

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from actmax.engine.errors import InvalidJob
 
 from . import ours, overhead, peers, sharing, tables
-from .problems import families, is_noisy
+from .problems import Missing, SearchProblem, families
 from .run import RESULTS, load
 
 ROOT = Path(__file__).parents[2]
@@ -49,17 +50,24 @@ def _extent(pairs: Iterable[tables.Pair]) -> str:
 
 
 def stale_methods(records: Sequence[tables.Record]) -> frozenset[str]:
-    """Those of ours measured with other code than is here now."""
-    found: set[str] = set()
-    for record in records:
-        if "code" in record:
-            try:
-                current = ours.code_digest(ours.Method.parse(record["method"]).name, is_noisy(record["problem"]))
-            except InvalidJob:
-                current = ""
-            if current != record["code"]:
-                found.add(record["method"])
-    return frozenset(found)
+    """Those of ours measured with other code than is here now, of one problem's records."""
+    told = {(record["method"], record["code"]) for record in records if "code" in record}
+    first = records[0]
+    try:
+        problem = families()[first["problem"]].build(first["unit"], first["seed"])
+        current = {method: _current(problem, method) for method, _ in told}
+    except Missing as error:
+        print(f"{first['problem']}: cannot tell which runs are of other code, {error}", file=sys.stderr)
+        return frozenset()
+    return frozenset(method for method, code in told if current[method] != code)
+
+
+def _current(problem: SearchProblem, method: str) -> str:
+    """Digest of what a method runs now; nothing where there is no such method any more."""
+    try:
+        return ours.code_of(problem, method)
+    except InvalidJob:
+        return ""
 
 
 def sections(groups: Groups, stored: Path, shared: Path) -> str:

@@ -30,7 +30,7 @@ from actmax.engine.errors import InvalidJob
 from actmax.optimizers.optimizer import Unsuitable
 
 from . import ours, peers
-from .problems import Missing, SearchProblem, families, is_noisy
+from .problems import Missing, SearchProblem, families
 from .together import run_together
 from .trace import Trace
 
@@ -72,7 +72,7 @@ def perform(task: Task, adapt: Callable[[SearchProblem], SearchProblem] | None =
     further: dict[str, Any] = {}
     if task.method.startswith(ours.PREFIX):
         recommendation, further = ours.run_ours(task.method, trace, task.seed)
-        further["code"] = ours.code_digest(ours.Method.parse(task.method).name, is_noisy(task.problem))
+        further["code"] = ours.code_of(problem, task.method)
     else:
         recommendation, failed = peers.run_peer(task.method, trace, task.seed)
         further["package"] = peers.version(task.method)
@@ -136,11 +136,12 @@ def tasks(
 def is_stored(task: Task, records: dict[tuple[str, str, str, int, int], dict[str, Any]], stale: bool) -> bool:
     """Whether its result is there, of the same problem and, where ``stale`` ones are to be run again, of the same code."""
     record = records.get(task.key)
-    if record is None or record["digest"] != families()[task.problem].build(task.unit, task.seed).digest:
+    if record is None:
         return False
-    return not (
-        stale and "code" in record and record["code"] != ours.code_digest(ours.Method.parse(task.method).name, is_noisy(task.problem))
-    )
+    problem = families()[task.problem].build(task.unit, task.seed)
+    if record["digest"] != problem.digest:
+        return False
+    return not (stale and "code" in record and record["code"] != ours.code_of(problem, task.method))
 
 
 def attempt(task: Task, adapt: Callable[[SearchProblem], SearchProblem] | None = None) -> dict[str, Any] | str:

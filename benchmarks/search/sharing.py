@@ -70,7 +70,7 @@ def record(problem: str, units: Sequence[str], method: str, seed: int, budget: i
     loop.observers = [recorder]
     loop.run()
     head = {"problem": problem, "method": method, "seed": seed, "budget": budget, "together": together, "units": len(units)}
-    head["code"] = ours.code_digest(ours.Method.parse(ours.PREFIX + method).name, hears=True)
+    head["code"] = ours.code_of(families()[problem].build(units[0], seed), ours.PREFIX + method, hears=True)
     return [{**head, "unit": unit, "counts": recorder.counts, "curve": recorder.curves[unit]} for unit in units]
 
 
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         units = family.units if options.units == ["all"] else tuple(options.units)
         budget = options.budget or family.budget
         for method in options.method:
-            code = ours.code_digest(ours.Method.parse(ours.PREFIX + method).name, hears=True)
+            code = ours.code_of(family.build(units[0], 0), ours.PREFIX + method, hears=True)
             for seed in range(options.seeds):
                 for together in (True, False):
                     key = (problem, method, seed, budget, together, len(units))

@@ -12,7 +12,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.search import ours, overhead, peers, run, tables  # noqa: E402
+from benchmarks.search import ours, overhead, peers, report, run, tables  # noqa: E402
 from benchmarks.search.problems import Missing, families  # noqa: E402
 from benchmarks.search.trace import Spent, Trace  # noqa: E402
 
@@ -142,12 +142,26 @@ def test_our_optimizers_run_by_name_with_options_and_blind():
     assert record["evaluations"] == 300
     assert record["best_told"] > record["reported"] == pytest.approx(record["final"], abs=4.0), "measured again, not the luckiest"
     assert record["final"] == record["curve"][-1]
-    assert record["code"] == ours.code_digest("random", noisy=True) != ours.code_digest("random")
+    module = "actmax.optimizers.random_search"
+    assert record["code"] == ours.code_digest(module, noisy=True) != ours.code_digest(module)
     assert ours.Method.parse("ours:protes(batch=4,patch=2):blind:no-gradient") == ours.Method(
         "protes", {"batch": 4, "patch": 2}, True, False
     )
     with pytest.raises(ValueError, match="no method"):
         ours.Method.parse("ours:protes:deaf")
+
+
+def test_the_code_of_auto_is_that_of_the_search_it_chooses_there():
+    clean, noisy = bump("bump"), bump("bump-poisson")
+    assert ours.code_of(clean, "ours:auto") != ours.code_of(noisy, "ours:auto"), "under noise the engine's search measures again"
+    vision = families()["vqvae-snn"].build("lif_out[0]", 0)
+    searches = {ours.code_of(vision, f"ours:auto{flags}") for flags in ("", ":no-gradient", ":blind:no-gradient")}
+    assert len({*searches, ours.code_of(clean, "ours:auto")}) == 4
+    record = run.perform(run.Task("bump", "0", "ours:auto", 0, 10))
+    assert record["code"] == ours.code_of(clean, "ours:auto")
+    assert report.stale_methods([record]) == frozenset()
+    assert report.stale_methods([{**record, "code": "0"}]) == {"ours:auto"}
+    assert report.stale_methods([{**record, "method": "ours:gone"}]) == {"ours:gone"}
 
 
 def test_the_zoo_gives_gradients_codes_and_a_bank():

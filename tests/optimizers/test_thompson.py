@@ -69,7 +69,7 @@ def test_others_evaluations_are_learned_from():
     helped = Thompson(problem, Thompson.Options())
     assert isinstance(helped, Listener)
     other = run(Problem(BOX, 5, 300), score, 300)
-    latents = (other._model.rows * other._scale + other._centre).clamp(-1, 1)
+    latents = other._places.latents(other._model.rows)
     helped.tell(Evaluations(helped.ask(), score(helped.ask())))
     helped.overhear(Evaluations(latents, score(latents)))
     assert score(helped.ask()[:1]) > 40
@@ -86,9 +86,64 @@ def test_more_coordinates_than_have_products_are_searched():
     assert (search.recommend() - centre).square().sum() < 1.0  # uniform draws have 27
 
 
-def test_codes_are_refused():
+LEVELS = Categorical((32,), 16)
+VECTORS = torch.linspace(-1, 1, 16)[:, None]
+
+
+def level_bump(seed: int):
+    centre = torch.randint(16, (32,), generator=torch.Generator().manual_seed(seed))
+    return lambda latents: 50 * (-(VECTORS[latents, 0] - VECTORS[centre, 0]).square().sum(1) / 4.5).exp().double()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_codes_on_a_scale_are_searched_by_their_vectors_and_none_is_asked_twice(seed):
+    score = level_bump(seed)
+    asked: list[torch.Tensor] = []
+
+    def noted(latents):
+        asked.append(latents)
+        return score(latents)
+
+    search = run(Problem(LEVELS, seed, 300, code_vectors=VECTORS), noted, 300)
+    assert score(search.recommend()[None]) > 45
+    shown = torch.cat(asked)
+    assert len(shown.unique(dim=0)) == len(shown)
+
+
+def test_codes_under_poisson_noise_are_recommended_from_the_model():
+    score = level_bump(0)
+    generator = torch.Generator().manual_seed(0)
+    search = run(Problem(LEVELS, 0, 1000, noisy=True, code_vectors=VECTORS), lambda latents: torch.poisson(score(latents), generator), 1000)
+    assert score(search.recommend()[None]) > 42
+
+
+def test_a_space_of_few_codes_may_be_known_through_and_through():
+    problem = Problem(Categorical((2,), 3), 0, 60, code_vectors=torch.tensor([[0.0], [1.0], [5.0]]))
+    search = run(problem, lambda latents: -(latents - 1).square().sum(1).double(), 60)
+    assert search.recommend().tolist() == [1, 1]
+
+
+def test_a_search_of_codes_goes_on_where_it_was():
+    score = level_bump(1)
+    problem = Problem(LEVELS, 1, 400, code_vectors=VECTORS)
+    search = run(problem, score, 160)
+    other = Thompson(problem, Thompson.Options())
+    other.load_state_dict(search.state_dict())
+    for _ in range(3):
+        latents = search.ask()
+        assert torch.equal(latents, other.ask())
+        for one in (search, other):
+            one.tell(Evaluations(latents, score(latents)))
+
+
+def test_codes_without_vectors_are_refused():
     with pytest.raises(Unsuitable, match="tt-evolution"):
         Thompson(Problem(Categorical((4, 4), 20), 0), Thompson.Options())
+
+
+def test_codes_of_many_coordinates_are_refused():
+    with pytest.raises(Unsuitable, match="have 1024"):
+        Thompson(Problem(Categorical((8, 8), 20), 0, code_vectors=torch.rand(20, 16)), Thompson.Options())
 
 
 def test_boxes_of_thousands_are_refused():
