@@ -161,12 +161,14 @@ class Draws:
         _, rank, size = self.cumulative.shape
         flat = self.cumulative.view(-1)
         start = (positions * rank + self.components[rows]) * size
-        goal = torch.rand(len(rows), generator=self.generator) * flat[start + (size - 1)]
-        # bisection: the first value whose cumulated probability is above the goal
-        found, step = torch.zeros_like(start), 1 << (size - 1).bit_length()
+        last = start + (size - 1)
+        goal = torch.rand(len(rows), generator=self.generator) * flat[last]
+        # bisection: the first value whose cumulated probability is above the goal; steps of powers of two add up to no more than the
+        # last value where the size is one, too
+        found, step, whole = start.clone(), 1 << (size - 1).bit_length(), size & (size - 1) == 0
         while step > 1:
             step >>= 1
-            ahead = found + step
-            inside = (ahead <= size - 1) & (flat[start + (ahead - 1).clamp_(max=size - 1)] <= goal)
-            found = torch.where(inside, ahead, found)
-        return found
+            before = found + (step - 1)
+            inside = flat[before] <= goal if whole else (before < last) & (flat[torch.minimum(before, last)] <= goal)
+            found.add_(inside, alpha=step)
+        return found.sub_(start)
