@@ -149,6 +149,9 @@ class GeneratorPlugin:
         Of every coordinate.
     codes : int
         For discrete latents: how many codes there are, 0 to codes - 1; ``bounds`` then means nothing.
+    vectors : array_like, optional
+        (codes, width), or (codes,) for levels on a scale: where each code lies, so that near codes make like stimuli. Searches learn from
+        it what a code's neighbours are.
     bank : array_like, optional
         (m, *latent) natural latents to start from.
     low, high : float
@@ -161,7 +164,8 @@ class GeneratorPlugin:
     Raises
     ------
     ValueError
-        The function does not take such latents, or gives something else than a stimulus for each; or the bank has another shape.
+        The function does not take such latents, or gives something else than a stimulus for each; or the bank or the vectors have
+        another shape.
     """
 
     def __init__(
@@ -171,6 +175,7 @@ class GeneratorPlugin:
         *,
         bounds: tuple[float, float] = (-3.0, 3.0),
         codes: int = 0,
+        vectors: ArrayLike | None = None,
         bank: ArrayLike | None = None,
         low: float = 0.0,
         high: float = 1.0,
@@ -178,6 +183,8 @@ class GeneratorPlugin:
         max_batch: int = 256,
         max_message_bytes: int = MESSAGE_BYTES,
     ) -> None:
+        if vectors is not None and not codes:
+            raise ValueError("vectors are of codes; say how many codes there are")
         self._decode = decode
         self._latent, self._dtype = tuple(latent), np.dtype(np.int64 if codes else np.float32)
         self._bank = None if bank is None else np.asarray(bank).astype(self._dtype)
@@ -191,6 +198,8 @@ class GeneratorPlugin:
         space = pb.LatentSpace(shape=self._latent)
         if codes:
             space.codes.cardinality = codes
+            if vectors is not None:
+                space.codes.vectors.CopyFrom(to_tensor(_places(vectors, codes)))
         else:
             space.box.low, space.box.high = bounds
         self.description = pb.GeneratorDescription(
@@ -238,6 +247,16 @@ class GeneratorPlugin:
 
 
 Plugin = TargetPlugin | GeneratorPlugin
+
+
+def _places(vectors: ArrayLike, codes: int) -> NDArray[Any]:
+    places = np.asarray(vectors, dtype=np.float32)
+    places = places[:, None] if places.ndim == 1 else places
+    if places.ndim != 2 or places.shape[0] != codes or not places.shape[1]:
+        raise ValueError(f"vectors have shape {np.shape(vectors)}; {codes} codes take ({codes}, width)")
+    if not np.isfinite(places).all():
+        raise ValueError("vectors have to be finite")
+    return places
 
 
 def _counts_trials(function: Any) -> bool:

@@ -60,6 +60,8 @@ class RemoteGenerator:
         try:
             self.latent = _space(described.latent)
             self.stimulus = stimulus_of(described.stimulus)
+            if described.latent.codes.HasField("vectors"):
+                self.codebook = _vectors(described.latent.codes)  # else there is none, and it has no codebook
         except ValueError as error:
             raise PluginError(f"{connection.shown}: it describes {error}") from None
         self.prior = Prior(self._bank() if bank is None else bank, self.latent) if described.bank_size else None
@@ -163,3 +165,18 @@ def _space(message: pb.LatentSpace) -> LatentSpace:
     if not message.box.low < message.box.high:
         raise ValueError(f"latents between {message.box.low:g} and {message.box.high:g}: low has to be below high")
     return Box(shape, message.box.low, message.box.high)
+
+
+def _vectors(codes: pb.LatentCodes) -> Tensor:
+    shape = tuple(codes.vectors.shape)
+    if len(shape) != 2 or shape[0] != codes.cardinality or not shape[1]:
+        raise ValueError(f"vectors of shape {shape} for {codes.cardinality} codes; it has to be ({codes.cardinality}, width)")
+    if math.prod(shape) > MOST_VALUES:
+        raise ValueError(f"vectors of {math.prod(shape)} values; at most {MOST_VALUES} work")
+    try:
+        vectors = from_message(codes.vectors, shape)
+    except BadTensor as error:
+        raise ValueError(f"vectors that {error}") from None
+    if not bool(vectors.isfinite().all()):
+        raise ValueError("vectors that are not all finite")
+    return vectors

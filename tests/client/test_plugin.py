@@ -48,6 +48,10 @@ def test_a_function_may_count_trials_and_write_into_what_it_is_given():
     assert stimuli.all()
 
 
+def paint(codes):
+    return codes.reshape(-1, 1, 2, 2) / 6
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -56,6 +60,9 @@ def test_a_function_may_count_trials_and_write_into_what_it_is_given():
         (lambda: TargetPlugin(lambda stimuli: 1 / 0, SHAPE), "ZeroDivisionError"),
         (lambda: GeneratorPlugin(lambda latents: latents, (4,)), "not a stimulus for each of 2 latents"),
         (lambda: GeneratorPlugin(lambda z: z.reshape(-1, 1, 2, 2), (4,), bank=np.zeros((3, 5))), "the bank has shape"),
+        (lambda: GeneratorPlugin(paint, (4,), vectors=np.zeros((3, 5))), "say how many codes there are"),
+        (lambda: GeneratorPlugin(paint, (4,), codes=4, vectors=np.zeros((3, 5))), r"shape \(3, 5\); 4 codes take \(4, width\)"),
+        (lambda: GeneratorPlugin(paint, (4,), codes=3, vectors=[0.0, 1.0, np.inf]), "vectors have to be finite"),
     ],
 )
 def test_functions_that_do_not_fit_are_refused_at_once(make, says):

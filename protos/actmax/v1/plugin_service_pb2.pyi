@@ -94,10 +94,12 @@ class LatentBox(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class LatentCodes(_message.Message):
-    __slots__ = ("cardinality",)
+    __slots__ = ("cardinality", "vectors")
     CARDINALITY_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
     cardinality: int
-    def __init__(self, cardinality: _Optional[int] = ...) -> None: ...
+    vectors: _session_pb2.Tensor
+    def __init__(self, cardinality: _Optional[int] = ..., vectors: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class GeneratorDescription(_message.Message):
     __slots__ = ("version", "latent", "stimulus", "bank_size", "max_batch", "max_message_bytes")

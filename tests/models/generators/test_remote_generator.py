@@ -11,6 +11,7 @@ import torch
 from actmax.client.plugin import GeneratorPlugin, PluginServer
 from actmax.engine.maximize import maximize
 from actmax.models.generators.decoder import DecoderGenerator
+from actmax.models.generators.generator import HasCodebook
 from actmax.models.generators.remote import RemoteGenerator
 from actmax.models.generators.testing import check_generator
 from actmax.models.options import InvalidOption
@@ -37,6 +38,10 @@ def paint(codes):
 
 def tensor(values) -> session_pb2.Tensor:
     return session_pb2.Tensor(dtype=values.dtype.name, shape=values.shape, data=values.tobytes())
+
+
+def coded(vectors) -> pb.LatentSpace:
+    return pb.LatentSpace(shape=[16], codes=pb.LatentCodes(cardinality=3, vectors=tensor(vectors)))
 
 
 class Hand(plugin_service_pb2_grpc.GeneratorServiceServicer):
@@ -114,6 +119,34 @@ def test_functions_keep_the_contract_over_the_wire():
             made(server.address, plugin="x")
 
 
+def test_where_codes_lie_comes_with_them_and_searches_use_it():
+    places = np.random.default_rng(0).normal(size=(7, 3))
+    plugins = {
+        "map": GeneratorPlugin(paint, (8,), codes=7, vectors=places),
+        "levels": GeneratorPlugin(paint, (8,), codes=7, vectors=range(7)),
+        "names": GeneratorPlugin(paint, (8,), codes=7),
+    }
+    wanted = np.array([0, 6, 3, 1, 5, 2, 4, 4])
+    target = FunctionTarget(
+        {"output": lambda stimuli: 50 * np.exp(-np.square(6 * stimuli.reshape(-1, 8, 2)[:, :, 0] - wanted).sum(1) / 40)},
+        StimulusSpec(SHAPE),
+    )
+    with PluginServer(plugins, "127.0.0.1:0") as server:
+        made_of = {name: made(server.address, plugin=name) for name in plugins}
+        for generator in made_of.values():
+            check_generator(generator)
+        assert not isinstance(made_of["names"], HasCodebook)
+        assert isinstance(made_of["map"], HasCodebook)
+        assert np.array_equal(made_of["map"].codebook, places.astype(np.float32))
+        assert isinstance(made_of["levels"], HasCodebook)
+        assert made_of["levels"].codebook.tolist() == [[float(level)] for level in range(7)]
+        settings = {"prior": "none", "evaluations": 150, "seed": 2}
+        results = {name: maximize(made_of[name], target, "output[0]", **settings) for name in ("levels", "names")}
+    chose = {name: result.searches[0].note.partition(":")[0] for name, result in results.items()}
+    assert chose == {"levels": "thompson", "names": "patch-evolution"}
+    assert results["levels"].searches[0].response > 49.9, "that of the peak, 50"
+
+
 def test_a_job_over_a_plugin_is_the_job_over_its_function():
     target = FunctionTarget({"output": lambda stimuli: stimuli.mean((1, 2, 3))}, StimulusSpec(SHAPE))
     bank = np.random.default_rng(0).uniform(0, 1, (30, 16)).astype(np.float32)
@@ -172,6 +205,11 @@ def test_a_bank_comes_in_parts_and_has_to_be_of_the_space():
         ({"latent": pb.LatentSpace(shape=[3], box=pb.LatentBox(low=1, high=1))}, "low has to be below high"),
         ({"latent": pb.LatentSpace(shape=[3], codes=pb.LatentCodes(cardinality=1))}, "GeneratorDescription.latent.codes.cardinality"),
         ({"latent": pb.LatentSpace(shape=[10**7, 10**7], codes=pb.LatentCodes(cardinality=2))}, "at most"),
+        ({"latent": coded(np.zeros((2, 3), np.float32))}, r"vectors of shape \(2, 3\) for 3 codes"),
+        ({"latent": coded(np.zeros(3, np.float32))}, r"it has to be \(3, width\)"),
+        ({"latent": coded(np.zeros((3, 0), np.float32))}, r"it has to be \(3, width\)"),
+        ({"latent": coded(np.zeros((3, 2), np.int64))}, "vectors that came as int64"),
+        ({"latent": coded(np.full((3, 2), np.nan, np.float32))}, "not all finite"),
         ({"stimulus": session_pb2.StimulusShape(shape=[3])}, "GeneratorDescription.stimulus"),
     ],
 )
