@@ -71,10 +71,11 @@ class Landscape:
 
 
 def contract_problems(evaluations: int | None = 600, seed: int = 3) -> list[Problem]:
-    """Small problems of every kind: codes and boxes, maps and lists, blind and from a bank."""
+    """Small problems of every kind: codes and boxes, maps and lists, blind and from a bank; one of codes that stand for vectors."""
     generator = torch.Generator().manual_seed(seed)
     spaces: list[LatentSpace] = [Categorical((3, 3), 8), Categorical((7,), 3), Box((2, 3), -1.0, 0.3), Box((6,), -3.0, 3.0)]
-    return [Problem(space, seed, evaluations, bank) for space in spaces for bank in (None, space.sample(40, generator))]
+    problems = [Problem(space, seed, evaluations, bank) for space in spaces for bank in (None, space.sample(40, generator))]
+    return [*problems, Problem(spaces[0], seed, evaluations, code_vectors=torch.randn(8, 2, generator=generator))]
 
 
 def run(optimizer: Any, landscape: Landscape, rounds: int, missing: float = 0.0, seed: int = 0) -> list[Evaluations]:
@@ -240,6 +241,7 @@ class OptimizerContract:
 def _name(problem: Problem) -> str:
     space = problem.latent
     kind = f"box{space.shape}" if isinstance(space, Box) else f"codes{space.shape}x{space.cardinality}"
+    kind += "" if problem.code_vectors is None else "-vectors"
     return kind.replace(" ", "") + ("-blind" if problem.bank is None else "-bank")
 
 
