@@ -10,6 +10,7 @@ from torch import Tensor
 from ..models.spaces import Categorical
 from .adam import Adam
 from .cma import CMA
+from .coordinates import coordinates
 from .optimizer import Evaluations, Listener, Problem, State
 from .patch_evolution import PatchEvolution
 from .searcher import Searcher
@@ -30,9 +31,9 @@ class Auto:
 
     - Gradients, no noise: ``adam``, from the best of a screen of natural latents. A unit's own gradient is worth more than any search
       without it.
-    - Codes: ``tt-evolution``, which crosses the geometry of the map with what natural codes look like; blind ``patch-evolution``, which
-      measures the same there and costs less, or, where the codes' vectors have up to 64 coordinates in all, as the levels of a few dozen
-      parameters have, ``thompson``.
+    - Codes whose vectors have up to 64 coordinates in all, as the levels of a few dozen parameters have: ``thompson``.
+    - Other codes: ``tt-evolution``, which crosses the geometry of the map with what natural codes look like; blind ``patch-evolution``,
+      which measures the same there and costs less.
     - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``; of 1,000 or more, where evaluations are few for each
       coordinate, with linear weights on a sphere a quarter larger.
     - Another box of up to 64 coordinates: ``thompson``, whose model makes the most of every evaluation, noisy ones above all.
@@ -98,11 +99,10 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
     without = "gradients are noisy" if problem.differentiable and gradient else "no gradients"
     if isinstance(space, Categorical):
         where = f"{without}, {space.size} codes out of {space.cardinality}"
+        places = coordinates(problem)
+        if places is not None and places.size <= MODELLED:
+            return Thompson(problem, Thompson.Options()), "thompson", f"{where}, {places.size} coordinates of their vectors"
         if problem.bank is None:
-            vectors = problem.code_vectors
-            if vectors is not None and space.size * vectors.shape[1] <= MODELLED:
-                width = space.size * vectors.shape[1]
-                return Thompson(problem, Thompson.Options()), "thompson", f"{where}, blind, {width} coordinates of their vectors"
             return PatchEvolution(problem, PatchEvolution.Options()), "patch-evolution", f"{where}, blind"
         return TTEvolution(problem, TTEvolution.Options()), "tt-evolution", f"{where}, natural ones known"
     where = f"{without}, {space.size} coordinates"

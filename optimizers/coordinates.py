@@ -11,6 +11,12 @@ from ..models.spaces import Box, Categorical
 from .natural_scale import natural_scale
 from .optimizer import Problem
 
+MOST_CODES = 4096
+"""Codes among which the nearest is still found at once."""
+FLAT = 1e-6
+"""Deviation of a vector's entry, as a share of the widest one's, below which it tells nothing."""
+NEIGHBOURS = 2
+
 
 class BoxCoordinates:
     """Of a box: every coordinate with mean 0 and standard deviation 1 where latents are natural or, blind, uniform.
@@ -43,48 +49,79 @@ class BoxCoordinates:
 
 
 class CodeCoordinates:
-    """Of codes that stand for vectors: each position has the coordinates of its code's vector, standardised alike.
+    """Of codes that stand for vectors: each position has the coordinates of its code's vector.
+
+    All are scaled alike, so that what is near is near; entries in which the vectors do not differ are left out.
 
     Parameters
     ----------
     space : Categorical
     vectors : Tensor
-        (cardinality, width).
+        (cardinality, width); not all the same.
     """
 
     def __init__(self, space: Categorical, vectors: Tensor) -> None:
         self._space = space
-        vectors = vectors.detach().cpu().float()
-        self._vectors = (vectors - vectors.mean(0)) / vectors.std(0, correction=0).clamp(min=1e-12)
-        self.size = space.size * vectors.shape[1]
+        self._vectors = telling(vectors)
+        self.size = space.size * self._vectors.shape[1]
         """Coordinates."""
         self.low, self.high = self._vectors.amin(0).repeat(space.size), self._vectors.amax(0).repeat(space.size)
         """(size,) bounds."""
-        apart = torch.cdist(self._vectors, self._vectors, compute_mode="donot_use_mm_for_euclid_dist")
-        self._near = apart.fill_diagonal_(torch.inf).topk(min(2, space.cardinality - 1), largest=False).indices
 
     def rows(self, latents: Tensor) -> Tensor:
         """(n, *latent) codes -> (n, size)."""
-        return self._vectors[latents.flatten(1)].flatten(1)
+        return self._vectors[latents.flatten(1).long()].flatten(1)
 
     def latents(self, rows: Tensor) -> Tensor:
         """(n, size) -> (n, *latent): at every position the code whose vector is nearest."""
-        places = rows.view(len(rows), self._space.size, -1)
-        apart = torch.cdist(places, self._vectors, compute_mode="donot_use_mm_for_euclid_dist")
-        return apart.argmin(2).view(-1, *self._space.shape)
+        places = rows.view(len(rows) * self._space.size, -1)
+        return torch.cdist(places, self._vectors, compute_mode="donot_use_mm_for_euclid_dist").argmin(1).view(-1, *self._space.shape)
 
-    def varied(self, latents: Tensor, generator: torch.Generator) -> Tensor:
-        """Codes with one position of each, drawn at random, set to one of the two codes nearest to its own."""
-        flat = latents.flatten(1).clone()
-        every = torch.arange(len(flat))
-        place = torch.randint(flat.shape[1], (len(flat),), generator=generator)
-        which = torch.randint(self._near.shape[1], (len(flat),), generator=generator)
-        flat[every, place] = self._near[flat[every, place], which]
-        return flat.view_as(latents)
+    def varied(self, latent: Tensor, generator: torch.Generator) -> Tensor:
+        """Codes, (*latent), with one position drawn at random set to one of the two nearest that stand for something else."""
+        flat = latent.flatten().clone()
+        place = int(torch.randint(len(flat), (1,), generator=generator))
+        apart = (self._vectors - self._vectors[flat[place]]).square().sum(1)
+        others = torch.where(apart > 0, apart, torch.inf).topk(min(NEIGHBOURS, len(apart) - 1), largest=False)
+        near = others.indices[others.values.isfinite()]
+        flat[place] = near[int(torch.randint(len(near), (1,), generator=generator))]
+        return flat.view_as(latent)
+
+
+def telling(vectors: Tensor) -> Tensor:
+    """Vectors around their mean, with a root mean square of 1 an entry, without entries in which they do not differ: float32.
+
+    Parameters
+    ----------
+    vectors : Tensor
+        (cardinality, width), finite.
+
+    Returns
+    -------
+    Tensor
+        (cardinality, at most width); no entries where all vectors are the same.
+    """
+    wide = vectors.detach().cpu().double()
+    wide = wide - wide.mean(0)
+    deviation = wide.square().mean(0).sqrt()
+    kept = deviation > FLAT * (vectors.detach().cpu().double().abs().amax(0) + deviation.max())
+    found = wide[:, kept]
+    return (found / found.square().mean().sqrt()).float() if bool(kept.any()) else found.float()
 
 
 def coordinates(problem: Problem) -> BoxCoordinates | CodeCoordinates | None:
-    """Those of a problem's latents; None for codes that stand for no vectors."""
-    if isinstance(problem.latent, Box):
-        return BoxCoordinates(problem.latent, problem.bank)
-    return None if problem.code_vectors is None else CodeCoordinates(problem.latent, problem.code_vectors)
+    """Those of a problem's latents; None for codes that stand for nothing, all for the same, or are too many.
+
+    Raises
+    ------
+    ValueError
+        There is not a vector for each code.
+    """
+    space, vectors = problem.latent, problem.code_vectors
+    if isinstance(space, Box):
+        return BoxCoordinates(space, problem.bank)
+    if vectors is None:
+        return None
+    if vectors.ndim != 2 or len(vectors) != space.cardinality:
+        raise ValueError(f"{space.cardinality} codes need as many vectors, got them in the shape {tuple(vectors.shape)}")
+    return CodeCoordinates(space, vectors) if space.cardinality <= MOST_CODES and telling(vectors).shape[1] else None

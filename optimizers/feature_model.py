@@ -16,6 +16,8 @@ PAIRS = 40
 """Coordinates up to which products of two of them are features: beyond, there would be more than a thousand."""
 FITTED = 300
 """Evaluations, half of them the latest, from which the prior's scales are chosen."""
+JITTERS = 40
+"""Times that rounding's share of the precision is doubled, to 2⁴⁰, before a model is given up."""
 GROWTH = 1.5
 """The scales are chosen anew when the evaluations have grown by this factor."""
 
@@ -44,6 +46,10 @@ class Scales:
     noise: float = 0.1
 
 
+RELEVANCE, MOST_RELEVANT = 5 / 3, 8.0
+"""Factor by which a coordinate's relevance changes when the scales are chosen, and the most that it may be, or one over it."""
+CHANCE = 0.5
+"""By how much a change of it has to raise the log evidence."""
 CHOICES: dict[str, tuple[float, ...]] = {
     "noise": (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
     "length": (0.35, 0.5, 0.7, 1.0, 1.4, 2.0),
@@ -81,6 +87,8 @@ class FeatureModel:
         self._phases = 2 * math.pi * torch.rand(waves, generator=generator)
         self._pairs = torch.triu_indices(size, size, 1) if size <= PAIRS else torch.empty(2, 0, dtype=torch.long)
         self.scales = Scales()
+        self.relevance = torch.ones(size)
+        """Of every coordinate to the part made of waves: the factor by which its length is shorter."""
         self.warp, self._unit = 0, 1.0
         self.rows = torch.empty(0, size)
         """(n, size) float32, standardised latents."""
@@ -94,6 +102,11 @@ class FeatureModel:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    @property
+    def heard(self) -> int:
+        """How many of the scores are above the lowest."""
+        return int((self.scores > self.scores.min()).sum()) if len(self) else 0
 
     @property
     def width(self) -> int:
@@ -120,6 +133,11 @@ class FeatureModel:
         fitted = self._features @ (self._mean * self._prior)
         return self.rows[fitted.argsort(descending=True, stable=True)[:n]]
 
+    def best_of(self, weights: Tensor, others: Tensor) -> Tensor:
+        """For each function, (k, width), the best of all rows told and of ``others``, (m, size): (k, size)."""
+        values = torch.cat([self._features @ weights.T, self._expand(others) @ weights.T])
+        return torch.cat([self.rows, others])[values.argmax(0)]
+
     @property
     def mean(self) -> Tensor:
         """The posterior's mean function, as weights of the features: (1, width)."""
@@ -145,7 +163,7 @@ class FeatureModel:
         curvature[:, self._pairs[0], self._pairs[1]] = weights[:, 2 * size + 1 : 2 * size + 1 + pairs]
         curvature[:, self._pairs[1], self._pairs[0]] = weights[:, 2 * size + 1 : 2 * size + 1 + pairs]
         waves = weights[:, 2 * size + 1 + pairs :]
-        frequencies = self._frequencies / self.scales.length
+        frequencies = self._frequencies * (self.relevance[:, None] / self.scales.length)
         rows = starts.clone()
         for step in range(steps):
             slope = linear + torch.bmm(curvature, rows[:, :, None])[:, :, 0]
@@ -159,7 +177,7 @@ class FeatureModel:
     def _expand(self, rows: Tensor) -> Tensor:
         """Features without the prior's scales: (n, size) -> (n, width)."""
         products = rows[:, self._pairs[0]] * rows[:, self._pairs[1]]
-        waves = (rows @ (self._frequencies / self.scales.length) + self._phases).cos_()
+        waves = (rows @ (self._frequencies * (self.relevance[:, None] / self.scales.length)) + self._phases).cos_()
         return torch.cat([torch.ones(len(rows), 1), rows, (rows.square() - 1) / math.sqrt(2), products, waves], 1)
 
     @property
@@ -203,12 +221,15 @@ class FeatureModel:
         middle, deviation = float(warped.mean()), float(warped.std(correction=0)) or 1.0
         prior, noise = self._prior, self.scales.noise
         precision = prior[:, None] * self._gram * (prior / noise)
-        while True:
-            precision.diagonal().add_(1.0)
-            factor = torch.linalg.cholesky_ex(precision)
-            if not int(factor.info):
+        jitter = 1.0
+        for _ in range(JITTERS):
+            precision.diagonal().add_(jitter)
+            self._factor, failed = torch.linalg.cholesky_ex(precision)
+            if not int(failed):
                 break
-        self._factor = factor.L
+            jitter *= 2
+        else:
+            raise ArithmeticError("the model of the responses cannot be solved: latents or responses are not finite")
         told = (self._sums[1] - middle * self._sums[0]) / deviation
         self._mean = torch.cholesky_solve((prior * told / noise)[:, None], self._factor)[:, 0]
         self._solved = True
@@ -226,6 +247,7 @@ class FeatureModel:
         self._unit = float(scores.abs().mean())
         warps = WARPS if bool((self.scores >= 0).all()) else WARPS[:1]
         likelihood = _Likelihood(self.rows[kept], bool(self._pairs.shape[1]))
+        likelihood.weigh(self.relevance)
         best, chosen, standards = -math.inf, self.scales, list[tuple[Tensor, float]]()
         for number, warp in enumerate(warps):
             warped, jacobian = warp(scores, self._unit)
@@ -234,7 +256,11 @@ class FeatureModel:
             scales, found = _swept(likelihood, self.scales, standards[-1][0])
             if found + standards[-1][1] > best:
                 best, self.warp, chosen = found + standards[-1][1], number, scales
-        self.scales, _ = _swept(likelihood, chosen, standards[self.warp][0])
+        standard = standards[self.warp][0]
+        self.scales, _ = _swept(likelihood, chosen, standard)
+        if self.size <= PAIRS:
+            self.relevance = _weighed(likelihood, self.relevance, self.scales, standard)
+            self.scales, _ = _swept(likelihood, self.scales, standard)
 
     def state(self) -> dict[str, Any]:
         """All that it needs to go on; what can be computed from it again, in the same order, is left out."""
@@ -248,6 +274,7 @@ class FeatureModel:
             "warp": self.warp,
             "unit": self._unit,
             "scales": dict(vars(self.scales)),
+            "relevance": self.relevance.clone(),
         }
 
     def restore(self, state: State) -> None:
@@ -256,6 +283,7 @@ class FeatureModel:
         self.rows, self.scores = state["rows"].clone(), state["scores"].clone()
         self._fitted_at, self.warp, self._unit = int(state["fitted_at"]), int(state["warp"]), float(state["unit"])
         self.scales = Scales(**state["scales"])
+        self.relevance = state["relevance"].clone() if "relevance" in state else torch.ones(self.size)
         self._rebuild([int(count) for count in state["blocks"]])
         self._solved = False
 
@@ -272,7 +300,14 @@ class _Likelihood:
         totals = squares.sum(1)
         self._squares = (together - totals[:, None] - totals[None] + size) / (2 * size)
         self._products = ((rows @ rows.T).square() - together) / (2 * size**2) if pairs else torch.zeros_like(together)
-        self._distances = (totals[:, None] + totals[None] - 2 * rows @ rows.T).clamp(min=0.0) / (2 * size)
+        self._rows = rows
+        self.weigh(torch.ones(size))
+
+    def weigh(self, relevance: Tensor) -> None:
+        """Take distances with every coordinate multiplied by its relevance, (size,)."""
+        rows = self._rows * relevance.double()
+        totals = rows.square().sum(1)
+        self._distances = (totals[:, None] + totals[None] - 2 * rows @ rows.T).clamp(min=0.0) / (2 * rows.shape[1])
 
     def __call__(self, scales: Scales, standard: Tensor) -> float:
         kernel = 9.0 + scales.linear**2 * self._inner + scales.square**2 * self._squares + scales.product**2 * self._products
@@ -295,3 +330,19 @@ def _swept(likelihood: _Likelihood, scales: Scales, standard: Tensor) -> tuple[S
             if value > best:
                 scales, best = tried, value
     return scales, best
+
+
+def _weighed(likelihood: _Likelihood, relevance: Tensor, scales: Scales, standard: Tensor) -> Tensor:
+    """Every coordinate's relevance in turn, one step down or up where that is worth more than chance; ``likelihood`` keeps them."""
+    best = likelihood(scales, standard)
+    for coordinate in range(len(relevance)):
+        for factor in (1 / RELEVANCE, RELEVANCE):
+            tried = relevance.clone()
+            tried[coordinate] = (tried[coordinate] * factor).clamp(1 / MOST_RELEVANT, MOST_RELEVANT)
+            likelihood.weigh(tried)
+            value = likelihood(scales, standard)
+            if value > best + CHANCE:
+                relevance, best = tried, value
+                break
+    likelihood.weigh(relevance)
+    return relevance

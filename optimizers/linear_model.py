@@ -24,7 +24,7 @@ class LinearModel:
     """Bayesian ridge regression of the score on what stands at each position.
 
     What stands there is, in a box, the coordinate and its square, for a peak may lie inside; for codes, the leading principal components of
-    the code's vector, or, where codes have no vectors, which one it is. Every feature is scaled to about unit variance.
+    the code's vector, or, where codes are few, which one it is. Every feature is scaled to about unit variance.
 
     Parameters
     ----------
@@ -162,8 +162,10 @@ def _code_features(space: LatentSpace, vectors: Tensor | None) -> Tensor | None:
     """(cardinality, width), or None where there would be too many."""
     assert not isinstance(space, Box)
     room = MOST_FEATURES // space.size
+    if space.cardinality <= room:  # whatever a code is worth; its vector alone could say no more than that more of it is better
+        return torch.eye(space.cardinality) * math.sqrt(space.cardinality)
     if vectors is None:
-        return torch.eye(space.cardinality) * math.sqrt(space.cardinality) if space.cardinality <= room else None
+        return None
     width = min(COMPONENTS, room, *vectors.shape)
     if width < 1:
         return None

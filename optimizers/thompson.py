@@ -10,17 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ..models.spaces import Box
-from .coordinates import BoxCoordinates, CodeCoordinates, coordinates
+from .coordinates import MOST_CODES, BoxCoordinates, CodeCoordinates, coordinates
 from .feature_model import FeatureModel
 from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
 
+HEARD = 5
+"""Responses above the lowest without which there is nothing to model; a unit may be silent to most latents."""
 STARTS = 3
 """Evaluated latents from which the model's mean is climbed."""
 STEPS = 40
 """Of gradient ascent."""
 LARGEST = 512
 """Coordinates."""
+NEW = 500
+"""Latents that were not evaluated and that a draw may be climbed from."""
 VARIED = 20
 """Times that a candidate is varied until it is new; a small space may be known through and through."""
 
@@ -33,9 +37,16 @@ class Thompson(Searcher):
     from one another along just those directions that are still unknown: under noise that is worth more than steps of equal size in all
     directions, most of which are lost in it. The model is quadratic and more (:class:`FeatureModel`).
 
-    Every ask climbs the posterior's mean from the best latents to the answer so far, then a draw for each candidate from there, within
-    ``radius``. The first candidate is the answer itself. Codes are searched by the vectors that they stand for: what was climbed to
-    becomes the nearest codes, and without noise those that were told before are varied.
+    Every ask climbs the posterior's mean from the best latents to the answer so far, then a draw for each candidate, within ``radius``
+    from the latent that the draw thinks most of, among those evaluated and some new ones: where there are several peaks, draws disagree
+    about which is the highest. The first candidate is the answer itself. Codes are searched by the vectors that they stand for: what was
+    climbed to becomes the nearest codes, and without noise those that were told before are varied. A unit that is silent to most latents
+    is shown natural (blind: uniform) ones until it has answered five times, for a quarter of the evaluations at most.
+
+    Draws deviate from the mean by more than the posterior says (``inflation``), since with as many evaluations as features it says too
+    little away from them (Wilson et al., "Efficiently sampling functions from Gaussian process posteriors", 2020). Eight-parameter
+    gratings in front of a CNN, four units, two seeds, 1,000 evaluations, share of the best known: with 2 times the deviation .85, with 1
+    .78; as spike counts .80, with 1.5 .77 and with 1 .72, where a bump in 32 dimensions was recommended at .95, .96 and .97 of its peak.
 
     It reuses all evaluations, others' too where the job shares them. Where the problem is noisy it recommends the peak of the
     posterior's mean, which need not be a latent that was evaluated; otherwise the best.
@@ -66,8 +77,14 @@ class Thompson(Searcher):
             float, Field(gt=0, le=100, allow_inf_nan=False, description="Of a climb, in standard deviations of every coordinate.")
         ] = 0.5
         inflation: Annotated[
-            float, Field(gt=0, le=100, allow_inf_nan=False, description="Of the draws' deviation from the mean; more explores more.")
-        ] = 1.0
+            float | None,
+            Field(
+                gt=0,
+                le=100,
+                allow_inf_nan=False,
+                description="Of the draws' deviation from the mean; more explores more. None: 2, where responses are noisy 1.5.",
+            ),
+        ] = None
 
     needs_gradient: ClassVar[bool] = False
 
@@ -76,28 +93,42 @@ class Thompson(Searcher):
         self.options = options
         places = coordinates(problem)
         if places is None:
-            raise Unsuitable("thompson needs codes that stand for vectors; tt-evolution and patch-evolution search any")
+            raise Unsuitable(f"thompson needs up to {MOST_CODES} codes that stand for vectors; tt-evolution and patch-evolution search any")
         if places.size > LARGEST:
             instead = "sphere-cma or cma" if isinstance(problem.latent, Box) else "tt-evolution or patch-evolution"
             raise Unsuitable(f"thompson models up to {LARGEST} coordinates, these latents have {places.size}; use {instead}")
         self._places = places
         budget = problem.evaluations
         self._screen = options.screen if budget is None else max(4, min(options.screen, budget // 10))
+        self._inflation = options.inflation or (1.5 if problem.noisy else 2.0)
+        self._longest = math.inf if budget is None else max(self._screen, budget // 4)
         self._model = FeatureModel(places.size, options.waves, self.generator)
         self._count = 0
         """Evaluations asked for and told, missed ones included."""
         self._told: set[bytes] = set()
-        """Codes whose score is known."""
+        """Of codes, the rows whose score is known."""
 
     def _propose(self) -> Tensor:
-        if self._count < self._screen or len(self._model) < 2:
-            return self._starts(max(self._screen - self._count, 2))
+        if self._count < self._screen or (self._model.heard < HEARD and self._count < self._longest):
+            return self._starts(max(self._screen - self._count, min(self.options.batch, self._screen)))
         rows = self._peak()
         count = self.options.batch - 1
         if count:
-            draws = self._model.draws(count, self.options.inflation, self.generator)
-            rows = torch.cat([rows, self._climb(draws, rows.expand(count, -1))])
+            draws = self._model.draws(count, self._inflation, self.generator)
+            rows = torch.cat([rows, self._climb(draws, self._begun(draws, rows))])
         return self._fresh(self._places.latents(rows))
+
+    def _begun(self, draws: Tensor, peak: Tensor) -> Tensor:
+        """Where each draw is climbed from: the latent that it thinks most of, of those evaluated, the peak and new ones."""
+        new = self._places.rows(self._natural(NEW))
+        return self._model.best_of(draws, torch.cat([peak, new]))
+
+    def _natural(self, n: int) -> Tensor:
+        """Natural latents or, blind, uniform draws."""
+        space, bank = self.problem.latent, self.problem.bank
+        if bank is None:
+            return space.sample(n, self.generator)
+        return bank[torch.randint(len(bank), (n,), generator=self.generator)].cpu()
 
     def _fresh(self, latents: Tensor) -> Tensor:
         """Codes repeat; without noise, those that were told or are among the candidates already are varied until they are new."""
@@ -107,10 +138,10 @@ class Thompson(Searcher):
         taken = set(self._told)
         for number in range(len(latents)):
             for _ in range(VARIED):
-                if _key(latents[number]) not in taken:
+                if _key(places.rows(latents[number : number + 1])) not in taken:
                     break
-                latents[number] = places.varied(latents[number : number + 1], self.generator)[0]
-            taken.add(_key(latents[number]))
+                latents[number] = places.varied(latents[number], self.generator)
+            taken.add(_key(places.rows(latents[number : number + 1])))
         return latents
 
     def _peak(self) -> Tensor:
@@ -135,26 +166,30 @@ class Thompson(Searcher):
     def recommend(self) -> Tensor:
         """The best latent told; where the problem is noisy, the peak of the posterior's mean: (*latent)."""
         best = super().recommend()
-        if not self.problem.noisy or self._count < self._screen or len(self._model) < 2:
+        if not self.problem.noisy or self._count < self._screen or self._model.heard < 2:
             return best
         return self._places.latents(self._peak())[0]
 
     def _add(self, latents: Tensor, scores: Tensor) -> None:
         told = scores.isfinite()
         if bool(told.any()):
-            self._model.add(self._places.rows(latents[told]), scores[told])
-            if isinstance(self._places, CodeCoordinates):
-                self._told.update(map(_key, latents[told]))
+            rows = self._places.rows(latents[told])
+            self._model.add(rows, scores[told])
+            self._note(rows)
+
+    def _note(self, rows: Tensor) -> None:
+        if isinstance(self._places, CodeCoordinates):
+            self._told.update(map(_key, rows))
 
     def _state(self) -> dict[str, Any]:
-        told = [torch.frombuffer(bytearray(key), dtype=torch.long) for key in sorted(self._told)]
-        return {"model": self._model.state(), "count": self._count, "told": told}
+        return {"model": self._model.state(), "count": self._count}
 
     def _restore(self, state: State) -> None:
         self._model.restore(state["model"])
         self._count = int(state["count"])
-        self._told = {key.numpy().tobytes() for key in state["told"]}
+        self._told.clear()
+        self._note(self._model.rows)
 
 
-def _key(latent: Tensor) -> bytes:
-    return latent.numpy().tobytes()
+def _key(row: Tensor) -> bytes:
+    return row.numpy().tobytes()

@@ -122,6 +122,6 @@ class Family:
 
 def families() -> dict[str, Family]:
     """All problems by name."""
-    from . import deep, neurons, vision
+    from . import deep, gratings, neurons, vision
 
-    return {**vision.families(), **neurons.families(), **deep.families()}
+    return {**vision.families(), **neurons.families(), **gratings.families(), **deep.families()}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actmax.models.spaces import Box, Categorical
-from actmax.optimizers.coordinates import BoxCoordinates, CodeCoordinates, coordinates
+from actmax.optimizers.coordinates import BoxCoordinates, CodeCoordinates, coordinates, telling
 from actmax.optimizers.optimizer import Problem
 
 
@@ -39,27 +39,56 @@ def test_codes_come_back_and_those_between_go_to_the_nearest(positions, cardinal
     assert bool((rows >= places.low).all())
     assert bool((rows <= places.high).all())
     moved = rows + 0.3 * torch.randn(rows.shape, generator=generator)
-    standard = (vectors - vectors.mean(0)) / vectors.std(0, correction=0)
+    around = vectors - vectors.mean(0)
+    standard = around / around.square().mean().sqrt()
     apart = (moved.view(20, positions, 1, width) - standard).square().sum(3)
     assert torch.equal(places.latents(moved), apart.argmin(2))
 
 
 def test_varied_codes_differ_in_one_position_by_a_nearest_code():
     places = CodeCoordinates(Categorical((3, 2), 10), torch.arange(10.0)[:, None])
-    latents = torch.full((200, 3, 2), 4)
-    varied = places.varied(latents, torch.Generator().manual_seed(0))
-    changed = varied != latents
+    latent, generator = torch.full((3, 2), 4), torch.Generator().manual_seed(0)
+    varied = torch.stack([places.varied(latent, generator) for _ in range(200)])
+    changed = varied != latent
     assert changed.flatten(1).sum(1).tolist() == [1] * 200
     assert set(varied[changed].tolist()) == {3, 5}
     assert bool(changed.any(0).all())
 
 
-def test_codes_without_vectors_have_no_coordinates():
-    assert coordinates(Problem(Categorical((4,), 5), 0)) is None
+def test_codes_that_stand_for_the_same_are_no_neighbours():
+    places = CodeCoordinates(Categorical((1,), 5), torch.tensor([[0.0], [0.0], [0.0], [1.0], [5.0]]))
+    generator = torch.Generator().manual_seed(0)
+    assert {int(places.varied(torch.zeros(1, dtype=torch.long), generator)) for _ in range(50)} == {3, 4}
 
 
 @pytest.mark.parametrize("cardinality", [2, 3])
 def test_a_code_of_two_has_one_neighbour(cardinality):
     places = CodeCoordinates(Categorical((1,), cardinality), torch.arange(float(cardinality))[:, None])
-    varied = places.varied(torch.zeros(50, 1, dtype=torch.long), torch.Generator().manual_seed(0))
-    assert set(varied.flatten().tolist()) == set(range(1, cardinality))
+    generator = torch.Generator().manual_seed(0)
+    assert {int(places.varied(torch.zeros(1, dtype=torch.long), generator)) for _ in range(50)} == set(range(1, cardinality))
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e30])
+def test_entries_that_tell_nothing_are_left_out(constant):
+    levels = torch.linspace(-1, 1, 7)
+    vectors = torch.stack([levels, torch.full((7,), constant)], 1)
+    found = telling(vectors)
+    if constant < 1:
+        assert found.shape == (7, 1)
+        assert torch.allclose(found[:, 0], levels / levels.square().mean().sqrt())
+
+
+def test_the_largest_vectors_are_scaled_like_others():
+    found = telling(torch.tensor([[-3e38, 1.0], [3e38, 2.0]]))
+    assert found.tolist() == [[-1.0], [1.0]]
+
+
+def test_codes_that_stand_for_nothing_have_no_coordinates():
+    assert coordinates(Problem(Categorical((4,), 5), 0)) is None
+    assert coordinates(Problem(Categorical((4,), 5), 0, code_vectors=torch.ones(5, 3))) is None
+    assert coordinates(Problem(Categorical((4,), 5000), 0, code_vectors=torch.rand(5000, 3))) is None
+
+
+def test_a_code_book_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="5 codes need as many vectors"):
+        coordinates(Problem(Categorical((4,), 5), 0, code_vectors=torch.rand(6, 3)))

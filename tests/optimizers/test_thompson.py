@@ -51,6 +51,36 @@ def test_under_poisson_noise_the_recommendation_is_near_the_peak_and_was_not_eva
     assert search._best_score > 1.15 * float(score(search._best[None]))
 
 
+def test_the_higher_of_two_peaks_is_found():
+    generator = torch.Generator().manual_seed(0)
+    low, high = -0.5 * torch.ones(6), 0.6 * torch.ones(6)
+
+    def two(latents):
+        near = lambda centre, height: height * (-(latents - centre).square().sum(1) / 0.5).exp()  # noqa: E731
+        return near(low, 20.0).double() + near(high, 30.0).double()
+
+    for seed in range(3):
+        starts = low + 0.1 * torch.randn(20, 6, generator=generator)
+        search = run(Problem(Box((6,), -1, 1), seed, 500, starts=starts), two, 500)
+        assert two(search.recommend()[None]) > 28, "although it starts on the lower one"
+
+
+def test_a_silent_unit_is_shown_more_until_it_answers():
+    box = Box((4,), 0, 1)
+    asked: list[torch.Tensor] = []
+
+    def silent(latents):
+        asked.append(latents)
+        return torch.zeros(len(latents), dtype=torch.float64)
+
+    run(Problem(box, 0, 400), silent, 90)
+    shown = torch.cat(asked)[:80]
+    assert len(shown.unique(dim=0)) == 80
+    assert float((shown.mean(0) - 0.5).abs().max()) < 0.15, "anywhere in the box, not around one place"
+    asked.clear()
+    run(Problem(box, 0, 400, noisy=True), silent, 160)  # and after a quarter of the evaluations something else is tried
+
+
 def test_missed_trials_are_left_out():
     score = bump(1)
 
@@ -114,7 +144,7 @@ def test_codes_under_poisson_noise_are_recommended_from_the_model():
     score = level_bump(0)
     generator = torch.Generator().manual_seed(0)
     search = run(Problem(LEVELS, 0, 1000, noisy=True, code_vectors=VECTORS), lambda latents: torch.poisson(score(latents), generator), 1000)
-    assert score(search.recommend()[None]) > 42
+    assert score(search.recommend()[None]) > 37  # uniform draws have 2 to 3
 
 
 def test_a_space_of_few_codes_may_be_known_through_and_through():
