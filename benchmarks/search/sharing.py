@@ -76,6 +76,14 @@ def record(problem: str, units: Sequence[str], method: str, seed: int, budget: i
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; what is stored is left alone unless its code has changed."""
+    try:
+        return _run(arguments)
+    except Missing as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", nargs="+", default=["vqvae-snn"], choices=PARTS)
     parser.add_argument("--method", nargs="+", default=["auto"], help="optimizers, as in run.py without ours:")
@@ -98,11 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     old = [one for one in lines if tuple(one[part] for part in KEY) == key]
                     if old and old[0]["code"] == code:
                         continue
-                    try:
-                        found = record(problem, units, method, seed, budget, together)
-                    except Missing as error:
-                        print(error, file=sys.stderr)
-                        return 1
+                    found = record(problem, units, method, seed, budget, together)
                     lines = [one for one in lines if one not in old] + found
                     options.stored.write_text("".join(json.dumps(line) + "\n" for line in lines))
                     last = sorted(one["curve"][-1] for one in found if isinstance(one["curve"], list))

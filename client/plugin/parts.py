@@ -19,6 +19,8 @@ from ..arrays import DamagedTensor, to_array, to_tensor
 Function = Callable[..., ArrayLike]
 MESSAGE_BYTES = 16 << 20
 """Largest message, where nothing else is said."""
+MOST_VECTORS = 1_000_000
+"""Values of all codes' vectors."""
 
 
 class Fault(Exception):
@@ -151,13 +153,13 @@ class GeneratorPlugin:
         For discrete latents: how many codes there are, 0 to codes - 1; ``bounds`` then means nothing.
     vectors : array_like, optional
         (codes, width), or (codes,) for levels on a scale: where each code lies, so that near codes make like stimuli. Searches learn from
-        it what a code's neighbours are.
+        it what a code's neighbours are. A million values at most.
     bank : array_like, optional
         (m, *latent) natural latents to start from.
     low, high : float
         Range of the stimuli.
     version : str
-        Change it whenever the same latent may give another stimulus; a job keeps to the version that it began with.
+        Change it whenever the same latent may give another stimulus, or codes lie elsewhere; a job keeps to the version that it began with.
     max_batch : int
         Most latents that the function is given at once; 0: any number.
 
@@ -256,6 +258,8 @@ def _places(vectors: ArrayLike, codes: int) -> NDArray[Any]:
         raise ValueError(f"vectors have shape {np.shape(vectors)}; {codes} codes take ({codes}, width)")
     if not np.isfinite(places).all():
         raise ValueError("vectors have to be finite")
+    if places.size > MOST_VECTORS:
+        raise ValueError(f"vectors of {places.size} values; {MOST_VECTORS} work")
     return places
 
 

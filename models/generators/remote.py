@@ -22,6 +22,8 @@ from .prior import Prior
 _WIDE = 8
 """Bytes of a value on the wire, at most."""
 _MOST_BANK_BYTES = 512 << 20
+_MOST_VECTORS = 1_000_000
+"""Values of all codes' vectors: a description stays within 4 MiB as float32."""
 _ROUNDING = 1e-5
 """By which a stimulus may leave its range, as a share of it: what is left of arithmetic is cut off, more is an error."""
 
@@ -171,8 +173,8 @@ def _vectors(codes: pb.LatentCodes) -> Tensor:
     shape = tuple(codes.vectors.shape)
     if len(shape) != 2 or shape[0] != codes.cardinality or not shape[1]:
         raise ValueError(f"vectors of shape {shape} for {codes.cardinality} codes; it has to be ({codes.cardinality}, width)")
-    if math.prod(shape) > MOST_VALUES:
-        raise ValueError(f"vectors of {math.prod(shape)} values; at most {MOST_VALUES} work")
+    if math.prod(shape) > _MOST_VECTORS:
+        raise ValueError(f"vectors of {math.prod(shape)} values; at most {_MOST_VECTORS} work")
     try:
         vectors = from_message(codes.vectors, shape)
     except BadTensor as error:

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from ..spaces import Box, Categorical
-from .generator import Generator
+from .generator import Generator, HasCodebook
 
 
 def check_generator(generator: Generator, seed: int = 0) -> None:
     """Raise AssertionError where ``generator`` breaks the contract.
 
     Checks shapes, types and the value range of stimuli; that equal latents give equal stimuli in any batch; that no
-    global random state is drawn from; gradients, and relaxed codes, where it is differentiable; and the prior's bank.
+    global random state is drawn from; gradients, and relaxed codes, where it is differentiable; the prior's bank; and the code book.
     """
     assert isinstance(generator, Generator), "it lacks a member of the Generator protocol"
     generator.to("cpu")
@@ -42,6 +42,12 @@ def check_generator(generator: Generator, seed: int = 0) -> None:
     if generator.prior is not None:
         generator.latent.check(generator.prior.bank)
         assert generator.prior.bank.shape[0] >= 1, "the prior's bank is empty"
+    if isinstance(generator, HasCodebook):
+        assert isinstance(generator.latent, Categorical), "only codes have a code book"
+        book, codes = generator.codebook, generator.latent.cardinality
+        assert book.ndim == 2, f"the code book has shape {tuple(book.shape)}, not (codes, width)"
+        assert book.shape[0] == codes, f"the code book has {book.shape[0]} vectors for {codes} codes"
+        assert bool(book.isfinite().all()), "the code book is not finite"
     if generator.differentiable:
         _check_gradient(generator, latents)
 

@@ -63,6 +63,7 @@ def paint(codes):
         (lambda: GeneratorPlugin(paint, (4,), vectors=np.zeros((3, 5))), "say how many codes there are"),
         (lambda: GeneratorPlugin(paint, (4,), codes=4, vectors=np.zeros((3, 5))), r"shape \(3, 5\); 4 codes take \(4, width\)"),
         (lambda: GeneratorPlugin(paint, (4,), codes=3, vectors=[0.0, 1.0, np.inf]), "vectors have to be finite"),
+        (lambda: GeneratorPlugin(paint, (4,), codes=3, vectors=np.zeros((3, 400_000))), "vectors of 1200000 values; 1000000 work"),
     ],
 )
 def test_functions_that_do_not_fit_are_refused_at_once(make, says):

@@ -16,15 +16,16 @@ def filled(size: int = 4, waves: int = 4000, n: int = 40, seed: int = 0) -> Feat
     return model
 
 
-def kernel(a: torch.Tensor, b: torch.Tensor, scales: Scales) -> torch.Tensor:
+def kernel(a: torch.Tensor, b: torch.Tensor, scales: Scales, relevance: torch.Tensor | None = None) -> torch.Tensor:
     """Pair by pair, as the docstrings say it."""
+    weights = torch.ones(a.shape[1]) if relevance is None else relevance
     found = torch.empty(len(a), len(b), dtype=torch.float64)
     size = a.shape[1]
     for i, x in enumerate(a.double()):
         for j, y in enumerate(b.double()):
             products = sum(float(x[k] * x[m] * y[k] * y[m]) for k in range(size) for m in range(k + 1, size))
             squares = float(((x.square() - 1) * (y.square() - 1)).sum()) / 2
-            wave = math.exp(-float((x - y).square().sum()) / (2 * size) / (2 * scales.length**2))
+            wave = math.exp(-float((weights * (x - y)).square().sum()) / (2 * size) / (2 * scales.length**2))
             found[i, j] = (
                 9
                 + scales.linear**2 * float(x @ y) / size
@@ -38,7 +39,7 @@ def kernel(a: torch.Tensor, b: torch.Tensor, scales: Scales) -> torch.Tensor:
 def test_the_mean_is_that_of_a_gaussian_process():
     model = filled()
     at = torch.randn(6, 4, generator=torch.Generator().manual_seed(9))
-    across, among = kernel(at, model.rows, model.scales), kernel(model.rows, model.rows, model.scales)
+    across, among = kernel(at, model.rows, model.scales, model.relevance), kernel(model.rows, model.rows, model.scales, model.relevance)
     assert model.warp == 0  # some scores are negative
     standard = (model.scores - model.scores.mean()) / model.scores.std(correction=0)
     noisy = among + model.scales.noise * torch.eye(len(model), dtype=torch.float64)
@@ -52,9 +53,9 @@ def test_draws_spread_as_the_posterior_does():
     at = torch.randn(3, 4, generator=torch.Generator().manual_seed(9))
     draws = model.draws(400, 1.0, torch.Generator().manual_seed(1))
     values = torch.stack([model.values(draws, row.expand(400, -1)) for row in at])
-    across, among = kernel(at, model.rows, model.scales), kernel(model.rows, model.rows, model.scales)
+    across, among = kernel(at, model.rows, model.scales, model.relevance), kernel(model.rows, model.rows, model.scales, model.relevance)
     noisy = among + model.scales.noise * torch.eye(len(model), dtype=torch.float64)
-    variance = kernel(at, at, model.scales).diagonal() - (across * torch.linalg.solve(noisy, across.T).T).sum(1)
+    variance = kernel(at, at, model.scales, model.relevance).diagonal() - (across * torch.linalg.solve(noisy, across.T).T).sum(1)
     assert torch.allclose(values.std(1).double(), variance.sqrt(), rtol=0.25)
     assert torch.allclose(model.draws(5, 0.0, torch.Generator()), model.mean.expand(5, -1), atol=1e-4)
 
@@ -62,9 +63,32 @@ def test_draws_spread_as_the_posterior_does():
 def test_the_likelihood_is_that_of_its_kernel():
     generator = torch.Generator().manual_seed(3)
     rows, scores, scales = torch.randn(12, 3, generator=generator), torch.randn(12, generator=generator).double(), Scales(length=0.7)
-    covariance = kernel(rows, rows, scales) + scales.noise * torch.eye(12, dtype=torch.float64)
-    expected = torch.distributions.MultivariateNormal(torch.zeros(12, dtype=torch.float64), covariance).log_prob(scores)
-    assert _Likelihood(rows, pairs=True)(scales, scores) == pytest.approx(float(expected) + 6 * math.log(2 * math.pi), abs=1e-3)
+    likelihood = _Likelihood(rows, pairs=True)
+    for relevance in (torch.ones(3), torch.tensor([0.3, 1.0, 2.5])):
+        likelihood.weigh(relevance)
+        covariance = kernel(rows, rows, scales, relevance) + scales.noise * torch.eye(12, dtype=torch.float64)
+        expected = torch.distributions.MultivariateNormal(torch.zeros(12, dtype=torch.float64), covariance).log_prob(scores)
+        assert likelihood(scales, scores) == pytest.approx(float(expected) + 6 * math.log(2 * math.pi), abs=1e-3)
+
+
+def test_a_coordinate_that_matters_more_is_told_from_others():
+    generator = torch.Generator().manual_seed(0)
+    model = FeatureModel(4, 300, generator)
+    for _ in range(6):  # each time that the scales are chosen, one step
+        rows = torch.randn(60, 4, generator=generator)
+        model.add(rows, (4 * rows[:, 2]).sin())
+    assert int(model.relevance.argmax()) == 2
+    assert float(model.relevance[2] / model.relevance[[0, 1, 3]].max()) > 2
+    other = FeatureModel(4, 300, torch.Generator())
+    other.restore(model.state())
+    assert torch.equal(other.relevance, model.relevance)
+
+
+def test_what_cannot_be_solved_is_told():
+    model = FeatureModel(2, 10, torch.Generator().manual_seed(0))
+    model.add(torch.tensor([[0.0, 1.0], [torch.inf, 0.0]]), torch.tensor([1.0, 2.0]))
+    with pytest.raises(ArithmeticError, match="not finite"):
+        _ = model.mean
 
 
 def test_noise_of_counts_is_found_and_warped():

@@ -208,6 +208,7 @@ def test_a_bank_comes_in_parts_and_has_to_be_of_the_space():
         ({"latent": coded(np.zeros((2, 3), np.float32))}, r"vectors of shape \(2, 3\) for 3 codes"),
         ({"latent": coded(np.zeros(3, np.float32))}, r"it has to be \(3, width\)"),
         ({"latent": coded(np.zeros((3, 0), np.float32))}, r"it has to be \(3, width\)"),
+        ({"latent": coded(np.zeros((3, 400_000), np.float32))}, "vectors of 1200000 values; at most 1000000 work"),
         ({"latent": coded(np.zeros((3, 2), np.int64))}, "vectors that came as int64"),
         ({"latent": coded(np.full((3, 2), np.nan, np.float32))}, "not all finite"),
         ({"stimulus": session_pb2.StimulusShape(shape=[3])}, "GeneratorDescription.stimulus"),
