@@ -146,6 +146,19 @@ def step(optimizer: Optimizer, trace: Trace) -> None:
     optimizer.tell(Evaluations(asked, told, gradients=gradients))
 
 
+def takes_gradients(problem: SearchProblem, text: str) -> bool:
+    """Whether a method takes gradients of the problem.
+
+    Raises
+    ------
+    Unsuitable
+        It can't search this.
+    InvalidJob
+        There is no such optimizer, or its options are wrong.
+    """
+    return built(problem, Method.parse(text), 0, 1000).needs_gradient is True
+
+
 def code_of(problem: SearchProblem, text: str, hears: bool = False) -> str:
     """Digest of the code that a method runs on a problem: for ``auto`` that of the search it chooses there, with its options.
 

@@ -54,7 +54,7 @@ class Task:
 
 
 def perform(task: Task, adapt: Callable[[SearchProblem], SearchProblem] | None = None) -> dict[str, Any]:
-    """Run one task, its problem adapted where ``adapt`` is given: its record.
+    """Run one task, its problem adapted where ``adapt`` is given and no gradients are taken: its record.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def perform(task: Task, adapt: Callable[[SearchProblem], SearchProblem] | None =
     """
     torch.set_num_threads(1)
     problem = families()[task.problem].build(task.unit, task.seed)
-    if adapt is not None:
+    if adapt is not None and not (task.method.startswith(ours.PREFIX) and ours.takes_gradients(problem, task.method)):
         problem = adapt(problem)
     trace = Trace(problem, task.seed, task.budget)
     began = time.process_time()

@@ -107,6 +107,17 @@ def test_runs_scored_together_are_those_of_single_runs(tmp_path):
     assert {key: one["improvements"] for key, one in single.items()} == {key: one["improvements"] for key, one in together.items()}
 
 
+def test_what_takes_gradients_takes_them_beside_others_too(tmp_path):
+    grid = ["--problem", "sngan-cnn", "--units", "fc[0]", "--method", "ours:auto", "ours:auto:no-gradient", "--seeds", "1", "--budget", "30"]
+    run.main([*grid, "--results", str(tmp_path / "single")])
+    run.main([*grid, "--results", str(tmp_path / "together"), "--together", "2"])
+    single, together = run.load(tmp_path / "single"), run.load(tmp_path / "together")
+    assert {key: one["code"] for key, one in single.items()} == {key: one["code"] for key, one in together.items()}
+    assert len({one["code"] for one in single.values()}) == 2
+    for key, one in single.items():
+        assert one["final"] == pytest.approx(together[key]["final"], rel=0.02)
+
+
 def test_under_noise_the_curve_is_what_the_recommendation_is_worth():
     problem = bump("bump-poisson")
     trace = Trace(problem, 0, 400)
