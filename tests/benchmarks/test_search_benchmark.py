@@ -108,7 +108,8 @@ def test_runs_scored_together_are_those_of_single_runs(tmp_path):
 
 
 def test_what_takes_gradients_takes_them_beside_others_too(tmp_path):
-    grid = ["--problem", "sngan-cnn", "--units", "fc[0]", "--method", "ours:auto", "ours:auto:no-gradient", "--seeds", "1", "--budget", "30"]
+    grid = ["--problem", "sngan-cnn", "--units", "fc[0]", "--seeds", "1", "--budget", "30"]
+    grid += ["--method", "ours:auto", "ours:auto:no-gradient"]
     run.main([*grid, "--results", str(tmp_path / "single")])
     run.main([*grid, "--results", str(tmp_path / "together"), "--together", "2"])
     single, together = run.load(tmp_path / "single"), run.load(tmp_path / "together")
