@@ -109,7 +109,8 @@ class Thompson(Searcher):
         """Of codes, the rows whose score is known."""
 
     def _propose(self) -> Tensor:
-        if self._count < self._screen or (self._model.heard < HEARD and self._count < self._longest):
+        silent = self._model.heard < HEARD and self._count < self._longest
+        if self._count < self._screen or silent or len(self._model) < 2:
             return self._starts(max(self._screen - self._count, min(self.options.batch, self._screen)))
         rows = self._peak()
         count = self.options.batch - 1

@@ -81,6 +81,20 @@ def test_a_silent_unit_is_shown_more_until_it_answers():
     run(Problem(box, 0, 400, noisy=True), silent, 160)  # and after a quarter of the evaluations something else is tried
 
 
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_loop_that_misses_all_its_first_trials_goes_on(noisy):
+    box = Box((4,), 0, 1)
+    search = Thompson(Problem(box, 0, 60, noisy=noisy), Thompson.Options(batch=4))
+    for _ in range(8):  # more than a quarter of the evaluations
+        latents = search.ask()
+        search.tell(Evaluations(latents, torch.full((len(latents),), torch.nan, dtype=torch.float64)))
+    for _ in range(5):
+        latents = search.ask()
+        box.check(latents)
+        search.tell(Evaluations(latents, -(latents - 0.5).square().sum(1).double()))
+    box.check(search.recommend()[None])
+
+
 def test_missed_trials_are_left_out():
     score = bump(1)
 
