@@ -57,7 +57,7 @@ class CodeCoordinates:
     ----------
     space : Categorical
     vectors : Tensor
-        (cardinality, width); not all the same.
+        (cardinality, width); where all are the same there are no coordinates.
     """
 
     def __init__(self, space: Categorical, vectors: Tensor) -> None:
@@ -124,4 +124,5 @@ def coordinates(problem: Problem) -> BoxCoordinates | CodeCoordinates | None:
         return None
     if vectors.ndim != 2 or len(vectors) != space.cardinality:
         raise ValueError(f"{space.cardinality} codes need as many vectors, got them in the shape {tuple(vectors.shape)}")
-    return CodeCoordinates(space, vectors) if space.cardinality <= MOST_CODES and telling(vectors).shape[1] else None
+    found = CodeCoordinates(space, vectors) if space.cardinality <= MOST_CODES else None
+    return found if found is not None and found.size else None

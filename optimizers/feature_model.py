@@ -163,7 +163,7 @@ class FeatureModel:
         curvature[:, self._pairs[0], self._pairs[1]] = weights[:, 2 * size + 1 : 2 * size + 1 + pairs]
         curvature[:, self._pairs[1], self._pairs[0]] = weights[:, 2 * size + 1 : 2 * size + 1 + pairs]
         waves = weights[:, 2 * size + 1 + pairs :]
-        frequencies = self._frequencies * (self.relevance[:, None] / self.scales.length)
+        frequencies = self._scaled
         rows = starts.clone()
         for step in range(steps):
             slope = linear + torch.bmm(curvature, rows[:, :, None])[:, :, 0]
@@ -177,8 +177,13 @@ class FeatureModel:
     def _expand(self, rows: Tensor) -> Tensor:
         """Features without the prior's scales: (n, size) -> (n, width)."""
         products = rows[:, self._pairs[0]] * rows[:, self._pairs[1]]
-        waves = (rows @ (self._frequencies * (self.relevance[:, None] / self.scales.length)) + self._phases).cos_()
+        waves = (rows @ self._scaled + self._phases).cos_()
         return torch.cat([torch.ones(len(rows), 1), rows, (rows.square() - 1) / math.sqrt(2), products, waves], 1)
+
+    @property
+    def _scaled(self) -> Tensor:
+        """Frequencies of the waves, (size, waves), at the lengths in use."""
+        return self._frequencies * (self.relevance[:, None] / self.scales.length)
 
     @property
     def _prior(self) -> Tensor:

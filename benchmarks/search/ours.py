@@ -147,15 +147,7 @@ def step(optimizer: Optimizer, trace: Trace) -> None:
 
 
 def takes_gradients(problem: SearchProblem, text: str) -> bool:
-    """Whether a method takes gradients of the problem.
-
-    Raises
-    ------
-    Unsuitable
-        It can't search this.
-    InvalidJob
-        There is no such optimizer, or its options are wrong.
-    """
+    """Whether a method takes gradients of the problem; raises what :func:`built` does."""
     return built(problem, Method.parse(text), 0, 1000).needs_gradient is True
 
 

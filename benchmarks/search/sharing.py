@@ -57,8 +57,8 @@ class Recorder:
                 curve.append(known[1])
 
 
-def record(problem: str, units: Sequence[str], method: str, seed: int, budget: int, together: bool) -> list[dict[str, object]]:
-    """Curves of all units."""
+def record(problem: str, units: Sequence[str], method: str, seed: int, budget: int, together: bool, code: str) -> list[dict[str, object]]:
+    """Curves of all units; ``code`` is the digest of what is run."""
     generator, target = (vision.component(kind, name) for kind, name in zip(("generator", "target"), PARTS[problem], strict=True))
     searches: list[Search] = []
     for unit in units:
@@ -70,8 +70,7 @@ def record(problem: str, units: Sequence[str], method: str, seed: int, budget: i
     loop.observers = [recorder]
     loop.run()
     head = {"problem": problem, "method": method, "seed": seed, "budget": budget, "together": together, "units": len(units)}
-    head["code"] = ours.code_of(families()[problem].build(units[0], seed), ours.PREFIX + method, hears=True)
-    return [{**head, "unit": unit, "counts": recorder.counts, "curve": recorder.curves[unit]} for unit in units]
+    return [{**head, "code": code, "unit": unit, "counts": recorder.counts, "curve": recorder.curves[unit]} for unit in units]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,7 +105,7 @@ def _run(arguments: Sequence[str] | None) -> int:
                     old = [one for one in lines if tuple(one[part] for part in KEY) == key]
                     if old and old[0]["code"] == code:
                         continue
-                    found = record(problem, units, method, seed, budget, together)
+                    found = record(problem, units, method, seed, budget, together, code)
                     lines = [one for one in lines if one not in old] + found
                     options.stored.write_text("".join(json.dumps(line) + "\n" for line in lines))
                     last = sorted(one["curve"][-1] for one in found if isinstance(one["curve"], list))
