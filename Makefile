@@ -9,7 +9,7 @@ LINKS := build/namespace/actmax
 # the peers of benchmarks/search: protes wants an older numpy than development has
 PEERS := build/bench-venv
 
-.PHONY: run test node lint bench bench-search protos install clean
+.PHONY: run test test-nightly node lint bench bench-search protos install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -17,6 +17,10 @@ run: $(STAMP)
 
 test: $(STAMP) node
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+# the slow ones that `make test` leaves out
+test-nightly: $(STAMP) node
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m nightly $(ARGS)
 
 # the tests run the Node.js example; from Debian where there is none
 node:
