@@ -1,26 +1,38 @@
-# make run: sets up, then finds what the spiking network's units prefer, over gRPC. make test, make lint, make bench, make protos.
+# make run: sets up, then finds what the spiking network's units prefer, over gRPC. make test, make lint, make bench, make protos, make lock.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.installed-server
 STAMP := $(VENV)/.installed
+INSTALL := $(PYTHON) locks/install.py
+SETUP := pyproject.toml setup.py locks/install.py
+SUITE := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 LINKS := build/namespace/actmax
 
 # the peers of benchmarks/search: protes wants an older numpy than development has
 PEERS := build/bench-venv
 
-.PHONY: run test test-nightly node lint bench bench-search protos install clean
+.PHONY: run test test-nightly test-lowest test-latest node lint bench bench-search protos lock install clean
 .DELETE_ON_ERROR:
 
-run: $(STAMP)
+run: $(RUNS)
 	$(BIN)/actmax demo --out runs/first --job examples/first_job.yaml
 
 test: $(STAMP) node
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	$(SUITE) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 # the slow ones that `make test` leaves out
 test-nightly: $(STAMP) node
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m nightly $(ARGS)
+	$(SUITE) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m nightly $(ARGS)
+
+# the whole suite with the lowest direct versions that pyproject.toml admits, and with the newest of everything; torch and torchvision
+# stay those of locks/torch.in. docs/installing.md says when each passed.
+test-lowest: build/lowest/.installed node
+	$(SUITE) build/lowest/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+test-latest: build/latest/.installed node
+	$(SUITE) build/latest/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 # the tests run the Node.js example; from Debian where there is none
 node:
@@ -42,9 +54,8 @@ bench-search: $(PEERS)/.installed
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PEERS)/bin/python -m benchmarks.search.overhead
 	$(PEERS)/bin/python -m benchmarks.search.report
 
-$(PEERS)/.installed: pyproject.toml constraints.txt setup.py
-	test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+$(PEERS)/.installed: $(SETUP) locks/peers.txt
+	$(INSTALL) $(PEERS) bench locks/peers.txt
 	touch $@
 
 # the stubs beside the protos are committed; a test fails when they are stale
@@ -55,10 +66,28 @@ protos: $(STAMP)
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt setup.py
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+$(RUNS): $(SETUP) locks/main.txt
+	$(INSTALL) $(VENV) server locks/main.txt
 	touch $@
+
+$(STAMP): $(SETUP) locks/main.txt
+	$(INSTALL) $(VENV) dev locks/main.txt
+	touch $@ $(RUNS)
+
+build/lowest/.installed: $(SETUP) locks/torch.in
+	rm -rf $(@D)
+	$(INSTALL) $(@D) dev locks/torch.in --resolution lowest-direct
+	touch $@
+
+# made anew each time: the newest of today
+.PHONY: build/latest/.installed
+build/latest/.installed:
+	rm -rf $(@D)
+	$(INSTALL) $(@D) dev locks/torch.in --upgrade
+
+# what every version is that `make run`, `make test` and the container install: newest that fit together, for every system and Python
+lock: $(STAMP)
+	$(BIN)/python locks/make.py
 
 # basedpyright follows `import actmax.server` through links, since the folders carry the names without the namespace
 .PHONY: links

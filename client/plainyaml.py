@@ -18,6 +18,7 @@ MAX_DEPTH = 32
 
 Path = tuple[str | int, ...]
 
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
 _BASED = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
@@ -108,7 +109,10 @@ def parse(text: str) -> tuple[Any, dict[Path, int]]:
             raise YamlError("there is a second document; one file holds one", _line(extra))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(_explained(error, text), mark.line + 1 if mark else 0) from None
+        line = mark.line + 1 if mark else 0
+        if mark and _open_brackets(text[: mark.index]) > MAX_DEPTH:  # PyYAML reads ahead, and has a limit of its own
+            raise YamlError(_TOO_DEEP, line) from None
+        raise YamlError(_explained(error, text), line) from None
     except (yaml.YAMLError, UnicodeError) as error:
         raise YamlError(f"not readable as YAML: {str(error).splitlines()[0]}") from None
     return value, lines
@@ -130,7 +134,7 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event], path: Path, lines: d
     if event.tag is not None:
         raise YamlError(f"tags such as {event.tag} are not taken; only plain data is", line)
     if len(path) > MAX_DEPTH:
-        raise YamlError(f"nested more than {MAX_DEPTH} deep", line)
+        raise YamlError(_TOO_DEEP, line)
     lines[path] = line
     if isinstance(event, yaml.ScalarEvent):
         # The first of `implicit` says that the scalar is plain, i.e. not quoted.
@@ -158,6 +162,11 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event], path: Path, lines: d
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0
+
+
+def _open_brackets(text: str) -> int:
+    """Return how many brackets of flow sequences and mappings are open at the end of ``text``."""
+    return sum(text.count(bracket) for bracket in "[{") - sum(text.count(bracket) for bracket in "]}")
 
 
 def _explained(error: yaml.MarkedYAMLError, text: str) -> str:

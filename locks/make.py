@@ -1,0 +1,44 @@
+"""Make the locks anew: ``main.txt`` for everything but the benchmarks' peers, ``peers.txt`` for those.
+
+Each holds for Linux, macOS and Windows, and every Python from 3.11 on: one version of a package, or several under conditions. Packages that
+are held fixed stand in ``torch.in`` and ``peers.in``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+from install import read_uv_environment
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+HEADER = "# Made by `make lock`: don't edit. Installed with `--constraint`, so what no system here needs does no harm.\n"
+
+
+def compile_lock(extras: list[str], fixed: list[str], lock: str) -> None:
+    """Write the file ``lock`` with the newest versions of what ``extras`` need that fit together and keep to the files ``fixed``."""
+    uv = Path(sysconfig.get_path("scripts")) / "uv"
+    command = [uv, "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--upgrade"]
+    command += ["--no-config", "--no-header", "--no-annotate", "--quiet", "--output-file", f"locks/{lock}"]
+    command += [part for extra in extras for part in ("--extra", extra)]
+    command += [part for name in fixed for part in ("--constraint", f"locks/{name}")]
+    # builds of torch are not for every system: the lock names the plain version, which admits each of them
+    environment = {name: value for name, value in read_uv_environment().items() if name != "UV_FIND_LINKS"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    written = HERE / lock
+    written.write_text(HEADER + written.read_text())
+
+
+def main() -> None:
+    """Make both locks."""
+    extras = list(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    compile_lock([extra for extra in extras if extra != "bench"], ["torch.in"], "main.txt")
+    compile_lock(["bench"], ["torch.in", "peers.in"], "peers.txt")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
