@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ..models.generators.generator import Generator
 from ..models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective
-from ..models.targets.target import CountsTrials, Target
+from ..models.targets.target import CountsTrials, PreservesState, Target
 from ..models.transformations.pipeline import Pipeline
 from .shown import Shown
 
@@ -122,7 +123,11 @@ class Evaluator:
         self.samples = 1 if plain or transformations is None else transformations.samples
 
     def __call__(self, work: Pass) -> Outcome:
-        """Evaluate one pass."""
+        """Evaluate one pass; networks are left as they were."""
+        with preserved(self.generator), preserved(self.target):
+            return self._evaluated(work)
+
+    def _evaluated(self, work: Pass) -> Outcome:
         latents = [part.to(self.device) for part in work.latents]
         if not work.graded:
             with torch.inference_mode():
@@ -173,6 +178,11 @@ class Evaluator:
         parts = zip(work.latents, work.progress, strict=True)
         progress = torch.cat([torch.full((latents.shape[0],), share, dtype=torch.float64) for latents, share in parts])
         return self.transformations(stimuli, work.trial, progress)
+
+
+def preserved(part: Generator | Target) -> AbstractContextManager[object]:
+    """Return the context that keeps a part's network as it is over forward and backward; one that does nothing where it has none."""
+    return part.preserved() if isinstance(part, PreservesState) else nullcontext()
 
 
 def _apart(tensor: Tensor) -> Tensor:

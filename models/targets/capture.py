@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,18 +42,6 @@ class _Reached(Exception):
     """The deepest layer that was asked for has answered."""
 
 
-@contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Every part of ``module`` in evaluation mode, each one's training flag restored after."""
-    flags = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        yield
-    finally:
-        for part, training in flags:
-            part.training = training
-
-
 def tensors_in(answer: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
     """Every tensor of what a layer answers with, and where: in tuples, lists, mappings (so ``ModelOutput`` too), to any depth."""
     if isinstance(answer, Tensor):
@@ -82,7 +70,7 @@ def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading],
     Parameters
     ----------
     module : nn.Module
-        Run in evaluation mode; hooks and training flags are put back whatever happens.
+        Run as it is, within :class:`actmax.models.targets.preserve_state.preserve_state`; hooks are taken off whatever happens.
     stimuli : Tensor
         (n, *stimulus).
     readings : mapping of str to Reading
@@ -109,7 +97,6 @@ def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading],
             raise _Reached
 
     with ExitStack() as stack:
-        stack.enter_context(evaluation_mode(module))
         for name, reading in readings.items():
             stack.callback(_attach(module.get_submodule(reading.module), name, reading, read).remove)
         with suppress(_Reached):

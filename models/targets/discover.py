@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .attention import HEADS, attentions
-from .capture import Path, Reading, evaluation_mode, tensors_in
+from .capture import Path, Reading, tensors_in
 from .target import LayerInfo
 
 OUTPUT = "output"
@@ -47,7 +47,7 @@ class Layers:
 
 
 def discover(module: nn.Module, probe: Tensor) -> Layers:
-    """Run ``module`` on ``probe``, (2, *stimulus), in evaluation mode, and list what can be read.
+    """Run ``module`` on ``probe``, (2, *stimulus), and list what can be read.
 
     - A submodule that answers with a tensor is a layer of its own name.
     - One that answers with a tuple, a dictionary or a ``ModelOutput`` is a layer by the first float tensor inside that has a row for each
@@ -83,7 +83,6 @@ def discover(module: nn.Module, probe: Tensor) -> Layers:
         found.add(layer, shape, "attention heads", Reading(read, calls[layer], heads=heads))
 
     with ExitStack() as stack:
-        stack.enter_context(evaluation_mode(module))
         for name, part in module.named_modules():
             hook = part.register_forward_hook(lambda part, _inputs, answer, name=name: answered(name, part, answer))
             stack.callback(hook.remove)

@@ -14,6 +14,7 @@ from ..spaces import StimulusSpec
 from .capture import capture
 from .discover import OUTPUT, discover
 from .layers import require_layers
+from .preserve_state import Habits, preserve_state
 from .redirect import redirecting, watching
 from .rescue import rescued
 from .target import LayerInfo
@@ -78,7 +79,8 @@ class ModuleTarget:
         self._prepare = prepare
         self._unit_names = list(unit_names)
         self._trial = 0
-        with torch.no_grad(), watching() as rectifiers:
+        self._habits = Habits()
+        with preserve_state(module, self._habits, thorough=True), torch.no_grad(), watching() as rectifiers:
             try:
                 probe = torch.full((2, *stimulus.shape), (stimulus.low + stimulus.high) / 2)
                 self._found = discover(module, self._prepared(probe))
@@ -101,6 +103,10 @@ class ModuleTarget:
         """What a unit of the output stands for; empty where that is not known."""
         known = layer in self._found.ends and len(index) == 1 and index[0] < len(self._unit_names)
         return self._unit_names[index[0]] if known else ""
+
+    def preserved(self) -> preserve_state:
+        """Return a context after which the network is as it was before; see :class:`actmax.models.targets.target.PreservesState`."""
+        return preserve_state(self.module, self._habits)
 
     def begin(self, seed: int, trial: int) -> None:
         """Stimuli shown from now on are trials ``trial``, ``trial + 1``, …: what the passes of ``redirect`` are counted by."""
@@ -126,7 +132,9 @@ class ModuleTarget:
             return self._run(stimuli, wanted)
 
     def _run(self, stimuli: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        answers = capture(self.module, self._prepared(stimuli), {layer: self._found.readings[layer] for layer in layers})
+        readings = {layer: self._found.readings[layer] for layer in layers}
+        with preserve_state(self.module, self._habits):
+            answers = capture(self.module, self._prepared(stimuli), readings)
         return {layer: _readable(answers[layer]) for layer in layers}
 
     def _prepared(self, stimuli: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ..spaces import StimulusSpec
-from .target import CountsTrials, HasNaturalResponses, HasUnitNames, LayerInfo, Target
+from .target import CountsTrials, HasNaturalResponses, HasNotices, HasUnitNames, LayerInfo, PreservesState, Target
 
 Noise = Literal["poisson", "gaussian", "multiplicative"]
 
@@ -93,6 +94,15 @@ class NoisyTarget:
         """Move the inner target; noise is drawn on the CPU, so that it is the same everywhere."""
         self.target.to(device)
         return self
+
+    def preserved(self) -> AbstractContextManager[object]:
+        """Keep the inner target's network as it is."""
+        return self.target.preserved() if isinstance(self.target, PreservesState) else nullcontext()
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """The inner target's."""
+        return self.target.notices if isinstance(self.target, HasNotices) else ()
 
     def begin(self, seed: int, trial: int) -> None:
         """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""

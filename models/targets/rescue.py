@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from .held_networks import acting_for, current_owner
 from .redirect import redirecting
 
 Respond = Callable[[Tensor], Mapping[str, Tensor]]
@@ -26,6 +27,7 @@ def rescued(respond: Respond, stimuli: Tensor) -> dict[str, Tensor]:
         (n, *stimulus), requiring gradients.
     """
     entry = stimuli.view_as(stimuli)
+    owner = current_owner()  # autograd may run the hook in a thread of its own, for which this one waits
     answers = dict(respond(entry))
     arrived: dict[str, Tensor] = {}
 
@@ -39,7 +41,8 @@ def rescued(respond: Respond, stimuli: Tensor) -> dict[str, Tensor]:
         rows = (dead & asked.to(dead.device)).nonzero()[:, 0]
         if not rows.numel():
             return None
-        redirected = _redirected(respond, stimuli.detach()[rows], {name: gradient[rows] for name, gradient in outer.items()})
+        with acting_for(owner):
+            redirected = _redirected(respond, stimuli.detach()[rows], {name: gradient[rows] for name, gradient in outer.items()})
         return slope.index_copy(0, rows, redirected.to(slope))
 
     for name, answer in answers.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -100,4 +101,47 @@ class CountsTrials(Protocol):
 
     def begin(self, seed: int, trial: int) -> None:
         """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""
+        ...
+
+
+@runtime_checkable
+class PreservesState(Protocol):
+    """A target or generator around a network that is to be left as it was, over several calls and their backward passes too."""
+
+    def preserved(self) -> AbstractContextManager[object]:
+        """Return a context within which the network is in evaluation mode, and after which it is as it was before, to the bit.
+
+        Calls enter it themselves. Hold it around a call and its backward pass, in which activation checkpointing runs the network again.
+        The same thread may enter it again; another thread waits.
+        """
+        ...
+
+
+@runtime_checkable
+class HasNotices(Protocol):
+    """A target that says what a user has to know about its answers."""
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences for the result, such as that stimuli are shown one by one since rows of a batch mix; more may come with the calls."""
+        ...
+
+
+@runtime_checkable
+class HasGraphEnd(Protocol):
+    """A differentiable target that finds out where gradients get lost."""
+
+    def graph_end(self, layer: str, /) -> str | None:
+        """Return the name of the module at which the autograd graph ends on the way from the stimuli to ``layer``.
+
+        Returns
+        -------
+        str or None
+            None where the gradient reaches the stimuli; ``""`` where the graph ends outside of any submodule, in the network's own forward.
+
+        Raises
+        ------
+        KeyError
+            The layer does not exist.
+        """
         ...
