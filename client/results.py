@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -52,8 +53,10 @@ def table(results: Mapping[str, Any]) -> Table:
     if any(search.get("optima") for search in searches):
         lines.append("below it the responses of its further optima")
     lines += dict.fromkeys(f"{search['optimizer']} chose {search['note']}" for search in searches if search.get("note"))
+    images = (results.get("images") or {}).get("reading") or {}
+    lines += [reading["account"] for reading in [*results.get("pictures", []), images] if reading.get("account")]
     if lines:
-        shown.caption, shown.caption_justify = "\n".join(lines), "left"
+        shown.caption, shown.caption_justify = escape("\n".join(lines)), "left"
     return shown
 
 

@@ -15,6 +15,7 @@ from ..models.generators.constrained import ConstrainedGenerator, Unconstrainabl
 from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, HasStep, Unfit
 from ..models.objectives.objective import Objective, compares
 from ..models.options import InvalidOption
+from ..models.pictures.log import Reading, readings
 from ..models.spaces import StimulusSpec
 from ..models.targets.target import HasNaturalResponses, HasNoise, HasUnitNames, LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
@@ -49,6 +50,8 @@ class CheckedJob:
     allow_files: AllowedFiles = False
     starts: torch.Tensor | None = None
     """(k, *latent) latents that every search tries first; None for none."""
+    pictures: Sequence[Reading] = ()
+    """What is to be said of the pictures that its options name."""
 
     @property
     def differentiable(self) -> bool:
@@ -177,9 +180,16 @@ def check(
     InvalidJob
         With a violation for each wrong part.
     """
+    with readings() as found:
+        return _checked(spec, tuple(allow_imports), allow_files, given or {}, found)
+
+
+def _checked(
+    spec: JobSpec, allow_imports: tuple[str, ...], allow_files: AllowedFiles, given: Mapping[str, Any], pictures: Sequence[Reading]
+) -> CheckedJob:
+    """See :func:`check`; ``pictures`` grows as its parts are made."""
     violations: list[Violation] = []
-    given = given or {}
-    builder = _Builder(tuple(allow_imports), given, allow_files)
+    builder = _Builder(allow_imports, given, allow_files)
     target = _collect(violations, lambda: builder.component("target", spec.target))
     taken = None if target is None else target.stimulus
     generator = _collect(violations, lambda: builder.component("generator", spec.generator, stimulus=taken))
@@ -206,7 +216,8 @@ def check(
         generator = _collect(violations, lambda: _constrained(generator, spec))
     if violations or generator is None or target is None or device is None:
         raise InvalidJob(violations)
-    job = CheckedJob(spec, generator, target, units, [spec.optimizer, *spec.baselines], device, tuple(allow_imports), given, allow_files)
+    optimizers = [spec.optimizer, *spec.baselines]
+    job = CheckedJob(spec, generator, target, units, optimizers, device, allow_imports, given, allow_files, pictures=pictures)
     _check_diverse(job)
     _collect(violations, lambda: _check_scoring(job))
     for number in range(len(job.optimizers)):

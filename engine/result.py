@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.pictures.folder import FolderReading
+from ..models.pictures.log import Reading
 from ..models.spaces import StimulusSpec
 from .spec import JobSpec
 
@@ -50,19 +52,26 @@ class FolderImages:
         As the job names it.
     shown : int
         How many pictures the target saw.
-    unread : list of str
-        Names of those that couldn't be read.
-    left_out : int
-        How many were beyond the limit.
+    reading : FolderReading
+        Which pictures were read, which weren't and why, and what was passed over.
     of : mapping of str to list of FolderImage
         Those of each unit, the strongest first.
     """
 
     folder: str
     shown: int
-    unread: list[str]
-    left_out: int
+    reading: FolderReading
     of: Mapping[str, list[FolderImage]]
+
+    @property
+    def unread(self) -> list[str]:
+        """Names of the pictures that couldn't be read."""
+        return list(self.reading.unread)
+
+    @property
+    def left_out(self) -> int:
+        """How many pictures were beyond the limit."""
+        return self.reading.left_out
 
 
 @dataclass(frozen=True)
@@ -215,13 +224,18 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class JobResult:
-    """All searches of a job, unit by unit, the job's main optimizer first; ``images`` where the job names a folder."""
+    """All searches of a job, unit by unit, the job's main optimizer first.
+
+    ``images`` has the pictures of ``report.images``, where the job names that folder; ``pictures`` what is to be said of those that its
+    options name.
+    """
 
     spec: JobSpec
     searches: list[SearchResult] = field(default_factory=list)
     seconds: float = 0.0
     cancelled: bool = False
     images: FolderImages | None = None
+    pictures: Sequence[Reading] = ()
 
     def _repr_html_(self) -> str:
         """The first searches, as a notebook shows them."""

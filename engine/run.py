@@ -246,7 +246,7 @@ def execute(
             if saver is not None:
                 saver.save(searches, loop.seconds)
             raise Suspended
-    return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel", images=images)
+    return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel", images=images, pictures=job.pictures)
 
 
 def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:

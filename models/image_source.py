@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,25 +17,36 @@ from torch import Tensor
 
 from .file_access import permitted_image
 from .options import InvalidOption
+from .pictures import log
+from .pictures.decoding import MAX_FILE_PIXELS, decode
+from .pictures.errors import UnreadablePicture
+from .pictures.folder import FolderReading, picture_files, shown_name
 from .spaces import StimulusSpec
 
 MAX_PIXELS = 4096 * 4096
-"""Of a picture before it is resized; one that unpacks to more is refused from its header."""
+"""Of a picture that came with a job, where it has to be decoded whole; one that unpacks to more is refused from its header."""
 MAX_BYTES = 64 << 20
-"""Of a file; what comes with a job is held to :data:`actmax.models.file_access.MAX_URI_BYTES`."""
+"""Of a ``.npy`` file, or a data URI; what comes with a job is held to :data:`actmax.models.file_access.MAX_URI_BYTES`."""
 LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue in grey (ITU-R BT.601)."""
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 Fit = Literal["exact", "crop", "stretch"]
 """What to do about another size: refuse it, take the largest centred part of the right proportions, or distort it; both are resized."""
 
 ImageSource = Annotated[str, Field(min_length=1), AfterValidator(permitted_image)]
-"""Option type of a PNG or JPEG picture: a data URI, or a path where the caller may read files; a ``.npy`` file is a stimulus as it is."""
+"""Option type of a picture: a data URI, or a path where the caller may read files; a ``.npy`` file is a stimulus as it is."""
+
+
+@dataclass(frozen=True)
+class FolderStimuli:
+    """Pictures of a folder, float32 (n, channels, height, width), and what was read for them."""
+
+    stimuli: Tensor
+    reading: FolderReading
 
 
 def image_stimulus(source: str, stimulus: StimulusSpec, option: str = "image", *, fit: Fit = "exact") -> Tensor:
-    """The picture of ``source`` as one stimulus.
+    """Return the picture of ``source`` as one stimulus.
 
     Parameters
     ----------
@@ -51,15 +62,16 @@ def image_stimulus(source: str, stimulus: StimulusSpec, option: str = "image", *
     Returns
     -------
     Tensor
-        float32, of the stimulus's shape and within its range.
+        float32, of the stimulus's shape and within its range. What was decided about the picture is noted in
+        :func:`actmax.models.pictures.log.readings`.
 
     Raises
     ------
     InvalidOption
-        There is no such file; it is too large, damaged, of another kind, size or mode.
+        There is no such file; it is too large, damaged, of another kind or size.
     """
-    data = _bytes(source, option)
-    if data[:6] == b"\x93NUMPY" and not source.startswith("data:"):
+    data = _content(source, option)
+    if isinstance(data, Path) and _is_array(data):
         return _array(data, stimulus, option)
     if stimulus.modality != "image":
         raise InvalidOption(option, f"a picture is no series; give a .npy file of shape {stimulus.shape}")
@@ -68,20 +80,29 @@ def image_stimulus(source: str, stimulus: StimulusSpec, option: str = "image", *
         raise InvalidOption(
             option, f"a picture has 1 or 3 channels, the target takes {channels}; give a .npy file of shape {stimulus.shape}"
         )
-    picture = _picture(data, option)
-    if channels == 1 and picture.mode != "L":
-        raise InvalidOption(option, "it is in colour, the target takes one channel; convert it to grey first")
-    picture = picture.convert("L" if channels == 1 else "RGB")
-    if picture.size != (width, height):
-        if fit == "exact":
-            found = f"it has {picture.width} × {picture.height} pixels (width × height)"
-            raise InvalidOption(option, f"{found}, the target takes {width} × {height}; resize it, or set fit to crop or stretch")
-        picture = _fitted(picture, width, height, fit)
-    return _planes(picture, stimulus)
+    most = MAX_FILE_PIXELS if isinstance(data, Path) else MAX_PIXELS
+    try:
+        picture = decode(data, wanted=(width, height), most=most)
+    except UnreadablePicture as error:
+        where = f"{shown_name(source)[:200]!r} can't be read: " if isinstance(data, Path) else ""
+        raise InvalidOption(option, f"{where}{error}") from None
+    if (picture.width, picture.height) != (width, height) and fit == "exact":
+        found = f"it has {picture.width} × {picture.height} pixels (width × height)"
+        raise InvalidOption(option, f"{found}, the target takes {width} × {height}; resize it, or set fit to crop or stretch")
+    image = picture.image
+    if channels == 1 and image.mode == "RGB":
+        image = _grey(image)
+        if image is None:
+            raise InvalidOption(option, "it is in colour, the target takes one channel; convert it to grey first")
+    if picture.remarks:
+        log.note(log.PictureReading(option, shown_name(source)[:200] if isinstance(data, Path) else "the picture", picture.remarks))
+    if image.size != (width, height):
+        image = _fitted(image, width, height, fit)
+    return _planes(image, stimulus).expand(channels, -1, -1).contiguous()
 
 
 def folder_stimuli(folder: str, stimulus: StimulusSpec, option: str, most: int = 2000) -> Tensor:
-    """The first pictures of a folder and those below it, by name, cropped to the middle and scaled to the stimulus's size.
+    """Return the first pictures of a folder and those below it, by name, cropped to the middle and scaled to the stimulus's size.
 
     Parameters
     ----------
@@ -92,96 +113,90 @@ def folder_stimuli(folder: str, stimulus: StimulusSpec, option: str, most: int =
     option : str
         The option it came from, which errors name.
     most : int
-        Pictures beyond are left out.
+        Pictures beyond are left out, and counted.
 
     Returns
     -------
     Tensor
-        float32, (n, channels, height, width) within the stimulus's range, n ≥ 1.
+        float32, (n, channels, height, width) within the stimulus's range, n ≥ 1. Pictures that can't be read are left out; they, and what
+        was passed over, are noted in :func:`actmax.models.pictures.log.readings`.
 
     Raises
     ------
     InvalidOption
-        There is no such folder, no picture in it, or one that can't be read.
+        There is no such folder, or no picture in it that can be read.
     """
-    paths = picture_paths(folder, option)
+    return read_folder(folder, stimulus, option, most).stimuli
+
+
+def read_folder(folder: str, stimulus: StimulusSpec, option: str, most: int = 2000) -> FolderStimuli:
+    """Return what :func:`folder_stimuli` does together with an account of what was read, left out and passed over."""
+    paths, reading = picture_paths(folder, option, most)
     found: list[Tensor] = []
-    for path in paths[:most]:
-        try:
-            found.append(picture_stimulus(path, stimulus, option))
-        except InvalidOption as error:
-            raise InvalidOption(option, f"{path.name}: {error}") from None
-    return torch.stack(found)
+    for path in paths:
+        stimuli = try_picture(path, Path(folder), stimulus, reading)
+        if stimuli is not None:
+            found.append(stimuli)
+    if not found:
+        raise InvalidOption(option, f"no picture of {shown_name(folder)[:200]!r} can be used: {reading.sentence()[:1000]}")
+    log.note(reading)
+    return FolderStimuli(torch.stack(found), reading)
 
 
-def picture_paths(folder: str, option: str) -> list[Path]:
-    """The pictures of a folder and those below it, in the order of their names.
+def picture_paths(folder: str, option: str, most: int) -> tuple[list[Path], FolderReading]:
+    """Return the first ``most`` pictures of a folder and those below it, sorted by path, and an account of the other files.
 
     Raises
     ------
     InvalidOption
         There is no such folder, or no picture in it.
     """
-    root = Path(folder)
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()) if root.is_dir() else []
+    root, reading = Path(folder), FolderReading(shown_name(folder), option)
+    try:
+        known = root.is_dir()
+    except (OSError, ValueError):
+        known = False
+    if not known:
+        raise InvalidOption(option, f"there is no folder {reading.folder[:200]!r}")
+    paths = picture_files(root, reading)
     if not paths:
-        raise InvalidOption(option, f"there is no folder {folder[:200]!r} with pictures ({', '.join(sorted(SUFFIXES))})")
-    return paths
+        said = reading.sentence()
+        raise InvalidOption(option, f"there is no folder {reading.folder[:200]!r} with pictures in it{f': {said[:1000]}' if said else ''}")
+    if len(paths) > most:
+        reading.left_out, reading.most = len(paths) - most, most
+    return paths[:most], reading
 
 
-def picture_stimulus(path: Path, stimulus: StimulusSpec, option: str) -> Tensor:
-    """One picture of a folder, (channels, height, width); see :func:`folder_stimuli`.
+def try_picture(path: Path, root: Path, stimulus: StimulusSpec, reading: FolderReading) -> Tensor | None:
+    """Return one picture of a folder, (channels, height, width), or None where it can't be read; ``reading`` says which."""
+    name = shown_name(path.relative_to(root))
+    try:
+        picture, remarks = picture_stimulus(path, stimulus)
+    except UnreadablePicture as error:
+        reading.unread[name] = str(error)
+        return None
+    reading.used += 1
+    for remark in remarks:
+        reading.remark(remark, name)
+    return picture
+
+
+def picture_stimulus(path: Path, stimulus: StimulusSpec) -> tuple[Tensor, tuple[str, ...]]:
+    """Return one picture cropped to the middle, (channels, height, width), see :func:`folder_stimuli`, and what was decided about it.
 
     Raises
     ------
-    InvalidOption
+    UnreadablePicture
         It can't be read.
     """
     channels, height, width = stimulus.shape
-    picture = _planes(_fitted(_picture(_bytes(str(path), option), option).convert("RGB"), width, height, "crop"), stimulus)
+    found = decode(path, wanted=(width, height))
+    planes = _planes(_fitted(found.image.convert("RGB") if found.image.mode == "L" else found.image, width, height, "crop"), stimulus)
+    if planes.shape[0] == 1:
+        return planes.expand(channels, -1, -1).contiguous(), found.remarks
     if channels == 3:
-        return picture
-    return torch.einsum("chw,c->hw", picture, picture.new_tensor(LUMA)).expand(channels, -1, -1)
-
-
-def _bytes(source: str, option: str) -> bytes:
-    if source.startswith("data:"):
-        try:
-            data = base64.b64decode(source.partition(",")[2], validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidOption(option, "the data URI is damaged: it is not base64") from None
-    else:
-        try:
-            with Path(source).open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-        except (OSError, ValueError) as error:
-            why = "there is no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or str(error)
-            raise InvalidOption(option, f"{source[:200]!r} can't be read: {why}") from None
-    if len(data) > MAX_BYTES:
-        raise InvalidOption(option, f"it is larger than {MAX_BYTES >> 20} MiB")
-    return data
-
-
-def _picture(data: bytes, option: str) -> Image.Image:
-    """A grey (L) or RGB picture."""
-    try:
-        # its size is in the header, and is known before anything of that size is made
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InvalidOption(option, f"it has {image.width} × {image.height} pixels; at most {MAX_PIXELS >> 20} Mi are read")
-            image.load()
-            transparent = "A" in image.getbands() or "transparency" in image.info
-            if transparent and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-                raise InvalidOption(option, f"it has transparent parts (mode {image.mode}); flatten it first")
-            if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-                raise InvalidOption(option, f"mode {image.mode} is not read; convert it to grey (L) or RGB of 8 bits first")
-            return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
-    except InvalidOption:
-        raise
-    except Image.DecompressionBombError:
-        raise InvalidOption(option, f"it has too many pixels; at most {MAX_PIXELS >> 20} Mi are read") from None
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
-        raise InvalidOption(option, f"it is no whole PNG or JPEG picture ({type(error).__name__})") from None
+        return planes, found.remarks
+    return torch.einsum("chw,c->hw", planes, planes.new_tensor(LUMA)).expand(channels, -1, -1), found.remarks
 
 
 def _fitted(picture: Image.Image, width: int, height: int, fit: Fit) -> Image.Image:
@@ -199,9 +214,42 @@ def _planes(picture: Image.Image, stimulus: StimulusSpec) -> Tensor:
     return (stimulus.low + (stimulus.high - stimulus.low) * values).clamp(stimulus.low, stimulus.high)
 
 
-def _array(data: bytes, stimulus: StimulusSpec, option: str) -> Tensor:
+def _content(source: str, option: str) -> bytes | Path:
+    """The bytes of a data URI, or the path."""
+    if not source.startswith("data:"):
+        return Path(source)
     try:
-        found = np.load(io.BytesIO(data), allow_pickle=False)
+        data = base64.b64decode(source.partition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidOption(option, "the data URI is damaged: it is not base64") from None
+    if len(data) > MAX_BYTES:
+        raise InvalidOption(option, f"it is larger than {MAX_BYTES >> 20} MiB")
+    return data
+
+
+def _is_array(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(6) == b"\x93NUMPY"
+    except (OSError, ValueError):
+        return False
+
+
+def _grey(picture: Image.Image) -> Image.Image | None:
+    """The grey of a picture whose red, green and blue are equal everywhere, as formats without grey store it; None of one in colour."""
+    levels = np.asarray(picture)
+    return picture.getchannel(1) if bool((levels == levels[..., 1:2]).all()) else None
+
+
+def _array(path: Path, stimulus: StimulusSpec, option: str) -> Tensor:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidOption(option, f"the .npy file is larger than {MAX_BYTES >> 20} MiB")
+        found = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except InvalidOption:
+        raise
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise InvalidOption(option, f"the .npy file is damaged: {error}") from None
     if found.shape != stimulus.shape or found.dtype.kind not in "fiu":

@@ -54,11 +54,10 @@ def multiple_of_best(search: SearchResult, images: FolderImages | None) -> float
 
 
 def says(images: FolderImages) -> str:
-    """What was read, in a sentence."""
-    text = f"{count(images.shown, 'picture')} of {images.folder}, cropped and scaled to what the target takes"
-    if images.unread:
-        text += f"; {count(len(images.unread), 'more')} can't be read".replace("mores", "more")
-    return text + (f"; {count(images.left_out, 'further picture')} left out" if images.left_out else "")
+    """Return in a sentence what was read, and what was not."""
+    text = f"{count(images.shown, 'picture')} of {images.reading.folder}, cropped and scaled to what the target takes"
+    more = images.reading.sentence()
+    return f"{text}; {more}" if more else text
 
 
 def images_json(images: FolderImages | None) -> dict[str, Any] | None:
@@ -66,10 +65,11 @@ def images_json(images: FolderImages | None) -> dict[str, Any] | None:
     if images is None:
         return None
     return {
-        "folder": images.folder,
+        "folder": images.reading.folder,
         "shown": images.shown,
         "unread": images.unread,
         "left_out": images.left_out,
+        "reading": images.reading.to_json(),
         "units": {unit: [{"name": image.name, "response": image.response} for image in found] for unit, found in images.of.items()},
     }
 

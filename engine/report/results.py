@@ -90,6 +90,7 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
         },
         "searches": searches,
         "images": images_json(result.images),
+        "pictures": [reading.to_json() for reading in result.pictures],
         "files": {
             "report": "report.html",
             "arrays": "arrays.npz",

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import os
 import struct
 import zlib
 
@@ -12,8 +14,10 @@ from PIL import Image
 from pydantic import BaseModel, ValidationError
 
 from actmax.models.file_access import FILES, MAX_URI_BYTES, FolderSource
-from actmax.models.image_source import ImageSource, folder_stimuli, image_stimulus
+from actmax.models.image_source import ImageSource, folder_stimuli, image_stimulus, read_folder
 from actmax.models.options import InvalidOption
+from actmax.models.pictures.colour import BACKGROUND, TRANSPARENT
+from actmax.models.pictures.log import readings
 from actmax.models.spaces import StimulusSpec
 
 COLOUR, GREY, WIDE = StimulusSpec((3, 6, 6)), StimulusSpec((1, 6, 6)), StimulusSpec((3, 4, 8), -1.0, 1.0)
@@ -103,16 +107,13 @@ def bomb(width: int, height: int) -> bytes:
     [
         (uri(encoded(drawn(5, 6, 3))), COLOUR, "6 × 5 pixels"),
         (uri(encoded(drawn(6, 6, 3))), GREY, "in colour, the target takes one channel"),
-        (uri(encoded(drawn(6, 6, 4))), COLOUR, "transparent parts"),
-        (uri(encoded(drawn(6, 6, 3), "CMYK", "JPEG"), "jpeg"), COLOUR, "mode CMYK is not read"),
-        (uri(encoded(np.arange(36, dtype=np.uint16).reshape(6, 6) * 1000)), GREY, "mode I"),
-        (uri(encoded(drawn(6, 6, 3))[:-30]), COLOUR, "no whole PNG or JPEG"),
-        (uri(b""), COLOUR, "no whole PNG or JPEG"),
-        (uri(b"\x89PNG\r\n\x1a\nxx"), COLOUR, "no whole PNG or JPEG"),
-        (uri(encoded(drawn(6, 6, 3), kind="GIF")), COLOUR, "no whole PNG or JPEG"),
+        (uri(encoded(drawn(6, 6, 3))[:-30]), COLOUR, "no whole PNG picture"),
+        (uri(b""), COLOUR, "it is empty"),
+        (uri(b"\x89PNG\r\n\x1a\nxx"), COLOUR, "no whole PNG picture"),
+        (uri(b"\0\0\0\x18ftypheic" + bytes(20)), COLOUR, "HEIC isn't read; save it as PNG or JPEG"),
         ("data:image/png;base64,$$$", COLOUR, "not base64"),
-        (uri(bomb(5000, 5000)), COLOUR, "16 Mi"),
-        (uri(bomb(60_000, 60_000)), COLOUR, "16 Mi"),
+        (uri(bomb(5000, 5000)), COLOUR, "5000 × 5000 pixels; at most 17 million"),
+        (uri(bomb(60_000, 60_000)), COLOUR, "at most 17 million"),
         ("no/such/file.png", COLOUR, "no such file"),
         (".", COLOUR, "can't be read"),
         ("a\0b", COLOUR, "can't be read"),
@@ -120,7 +121,6 @@ def bomb(width: int, height: int) -> bytes:
         (uri(encoded(drawn(6, 6, 3))), StimulusSpec((2, 6), 0, 1, "series"), "no series"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_what_is_no_such_picture_is_refused_by_option(source, stimulus, says):
     with pytest.raises(InvalidOption, match=says) as caught:
         image_stimulus(source, stimulus, "start")
@@ -153,7 +153,90 @@ def test_a_folder_is_read_by_name_cropped_and_turned_grey(tmp_path):
     np.testing.assert_allclose(found.mean((1, 2, 3)).numpy() * 255, [100, 200, 50], atol=1)
     assert torch.allclose(folder_stimuli(str(tmp_path), COLOUR, "images", most=1), found[:1].expand(-1, 3, -1, -1), atol=1e-6)
     (tmp_path / "below" / "d.png").write_bytes(b"broken")
-    with pytest.raises(InvalidOption, match=r"d\.png: it is no whole"):
-        folder_stimuli(str(tmp_path), GREY, "images")
+    assert torch.equal(folder_stimuli(str(tmp_path), GREY, "images"), found)
     with pytest.raises(InvalidOption, match="there is no folder"):
         folder_stimuli(str(tmp_path / "none"), GREY, "images")
+
+
+def test_what_was_decided_about_a_picture_is_noted():
+    half = np.dstack([drawn(6, 6, 3), np.full((6, 6), 100, np.uint8)])
+    with readings() as noted:
+        found = image_stimulus(uri(encoded(half)), COLOUR, "start")
+        image_stimulus(uri(encoded(drawn(6, 6, 3))), COLOUR, "other")
+    expected = (half[..., :3] * (100 / 255) + BACKGROUND * (155 / 255)) / 255
+    np.testing.assert_allclose(found.numpy(), expected.transpose(2, 0, 1), atol=0.005)
+    assert [reading.account() for reading in noted] == [f"start: the picture ({TRANSPARENT})"]
+
+
+def test_formats_without_grey_suit_a_target_of_one_channel(tmp_path):
+    array = drawn(6, 6)
+    for kind, options in (("WEBP", {"lossless": True}), ("GIF", {}), ("PNG", {})):
+        (tmp_path / "a").write_bytes(encoded(np.stack([array] * 3, -1) if kind == "WEBP" else array, kind=kind, **options))
+        np.testing.assert_allclose(image_stimulus(str(tmp_path / "a"), GREY)[0].numpy(), array / 255, atol=1e-6)
+
+
+def test_grey_of_16_bits_keeps_them_and_becomes_three_channels(tmp_path):
+    wide = np.arange(36, dtype=np.uint16).reshape(6, 6) * 1801
+    (tmp_path / "a.png").write_bytes(encoded(wide))
+    for spec in (GREY, COLOUR):
+        found = image_stimulus(str(tmp_path / "a.png"), spec)
+        assert found.shape == spec.shape
+        np.testing.assert_allclose(found.numpy(), np.broadcast_to(wide / 65535, spec.shape), atol=1e-6)
+        np.testing.assert_allclose(folder_stimuli(str(tmp_path), spec, "images")[0].numpy(), found.numpy(), atol=1e-6)
+
+
+def test_a_photo_of_24_megapixels_is_scaled_on_load(tmp_path):
+    rows = np.linspace(0, 255, 4000).astype(np.uint8)[:, None, None]
+    Image.fromarray(np.broadcast_to(rows, (4000, 6000, 3))).save(tmp_path / "a.jpg")
+    with pytest.raises(InvalidOption, match="6000 × 4000 pixels"):
+        image_stimulus(str(tmp_path / "a.jpg"), COLOUR)
+    found = image_stimulus(str(tmp_path / "a.jpg"), COLOUR, fit="crop")
+    np.testing.assert_allclose(found[0, :, 3].numpy() * 6, np.arange(6) + 0.5, atol=0.1)
+
+
+def test_what_a_folder_holds_is_counted_and_named(tmp_path):
+    kinds = {"a.png": "PNG", "b.WEBP": "WEBP", "c.tif": "TIFF", "d.bmp": "BMP", "e.gif": "GIF", "f.png": "JPEG", "nameless": "PNG"}
+    for name, kind in kinds.items():
+        (tmp_path / name).write_bytes(encoded(drawn(8, 8, 3), kind=kind))
+    (tmp_path / "g.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "h.jpg").write_bytes(encoded(drawn(8, 8, 3), kind="JPEG")[:-200])
+    (tmp_path / "i.png").write_text("<!DOCTYPE html><html>404")
+    (tmp_path / "empty.jpg").touch()
+    for name in ("notes.txt", "._a.png", "Thumbs.db", ".hidden/z.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(drawn(8, 8, 3)) if name == ".hidden/z.png" else b"something else")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(encoded(drawn(8, 8, 3)))
+    found = read_folder(str(tmp_path), COLOUR, "images")
+    reading = found.reading
+    assert found.stimuli.shape[0] == reading.used == len(kinds) + 1
+    assert {name: why[:20] for name, why in reading.unread.items()} == {
+        "empty.jpg": "it is empty",
+        "g.heic": "HEIC isn't read; sav",
+        "gone.png": "there is no such fil",
+        "h.jpg": "it is cut short: a J",
+        "i.png": "it is a web page, su",
+        "pipe.jpg": "it is no ordinary fi",
+    }
+    assert {what: group.names for what, group in reading.others.items()} == {
+        "hidden": ["._a.png", ".hidden", "Thumbs.db"],
+        "link to a folder, not followed": ["link"],
+        "no picture": ["notes.txt"],
+    }
+    assert json.loads(json.dumps(reading.to_json(), ensure_ascii=False).encode())["used"] == 8
+    said = reading.account()
+    for word in ("8 pictures", "6 pictures can't be read: empty.jpg (it is empty)", "notes.txt", "3 files passed over (hidden)"):
+        assert word in said
+    assert read_folder(str(tmp_path), COLOUR, "images", most=3).reading.left_out == 11
+
+
+def test_a_folder_of_which_no_picture_can_be_read_is_refused_with_why(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(InvalidOption, match=r"no picture of .* can be used: 1 picture can't be read: a\.heic \(HEIC isn't read"):
+        folder_stimuli(str(tmp_path), COLOUR, "images")
+    (tmp_path / "a.heic").unlink()
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(InvalidOption, match=r"with pictures in it: 1 file passed over \(no picture\): notes\.txt"):
+        folder_stimuli(str(tmp_path), COLOUR, "images")

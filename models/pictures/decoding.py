@@ -1,0 +1,344 @@
+"""One picture, of a file or of bytes, as it is displayed: upright, grey or sRGB, within bounded memory."""
+
+from __future__ import annotations
+
+import io
+import math
+import stat
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+    features,
+)
+
+from . import kinds
+from .colour import WIDE_MODES, Levels, displayed
+from .errors import UnreadablePicture
+
+MAX_FILE_BYTES = 512 << 20
+"""Of a file; more is refused before it is read."""
+MAX_FILE_PIXELS = 120_000_000
+"""Of a file that has to be decoded whole; 4 bytes each are needed while it is. More is refused from its header."""
+MAX_SCALED_PIXELS = 1 << 28
+"""Of a JPEG that is decoded at 1/2, 1/4 or 1/8 of its size. More is refused from its header."""
+FULL_PIXELS = 1 << 24
+"""Up to here a picture is converted at its own size, beyond at a whole part of it."""
+
+_COSTS = {"WEBP": 16, "AVIF": 16, "PPM": 24}
+"""Bytes of memory that decoding takes for each pixel, where it is more than Pillow's four."""
+_PROGRESSIVE = 6
+_OPENERS: dict[str, Any] = {
+    "PNG": PngImagePlugin.PngImageFile,
+    "JPEG": JpegImagePlugin.jpeg_factory,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By the EXIF orientation: what brings the stored picture upright."""
+_ORIENTATION, _RAW_PHOTOMETRIC = 0x0112, (32803, 34892)
+_WHOLE_ONLY = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it is displayed.
+
+    Attributes
+    ----------
+    image : Image
+        Upright; mode L, RGB (sRGB), or F with 0 to 255 for grey of more than 8 bits. Smaller than the file where that is large.
+    width, height : int
+        Of the file, upright.
+    remarks : tuple of str
+        What was decided where a file leaves a choice, e.g. ``"animated: its first frame"``.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    remarks: tuple[str, ...] = ()
+
+
+def decode(source: bytes | Path, *, wanted: tuple[int, int] | None = None, most: int = MAX_FILE_PIXELS) -> Picture:
+    """Read one picture.
+
+    Parameters
+    ----------
+    source : bytes or Path
+        Its content, or the file. What it is is told by the content, never by the name.
+    wanted : (int, int), optional
+        Width and height that it will be scaled to. Beyond :data:`FULL_PIXELS` it is read at a whole part of its size, at least twice these
+        where it has as much; None: at most :data:`FULL_PIXELS`.
+    most : int
+        Pixels, of 4 bytes each, that may be decoded whole.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    UnreadablePicture
+        It is of no format that is read, cut short, damaged, too large, or of levels whose display isn't known.
+    """
+    with _opened(source) as file:
+        head = file.read(kinds.HEAD)
+        file.seek(0)
+        kind = kinds.kind_of(head)
+        if kind is None:
+            raise UnreadablePicture(kinds.why_not(head))
+        if kind in ("WEBP", "AVIF") and not features.check(kind.lower()):
+            raise UnreadablePicture(f"{kinds.NAMES.get(kind, kind)} isn't in this machine's Pillow; save it as PNG or JPEG")
+        if kind == "JPEG":
+            _require_end(file)
+        elif kind == "WEBP" and (size := _webp_size(head)) and size[0] * size[1] > most * 4 // _COSTS["WEBP"]:
+            raise _too_large(size, most * 4 // _COSTS["WEBP"])  # opening it sets up the whole canvas
+        try:
+            with _whole_only():
+                return _decoded(file, kind, head, wanted, most)
+        except UnreadablePicture:
+            raise
+        except MemoryError:
+            raise UnreadablePicture("there is too little memory for it") from None
+        except Exception as error:  # plugins raise nearly anything on damaged files
+            raise UnreadablePicture(f"it is no whole {kinds.NAMES.get(kind, kind)} picture: {_brief(error)}") from None
+
+
+def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | None, most: int) -> Picture:
+    image: Image.Image = _OPENERS[kind](file, "")
+    size = image.size
+    if not (size[0] and size[1]):
+        raise UnreadablePicture("it has no pixels")
+    orientation = _orientation(image) if kind == "JPEG" else 1  # others tell it once they are loaded
+    upright = size[::-1] if orientation >= 5 else size
+    if kind == "JPEG" and size[0] * size[1] > FULL_PIXELS:
+        _draft(image, size, _least(size, wanted, orientation))
+    _check_size(image, kind, size, most)
+    levels = _levels(image, kind, head)
+    if kind != "JPEG" and bool(getattr(image, "is_animated", False)):
+        levels.say("of several pages: its first" if kind == "TIFF" else "animated: its first frame")
+    image.load()
+    if kind != "JPEG":
+        orientation = _orientation(image)
+        upright = image.size[::-1] if orientation >= 5 else image.size  # a TIFF is turned as it is loaded
+    if levels.mode == "F":
+        _check_floats(image, levels)
+    shown = _reduced(image, levels, wanted[::-1] if wanted and orientation >= 5 else wanted)
+    if orientation in _TURNS:
+        shown = shown.transpose(_TURNS[orientation])
+    return Picture(shown, upright[0], upright[1], tuple(levels.remarks))
+
+
+@contextmanager
+def _opened(source: bytes | Path) -> Iterator[IO[bytes]]:
+    """A file that can be read; folders, pipes and devices are refused, since reading them may never end."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    try:
+        status = source.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadablePicture("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no ordinary file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise UnreadablePicture(f"it is larger than {MAX_FILE_BYTES >> 20} MiB")
+        file = source.open("rb")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnreadablePicture):
+            raise
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or str(error)
+        raise UnreadablePicture(why) from None
+    with file:
+        yield file
+
+
+@contextmanager
+def _whole_only() -> Iterator[None]:
+    """Have Pillow refuse files that are cut short, even where a program has told it to fill them up with grey."""
+    if not ImageFile.LOAD_TRUNCATED_IMAGES:
+        yield
+        return
+    with _WHOLE_ONLY:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = True
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block says nothing
+        return 1
+    return found if found in _TURNS else 1
+
+
+def _least(size: tuple[int, int], wanted: tuple[int, int] | None, orientation: int) -> tuple[int, int]:
+    """The least size, as stored, that keeps what scaling to ``wanted`` needs."""
+    if wanted is None:
+        share = math.sqrt(FULL_PIXELS / (size[0] * size[1]))
+        return math.ceil(size[0] * share), math.ceil(size[1] * share)
+    least = 2 * wanted[0], 2 * wanted[1]
+    return least[::-1] if orientation >= 5 else least
+
+
+def _draft(image: Image.Image, size: tuple[int, int], least: tuple[int, int]) -> None:
+    """Have a JPEG decoded at the smallest of 1, 1/2, 1/4 and 1/8 of its size that isn't below ``least``."""
+    if size[0] >= least[0] and size[1] >= least[1]:
+        image.draft(None, least)
+
+
+def _check_size(image: Image.Image, kind: str, size: tuple[int, int], most: int) -> None:
+    pixels = size[0] * size[1]
+    cost = _PROGRESSIVE if "progressive" in image.info else 4
+    scaled = kind == "JPEG" and cost == 4 and 4 * image.size[0] * image.size[1] <= 2 * pixels
+    allowed = MAX_SCALED_PIXELS if scaled else most * 4 // max(cost, _COSTS.get(kind, 4))
+    if pixels > allowed or image.size[0] * image.size[1] > most:
+        raise _too_large(size, allowed)
+
+
+def _too_large(size: tuple[int, int], allowed: int) -> UnreadablePicture:
+    return UnreadablePicture(f"it has {size[0]} × {size[1]} pixels; at most {allowed / 1e6:.0f} million are read, so scale it down")
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    """Width and height by the header of a WebP file."""
+    little = int.from_bytes
+    if head[12:16] == b"VP8X":
+        return 1 + little(head[24:27], "little"), 1 + little(head[27:30], "little")
+    if head[12:16] == b"VP8L":
+        bits = little(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if head[12:16] == b"VP8 ":
+        return little(head[26:28], "little") & 0x3FFF, little(head[28:30], "little") & 0x3FFF
+    return None
+
+
+def _levels(image: Image.Image, kind: str, head: bytes) -> Levels:
+    """What the file says of its levels."""
+    levels = Levels(image.mode, profile=image.info.get("icc_profile") or b"", key=image.info.get("transparency"))
+    if kind == "PNG":
+        _png_levels(image, head, levels)
+    elif kind == "TIFF":
+        _tiff_levels(image, head, levels)
+    elif image.mode in WIDE_MODES or image.mode == "I":
+        levels.white = 65535.0
+    if image.mode == "CMYK" and kind == "JPEG":
+        levels.inverted = "adobe" not in image.info  # Pillow takes all for inverted, which only Adobe's are
+    return levels
+
+
+def _png_levels(image: Image.Image, head: bytes, levels: Levels) -> None:
+    bits, colour_type = head[24], head[25]
+    if image.mode in WIDE_MODES or image.mode == "I":
+        levels.white = 65535.0
+    if levels.key is not None and bits < 8 and colour_type == 0:  # stored in the file's bits, which Pillow stretches to eight
+        levels.key = 255 * bool(levels.key) if bits == 1 else levels.key * 255 // ((1 << bits) - 1)
+    if levels.key is not None and bits == 16 and colour_type == 2:
+        raise UnreadablePicture("it has a transparent colour of 16 bits; save it with an alpha channel, or in 8 bits")
+    gamma = image.info.get("gamma")
+    if gamma and abs(gamma - 1 / 2.2) > 0.05 and not levels.profile and "srgb" not in image.info:
+        levels.say("a gamma of its own that isn't applied")
+
+
+def _tiff_levels(image: Image.Image, head: bytes, levels: Levels) -> None:
+    tags: Any = getattr(image, "tag_v2", {})
+    if head[8:10] == b"CR" or 50706 in tags or int(tags.get(254, 0)) & 1 or tags.get(262) in _RAW_PHOTOMETRIC:
+        raise UnreadablePicture("a camera's raw file isn't read (only its preview could be); save it as PNG or JPEG")
+    signed = 2 in np.atleast_1d(tags.get(339, 1))
+    if image.mode == "I" or (signed and image.mode != "F"):
+        raise UnreadablePicture("its whole numbers are signed or of 32 bits, of which white isn't known; save it as 16 bits without sign")
+    if image.mode in WIDE_MODES:
+        levels.white = float((1 << int(np.atleast_1d(tags.get(258, 16))[0])) - 1)
+        levels.inverted = tags.get(262) == 0
+    elif image.mode == "F":
+        levels.inverted = tags.get(262) == 0
+
+
+def _check_floats(image: Image.Image, levels: Levels) -> None:
+    """Floats that all lie in [0, 1] are black to white; of others white isn't known."""
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):  # NaN is refused too
+        raise UnreadablePicture(f"its values are floats from {low:g} to {high:g}, of which white isn't known; scale them to 0 to 1")
+    levels.white = 1.0
+    levels.say("floats, taken as 0 for black and 1 for white")
+
+
+def _reduced(image: Image.Image, levels: Levels, wanted: tuple[int, int] | None) -> Image.Image:
+    """The picture as it is displayed; a large one at a whole part of its size, made band by band so that no second whole one is needed."""
+    width, height = image.size
+    if width * height <= FULL_PIXELS:
+        return displayed(image, levels)
+    least = wanted and (2 * wanted[0], 2 * wanted[1])
+    factor = min(width // least[0], height // least[1]) if least else math.ceil(math.sqrt(width * height / FULL_PIXELS))
+    factor = max(1, factor)
+    rows = max(1, (1 << 22) // (width * factor)) * factor
+    made: Image.Image | None = None
+    for top in range(0, height, rows):
+        part = displayed(image.crop((0, top, width, min(height, top + rows))), levels)
+        part = part.reduce(factor) if factor > 1 else part
+        if made is None:
+            made = Image.new(part.mode, (part.width, -(-height // factor)))
+        made.paste(part, (0, top // factor))
+    assert made is not None
+    return made
+
+
+def _require_end(file: IO[bytes]) -> None:
+    """Refuse a JPEG whose picture has no end, which decoders would fill up with grey. Ends of thumbnails in its header don't count."""
+    at = 2
+    while True:
+        file.seek(at)
+        marker = file.read(4)
+        if len(marker) < 4 or marker[0] != 0xFF:
+            break
+        if marker[1] == 0xFF:  # padding
+            at += 1
+            continue
+        if marker[1] == 0xDA:
+            before = b""
+            while block := file.read(1 << 20):
+                if b"\xff\xd9" in before + block:
+                    file.seek(0)
+                    return
+                before = block[-1:]
+            break
+        at += 2 if 0xD0 <= marker[1] <= 0xD8 or marker[1] == 0x01 else 2 + int.from_bytes(marker[2:4], "big")
+    raise UnreadablePicture("it is cut short: a JPEG whose picture has no end")
+
+
+def _brief(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    if isinstance(error, struct.error) or (text and "unpack" in text[0]):
+        return "its header is damaged"
+    return (text[0] if text else type(error).__name__)[:200]
