@@ -4,7 +4,7 @@ A job file is the message's JSON form with the names of ``job.proto``, in YAML, 
 its name alone (``optimizer: protes``), transformations by a recipe are its name (``transformations: lucid``), a diverse set of so many
 optima and so many replicas are their number (``diverse: 4``, ``replicas: 2``), and a list of one is its only item (``units:
 lif_out[3]``). In options, ``file:cat.png`` stands for that picture, a path relative to the job file's folder; it becomes a data URI, so
-that the job has the picture in it.
+that the job has the picture in it. A picture that is no PNG or JPEG of at most 4 MiB is made one, as it is displayed.
 """
 
 from __future__ import annotations
@@ -250,21 +250,24 @@ class _Reader:
         return None
 
     def _picture(self, name: str, path: FieldPath) -> str:
-        """The picture of that name as a data URI."""
+        """The picture of that name as a data URI: as it is where it is a small PNG or JPEG, else made one."""
+        from actmax.models.pictures.decoding import FULL_PIXELS, stored_pixels  # Pillow
+        from actmax.models.pictures.errors import UnreadablePicture
+        from actmax.models.pictures.portable import portable
+
+        file, data = self.folder / name, b""
         try:
-            with (self.folder / name).open("rb") as file:
-                data = file.read(MAX_PICTURE_BYTES + 1)
+            if file.is_file():  # what isn't is named below; a pipe would be waited for
+                with file.open("rb") as opened:
+                    data = opened.read(MAX_PICTURE_BYTES + 1)
+            kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
+            small = len(data) <= MAX_PICTURE_BYTES and kind is not None and stored_pixels(data) <= FULL_PIXELS
+            media, data = (f"image/{kind}", data) if small else portable(file, MAX_PICTURE_BYTES)
         except (OSError, ValueError) as error:
-            self._fault(path, f"cannot read the picture {self.folder / name}: {getattr(error, 'strerror', None) or error}")
+            why = error if isinstance(error, UnreadablePicture) else getattr(error, "strerror", None) or error
+            self._fault(path, f"cannot read the picture {file}: {why}")
             return ""
-        kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
-        if len(data) > MAX_PICTURE_BYTES:
-            self._fault(path, f"the picture {self.folder / name} is larger than {MAX_PICTURE_BYTES >> 20} MiB")
-        elif kind is None:
-            self._fault(path, f"{self.folder / name} is neither a PNG nor a JPEG picture")
-        else:
-            return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        return ""
+        return f"data:{media};base64,{base64.b64encode(data).decode()}"
 
     def _fault(self, path: FieldPath, text: str) -> None:
         self.faults.append((path, text))

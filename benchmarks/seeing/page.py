@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from actmax.engine.report.pictures import enlarged
+from actmax.models.pictures.decoding import decode
 from benchmarks.seeing.jobs import EXAMPLES, ROOT, Found, found, predictions
 from benchmarks.seeing.sheet import Row, Tile, sheet, tile
 
@@ -58,7 +58,7 @@ def _generators(path: Path) -> None:
 
 
 def _picture(name: str) -> Picture:
-    levels = np.asarray(Image.open(EXAMPLES / name).convert("RGB"), np.float32)
+    levels = np.asarray(decode(EXAMPLES / name).image.convert("RGB"), np.float32)
     return (levels.transpose(2, 0, 1) / 255).astype(np.float32)
 
 

@@ -177,7 +177,7 @@ class FolderRig:
         if self.options.format is Format.PNG and generation.png:
             return generation.png[row]
         described = self.session.described
-        stimulus = np.asarray(Image.open(io.BytesIO(generation.png[row]))) if generation.png else generation.stimuli[row]
+        stimulus = _levels(generation.png[row]) if generation.png else generation.stimuli[row]
         made = io.BytesIO()
         if self.options.format is Format.NPY:
             np.save(made, stimulus)
@@ -296,6 +296,13 @@ def as_image(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
 
 def _is_response(name: str) -> bool:
     return not name.startswith((".", "~")) and Path(name).suffix.lower() in SUFFIXES
+
+
+def _levels(png: bytes) -> NDArray[np.uint8]:
+    """The levels of a stimulus that travelled as PNG, (height, width) or (height, width, 3)."""
+    from actmax.models.pictures.decoding import decode  # Pillow
+
+    return np.asarray(decode(png).image)
 
 
 def _holds(path: Path, content: bytes) -> bool:

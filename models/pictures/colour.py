@@ -99,7 +99,7 @@ def _coloured(part: Image.Image, levels: Levels) -> Image.Image:
     if part.mode not in ("L", "RGB", "CMYK", "LAB"):
         raise UnreadablePicture(f"colours of mode {part.mode} aren't read; save it as 8-bit grey or RGB")
     if part.mode == "LAB":
-        return ImageCms.applyTransform(part, _from_lab())
+        return _applied(_from_lab(), part)
     if levels.profile:
         try:
             transform = _to_srgb(levels.profile, part.mode)
@@ -108,7 +108,7 @@ def _coloured(part: Image.Image, levels: Levels) -> Image.Image:
         else:
             if transform is None:
                 return part
-            converted = ImageCms.applyTransform(part, transform)
+            converted = _applied(transform, part)
             return converted.getchannel(1) if part.mode == "L" else converted
     if part.mode == "CMYK":
         levels.say("inks (CMYK) without a profile, turned into colours by the plain formula")
@@ -131,11 +131,18 @@ def _wide(part: Image.Image, levels: Levels) -> Image.Image:
     return Image.fromarray(values)
 
 
+def _applied(transform: Any, part: Image.Image) -> Image.Image:
+    made = ImageCms.applyTransform(part, transform)
+    assert made is not None  # only a change in place gives none
+    return made
+
+
 @lru_cache(maxsize=8)
 def _to_srgb(profile: bytes, mode: str) -> Any:
     """The transform of a profile's colours into sRGB; None where it moves no level by more than one."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    space = str(source.profile.xcolor_space).strip()
+    core: Any = source.profile
+    space = str(core.xcolor_space).strip()
     if space != {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[mode]:
         raise ValueError(f"a profile of {space} in a picture of {mode}")
     made = ImageCms.buildTransform(
@@ -145,7 +152,7 @@ def _to_srgb(profile: bytes, mode: str) -> Any:
         return made
     steps = np.linspace(0, 255, _GRID if mode == "RGB" else 256).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3) if mode == "RGB" else steps[None]
-    there = np.asarray(ImageCms.applyTransform(Image.fromarray(grid), made)).astype(np.int16)
+    there = np.asarray(_applied(made, Image.fromarray(grid))).astype(np.int16)
     moved = np.abs(there - (grid if mode == "RGB" else grid[..., None]))
     return None if moved.max() <= 1 else made
 

@@ -110,27 +110,26 @@ def decode(source: bytes | Path, *, wanted: tuple[int, int] | None = None, most:
     UnreadablePicture
         It is of no format that is read, cut short, damaged, too large, or of levels whose display isn't known.
     """
-    with _opened(source) as file:
-        head = file.read(kinds.HEAD)
-        file.seek(0)
-        kind = kinds.kind_of(head)
-        if kind is None:
-            raise UnreadablePicture(kinds.why_not(head))
-        if kind in ("WEBP", "AVIF") and not features.check(kind.lower()):
-            raise UnreadablePicture(f"{kinds.NAMES.get(kind, kind)} isn't in this machine's Pillow; save it as PNG or JPEG")
+    with _opened(source) as file, _in_words(file) as (kind, head):
         if kind == "JPEG":
             _require_end(file)
         elif kind == "WEBP" and (size := _webp_size(head)) and size[0] * size[1] > most * 4 // _COSTS["WEBP"]:
             raise _too_large(size, most * 4 // _COSTS["WEBP"])  # opening it sets up the whole canvas
-        try:
-            with _whole_only():
-                return _decoded(file, kind, head, wanted, most)
-        except UnreadablePicture:
-            raise
-        except MemoryError:
-            raise UnreadablePicture("there is too little memory for it") from None
-        except Exception as error:  # plugins raise nearly anything on damaged files
-            raise UnreadablePicture(f"it is no whole {kinds.NAMES.get(kind, kind)} picture: {_brief(error)}") from None
+        with _whole_only():
+            return _decoded(file, kind, head, wanted, most)
+
+
+def stored_pixels(source: bytes | Path) -> int:
+    """Return how many pixels a picture has, from its header.
+
+    Raises
+    ------
+    UnreadablePicture
+        It is of no format that is read, or its header is damaged.
+    """
+    with _opened(source) as file, _in_words(file) as (kind, _):
+        width, height = _OPENERS[kind](file, "").size
+        return width * height
 
 
 def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | None, most: int) -> Picture:
@@ -139,7 +138,7 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
     if not (size[0] and size[1]):
         raise UnreadablePicture("it has no pixels")
     orientation = _orientation(image) if kind == "JPEG" else 1  # others tell it once they are loaded
-    upright = size[::-1] if orientation >= 5 else size
+    upright = _swapped(size, orientation)
     if kind == "JPEG" and size[0] * size[1] > FULL_PIXELS:
         _draft(image, size, _least(size, wanted, orientation))
     _check_size(image, kind, size, most)
@@ -149,10 +148,10 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
     image.load()
     if kind != "JPEG":
         orientation = _orientation(image)
-        upright = image.size[::-1] if orientation >= 5 else image.size  # a TIFF is turned as it is loaded
+        upright = _swapped(image.size, orientation)  # a TIFF is turned as it is loaded
     if levels.mode == "F":
         _check_floats(image, levels)
-    shown = _reduced(image, levels, wanted[::-1] if wanted and orientation >= 5 else wanted)
+    shown = _reduced(image, levels, wanted and _swapped(wanted, orientation))
     if orientation in _TURNS:
         shown = shown.transpose(_TURNS[orientation])
     return Picture(shown, upright[0], upright[1], tuple(levels.remarks))
@@ -178,6 +177,27 @@ def _opened(source: bytes | Path) -> Iterator[IO[bytes]]:
         raise UnreadablePicture(why) from None
     with file:
         yield file
+
+
+@contextmanager
+def _in_words(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The kind of a file and its first bytes; whatever its plugin raises inside becomes an UnreadablePicture."""
+    head = file.read(kinds.HEAD)
+    file.seek(0)
+    kind = kinds.kind_of(head)
+    if kind is None:
+        raise UnreadablePicture(kinds.why_not(head))
+    name = kinds.NAMES.get(kind, kind)
+    if kind in ("WEBP", "AVIF") and not features.check(kind.lower()):
+        raise UnreadablePicture(f"{name} isn't in this machine's Pillow; save it as PNG or JPEG")
+    try:
+        yield kind, head
+    except UnreadablePicture:
+        raise
+    except MemoryError:
+        raise UnreadablePicture("there is too little memory for it") from None
+    except Exception as error:  # plugins raise nearly anything on damaged files
+        raise UnreadablePicture(f"it is no whole {name} picture: {_brief(error)}") from None
 
 
 @contextmanager
@@ -207,8 +227,12 @@ def _least(size: tuple[int, int], wanted: tuple[int, int] | None, orientation: i
     if wanted is None:
         share = math.sqrt(FULL_PIXELS / (size[0] * size[1]))
         return math.ceil(size[0] * share), math.ceil(size[1] * share)
-    least = 2 * wanted[0], 2 * wanted[1]
-    return least[::-1] if orientation >= 5 else least
+    return _swapped((2 * wanted[0], 2 * wanted[1]), orientation)
+
+
+def _swapped(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """A size on the other side of the turn that an EXIF orientation tells."""
+    return (size[1], size[0]) if orientation >= 5 else size
 
 
 def _draft(image: Image.Image, size: tuple[int, int], least: tuple[int, int]) -> None:
@@ -221,7 +245,7 @@ def _check_size(image: Image.Image, kind: str, size: tuple[int, int], most: int)
     pixels = size[0] * size[1]
     cost = _PROGRESSIVE if "progressive" in image.info else 4
     scaled = kind == "JPEG" and cost == 4 and 4 * image.size[0] * image.size[1] <= 2 * pixels
-    allowed = MAX_SCALED_PIXELS if scaled else most * 4 // max(cost, _COSTS.get(kind, 4))
+    allowed = MAX_SCALED_PIXELS if scaled else max(min(most, FULL_PIXELS), most * 4 // max(cost, _COSTS.get(kind, 4)))
     if pixels > allowed or image.size[0] * image.size[1] > most:
         raise _too_large(size, allowed)
 

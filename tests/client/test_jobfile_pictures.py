@@ -2,7 +2,10 @@
 
 import base64
 import io
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -50,9 +53,11 @@ def test_an_override_may_name_another_and_texts_elsewhere_are_left_alone(tmp_pat
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "No such file"),
-        (b"GIF89a", "neither a PNG nor a JPEG"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(jobfile.MAX_PICTURE_BYTES), "larger than 4 MiB"),
+        (None, "no such file"),
+        (b"GIF89a", "no whole GIF picture"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(jobfile.MAX_PICTURE_BYTES), "no whole PNG picture"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC isn't read; save it as PNG or JPEG"),
+        (b"no picture", "its content is no picture"),
     ],
 )
 def test_a_picture_that_cannot_go_along_is_named_with_its_line(tmp_path, content, says):
@@ -64,3 +69,53 @@ def test_a_picture_that_cannot_go_along_is_named_with_its_line(tmp_path, content
     fields = {violation.field: violation.description for violation in caught.value.violations}
     assert set(fields) == {"generator.options.image", "generator.options.nested[0].also"}
     assert all(says in text and "(line 4)" in text for text in fields.values()), fields
+
+
+def travelled(tmp_path) -> tuple[str, Image.Image]:
+    """The media type and the picture that a job file's ``cat.png`` became, at most 4 MiB."""
+    (tmp_path / "job.yaml").write_text(JOB.format(name="cat.png"))
+    uri = jobfile.to_plain(jobfile.load(tmp_path / "job.yaml").spec)["generator"]["options"]["image"]
+    head, _, data = uri.partition(",")
+    content = base64.b64decode(data)
+    assert len(content) <= jobfile.MAX_PICTURE_BYTES
+    return head, Image.open(io.BytesIO(content))
+
+
+@pytest.mark.parametrize(("kind", "options"), [("WEBP", {"lossless": True}), ("TIFF", {}), ("BMP", {}), ("GIF", {})])
+def test_other_formats_travel_as_png(tmp_path, kind, options):
+    picture = Image.fromarray(np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3))
+    picture.save(tmp_path / "cat.png", kind, **options)
+    head, found = travelled(tmp_path)
+    assert head == "data:image/png;base64"
+    with Image.open(tmp_path / "cat.png") as stored:
+        assert np.array_equal(np.asarray(found.convert("RGB")), np.asarray(stored.convert("RGB")))
+
+
+def test_grey_of_16_bits_keeps_them_on_its_way(tmp_path):
+    values = np.arange(35, dtype=np.uint16).reshape(5, 7) * 1800
+    Image.fromarray(values).save(tmp_path / "cat.png", "TIFF")
+    assert np.array_equal(np.asarray(travelled(tmp_path)[1]), values)
+
+
+def test_a_large_photo_travels_upright_and_smaller(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise = np.random.default_rng(0).integers(0, 256, (400, 700, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((3500, 2000)).save(tmp_path / "cat.png", "JPEG", quality=100, exif=exif)
+    assert (tmp_path / "cat.png").stat().st_size > jobfile.MAX_PICTURE_BYTES
+    head, found = travelled(tmp_path)
+    assert head == "data:image/jpeg;base64"
+    assert found.width / found.height == pytest.approx(2000 / 3500, rel=0.01)
+    assert found.getexif().get(0x0112, 1) == 1
+
+
+def test_reading_pictures_needs_pillow_and_numpy_alone(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "cat.png", "BMP")
+    (tmp_path / "job.yaml").write_text(JOB.format(name="cat.png"))
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'pydantic', 'scipy')))\n"
+        "from pathlib import Path\nfrom actmax.client import jobfile\n"
+        f"print('image/png' in str(jobfile.load(Path({str(tmp_path / 'job.yaml')!r})).spec))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

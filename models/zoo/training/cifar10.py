@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
+
+from ...pictures.decoding import decode
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PADDING = 4
@@ -60,10 +60,10 @@ def read_parquet(path: str | Path) -> Images:
     pixels = np.empty((table.num_rows, 32, 32, 3), dtype=np.uint8)
     for row, cell in enumerate(table[column].to_pylist()):
         encoded = cell["bytes"] if isinstance(cell, dict) else cell
-        with Image.open(io.BytesIO(encoded)) as image:
-            if image.size != (32, 32):
-                raise ValueError(f"{path}: row {row} is {image.size[0]} × {image.size[1]} pixels, not 32 × 32")
-            pixels[row] = np.asarray(image.convert("RGB"))
+        image = decode(encoded).image
+        if image.size != (32, 32):
+            raise ValueError(f"{path}: row {row} is {image.size[0]} × {image.size[1]} pixels, not 32 × 32")
+        pixels[row] = np.asarray(image.convert("RGB"))
     labels = torch.from_numpy(table["label"].to_numpy().astype(np.int64))
     return Images(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels)
 

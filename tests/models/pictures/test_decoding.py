@@ -5,6 +5,7 @@ import os
 import struct
 import zlib
 from contextlib import suppress
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_grey_of_16_bits_is_scaled_and_not_clipped(kind):
     np.testing.assert_allclose(np.asarray(found.image), wide / 65535 * 255, rtol=1e-5, atol=1e-4)
 
 
-def tiff(values: np.ndarray, photometric: int, bits: int, order: str = "<", **more: int) -> bytes:
+def tiff(values: np.ndarray, photometric: int, bits: int, order: Literal["<", ">"] = "<", more: dict[int, int] | None = None) -> bytes:
     """An uncompressed TIFF, written by hand (TIFF 6.0, sections 2 to 4)."""
     height, width = values.shape[:2]
     samples = values.shape[2] if values.ndim == 3 else 1
@@ -116,7 +117,7 @@ def tiff(values: np.ndarray, photometric: int, bits: int, order: str = "<", **mo
         277: samples,
         278: height,
         279: len(pixels),
-        **{int(k): v for k, v in more.items()},
+        **(more or {}),
     }
     entries = {**tags, 258: bits, 273: 0}
     start = 8 + 2 + 12 * len(entries) + 4
@@ -251,7 +252,7 @@ def test_luma_and_lab_are_colours():
     np.testing.assert_allclose(levels(stored(Image.fromarray(ramp()).convert("YCbCr"), "TIFF")).astype(int), ramp(), atol=3)
     lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
     muted = (ramp() // 4 + 96).astype(np.uint8)
-    data = stored(ImageCms.applyTransform(Image.fromarray(muted), lab), "TIFF")
+    data = stored(ImageCms.applyTransform(Image.fromarray(muted), lab) or Image.new("LAB", (1, 1)), "TIFF")
     np.testing.assert_allclose(levels(data).astype(int), muted, atol=4)
 
 
@@ -313,8 +314,8 @@ def test_floats_from_0_to_1_are_black_to_white_and_others_are_refused():
 def test_whole_numbers_whose_white_is_not_known_are_refused():
     for data in (
         stored(Image.fromarray(np.arange(384, dtype=np.int32).reshape(16, 24) * 1000), "TIFF"),
-        tiff(np.arange(384, dtype=np.int16).reshape(16, 24), 1, 16, **{"339": 2}),
-        tiff(np.arange(384).astype(np.int8).reshape(16, 24), 1, 8, **{"339": 2}),
+        tiff(np.arange(384, dtype=np.int16).reshape(16, 24), 1, 16, more={339: 2}),
+        tiff(np.arange(384).astype(np.int8).reshape(16, 24), 1, 8, more={339: 2}),
     ):
         with pytest.raises(UnreadablePicture, match="signed or of 32 bits"):
             decode(data)
@@ -332,13 +333,8 @@ def test_of_several_frames_the_first_is_read_and_that_is_said(kind):
 
 @pytest.mark.parametrize(("tag", "value"), [(254, 1), (50706, 1), (262, 32803)])
 def test_a_camera_raw_file_whose_preview_alone_could_be_read_is_refused(tag, value):
-    tags = {"photometric": 1, "more": {}}
-    if tag == 262:
-        tags["photometric"] = value
-    else:
-        tags["more"] = {str(tag): value}
     with pytest.raises(UnreadablePicture, match=r"raw file|no whole TIFF"):
-        decode(tiff(ramp()[..., 0], tags["photometric"], 8, **tags["more"]))
+        decode(tiff(ramp()[..., 0], 1, 8, more={tag: value}))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", AVIF])
@@ -424,7 +420,7 @@ def test_too_many_pixels_are_refused_from_the_header():
     claimed = png(ramp(), 8, 2)
     header = struct.pack(">4sIIBBBBB", b"IHDR", 20_000, 20_000, 8, 2, 0, 0, 0)
     claimed = claimed[:12] + header + struct.pack(">I", zlib.crc32(header)) + claimed[33:]
-    columns = [struct.pack("<HHII", 256, 4, 1, number) for number in (WIDTH, 10**9)]
+    columns = struct.pack("<HHII", 256, 4, 1, WIDTH), struct.pack("<HHII", 256, 4, 1, 10**9)
     for data in (claimed, tiff(ramp()[..., 0], 1, 8).replace(*columns)):
         with pytest.raises(UnreadablePicture, match="pixels; at most 120 million are read"):
             decode(data)

@@ -1,0 +1,59 @@
+"""A picture as a small PNG or JPEG file, as it travels inside a job."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .decoding import decode
+from .errors import UnreadablePicture
+
+_STEP = 0.8
+_SMALLEST = 16
+
+
+def portable(path: Path, most_bytes: int) -> tuple[str, bytes]:
+    """Return a picture as it is displayed in a file of at most ``most_bytes``.
+
+    Parameters
+    ----------
+    path : Path
+        A picture of any format that is read.
+    most_bytes : int
+        Of the file that is made. A picture that is larger as PNG becomes a JPEG of quality 95, as large as fits.
+
+    Returns
+    -------
+    str
+        Its media type, ``image/png`` or ``image/jpeg``.
+    bytes
+        The file.
+
+    Raises
+    ------
+    UnreadablePicture
+        It can't be read, or not be made that small.
+    """
+    image = decode(path).image
+    if image.mode == "F":
+        image = Image.fromarray((np.asarray(image) * 257).round().astype(np.uint16))
+    data = _file(image, "PNG")
+    if len(data) <= most_bytes:
+        return "image/png", data
+    if image.mode == "I;16":
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    while min(image.size) >= _SMALLEST:
+        data = _file(image, "JPEG", quality=95, subsampling=0)
+        if len(data) <= most_bytes:
+            return "image/jpeg", data
+        image = image.resize((round(image.width * _STEP), round(image.height * _STEP)), Image.Resampling.BICUBIC)
+    raise UnreadablePicture(f"it can't be made smaller than {most_bytes >> 20} MiB; scale it down")
+
+
+def _file(image: Image.Image, kind: str, **options: int) -> bytes:
+    made = io.BytesIO()
+    image.save(made, kind, **options)
+    return made.getvalue()
