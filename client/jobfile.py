@@ -53,11 +53,14 @@ class JobFile:
         The line, counted from 1, of the value at each path.
     overridden : dict
         The override, as text, that each overridden path was given by.
+    remarks : tuple of str
+        What was decided about pictures that leave a choice, such as which frame of an animation is used.
     """
 
     spec: job_pb2.JobSpec
     lines: Mapping[FieldPath, int] = field(default_factory=dict)
     overridden: Mapping[FieldPath, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def located(self, error: InvalidInput) -> InvalidInput:
         """``error``, a server's about this job, in the file's fields, with its lines behind them."""
@@ -151,7 +154,7 @@ def _message(
             f"{source} has wrong fields",
             violations=[FieldViolation(show(path), text + _where(path, lines, overridden)) for path, text in reader.faults],
         )
-    return JobFile(json_format.ParseDict(job, job_pb2.JobSpec()), lines, overridden)
+    return JobFile(json_format.ParseDict(job, job_pb2.JobSpec()), lines, overridden, tuple(reader.remarks))
 
 
 class _Reader:
@@ -160,6 +163,7 @@ class _Reader:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder or Path()
         self.faults: list[tuple[FieldPath, str]] = []
+        self.remarks: list[str] = []
 
     def message(self, data: Any, descriptor: Any, path: FieldPath) -> dict[str, Any]:
         if descriptor.full_name == _STRUCT:
@@ -253,7 +257,7 @@ class _Reader:
         """The picture of that name as a data URI: as it is where it is a small PNG or JPEG, else made one."""
         from actmax.models.pictures.decoding import FULL_PIXELS, stored_pixels  # Pillow
         from actmax.models.pictures.errors import UnreadablePicture
-        from actmax.models.pictures.portable import portable
+        from actmax.models.pictures.portable import PortablePicture, portable
 
         file, data = self.folder / name, b""
         try:
@@ -262,12 +266,13 @@ class _Reader:
                     data = opened.read(MAX_PICTURE_BYTES + 1)
             kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
             small = len(data) <= MAX_PICTURE_BYTES and kind is not None and stored_pixels(data) <= FULL_PIXELS
-            media, data = (f"image/{kind}", data) if small else portable(file, MAX_PICTURE_BYTES)
+            found = PortablePicture(f"image/{kind}", data) if small else portable(file, MAX_PICTURE_BYTES)
         except (OSError, ValueError) as error:
             why = error if isinstance(error, UnreadablePicture) else getattr(error, "strerror", None) or error
             self._fault(path, f"cannot read the picture {file}: {why}")
             return ""
-        return f"data:{media};base64,{base64.b64encode(data).decode()}"
+        self.remarks += [f"{show(path)}: {file} ({remark})" for remark in found.remarks]
+        return f"data:{found.media};base64,{base64.b64encode(found.content).decode()}"
 
     def _fault(self, path: FieldPath, text: str) -> None:
         self.faults.append((path, text))

@@ -53,11 +53,19 @@ def table(results: Mapping[str, Any]) -> Table:
     if any(search.get("optima") for search in searches):
         lines.append("below it the responses of its further optima")
     lines += dict.fromkeys(f"{search['optimizer']} chose {search['note']}" for search in searches if search.get("note"))
-    images = (results.get("images") or {}).get("reading") or {}
-    lines += [reading["account"] for reading in [*results.get("pictures", []), images] if reading.get("account")]
+    lines += _pictures(results)
     if lines:
         shown.caption, shown.caption_justify = escape("\n".join(lines)), "left"
     return shown
+
+
+def _pictures(results: Mapping[str, Any]) -> list[str]:
+    """What is to be said of pictures: a line for each account, after the options that it is of."""
+    options: dict[str, list[str]] = {}
+    for reading in [*(results.get("pictures") or []), (results.get("images") or {}).get("reading") or {}]:
+        if account := reading.get("account"):
+            options.setdefault(account, []).append(reading.get("option") or "pictures")
+    return [f"{' and '.join(names)}: {account}" for account, names in options.items()]
 
 
 def kept(results: Mapping[str, Any]) -> str:

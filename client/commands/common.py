@@ -18,6 +18,7 @@ from rich.console import Console
 
 from ..client import DEFAULT_ADDRESS, Client
 from ..errors import ActmaxError, DamagedArtifact, InvalidInput, ServerFault, Unavailable, UnsafePath
+from ..jobfile import JobFile
 
 
 class ExitCode(IntEnum):
@@ -168,3 +169,9 @@ def needing_server(command: str) -> Iterator[None]:
         raise NotInstalled(
             f"'actmax {command}' needs the package {error.name}, which is not installed: pip install 'actmax[server]'"
         ) from None
+
+
+def say_remarks(file: JobFile) -> None:
+    """Print what was decided about the pictures of a job file, on stderr."""
+    for remark in file.remarks:
+        err.print(remark, markup=False)

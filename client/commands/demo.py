@@ -26,7 +26,7 @@ from ..errors import ActmaxError, InvalidInput
 from ..follow import OnInterrupt, follow
 from ..plain import to_plain
 from ..results import kept, read_results, table
-from .common import AllowImport, ExitCode, Json, Overrides, check_folder, err, out, print_json
+from .common import AllowImport, ExitCode, Json, Overrides, check_folder, err, out, print_json, say_remarks
 from .jobs import print_end
 
 _START_SECONDS = 60.0
@@ -45,6 +45,7 @@ def demo(
     Ctrl-C cancels the job, fetches what was found and stops the server; a second Ctrl-C leaves at once.
     """
     file = jobfile.load(job, overrides or ())
+    say_remarks(file)
     check_folder(folder)
     with _terminable(), _own_server(allow_import or ()) as address, Client(address) as client:
         if not as_json:

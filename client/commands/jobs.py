@@ -31,6 +31,7 @@ from .common import (
     job_name,
     out,
     print_json,
+    say_remarks,
 )
 
 _STATES = [state_text(number) for number in job_pb2.JobState.values() if number]
@@ -58,6 +59,7 @@ def submit(
     if folder is not None and not watch:
         raise typer.BadParameter("goes with --watch; for a job that runs on, use 'actmax fetch' later", param_hint="--out")
     file = jobfile.load(job, overrides or ())
+    say_remarks(file)
     if folder is not None:
         check_folder(folder)
     with connect(server) as client:

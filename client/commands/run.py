@@ -17,7 +17,7 @@ from .. import jobfile
 from ..display import Display, display_on
 from ..errors import ActmaxError, FieldViolation, InvalidInput
 from ..results import kept, read_results, table
-from .common import AllowImport, ExitCode, JobFileArgument, Json, Overrides, err, needing_server, out, print_json
+from .common import AllowImport, ExitCode, JobFileArgument, Json, Overrides, err, needing_server, out, print_json, say_remarks
 
 if TYPE_CHECKING:
     from ...engine.progress import Progress
@@ -51,6 +51,7 @@ def run(
     report = [("images", images), ("film", film)]
     asked = [f"report.{name}={json.dumps(str(value), ensure_ascii=False)}" for name, value in report if value is not None]
     file = jobfile.load(job, [*(overrides or ()), *asked])
+    say_remarks(file)
     folder = folder or Path("runs") / job.stem
     try:
         with display_on(err, silent=as_json) as display:

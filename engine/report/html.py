@@ -240,7 +240,7 @@ def _facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list
         facts.append(("Compared with", "; ".join(optimizers[1:])))
     notes = dict.fromkeys(f"{search.optimizer}: {search.note}" for search in result.searches if search.note)
     facts += [("Chosen", note) for note in notes]
-    facts += [("Pictures", reading.account()) for reading in result.pictures]
+    facts += [("Pictures", f"{reading.option}: {reading.account()}") for reading in result.pictures]
     facts += [
         ("Budget", _budget(spec)),
         ("Start", "from a bank of natural latents" if spec.prior == "natural" else "blind, without natural latents"),

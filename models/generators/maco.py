@@ -45,7 +45,7 @@ class MacoGenerator(Canvas):
 
         images: Annotated[
             FolderSource | None,
-            Field(description="Folder of PNG or JPEG images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."),
+            Field(description="Folder of images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."),
         ] = None
         contrast: Annotated[
             float,

@@ -34,16 +34,15 @@ from .errors import UnreadablePicture
 
 MAX_FILE_BYTES = 512 << 20
 """Of a file; more is refused before it is read."""
-MAX_FILE_PIXELS = 120_000_000
-"""Of a file that has to be decoded whole; 4 bytes each are needed while it is. More is refused from its header."""
+MAX_FILE_PIXELS = 100_000_000
+"""Of a file that has to be decoded whole; 4 bytes each are needed while it is, so 400 MB. More is refused from its header."""
 MAX_SCALED_PIXELS = 1 << 28
 """Of a JPEG that is decoded at 1/2, 1/4 or 1/8 of its size. More is refused from its header."""
 FULL_PIXELS = 1 << 24
 """Up to here a picture is converted at its own size, beyond at a whole part of it."""
 
-_COSTS = {"WEBP": 16, "AVIF": 16, "PPM": 24}
+_COSTS = {"WEBP": 16, "AVIF": 12, "PPM": 24}
 """Bytes of memory that decoding takes for each pixel, where it is more than Pillow's four."""
-_PROGRESSIVE = 6
 _OPENERS: dict[str, Any] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.jpeg_factory,
@@ -151,6 +150,8 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
         upright = _swapped(image.size, orientation)  # a TIFF is turned as it is loaded
     if levels.mode == "F":
         _check_floats(image, levels)
+    elif levels.mode in WIDE_MODES or levels.mode == "I":
+        _check_dark(image, levels)
     shown = _reduced(image, levels, wanted and _swapped(wanted, orientation))
     if orientation in _TURNS:
         shown = shown.transpose(_TURNS[orientation])
@@ -243,11 +244,21 @@ def _draft(image: Image.Image, size: tuple[int, int], least: tuple[int, int]) ->
 
 def _check_size(image: Image.Image, kind: str, size: tuple[int, int], most: int) -> None:
     pixels = size[0] * size[1]
-    cost = _PROGRESSIVE if "progressive" in image.info else 4
-    scaled = kind == "JPEG" and cost == 4 and 4 * image.size[0] * image.size[1] <= 2 * pixels
-    allowed = MAX_SCALED_PIXELS if scaled else max(min(most, FULL_PIXELS), most * 4 // max(cost, _COSTS.get(kind, 4)))
+    cost, scaled = _COSTS.get(kind, 4), False
+    if "progressive" in image.info:
+        cost = max(4, _progressive_cost(image))
+    elif kind == "JPEG":
+        scaled = 2 * image.size[0] * image.size[1] <= pixels
+    allowed = MAX_SCALED_PIXELS if scaled else max(min(most, FULL_PIXELS), most * 4 // cost)
     if pixels > allowed or image.size[0] * image.size[1] > most:
         raise _too_large(size, allowed)
+
+
+def _progressive_cost(image: Image.Image) -> int:
+    """Bytes a pixel of a progressive JPEG's coefficients, all of which are held until its last scan: two each."""
+    layers: list[tuple[int, int, int, int]] = getattr(image, "layer", [])
+    across, down = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
+    return math.ceil(sum(2 * layer[1] * layer[2] for layer in layers) / (across * down))
 
 
 def _too_large(size: tuple[int, int], allowed: int) -> UnreadablePicture:
@@ -310,12 +321,27 @@ def _tiff_levels(image: Image.Image, head: bytes, levels: Levels) -> None:
 
 def _check_floats(image: Image.Image, levels: Levels) -> None:
     """Floats that all lie in [0, 1] are black to white; of others white isn't known."""
-    values = np.asarray(image)
-    low, high = float(values.min()), float(values.max())
+    ends = np.array([(np.asarray(part).min(), np.asarray(part).max()) for part in _bands(image, 1)])
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     if not (low >= 0 and high <= 1):  # NaN is refused too
         raise UnreadablePicture(f"its values are floats from {low:g} to {high:g}, of which white isn't known; scale them to 0 to 1")
     levels.white = 1.0
     levels.say("floats, taken as 0 for black and 1 for white")
+
+
+def _check_dark(image: Image.Image, levels: Levels) -> None:
+    """Say where fewer bits than the file has room for hold a picture, as of cameras of 10 or 12 bits: it is read as dark as it is."""
+    highest = max(int(np.asarray(part).max()) for part in _bands(image, 1))
+    if 0 < highest < levels.white / 8 and not levels.inverted:
+        levels.say("grey of 16 bits of which no level is above an eighth of white")
+
+
+def _bands(image: Image.Image, factor: int) -> Iterator[Image.Image]:
+    """The picture from the top down in parts of about 4 Mi pixels, whose heights but the last's are multiples of ``factor``."""
+    width, height = image.size
+    rows = max(1, (1 << 22) // (width * factor)) * factor
+    for top in range(0, height, rows):
+        yield image.crop((0, top, width, min(height, top + rows)))
 
 
 def _reduced(image: Image.Image, levels: Levels, wanted: tuple[int, int] | None) -> Image.Image:
@@ -326,14 +352,15 @@ def _reduced(image: Image.Image, levels: Levels, wanted: tuple[int, int] | None)
     least = wanted and (2 * wanted[0], 2 * wanted[1])
     factor = min(width // least[0], height // least[1]) if least else math.ceil(math.sqrt(width * height / FULL_PIXELS))
     factor = max(1, factor)
-    rows = max(1, (1 << 22) // (width * factor)) * factor
     made: Image.Image | None = None
-    for top in range(0, height, rows):
-        part = displayed(image.crop((0, top, width, min(height, top + rows))), levels)
+    top = 0
+    for band in _bands(image, factor):
+        part = displayed(band, levels)
         part = part.reduce(factor) if factor > 1 else part
         if made is None:
             made = Image.new(part.mode, (part.width, -(-height // factor)))
-        made.paste(part, (0, top // factor))
+        made.paste(part, (0, top))
+        top += part.height
     assert made is not None
     return made
 

@@ -86,7 +86,7 @@ class FolderReading:
 
     def account(self) -> str:
         """Return in words how many pictures were used, and :meth:`sentence`."""
-        return "; ".join(filter(None, [f"{self.option}: {_pictures(self.used)} of {self.folder} used", self.sentence()]))
+        return "; ".join(filter(None, [f"{_pictures(self.used)} of {self.folder} used", self.sentence()]))
 
     def sentence(self) -> str:
         """Return in words what was not read or was decided, empty where there is nothing to say."""

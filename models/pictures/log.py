@@ -26,7 +26,7 @@ class PictureReading:
 
     def account(self) -> str:
         """Return in words what was decided."""
-        return f"{self.option}: {self.name} ({'; '.join(self.remarks)})"
+        return f"{self.name} ({'; '.join(self.remarks)})"
 
 
 Reading = FolderReading | PictureReading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,16 @@ _STEP = 0.8
 _SMALLEST = 16
 
 
-def portable(path: Path, most_bytes: int) -> tuple[str, bytes]:
+@dataclass(frozen=True)
+class PortablePicture:
+    """A small file: its ``media`` type (``image/png`` or ``image/jpeg``), its ``content``, and what was decided about the picture."""
+
+    media: str
+    content: bytes
+    remarks: tuple[str, ...] = ()
+
+
+def portable(path: Path, most_bytes: int) -> PortablePicture:
     """Return a picture as it is displayed in a file of at most ``most_bytes``.
 
     Parameters
@@ -27,28 +37,26 @@ def portable(path: Path, most_bytes: int) -> tuple[str, bytes]:
 
     Returns
     -------
-    str
-        Its media type, ``image/png`` or ``image/jpeg``.
-    bytes
-        The file.
+    PortablePicture
 
     Raises
     ------
     UnreadablePicture
         It can't be read, or not be made that small.
     """
-    image = decode(path).image
+    picture = decode(path)
+    image = picture.image
     if image.mode == "F":
         image = Image.fromarray((np.asarray(image) * 257).round().astype(np.uint16))
     data = _file(image, "PNG")
     if len(data) <= most_bytes:
-        return "image/png", data
+        return PortablePicture("image/png", data, picture.remarks)
     if image.mode == "I;16":
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     while min(image.size) >= _SMALLEST:
         data = _file(image, "JPEG", quality=95, subsampling=0)
         if len(data) <= most_bytes:
-            return "image/jpeg", data
+            return PortablePicture("image/jpeg", data, picture.remarks)
         image = image.resize((round(image.width * _STEP), round(image.height * _STEP)), Image.Resampling.BICUBIC)
     raise UnreadablePicture(f"it can't be made smaller than {most_bytes >> 20} MiB; scale it down")
 

@@ -207,4 +207,5 @@ def test_a_start_image_and_a_reference_of_any_kind_are_read(tmp_path):
         evaluations=4,
     )
     assert stands(torch.from_numpy(result.searches[0].stimulus))
-    assert [reading.account() for reading in result.pictures] == [f"image: {tmp_path / 'like.gif'} (animated: its first frame)"]
+    accounts = [(reading.option, reading.account()) for reading in result.pictures]
+    assert accounts == [("image", f"{tmp_path / 'like.gif'} (animated: its first frame)")]

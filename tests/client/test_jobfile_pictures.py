@@ -109,6 +109,15 @@ def test_a_large_photo_travels_upright_and_smaller(tmp_path):
     assert found.getexif().get(0x0112, 1) == 1
 
 
+def test_which_frame_travels_is_said(tmp_path):
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "cat.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "job.yaml").write_text(JOB.format(name="cat.gif"))
+    remarks = jobfile.load(tmp_path / "job.yaml").remarks
+    assert remarks[0] == f"generator.options.image: {tmp_path / 'cat.gif'} (animated: its first frame)"
+    assert len(remarks) == 2
+
+
 def test_reading_pictures_needs_pillow_and_numpy_alone(tmp_path):
     Image.new("RGB", (4, 3)).save(tmp_path / "cat.png", "BMP")
     (tmp_path / "job.yaml").write_text(JOB.format(name="cat.png"))

@@ -165,7 +165,7 @@ def test_what_was_decided_about_a_picture_is_noted():
         image_stimulus(uri(encoded(drawn(6, 6, 3))), COLOUR, "other")
     expected = (half[..., :3] * (100 / 255) + BACKGROUND * (155 / 255)) / 255
     np.testing.assert_allclose(found.numpy(), expected.transpose(2, 0, 1), atol=0.005)
-    assert [reading.account() for reading in noted] == [f"start: the picture ({TRANSPARENT})"]
+    assert [reading.account() for reading in noted] == [f"the picture ({TRANSPARENT})"]
 
 
 def test_formats_without_grey_suit_a_target_of_one_channel(tmp_path):
