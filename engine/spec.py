@@ -130,7 +130,7 @@ class ReportSpec(_Strict):
     Attributes
     ----------
     images : str
-        A folder of PNG and JPEG pictures: those that drive each unit the most stand beside what was found for it. Empty: none.
+        A folder of pictures: those that drive each unit the most stand beside what was found for it. Empty: none.
     top : int
         How many of them a unit.
     film : {"none", "gif", "mp4"}

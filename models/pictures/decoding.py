@@ -15,7 +15,6 @@ from typing import IO, Any
 
 import numpy as np
 from PIL import (
-    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -27,6 +26,11 @@ from PIL import (
     WebPImagePlugin,
     features,
 )
+
+try:
+    from PIL import AvifImagePlugin
+except ImportError:  # before Pillow 11.3
+    AvifImagePlugin = None
 
 from . import kinds
 from .colour import WIDE_MODES, Levels, displayed
@@ -50,7 +54,7 @@ _OPENERS: dict[str, Any] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
+    "AVIF": AvifImagePlugin and AvifImagePlugin.AvifImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
 }
 _TURNS = {
@@ -189,7 +193,7 @@ def _in_words(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     if kind is None:
         raise UnreadablePicture(kinds.why_not(head))
     name = kinds.NAMES.get(kind, kind)
-    if kind in ("WEBP", "AVIF") and not features.check(kind.lower()):
+    if _OPENERS[kind] is None or (kind in ("WEBP", "AVIF") and not features.check(kind.lower())):
         raise UnreadablePicture(f"{name} isn't in this machine's Pillow; save it as PNG or JPEG")
     try:
         yield kind, head

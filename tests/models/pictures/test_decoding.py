@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Literal
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,8 +256,12 @@ def test_inks_are_colours_adobe_or_not():
     np.testing.assert_allclose(levels(straight).astype(int), ramp(), atol=6)
 
 
-def test_luma_and_lab_are_colours():
+@pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 12, reason="Pillow 11 can't read back such a TIFF of its own")
+def test_luma_is_colours():
     np.testing.assert_allclose(levels(stored(Image.fromarray(ramp()).convert("YCbCr"), "TIFF")).astype(int), ramp(), atol=3)
+
+
+def test_lab_is_colours():
     lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
     muted = (ramp() // 4 + 96).astype(np.uint8)
     data = stored(ImageCms.applyTransform(Image.fromarray(muted), lab) or Image.new("LAB", (1, 1)), "TIFF")
