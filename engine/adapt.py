@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import snntorch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
@@ -17,6 +16,7 @@ from ..models.spaces import Box
 from ..models.targets.function import FunctionTarget, is_estimator
 from ..models.targets.module import OUTPUT, ModuleTarget, Redirect
 from ..models.targets.spiking import SpikingOptions, SpikingTarget
+from ..models.targets.spiking.neurons import is_neuron
 from ..models.targets.taken import NormalisedOptions, ShapeOptions
 from ..models.targets.target import Target
 from .errors import InvalidJob
@@ -88,7 +88,7 @@ class DecoderAdapter:
 
 def is_spiking(module: nn.Module) -> bool:
     """Whether a module contains one of snntorch's neurons."""
-    return any(isinstance(part, snntorch.SpikingNeuron) for part in module.modules())
+    return any(is_neuron(part) for part in module.modules())
 
 
 def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str) -> Any:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .neurons import hooked, is_neuron
+from .module_kinds import hooked
+from .neurons import is_neuron
+
+WHOLE = "output"
+"""Name of the layer of a network that is a single neuron."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +24,18 @@ class Link:
 
     @property
     def neuron(self) -> bool:
-        """Whether it has a state in time."""
+        """Return whether it has a state in time."""
         return is_neuron(self.module)
 
 
 def as_chain(network: nn.Module) -> list[Link] | None:
-    """The modules of an ``nn.Sequential``, nested ones opened, in order of evaluation.
+    """Return the modules of an ``nn.Sequential``, nested ones opened, in order of evaluation.
 
     Returns None for any other graph: a ``forward`` of one's own around neurons, a neuron used twice, hooks on a container, or
-    a normalisation over the batch (then the steps and stimuli of one call are not independent).
+    a normalisation over the batch (then the steps and stimuli of one call are not independent). A single neuron is a chain.
     """
+    if is_neuron(network):
+        return [Link(WHOLE, network)]
     if not is_plain_sequential(network):
         return None
     links = list(_links(network, ""))
@@ -40,8 +46,15 @@ def as_chain(network: nn.Module) -> list[Link] | None:
 
 
 def is_plain_sequential(module: nn.Module) -> bool:
-    """Whether a module does what ``nn.Sequential`` does and nothing else."""
-    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and not hooked(module)
+    """Return whether a module does what ``nn.Sequential`` does and nothing else."""
+    kind = type(module)
+    return (
+        isinstance(module, nn.Sequential)
+        and kind.forward is nn.Sequential.forward
+        and kind.__call__ is nn.Module.__call__
+        and "forward" not in module.__dict__
+        and not hooked(module)
+    )
 
 
 def _links(container: nn.Module, prefix: str) -> Iterator[Link]:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..leaky import leaky_layer, leaky_spikes
 from .chain import Link
-from .neurons import FusedLeaky, clear, fused_leaky, gives_binary, step, takes_sequence
+from .neurons import FusedLeaky, Inside, clear, fused_leaky, gives_binary, passed_on, takes_sequence
 from .readout import Readout, RunningReadout, read
-from .stages import Signal, Stage, Stateless, stages_of
+from .stages import Signal, Stage, Stateless, require_rows, stages_of
 from .workspace import Workspace
 
 Plan = Sequence[tuple[Stage, FusedLeaky | None]]
@@ -38,17 +38,25 @@ class LayerByLayer:
         What is read from neurons; from other layers it is always the mean over steps.
     units : int
         Units of the largest neuron layer; the size of the chunks of a batch follows from it.
+    steady : collection of str
+        Names of unknown modules that a constant input may pass once for all steps; see ``Stateless``.
+
+    Attributes
+    ----------
+    at : str
+        Name of the layer that is, or was last, evaluated.
     """
 
-    def __init__(self, chain: Sequence[Link], steps: int, readout: Readout, units: int = 1) -> None:
+    def __init__(self, chain: Sequence[Link], steps: int, readout: Readout, units: int = 1, steady: Collection[str] = ()) -> None:
         self.chain, self.steps = chain, steps
         self.readout: Readout = readout
-        self._stateless = Stateless()
+        self.at = ""
+        self._stateless = Stateless(steps, steady)
         self._units = max(1, units)
         self._workspace = Workspace()
 
     def __call__(self, inputs: Tensor, wanted: Collection[str], *, constant: bool) -> dict[str, Tensor]:
-        """Responses of the layers ``wanted``.
+        """Return the responses of the layers ``wanted``.
 
         Parameters
         ----------
@@ -75,21 +83,21 @@ class LayerByLayer:
             parts = [self._fast(part, plan, wanted, constant) for part in inputs.tensor_split(min(chunks, inputs.shape[batch]), batch)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
 
-    def _signal(self, inputs: Tensor, constant: bool) -> Signal:
-        values = inputs if constant else inputs.flatten(0, 1)
-        if values.dim() == 4 and values.device.type == "cpu":
-            values = values.contiguous(memory_format=torch.channels_last)
-        return Signal(values, constant, binary=not constant)
+    @staticmethod
+    def _signal(inputs: Tensor, constant: bool) -> Signal:
+        return Signal(inputs if constant else inputs.flatten(0, 1), constant, binary=not constant)
 
     def _fast(self, inputs: Tensor, plan: Plan, wanted: Collection[str], constant: bool) -> dict[str, Tensor]:
         """Without gradient: spikes are bits, membranes are not kept."""
         signal, found, workspace = self._signal(inputs, constant), {}, self._workspace
         for stage, fused in plan:
-            if fused is None:
+            self.at = stage.name
+            current = self._current(signal, inputs.dtype, workspace) if fused is not None else None
+            if fused is None or current is None or not fused.fits(current if signal.constant else current[0]):
                 signal = self._general(stage, signal, inputs.dtype, wanted, found, workspace)
                 continue
             running = RunningReadout(self.readout) if stage.name in wanted else None
-            current, store = self._current(signal, inputs.dtype, workspace), None
+            store = None
             if stage is not plan[-1][0]:
                 first = current if signal.constant else current[0]
                 flat = workspace.flat(f"spikes {stage.name}", self.steps * first.numel(), torch.bool, first.device)
@@ -111,9 +119,11 @@ class LayerByLayer:
         """With gradient: spikes are numbers, and the backward pass of a scan needs its membranes."""
         signal, found = self._signal(inputs, constant), {}
         for stage, fused in plan:
-            if fused is not None:
+            self.at = stage.name
+            current = self._current(signal, inputs.dtype) if fused is not None else None
+            if fused is not None and current is not None and fused.fits(current if signal.constant else current[0]):
                 steps = self.steps if signal.constant else None
-                spikes, membranes = leaky_layer(self._current(signal, inputs.dtype), steps, fused.constants, fused.slope)
+                spikes, membranes = leaky_layer(current, steps, fused.constants, fused.slope)
                 if stage.name in wanted:
                     found[stage.name] = read(self.readout, spikes, membranes)
                 signal = Signal(spikes.flatten(0, 1), constant=False, binary=True)
@@ -130,7 +140,7 @@ class LayerByLayer:
         found: dict[str, Tensor],
         workspace: Workspace | None,
     ) -> Signal:
-        """A stateless stage, or a neuron that is stepped as the module it is."""
+        """A stateless stage, or a neuron that is called as the module it is."""
         link = stage.links[0]
         if not link.neuron:
             signal = self._stateless(stage, signal, dtype, workspace)
@@ -138,24 +148,69 @@ class LayerByLayer:
                 values = signal.floats(dtype)
                 found[stage.name] = values.clone() if signal.constant else values.unflatten(0, (self.steps, -1)).mean(0)
             return signal
-        current = self._current(signal, dtype, workspace)
-        clear(link.module)
-        if takes_sequence(link.module):
-            spikes, membranes = step(link.module, current.expand(self.steps, *current.shape) if signal.constant else current)
-        else:
-            # one tensor at every step would be shared by what a neuron changes in place
-            each = (current.clone() for _ in range(self.steps)) if signal.constant else iter(current)
-            pairs = [step(link.module, one) for one in each]
-            spikes, membranes = torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+        values, spikes, membranes = through_neuron(link, self._current(signal, dtype, workspace), self.steps if signal.constant else None)
         if stage.name in wanted:
-            found[stage.name] = read(self.readout, spikes, membranes)
-        return Signal(spikes.flatten(0, 1), constant=False, binary=gives_binary(link.module))
+            found[stage.name] = read_neuron(self.readout, link.name, spikes, membranes)
+        return Signal(values.flatten(0, 1), constant=False, binary=gives_binary(link.module))
 
     def _current(self, signal: Signal, dtype: torch.dtype, workspace: Workspace | None = None) -> Tensor:
         values = signal.floats(dtype, workspace)
         return values if signal.constant else values.unflatten(0, (self.steps, -1))
 
 
+def through_neuron(link: Link, current: Tensor, steps: int | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return what a neuron hands on, its spikes and its membranes, from rest over all steps, each (steps, n, *units).
+
+    Parameters
+    ----------
+    link : Link
+        A neuron; it is called once where it takes whole sequences, otherwise once a step.
+    current : Tensor
+        (steps, n, *units), or (n, *units) for so many ``steps`` of the same.
+    steps : int or None
+        Number of steps of a constant current; None where ``current`` has the steps.
+
+    Raises
+    ------
+    ValueError
+        The answer has not a row for each stimulus.
+    """
+    module, dtype = link.module, current.dtype
+    clear(module)
+    if takes_sequence(module):
+        current = current if steps is None else current.expand(steps, *current.shape)
+        if current.dim() != 3:
+            raise ValueError(f"{link.name} ({type(module).__name__}) takes (steps, n, features), not {current.dim()} dimensions")
+        with Inside().watching([module]) as inside:
+            output = module(current)
+            spikes, membranes = inside.read(module, output)
+        values = passed_on(output)
+        if values.shape[:2] != current.shape[:2]:
+            raise ValueError(f"{link.name} ({type(module).__name__}) answers {tuple(current.shape)} with {tuple(values.shape)}")
+        return values.to(dtype), spikes, membranes
+    inside, record = Inside(), []
+    for one in [current] * steps if steps is not None else current:
+        # a copy: a neuron may keep its input, or write into it
+        output = module(one.clone())
+        record.append((require_rows(passed_on(output), one.shape[0], link).to(dtype), *inside.read(module, output)))
+    columns = [None if any(part is None for part in column) else torch.stack(column) for column in zip(*record, strict=True)]
+    return columns[0], columns[1], columns[2]  # type: ignore[return-value]
+
+
+def read_neuron(readout: Readout, name: str, spikes: Tensor | None, membranes: Tensor | None) -> Tensor:
+    """Return the response of a neuron layer, (n, *units).
+
+    Raises
+    ------
+    ValueError
+        The neuron has no spikes, or no membranes, to read.
+    """
+    known = membranes if readout == "membrane" else spikes
+    if known is None:
+        raise ValueError(f"{name} returns no {'membranes' if readout == 'membrane' else 'spikes'}; choose another readout than {readout!r}")
+    return read(readout, known, known)  # one of the two is read
+
+
 def largest_layer(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Units of the largest of several layers."""
+    """Return the units of the largest of several layers."""
     return max((int(torch.Size(shape).numel()) for shape in shapes.values()), default=1)

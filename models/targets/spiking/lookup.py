@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .layout import ambiguous, rows_first
 from .workspace import Workspace
 
 LARGEST_TABLE = 64 * 2**20
@@ -31,8 +32,11 @@ _HIGHEST = 7 if sys.byteorder == "little" else 0
 
 
 def pays(weight: Tensor) -> bool:
-    """Whether spikes had better be looked up: float32 on a CPU, enough channels in and out, tables of a bearable size."""
-    outputs, channels, *kernel = weight.shape
+    """Return whether spikes had better be looked up: float32 on a CPU, enough channels in and out, tables of a bearable size.
+
+    ``weight`` is that of a convolution, (outputs, channels, height, width), or of a linear layer, (outputs, features).
+    """
+    outputs, channels, *kernel = weight.shape if weight.dim() == 4 else column_shape(weight)
     size = 4 * outputs * kernel[0] * kernel[1] * -(-channels // 8) * 256
     return (
         weight.device.type == "cpu"
@@ -110,11 +114,49 @@ def _bytes(last: Tensor, count: int) -> Tensor:
     """Channels packed eight to a byte: (..., channels), bool -> (..., count), uint8."""
     if last.shape[-1] % 8:
         last = F.pad(last.view(torch.uint8), (0, 8 * count - last.shape[-1]))
-    gathered = last.contiguous().view(torch.int64) * _SHIFT
+    gathered = rows_first(last).view(torch.int64) * _SHIFT
     return gathered.view(torch.uint8)[..., _HIGHEST::8]
 
 
-class _LookedUp(torch.autograd.Function):
+_COLUMN = 64
+"""Features of a linear layer that share a table."""
+
+
+def column_shape(weight: Tensor) -> tuple[int, int, int, int]:
+    """Return the shape of a linear layer, (outputs, features), as a kernel: (outputs, channels, rows, 1), ``_COLUMN`` channels at most."""
+    outputs, features = weight.shape
+    channels = min(_COLUMN, features)
+    return outputs, channels, -(-features // channels), 1
+
+
+def as_kernel(weight: Tensor) -> Tensor:
+    """Return a linear layer's weight, (outputs, features), as the kernel of ``column_shape``, filled up with zeros."""
+    outputs, channels, rows, _ = column_shape(weight)
+    return F.pad(weight, (0, rows * channels - weight.shape[1])).view(outputs, rows, channels, 1).transpose(1, 2)
+
+
+class SpikeLinear:
+    """A linear layer whose input is spikes, as the convolution of one column.
+
+    Parameters
+    ----------
+    weight : Tensor
+        (outputs, features), at least one feature.
+    bias : Tensor or None
+        (outputs,).
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.conv = SpikeConv2d(as_kernel(weight), bias, (1, 1), (0, 0), (1, 1))
+        self.channels, self.rows = column_shape(weight)[1:3]
+
+    def __call__(self, spikes: Tensor, workspace: Workspace | None = None, name: str = "") -> Tensor:
+        """(n, features), bool -> (n, outputs), float32; in ``workspace`` as for a convolution."""
+        filled = F.pad(spikes, (0, self.rows * self.channels - spikes.shape[1])) if spikes.shape[1] % self.channels else spikes
+        return self.conv(filled.reshape(-1, self.rows, self.channels, 1).transpose(1, 2), workspace, name).flatten(1)
+
+
+class _ConvLookedUp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, spikes: Tensor, lookup: SpikeConv2d, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(weight)
@@ -126,17 +168,47 @@ class _LookedUp(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         shape, lookup = ctx.settings
         # the input's values do not matter without a gradient of the weights; its layout does
-        like = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
+        if ambiguous(shape[1:], weight.shape, grad.shape[1:]):
+            like, grad, weight = grad.new_empty(shape), rows_first(grad), rows_first(weight)
+        else:
+            like = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
         found = torch.ops.aten.convolution_backward(
             grad, like, weight, None, lookup.stride, lookup.padding, lookup.dilation, False, [0, 0], 1, [True, False, False]
         )
         return found[0], None, None
 
 
-def looked_up(spikes: Tensor, lookup: SpikeConv2d, weight: Tensor, workspace: Workspace | None = None, name: str = "") -> Tensor:
-    """A convolution of spikes, (n, channels, height, width) of 0 and 1 or bool; differentiable in float spikes, not in the weights."""
+class _LinearLookedUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, lookup: SpikeLinear, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(weight)
+        return lookup(spikes != 0)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (weight,) = ctx.saved_tensors
+        return grad @ weight, None, None
+
+
+def looked_up(
+    spikes: Tensor, lookup: SpikeConv2d | SpikeLinear, weight: Tensor, workspace: Workspace | None = None, name: str = ""
+) -> Tensor:
+    """Return a layer of spikes by its ``lookup``: differentiable in float spikes, not in the weights.
+
+    Parameters
+    ----------
+    spikes : Tensor
+        (n, channels, height, width) or (n, features), of 0 and 1 or bool.
+    lookup : SpikeConv2d or SpikeLinear
+        The layer.
+    weight : Tensor
+        Its weights, for the gradient.
+    workspace, name
+        Where the result of bool spikes lies until the next call.
+    """
     if spikes.dtype == torch.bool:
         return lookup(spikes, workspace, name)
     if torch.is_grad_enabled() and spikes.requires_grad:
-        return _LookedUp.apply(spikes, lookup, weight)  # pyright: ignore[reportReturnType]
+        function = _ConvLookedUp if isinstance(lookup, SpikeConv2d) else _LinearLookedUp
+        return function.apply(spikes, lookup, weight)  # pyright: ignore[reportReturnType]
     return lookup(spikes != 0, workspace, name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,36 +11,43 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from ..leaky import LeakyConstants, atan_slope
+from ..leaky import LeakyConstants, Reset, atan_slope
+from .module_kinds import is_exactly
 
 _SEQUENCE = (snn.StateLeaky, snn.AssociativeLeaky, snn.LeakyParallel)
 """Neurons that take all time steps in one call, (steps, n, features)."""
 
+_STEPPED = (snn.Leaky, snn.Synaptic, snn.Alpha, snn.Lapicque, snn.RLeaky, snn.RSynaptic, snn.SLSTM, snn.SConv2dLSTM)
+"""Neurons that take one step a call, whose spikes are what their surrogate makes of the membrane."""
+
 _ELEMENTWISE = ("atan", "fast_sigmoid", "sigmoid", "straight_through_estimator", "triangular", "heaviside", "spike_rate_escape", "SFS")
 """Surrogates of ``snntorch.surrogate`` that spike at x > 0 and whose gradient is a fixed elementwise factor."""
 
-
-def hooked(module: nn.Module) -> bool:
-    """Whether calling a module does more than its ``forward``."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+_RESETS: dict[str, tuple[Reset, int]] = {"_base_sub": ("subtract", 0), "_base_zero": ("zero", 1), "_base_int": ("none", 2)}
+"""A Leaky's way to its next membrane: the reset in it, and the ``reset_mechanism_val`` of a neuron that was made with it."""
 
 
 def is_neuron(module: nn.Module) -> bool:
-    """Whether a module is one of snntorch's neurons."""
+    """Return whether a module is one of snntorch's neurons."""
     return isinstance(module, (snn.SpikingNeuron, *_SEQUENCE))
 
 
 def takes_sequence(module: nn.Module) -> bool:
-    """Whether a neuron takes all time steps in one call."""
+    """Return whether a neuron takes all time steps in one call."""
     return isinstance(module, _SEQUENCE)
 
 
+def spikes_at_all(module: nn.Module) -> bool:
+    """Return whether a neuron returns spikes, and not membranes alone (``StateLeaky(output=False)``)."""
+    return not (isinstance(module, snn.StateLeaky) and not module.output)
+
+
 def gives_binary(module: nn.Module) -> bool:
-    """Whether a neuron's spikes are surely 0 or 1."""
-    if takes_sequence(module) or not isinstance(module, snn.SpikingNeuron) or isinstance(module, snn.DeltaLeaky):
+    """Return whether a neuron's spikes are surely 0 or 1."""
+    if not is_exactly(module, *_STEPPED) or _surrogate(module) is None:
         return False
     factor: Tensor = module.graded_spikes_factor  # type: ignore[assignment]
-    return _surrogate(module) is not None and factor.numel() == 1 and float(factor) == 1.0
+    return factor.numel() == 1 and float(factor) == 1.0
 
 
 @dataclass(frozen=True)
@@ -48,27 +56,42 @@ class FusedLeaky:
 
     constants: LeakyConstants
     slope: Callable[[Tensor], Tensor] | None
+    per_unit: tuple[tuple[torch.Size, torch.dtype], ...] = ()
+    """Shape and precision of those constants that are no scalars for torch."""
+
+    def fits(self, current: Tensor) -> bool:
+        """Return whether one step's ``current``, (n, *units), keeps its shape and precision by the layer's constants."""
+        return current.dtype in (torch.float32, torch.float64) and all(
+            dtype == current.dtype and len(shape) < current.dim() and _broadcasts(shape, current.shape[1:])
+            for shape, dtype in self.per_unit
+        )
 
 
 def fused_leaky(module: nn.Module) -> FusedLeaky | None:
-    """The constants of an ``snntorch.Leaky`` as they are now, or None where it has to be stepped as a module.
+    """Return the constants of an ``snntorch.Leaky`` as they are now, or None where it has to be stepped as a module.
 
-    Stepped are subclasses, inhibition, quantised states, graded spikes, negative thresholds, surrogates of others, and
-    modules with hooks.
+    Stepped are subclasses, inhibition, quantised states, graded spikes, negative thresholds, surrogates of others, modules with
+    hooks or patched methods, and neurons whose reset was changed after they were made (snntorch then mixes both resets).
     """
-    if type(module) is not snn.Leaky or module.inhibition or module.state_quant or hooked(module) or not gives_binary(module):
+    if not is_exactly(module, snn.Leaky) or module.inhibition or module.state_quant or not gives_binary(module):
+        return None
+    function: Any = module.state_function
+    reset, number = _RESETS.get(getattr(function, "__name__", ""), ("none", -1))
+    own = getattr(function, "__self__", None) is module and getattr(function, "__func__", None) is getattr(snn.Leaky, function.__name__, 0)
+    if not own or int(module.reset_mechanism_val) != number:  # type: ignore[arg-type]
         return None
     beta: Tensor = module.beta.detach().clamp(0, 1)  # type: ignore[operator]
     threshold: Tensor = module.threshold.detach()  # type: ignore[operator]
     if bool((threshold < 0).any()):
         return None
-    constants = LeakyConstants(_scalar(beta), _scalar(threshold), module.reset_mechanism, bool(module.reset_delay))  # type: ignore[arg-type]
+    constants = LeakyConstants(_scalar(beta), _scalar(threshold), reset, bool(module.reset_delay))
+    per_unit = tuple((value.shape, value.dtype) for value in (beta, threshold) if value.dim())
     name, surrogate = _surrogate(module) or ("", None)
     if surrogate is None or name == "_surrogate_bypass":
-        return FusedLeaky(constants, None)
+        return FusedLeaky(constants, None, per_unit)
     if name == "atan":
-        return FusedLeaky(constants, atan_slope(float(surrogate.__closure__[0].cell_contents)))
-    return FusedLeaky(constants, _slope_of(surrogate))
+        return FusedLeaky(constants, atan_slope(float(surrogate.__closure__[0].cell_contents)), per_unit)
+    return FusedLeaky(constants, _slope_of(surrogate), per_unit)
 
 
 def clear(module: nn.Module) -> None:
@@ -84,22 +107,65 @@ def clear(module: nn.Module) -> None:
             module._buffers[name] = torch.zeros(0, dtype=state.dtype, device=state.device)
 
 
-def step(module: nn.Module, current: Tensor) -> tuple[Tensor, Tensor]:
-    """One time step of any stepping neuron: (n, *units) -> spikes and membranes.
-
-    snntorch's surrogates spike in float32 whatever their input; here spikes are of the input's precision.
-    """
-    spikes, membranes = split(module, module(current))
-    return spikes.to(current.dtype), membranes
+Fired = tuple[Tensor | None, Tensor | None]
+"""Spikes and membranes of one call of a neuron; None where it has none to read."""
 
 
-def split(module: nn.Module, output: Any) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes out of what a neuron returned; membranes come last where it returns several tensors."""
-    if not isinstance(output, tuple):
+class Inside:
+    """What neurons that return less than their spikes and membranes hold inside, call by call."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Fired] = {}
+
+    @contextmanager
+    def watching(self, modules: Iterable[nn.Module]) -> Iterator[Inside]:
+        """Look into those of ``modules`` that need it until the block ends. To be used within ``undisturbed``."""
+        handles = []
+        try:
+            for module in modules:
+                if isinstance(module, snn.LeakyParallel):
+                    handles.append(module.rnn.register_forward_hook(self._recurrent(id(module))))
+                elif isinstance(module, snn.AssociativeLeaky):
+                    module.__dict__["fire"] = self._firing(id(module), module.fire)
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+            for module in modules:
+                if isinstance(module, snn.AssociativeLeaky):
+                    module.__dict__.pop("fire", None)
+
+    def read(self, module: nn.Module, output: Any) -> Fired:
+        """Return spikes and membranes of a neuron's call that answered ``output``; membranes come last in a tuple."""
+        held = self._held.pop(id(module), None)
+        if held is not None:
+            return (output if held[0] is None else held[0]), held[1]
+        if not spikes_at_all(module):
+            return None, output
+        if isinstance(output, tuple):
+            last = output[-1]
+            return output[0], last[0] if isinstance(last, tuple) else last
         membranes = getattr(module, "mem", None)
-        return output, membranes if isinstance(membranes, Tensor) and membranes.numel() else output
-    last = output[-1]
-    return output[0], last[0] if isinstance(last, tuple) else last
+        return output, membranes if isinstance(membranes, Tensor) and membranes.numel() else None
+
+    def _recurrent(self, key: int) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            self._held[key] = (None, output[0])
+
+        return hook
+
+    def _firing(self, key: int, fire: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def firing(mem: Tensor) -> Tensor:
+            spikes = fire(mem)
+            self._held[key] = (spikes, mem)
+            return spikes
+
+        return firing
+
+
+def passed_on(output: Any) -> Tensor:
+    """Return what a neuron that answered ``output`` hands to the next layer: its spikes, first where it returns several tensors."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 def _surrogate(module: nn.Module) -> tuple[str, Any] | None:
@@ -127,5 +193,6 @@ def _scalar(value: Tensor) -> float | Tensor:
     return float(value) if value.numel() == 1 else value
 
 
-def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+def _broadcasts(shape: torch.Size, units: torch.Size) -> bool:
+    """Whether a constant of ``shape`` stretches to ``units`` and not the other way round."""
+    return len(shape) <= len(units) and all(size in (1, unit) for size, unit in zip(reversed(shape), reversed(units), strict=False))

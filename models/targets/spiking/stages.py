@@ -1,22 +1,23 @@
-"""The stateless stretches of a chain, prepared for speed without touching the network.
+"""The stateless stretches of a chain, evaluated for all time steps at once where that is surely the same.
 
 A convolution takes in the evaluation-mode normalisation and the average pooling that follow it: pooling k × k outputs of
 a kernel of size s is one kernel of s + k - 1 at k times the stride, which does (s + k - 1)² instead of (k s)²
-multiplications. Prepared weights are kept as long as the parameters they were made from are unchanged.
+multiplications. Modules of which nothing is known are called as they are, once a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .chain import Link
-from .lookup import SpikeConv2d, looked_up, pays
-from .neurons import hooked
+from .layout import own, unambiguous
+from .lookup import pays
+from .module_kinds import PASSED_OVER, acts_by_row, flattens_rows_apart, hooked, is_exactly
+from .prepared import Cache, Prepared, PreparedLinear, fold, pair, settings_of, sources_of
 from .workspace import Workspace
 
 
@@ -39,7 +40,7 @@ class Signal:
     binary: bool = False
 
     def floats(self, like: torch.dtype, workspace: Workspace | None = None) -> Tensor:
-        """The values, as numbers; in ``workspace`` if given, until the next call."""
+        """Return the values as numbers; in ``workspace`` if given, until the next call."""
         if self.values.dtype != torch.bool:
             return self.values
         return self.values.to(like) if workspace is None else workspace.like("numbers", self.values, like).copy_(self.values)
@@ -53,12 +54,12 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """Address of what comes out of it."""
+        """Return the address of what comes out of it."""
         return self.links[-1].name
 
 
 def stages_of(chain: Sequence[Link], wanted: Collection[str]) -> list[Stage]:
-    """The links up to the deepest of ``wanted``, in groups that nothing wanted lies within."""
+    """Return the links up to the deepest of ``wanted``, in groups that nothing wanted lies within."""
     deepest = max(index for index, link in enumerate(chain) if link.name in wanted)
     stages: list[Stage] = []
     index = 0
@@ -78,117 +79,114 @@ class Stateless:
     """Evaluates stateless stages; holds what it prepared for them.
 
     With a ``workspace``, which is for evaluation without gradient, outputs may lie in it until the stage's next call.
+
+    Parameters
+    ----------
+    steps : int
+        Time steps.
+    steady : collection of str
+        Names of links of which nothing is known but that they answered the same input with the same output and kept no state.
     """
 
-    def __init__(self) -> None:
-        self._prepared: dict[tuple[str, ...], tuple[tuple[object, ...], _Convolution]] = {}
+    def __init__(self, steps: int, steady: Collection[str] = ()) -> None:
+        self.steps, self.steady = steps, frozenset(steady)
+        self._cache = Cache()
 
     def __call__(self, stage: Stage, signal: Signal, dtype: torch.dtype, workspace: Workspace | None = None) -> Signal:
-        """The output of ``stage``; constant where its input is."""
-        module = stage.links[0].module
-        if _foldable_conv(module):
-            return Signal(self._convolution(stage)(signal, dtype, workspace, stage.name), signal.constant)
-        if isinstance(module, nn.Identity | nn.Dropout) and not hooked(module):
+        """Return the output of ``stage``; constant where its input is, unless a module has to be called once a step."""
+        modules = [link.module for link in stage.links]
+        conv = modules[0]
+        if _foldable_conv(conv) and signal.values.dim() == 4 and conv.weight.dtype == dtype:  # type: ignore[union-attr]
+            prepared = self._folded(stage, modules)
+            spikes = signal.binary and not signal.constant
+            values = signal.values if spikes and prepared.looks_up else signal.floats(dtype, workspace)
+            return Signal(prepared(values, spikes=spikes, workspace=workspace, name=stage.name), signal.constant)
+        for link in stage.links:
+            signal = self._one(link, signal, dtype, workspace)
+        return signal
+
+    def _one(self, link: Link, signal: Signal, dtype: torch.dtype, workspace: Workspace | None) -> Signal:
+        module, values = link.module, signal.values
+        if is_exactly(module, *PASSED_OVER):
             return signal
-        if type(module) is nn.Flatten and not hooked(module):
-            return Signal(module(signal.values), signal.constant, signal.binary)
-        if type(module) is nn.Linear and signal.binary and not hooked(module) and pays(_as_conv(module.weight)):
-            return Signal(self._linear(stage, module)(signal, dtype, workspace, stage.name).flatten(1), signal.constant)
+        if flattens_rows_apart(module, values):
+            return Signal(module(values), signal.constant, signal.binary)
+        if signal.binary and not signal.constant and values.dim() == 2 and is_exactly(module, nn.Linear) and pays(module.weight):  # type: ignore[arg-type]
+            return Signal(self._linear(link)(values, workspace, link.name), signal.constant)
+        if not acts_by_row(module, values):
+            return self._unknown(link, signal, dtype)
         binary = signal.binary and type(module) is nn.MaxPool2d
         values = signal.floats(dtype, workspace)
-        if workspace is not None and _simple_max_pool(module) and values.dim() == 4:
-            return Signal(_max_pool(values, _pair(module.kernel_size), workspace, stage.name), signal.constant, binary)  # type: ignore[arg-type]
-        return Signal(module(values), signal.constant, binary)
+        if workspace is not None and values.dim() == 4 and _simple_max_pool(module):
+            return Signal(_max_pool(values, pair(module.kernel_size), workspace, link.name), signal.constant, binary)  # type: ignore[arg-type]
+        found = module(own(values) if getattr(module, "inplace", False) else unambiguous(values))
+        if found.requires_grad and 1 in found.shape:
+            found.register_hook(unambiguous)
+        return Signal(found, signal.constant, binary)
 
-    def _convolution(self, stage: Stage) -> _Convolution:
-        return self._kept(stage, lambda: _Convolution.of(*(link.module for link in stage.links)))
+    def _unknown(self, link: Link, signal: Signal, dtype: torch.dtype) -> Signal:
+        """A module of which nothing is known: called once a step, with a copy of its own."""
+        module, values = link.module, signal.floats(dtype)
+        if signal.constant and link.name in self.steady and not hooked(module):
+            return Signal(require_rows(module(own(values)), values.shape[0], link), True)
+        each: Iterable[Tensor] = [values] * self.steps if signal.constant else values.unflatten(0, (self.steps, -1))
+        return Signal(torch.cat([require_rows(module(own(one)), one.shape[0], link) for one in each]), False)
 
-    def _linear(self, stage: Stage, module: nn.Linear) -> _Convolution:
-        return self._kept(stage, lambda: _Convolution(_as_conv(module.weight), module.bias, (1, 1), (0, 0), (1, 1), 1, linear=True))
+    def _folded(self, stage: Stage, modules: Sequence[nn.Module]) -> Prepared:
+        def make() -> Prepared:
+            conv, *following = modules
+            assert isinstance(conv, nn.Conv2d)
+            return fold(conv, following)
 
-    def _kept(self, stage: Stage, make: Callable[[], _Convolution]) -> _Convolution:
-        names = tuple(link.name for link in stage.links)
-        sources = [tensor for link in stage.links for tensor in (*link.module.parameters(), *link.module.buffers())]
-        if any(tensor.is_inference() for tensor in sources):  # these count no versions
-            return make()
-        key = tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in sources)
-        if names not in self._prepared or self._prepared[names][0] != key:
-            with torch.inference_mode(False), torch.no_grad():
-                self._prepared[names] = (key, make())
-        return self._prepared[names][1]
+        return self._cache.get(tuple(link.name for link in stage.links), sources_of(modules), settings_of(modules), make)
+
+    def _linear(self, link: Link) -> PreparedLinear:
+        module = link.module
+        assert isinstance(module, nn.Linear)
+        return self._cache.get((link.name,), [module.weight, module.bias], (), lambda: PreparedLinear(module.weight, module.bias))
 
 
-class _Convolution:
-    """A convolution with frozen weights, in the order of memory and by the method that suit its input."""
+def require_rows(output: object, rows: int, link: Link) -> Tensor:
+    """Return ``output`` of a link if it is a tensor with a row for each of ``rows`` stimuli.
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        dilation: tuple[int, int],
-        groups: int,
-        *,
-        linear: bool = False,
-    ) -> None:
-        self.weight = weight.detach().clone(memory_format=torch.channels_last if weight.device.type == "cpu" else torch.contiguous_format)
-        self.bias = None if bias is None else bias.detach().clone()
-        self.stride, self.padding, self.dilation, self.groups, self.linear = stride, padding, dilation, groups, linear
-        self._lookup: SpikeConv2d | None = None
-
-    @staticmethod
-    def of(conv: nn.Module, *following: nn.Module) -> _Convolution:
-        """A convolution and what is folded into it."""
-        assert isinstance(conv, nn.Conv2d)
-        weight, bias, stride = conv.weight.detach(), conv.bias, conv.stride
-        for module in following:
-            if isinstance(module, nn.BatchNorm2d):
-                weight, bias = _with_norm(weight, bias, module)
-            elif isinstance(module, nn.AvgPool2d):
-                weight, stride = _with_pool(weight, stride, _pair(module.kernel_size))
-        padding = (0, 0) if conv.padding == "valid" else conv.padding
-        return _Convolution(weight, bias, stride, padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
-
-    def __call__(self, signal: Signal, dtype: torch.dtype, workspace: Workspace | None, name: str) -> Tensor:
-        if not signal.constant and signal.binary and self.groups == 1 and pays(self.weight):
-            if self._lookup is None:
-                with torch.inference_mode(False), torch.no_grad():
-                    self._lookup = SpikeConv2d(self.weight, self.bias, self.stride, self.padding, self.dilation)
-            values = _folded(signal.values, self.weight.shape[1]) if self.linear else signal.values
-            return looked_up(values, self._lookup, self.weight, workspace, name)
-        if self.linear:
-            return F.linear(signal.floats(dtype, workspace), self.weight.flatten(1), self.bias)
-        return F.conv2d(signal.floats(dtype, workspace), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    Raises
+    ------
+    ValueError
+        It is not.
+    """
+    if not isinstance(output, Tensor) or output.dim() < 1 or output.shape[0] != rows:
+        what = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"{link.name} ({type(link.module).__name__}) answers {rows} stimuli with {what}; one row for each was expected")
+    return output
 
 
 def _foldable_conv(module: nn.Module) -> bool:
-    return type(module) is nn.Conv2d and module.padding_mode == "zeros" and module.padding != "same" and not hooked(module)
+    return is_exactly(module, nn.Conv2d) and module.padding_mode == "zeros" and module.padding != "same"
 
 
 def _folds_norm(conv: nn.Module, norm: nn.Module) -> bool:
-    return type(norm) is nn.BatchNorm2d and norm.running_mean is not None and not hooked(norm)
+    return is_exactly(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
 
 
 def _folds_pool(conv: nn.Module, pool: nn.Module) -> bool:
     return (
-        type(pool) is nn.AvgPool2d
+        is_exactly(pool, nn.AvgPool2d)
+        and isinstance(pool, nn.AvgPool2d)
         and isinstance(conv, nn.Conv2d)
-        and conv.dilation == (1, 1)
-        and _pair(pool.padding) == (0, 0)
-        and _pair(pool.stride) == _pair(pool.kernel_size)
+        and pair(conv.dilation) == (1, 1)
+        and pair(pool.padding) == (0, 0)
+        and pair(pool.stride) == pair(pool.kernel_size)
         and not pool.ceil_mode
         and pool.divisor_override is None
-        and not hooked(pool)
     )
 
 
 def _simple_max_pool(module: nn.Module) -> bool:
     return (
-        type(module) is nn.MaxPool2d
-        and _pair(module.padding) == (0, 0)
-        and _pair(module.dilation) == (1, 1)
-        and _pair(module.stride) == _pair(module.kernel_size)
+        isinstance(module, nn.MaxPool2d)
+        and pair(module.padding) == (0, 0)
+        and pair(module.dilation) == (1, 1)
+        and pair(module.stride) == pair(module.kernel_size)
         and not (module.ceil_mode or module.return_indices)
     )
 
@@ -203,46 +201,3 @@ def _max_pool(values: Tensor, size: tuple[int, int], workspace: Workspace, name:
         window = windows[:, :, index // kw :: kh, index % kw :: kw]
         pooled.copy_(window) if index == 0 else torch.maximum(pooled, window, out=pooled)
     return pooled
-
-
-def _with_norm(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight
-    shift = (0.0 if bias is None else bias) - norm.running_mean
-    folded = shift * scale
-    return weight * scale.view(-1, 1, 1, 1), folded if norm.bias is None else folded + norm.bias
-
-
-def _with_pool(weight: Tensor, stride: tuple[int, ...], pool: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-    (sh, sw), (kh, kw) = stride, pool
-    _, _, height, width = weight.shape
-    wide = weight.new_zeros(*weight.shape[:2], height + sh * (kh - 1), width + sw * (kw - 1))
-    for y in range(kh):
-        for x in range(kw):
-            wide[:, :, sh * y : sh * y + height, sw * x : sw * x + width] += weight
-    return wide / (kh * kw), (sh * kh, sw * kw)
-
-
-_COLUMN = 64
-"""Features of a linear layer that share a table."""
-
-
-def _as_conv(weight: Tensor) -> Tensor:
-    """(outputs, features) as a kernel that is one column of ``_COLUMN`` channels wide: (outputs, channels, rows, 1)."""
-    outputs, features = weight.shape
-    channels = min(_COLUMN, features)
-    rows = -(-features // channels)
-    return F.pad(weight, (0, rows * channels - features)).view(outputs, rows, channels, 1).transpose(1, 2)
-
-
-def _folded(values: Tensor, channels: int) -> Tensor:
-    """(n, features) -> (n, channels, rows, 1), to match."""
-    rows = -(-values.shape[1] // channels)
-    return F.pad(values, (0, rows * channels - values.shape[1])).view(-1, rows, channels, 1).transpose(1, 2)
-
-
-def _pair(size: int | tuple[int, ...]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[-1])

@@ -1,28 +1,33 @@
-"""The plain loops: the whole network, one step after another, as snntorch's tutorials run it."""
+"""The plain loop of a chain: one step after another, as snntorch's tutorials run it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from .chain import Link
-from .neurons import clear, is_neuron, split, step, takes_sequence
-from .readout import Readout, read
+from .layerwise import read_neuron, through_neuron
+from .layout import own
+from .neurons import Fired, Inside, clear, is_neuron, passed_on, takes_sequence
+from .readout import Readout
+from .stages import require_rows
 
-Record = dict[str, list[tuple[Tensor, Tensor]]]
-"""Spikes and membranes of every call of a neuron, by name; for other layers twice their output."""
+Record = dict[str, list[Fired]]
+"""Spikes and membranes of every step of a layer, by name; for layers without a state their output as both."""
 
 
 def run_chain(chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collection[str], *, constant: bool) -> Record:
-    """Every link at every step, as far as the deepest of ``wanted``. To be called within ``undisturbed``.
+    """Return a record of ``wanted``: every link at every step, as far as the deepest. To be called within ``undisturbed``.
+
+    A neuron that takes all steps in one call has no step-by-step loop; a chain with one is run link by link, each link over all steps.
 
     Parameters
     ----------
     chain : sequence of Link
-        The network; ValueError where a neuron takes all steps in one call.
+        The network.
     inputs : Tensor
         (n, *stimulus) where ``constant``, otherwise (steps, n, *stimulus).
     steps : int
@@ -34,96 +39,129 @@ def run_chain(chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collect
     """
     deepest = max(index for index, link in enumerate(chain) if link.name in wanted)
     chain = chain[: deepest + 1]
+    each = [inputs] * steps if constant else list(inputs)
+    if any(takes_sequence(link.module) for link in chain):
+        return _link_by_link(chain, each, wanted)
     record: Record = {link.name: [] for link in chain if link.name in wanted}
     for link in chain:
         if link.neuron:
-            if takes_sequence(link.module):
-                raise ValueError(f"{link.name} ({type(link.module).__name__}) takes all time steps at once: it has no step-by-step loop")
             clear(link.module)
-    for t in range(steps):
-        x = inputs if constant else inputs[t]
+    inside = Inside()
+    for x in each:
+        x = own(x)  # a module may write into its input
         for link in chain:
-            spikes, membranes = step(link.module, x) if link.neuron else (link.module(x),) * 2
+            output = link.module(x)
+            spikes, membranes = inside.read(link.module, output) if link.neuron else (output, output)
+            # snntorch's surrogates spike in float32 whatever their input; here the next layer gets the input's precision
+            x = require_rows(passed_on(output), x.shape[0], link).to(x.dtype) if link.neuron else require_rows(output, x.shape[0], link)
             if link.name in record:
-                record[link.name].append((spikes, membranes))
-            x = spikes
+                record[link.name].append((copied(spikes), copied(membranes)))
     return record
 
 
-class WholeNetwork:
-    """A network with a ``forward`` of its own.
+def _link_by_link(chain: Sequence[Link], each: Sequence[Tensor], wanted: Collection[str]) -> Record:
+    record: Record = {}
+    for link in chain:
+        if link.neuron:
+            values, spikes, membranes = through_neuron(link, torch.stack(list(each)), None)
+            pairs = [(None if spikes is None else spikes[t], None if membranes is None else membranes[t]) for t in range(len(each))]
+            each = list(values)
+        else:
+            each = [require_rows(link.module(own(x)), x.shape[0], link) for x in each]
+            pairs = [(x, x) for x in each]
+        if link.name in wanted:
+            record[link.name] = [(copied(one), copied(other)) for one, other in pairs]
+    return record
 
-    Either it takes the input of one step and its neurons keep their state (``init_hidden=True``): then it is called once a
-    step. Or it takes a stimulus and loops over time itself, returning its record: then it is called once, which a trial call
-    tells by its neurons being called several times. In both, what neurons and weighted layers return is caught by hooks that
-    live as long as the call; nothing is skipped after the deepest layer asked for, since later layers may feed back.
-    """
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
-        self.loops = False
-
-    def names(self) -> dict[str, nn.Module]:
-        """Layers whose calls can be caught: neurons, and outermost modules with parameters that hold no neuron."""
-        found: dict[str, nn.Module] = {}
-        for name, module in self.network.named_modules():
-            inside = any(name.startswith(f"{outer}.") for outer in found)
-            if not name or inside:
-                continue
-            if is_neuron(module) or (not any(map(is_neuron, module.modules())) and any(True for _ in module.parameters())):
-                found[name] = module
-        return found
-
-    def trial(self, stimulus: Tensor, steps: int, *, direct: bool) -> Record:
-        """One call, which tells whether the network loops by itself; ValueError where it does so for another number of steps."""
-        record: Record = {name: [] for name in self.names()}
-        self._call(record, [stimulus])
-        modules = self.names()
-        most = max((len(calls) for name, calls in record.items() if is_neuron(modules[name])), default=0)
-        self.loops = most > 1
-        if self.loops and most != steps:
-            raise ValueError(f"the network loops over {most} time steps by itself; give steps={most}")
-        if self.loops and not direct:
-            raise ValueError("the network loops over time by itself and sees one input: only direct coding works with it")
-        return {name: calls for name, calls in record.items() if calls}
-
-    def run(self, inputs: Tensor, steps: int, wanted: Collection[str], *, constant: bool) -> Record:
-        """As ``run_chain``."""
-        record: Record = {name: [] for name in wanted}
-        self._call(record, [inputs] if self.loops else [inputs if constant else inputs[t] for t in range(steps)])
-        return record
-
-    def _call(self, record: Record, each: Sequence[Tensor]) -> None:
-        modules = self.names()
-        handles = [modules[name].register_forward_hook(_catch(calls)) for name, calls in record.items()]
-        try:
-            for module in modules.values():
-                if is_neuron(module):
-                    clear(module)
-            for inputs in each:
-                self.network(inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
+def copied(values: Tensor | None) -> Tensor | None:
+    """Return a copy that no later module can write into."""
+    return None if values is None else values.clone()
 
 
 def respond_from(record: Record, modules: Mapping[str, nn.Module], readout: Readout) -> dict[str, Tensor]:
-    """Responses out of a record, (n, *layer) each."""
+    """Return the responses of a record, (n, *layer) each.
+
+    Raises
+    ------
+    ValueError
+        A neuron has nothing to read by ``readout``.
+    """
     found = {}
     for name, calls in record.items():
-        spikes = torch.stack([call[0] for call in calls])
+        spikes, membranes = (None if any(part is None for part in parts) else torch.stack(parts) for parts in zip(*calls, strict=True))  # type: ignore[arg-type]
         if is_neuron(modules[name]):
-            found[name] = read(readout, spikes, torch.stack([call[1] for call in calls]))
-        else:
+            found[name] = read_neuron(readout, name, spikes, membranes)
+        elif spikes is not None:
             found[name] = spikes.mean(0)
     return found
 
 
-def _catch(calls: list[tuple[Tensor, Tensor]]) -> Any:
-    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if is_neuron(module):
-            calls.append(split(module, output))
-        elif isinstance(output, Tensor):
-            calls.append((output, output))
+@dataclass
+class ChainTrial:
+    """What a few steps of the plain loop tell of a chain.
 
-    return hook
+    Attributes
+    ----------
+    record : Record
+        Every layer, of the first call.
+    steady : set of str
+        Names of links before the first neuron that answered the same input with the same output at every step.
+    stateful : set of str
+        Names of links without a neuron that held something else after the steps than before.
+    """
+
+    record: Record
+    steady: set[str] = field(default_factory=set)
+    stateful: set[str] = field(default_factory=set)
+
+
+def try_chain(chain: Sequence[Link], inputs: Tensor, steps: int) -> ChainTrial:
+    """Return what ``steps`` steps of the plain loop with constant ``inputs`` tell. To be called within ``undisturbed``."""
+    others = [link for link in chain if not link.neuron]
+    before = {link.name: contents(link.module) for link in others}
+    trial = ChainTrial(run_chain(chain, inputs, steps, {link.name for link in chain}, constant=True))
+    trial.stateful = {link.name for link in others if not same_contents(before[link.name], contents(link.module))}
+    for link in chain:
+        if link.neuron:
+            break
+        outputs = [call[0] for call in trial.record[link.name]]
+        if link.name in trial.stateful or any(output is None or not _same(output, outputs[0]) for output in outputs):
+            break
+        trial.steady.add(link.name)
+    return trial
+
+
+def _same(one: Tensor, other: Tensor | None) -> bool:
+    return other is not None and one.shape == other.shape and bool(torch.equal(one.nan_to_num(), other.nan_to_num()))
+
+
+Held = list[tuple[str, object, int, list[object]]]
+"""What a module holds: name, value, version of a tensor, members of a container."""
+
+
+def contents(module: nn.Module) -> Held:
+    """Return what a module holds, to see by ``same_contents`` whether a call changed it."""
+    found: Held = []
+    for part in module.modules():
+        for name, value in (*part.__dict__.items(), *part._buffers.items()):
+            version = value._version if isinstance(value, Tensor) and not value.is_inference() else 0
+            members = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list | tuple | set) else []
+            found.append((name, value, version, members))
+    return found
+
+
+def same_contents(before: Held, after: Held) -> bool:
+    """Return whether a module holds the same objects, and its tensors were not written to."""
+    return len(before) == len(after) and all(
+        one[0] == other[0]
+        and _same_object(one[1], other[1])
+        and one[2] == other[2]
+        and len(one[3]) == len(other[3])
+        and all(map(_same_object, one[3], other[3]))
+        for one, other in zip(before, after, strict=True)
+    )
+
+
+def _same_object(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, int | float | str) and type(one) is type(other) and one == other)

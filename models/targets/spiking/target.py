@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 from ...spaces import StimulusSpec
 from ..coding import Coding, Encoder
 from ..target import LayerInfo
-from .chain import as_chain
-from .layerwise import LayerByLayer, largest_layer
-from .neurons import is_neuron, takes_sequence
+from .locks import lock_of
+from .neurons import is_neuron
 from .readout import KINDS, Readout
-from .stepwise import Record, WholeNetwork, respond_from, run_chain
+from .stepwise import respond_from, run_chain
+from .trial import try_network
 from .undisturbed import undisturbed
 
 
@@ -23,21 +24,25 @@ class SpikingTarget:
     """A snntorch network, asked for the responses of its units to stimuli shown for some time steps.
 
     Sequential networks, nested ones too, are evaluated layer by layer over all steps at once; neurons may return spikes
-    alone or spikes and states, with or without ``init_hidden``. Any other network is run as it is, one call a step, or one
-    call if its ``forward`` loops over time by itself.
+    alone or spikes and states, with or without ``init_hidden``. Any other network is run as it is: called once a step, or
+    once if its ``forward`` loops over time by itself, over the same input or over its first or second dimension. Which of these
+    a network is, and which of its layers have a row for each stimulus, is found out by showing it a few stimuli.
 
     The two agree but for rounding: sums are taken in another order, and normalisation and pooling may be part of a
     convolution. A membrane within rounding of its threshold (about 1e-6 of the size of its inputs) may therefore spike in
     one and not in the other, and what follows from that spike differs too; the same holds between devices and between batch
-    sizes. Responses are those of evaluation mode. The network is never changed: hidden states, training flags, buffers
-    and gradients are after each call as they were before it. It is not copied either: parameters that are trained or loaded
-    later count from the next call on (writing to ``parameter.data`` in place, behind autograd's back, excepted), and one
-    network answers one call at a time. A module without neurons is taken to be a function of its input alone.
+    sizes. Responses are those of evaluation mode, in the network's own precision whatever autocast says. The network is never
+    changed: hidden states, training flags, buffers and gradients are after each call as they were before it. It is not copied either:
+    parameters that are trained, loaded or written to later count from the next call on. Calls from several threads wait for each other.
+
+    What can't be evaluated layer by layer is answered by the plain loop over steps. ``notices`` says so, and whatever else was
+    decided for a network: that a call layer by layer failed, that stimuli are shown alone since the network mixes them, that a layer
+    is left out.
 
     Parameters
     ----------
     network : nn.Module
-        The network, taking (n, *stimulus).
+        The network, taking (n, *stimulus), or with time steps as its first or second dimension.
     stimulus : StimulusSpec
         What it takes.
     steps : int
@@ -83,46 +88,52 @@ class SpikingTarget:
             raise ValueError(f"readout must be one of {', '.join(KINDS)}, got {readout!r}")
         if not any(is_neuron(module) for module in network.modules()):
             raise ValueError("the network has no snntorch neuron; a network without spikes is an ordinary torch target")
-        self.network, self.steps, self.plain = network, steps, plain
+        self.network, self.steps, self.seed = network, steps, seed
         self.readout: Readout = readout
         self._stimulus = stimulus
         self._encode = Encoder(coding, stimulus, steps, seed)
-        self._whole = WholeNetwork(network)
-        self._chain = as_chain(network)
-        if self._chain is None:
-            self._modules = self._whole.names()
-        else:
-            self._modules = {link.name: link.module for link in self._chain if link.neuron or any(True for _ in link.module.parameters())}
-        self._layers = self._measured()
-        units = largest_layer({name: info.shape for name, info in self._layers.items() if is_neuron(self._modules[name])})
-        if layers is not None:
-            for name in layers:
-                self._check(name, ValueError)
-            self._layers = {name: info for name, info in self._layers.items() if name in layers}
-        self._layerwise = LayerByLayer(self._chain, steps, readout, units) if self._chain is not None and not self.plain else None
+        self._asked_plain, self._asked_layers = plain, layers
+        self._parts: list[tuple[str, nn.Module]] = []
+        with lock_of(network):
+            self._try()
 
     @property
     def stimulus(self) -> StimulusSpec:
-        """What it takes."""
+        """Return what it takes."""
         return self._stimulus
 
     @property
     def coding(self) -> Coding:
-        """How stimuli enter."""
+        """Return how stimuli enter."""
         return self._encode.coding
 
     @property
     def differentiable(self) -> bool:
-        """Whether gradients flow from responses to stimuli: unless a neuron has its surrogate disabled."""
+        """Return whether gradients flow from responses to stimuli: unless a neuron has its surrogate disabled."""
         return not any(getattr(module, "surrogate_disable", False) for module in self.network.modules())
 
     @property
+    def noisy(self) -> bool:
+        """Return whether the network was seen to answer the same stimuli differently twice."""
+        return self._trial.noisy
+
+    @property
+    def plain(self) -> bool:
+        """Return whether the plain loop over steps answers."""
+        return self._layerwise is None
+
+    @property
     def layer_by_layer(self) -> bool:
-        """Whether it is evaluated layer by layer, rather than step by step."""
+        """Return whether it is evaluated layer by layer, rather than step by step."""
         return self._layerwise is not None
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """Return what a user should know of how the network is evaluated, a sentence each."""
+        return tuple(self._notices)
+
     def layers(self) -> Sequence[LayerInfo]:
-        """What can be maximised, in the order of the network."""
+        """Return what can be maximised, in the order of the network."""
         return tuple(self._layers.values())
 
     def to(self, device: str, /) -> SpikingTarget:
@@ -131,7 +142,7 @@ class SpikingTarget:
         return self
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """Responses to stimuli; evaluation stops at the deepest of ``layers`` where the network is sequential.
+        """Return responses to stimuli; evaluation stops at the deepest of ``layers`` where the network is sequential.
 
         Parameters
         ----------
@@ -150,71 +161,108 @@ class SpikingTarget:
         KeyError
             A layer is not one of ``layers()``; the message names near ones.
         ValueError
-            The stimuli have another shape.
+            The stimuli have another shape, or the network answers otherwise than when it was tried.
         """
         for name in layers:
             self._check(name, KeyError)
         if tuple(stimuli.shape[1:]) != self._stimulus.shape or stimuli.dim() == 0:
             raise ValueError(f"stimuli must have shape (n, {', '.join(map(str, self._stimulus.shape))}), got {tuple(stimuli.shape)}")
-        wanted = [name for name in self._layers if name in layers]
+        with lock_of(self.network):
+            if not same_parts(self._parts, parts_of(self.network)):
+                self._try()
+                for name in layers:
+                    self._check(name, KeyError)
+            return self._asked(stimuli, [name for name in self._layers if name in layers])
+
+    def _asked(self, stimuli: Tensor, wanted: Sequence[str]) -> Mapping[str, Tensor]:
         if not wanted:
             return {}
         if not stimuli.shape[0]:
             return {name: stimuli.new_zeros(0, *self._layers[name].shape, dtype=torch.float32) for name in wanted}
-        inputs = self._encode(self._placed(stimuli))
-        with undisturbed(self.network):
-            if self._layerwise is not None:
-                found = self._layerwise(inputs, wanted, constant=self._encode.constant)
-            else:
-                found = respond_from(self._record(inputs, wanted), self._modules, self.readout)
-        return {name: found[name].float() for name in wanted}
+        with self._undisturbed():
+            inputs = self._encode(self._placed(stimuli))
+            found = self._answer(inputs, wanted, stimuli.shape[0])
+            return {name: found[name].float() for name in wanted}
 
-    def _record(self, inputs: Tensor, wanted: Collection[str]) -> Record:
-        if self._chain is not None:
-            return run_chain(self._chain, inputs, self.steps, wanted, constant=self._encode.constant)
-        return self._whole.run(inputs, self.steps, wanted, constant=self._encode.constant)
+    def _try(self) -> None:
+        """Find out how the network is evaluated, as it is now."""
+        with self._undisturbed(), torch.no_grad():
+            self._trial = try_network(
+                self.network, self._stimulus, self.steps, self.readout, constant=self._encode.constant, placed=self._placed
+            )
+        self._parts = parts_of(self.network)
+        self._layers = dict(self._trial.layers)
+        self._notices = list(self._trial.notices)
+        self._layerwise = None if self._asked_plain else self._trial.layer_by_layer()
+        if self._asked_layers is not None:
+            for name in self._asked_layers:
+                self._check(name, ValueError)
+            self._layers = {name: info for name, info in self._layers.items() if name in self._asked_layers}
 
-    def _measured(self) -> dict[str, LayerInfo]:
-        """Shapes of all layers, by showing one gray stimulus for one step."""
-        gray = self._placed(torch.full((1, *self._stimulus.shape), (self._stimulus.low + self._stimulus.high) / 2))
-        with torch.no_grad(), undisturbed(self.network):
+    def _answer(self, inputs: Tensor, wanted: Sequence[str], n: int) -> dict[str, Tensor]:
+        if self._layerwise is not None:
             try:
-                found = self._trial(gray)
-            except (RuntimeError, TypeError, IndexError) as error:
-                raise ValueError(f"the network does not take a stimulus of {self._stimulus} a step: {error}") from error
-        return {name: LayerInfo(name, tuple(response.shape[1:]), self._kind(name)) for name, response in found.items()}
+                return self._checked(self._layerwise(inputs, wanted, constant=self._encode.constant), wanted, n)
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:
+                found = self._plainly(inputs, wanted, n)  # raises where it is the network that fails
+                self._notices.append(
+                    f"the evaluation layer by layer failed in {self._layerwise.at} ({type(error).__name__}: {_first_line(error)}); "
+                    "the plain loop over steps answers since"
+                )
+                self._layerwise = None
+                return found
+        return self._plainly(inputs, wanted, n)
 
-    def _trial(self, gray: Tensor) -> dict[str, Tensor]:
-        if self._chain is None:
-            return respond_from(self._whole.trial(gray, self.steps, direct=self._encode.constant), self._modules, self.readout)
-        if any(takes_sequence(link.module) for link in self._chain):
-            return LayerByLayer(self._chain, 1, self.readout)(gray, self._modules.keys(), constant=True)
-        others = [link.module for link in self._chain if not link.neuron]
-        before = [_contents(module) for module in others]
-        record = run_chain(self._chain, gray, 1, self._modules.keys(), constant=True)
-        if before != [_contents(module) for module in others]:
-            self.plain = True  # something besides the neurons keeps a state
-        return respond_from(record, self._modules, self.readout)
+    def _plainly(self, inputs: Tensor, wanted: Sequence[str], n: int) -> dict[str, Tensor]:
+        """By the plain loop; a stimulus at a time where the network mixes them."""
+        constant = self._encode.constant
+        if self._trial.mixes and n > 1:
+            parts = [self._once(one, wanted, 1) for one in inputs.split(1, 0 if constant else 1)]
+            return {name: torch.cat([part[name] for part in parts]) for name in wanted}
+        return self._once(inputs, wanted, n)
 
-    def _kind(self, name: str) -> str:
-        module = self._modules[name]
-        return KINDS[self.readout] if is_neuron(module) else f"{type(module).__name__} mean current"
+    def _once(self, inputs: Tensor, wanted: Sequence[str], n: int) -> dict[str, Tensor]:
+        constant = self._encode.constant
+        if self._trial.chain is None:
+            found = self._trial.whole.respond(inputs, wanted, self.readout, constant=constant)
+        else:
+            record = run_chain(self._trial.chain, inputs, self.steps, wanted, constant=constant)
+            found = respond_from(record, self._trial.modules, self.readout)
+        return self._checked(found, wanted, n)
+
+    def _checked(self, found: dict[str, Tensor], wanted: Sequence[str], n: int) -> dict[str, Tensor]:
+        """The responses, if there is a row for each stimulus, of the layer's shape."""
+        for name in wanted:
+            if found[name].shape != (n, *self._layers[name].shape):
+                expected = (n, *self._layers[name].shape)
+                raise ValueError(f"{name} answers {n} stimuli with shape {tuple(found[name].shape)}; {expected} was expected")
+        return found
+
+    def _undisturbed(self) -> AbstractContextManager[None]:
+        return undisturbed(self.network)
 
     def _placed(self, stimuli: Tensor) -> Tensor:
         """On the device and in the precision of the network."""
         anchor = next((tensor for tensor in (*self.network.parameters(), *self.network.buffers()) if tensor.is_floating_point()), stimuli)
         return stimuli.to(anchor.device, anchor.dtype)
 
-    def _check(self, name: str, error: type[Exception]) -> None:
+    def _check(self, name: str, error: Callable[[str], Exception]) -> None:
         if name not in self._layers:
             near = difflib.get_close_matches(name, self._layers, n=3, cutoff=0.4) or list(self._layers)[:5]
             raise error(f"no layer {name!r}; near it are {', '.join(near)}")
 
 
-def _contents(module: nn.Module) -> list[tuple[str, int, int]]:
-    """What a module holds, to see whether a call changed it."""
-    return [
-        (name, id(value), value._version if isinstance(value, Tensor) and not value.is_inference() else 0)
-        for part in module.modules()
-        for name, value in (*part.__dict__.items(), *part._buffers.items())
-    ]
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]
+
+
+def parts_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return every place of a network and the module there."""
+    return list(network.named_modules(remove_duplicate=False))
+
+
+def same_parts(before: Sequence[tuple[str, nn.Module]], now: Sequence[tuple[str, nn.Module]]) -> bool:
+    """Return whether a network has the same modules at the same places."""
+    return len(before) == len(now) and all(a[0] == b[0] and a[1] is b[1] for a, b in zip(before, now, strict=True))

@@ -1,0 +1,201 @@
+"""What a spiking target finds out about a network before it answers anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ...spaces import StimulusSpec
+from ..target import LayerInfo
+from .chain import Link, as_chain
+from .forms import batches, close
+from .layerwise import LayerByLayer, largest_layer
+from .neurons import Fired, is_neuron, takes_sequence
+from .readout import KINDS, Readout
+from .stepwise import try_chain
+from .undisturbed import undisturbed
+from .whole import WholeNetwork
+
+_TRIED = 3
+"""Steps of a trial; all where a network loops over them by itself."""
+
+
+@dataclass
+class Trial:
+    """How a network is evaluated.
+
+    Attributes
+    ----------
+    whole : WholeNetwork
+        The network as it is.
+    chain : sequence of Link or None
+        Its modules in order, where it is no more than these.
+    modules : dict of str to nn.Module
+        Layers that can be read.
+    layers : dict of str to LayerInfo
+        The same, with the shapes of their responses.
+    steps, readout
+        As given to the target.
+    steady : set of str
+        Names of unknown links that a constant input may pass once; see ``Stateless``.
+    stepwise : bool
+        Whether only the plain loop over steps is right.
+    mixes : bool
+        Whether an answer depends on the stimuli beside it, so that each has to be shown alone.
+    noisy : bool
+        Whether the same stimuli were answered differently twice.
+    notices : list of str
+        What a user should know.
+    """
+
+    whole: WholeNetwork
+    chain: Sequence[Link] | None
+    steps: int
+    readout: Readout
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    layers: dict[str, LayerInfo] = field(default_factory=dict)
+    steady: set[str] = field(default_factory=set)
+    stepwise: bool = False
+    mixes: bool = False
+    noisy: bool = False
+    notices: list[str] = field(default_factory=list)
+
+    def layer_by_layer(self) -> LayerByLayer | None:
+        """Return the evaluation layer by layer, where it is right."""
+        if self.chain is None or self.stepwise or self.mixes:
+            return None
+        units = largest_layer({name: info.shape for name, info in self.layers.items() if is_neuron(self.modules[name])})
+        return LayerByLayer(self.chain, self.steps, self.readout, units, self.steady)
+
+
+def try_network(
+    network: nn.Module,
+    stimulus: StimulusSpec,
+    steps: int,
+    readout: Readout,
+    *,
+    constant: bool,
+    placed: Callable[[Tensor], Tensor],
+) -> Trial:
+    """Return how a network is evaluated, after showing it a few random stimuli. To be called within ``undisturbed``.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    stimulus : StimulusSpec
+        What it takes.
+    steps : int
+        Time steps of one presentation.
+    readout : {"count", "rate", "latency", "membrane"}
+        What is read from neurons.
+    constant : bool
+        Whether every step has the same input (direct coding).
+    placed : callable
+        Moves stimuli to where the network is.
+
+    Raises
+    ------
+    ValueError
+        The network does not take the stimulus, or none of its layers has a row for each.
+    """
+    trial = Trial(WholeNetwork(network, steps), as_chain(network), steps, readout)
+    uniform = torch.rand(batches(steps)[0], *stimulus.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    stimuli = placed(stimulus.low + (stimulus.high - stimulus.low) * uniform)
+    try:
+        if trial.chain is None:
+            _try_whole(trial, stimuli, constant)
+        else:
+            _try_chain(trial, trial.chain, stimuli)
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ValueError(f"the network does not take a stimulus of {stimulus}: {reason}") from error
+    if trial.noisy:
+        trial.notices.append("the network answers the same stimuli differently twice, so its responses are noisy")
+    if trial.mixes:
+        trial.notices.append("an answer of the network depends on the stimuli beside it, so each stimulus is shown alone")
+    if not trial.layers:
+        raise ValueError(f"no layer of the network can be read by readout={readout!r}: {'; '.join(trial.notices) or 'none has rows'}")
+    return trial
+
+
+def _try_chain(trial: Trial, chain: Sequence[Link], stimuli: Tensor) -> None:
+    network, steps = trial.whole.network, min(trial.steps, _TRIED)
+    most, least = batches(trial.steps)
+    other = torch.cat([stimuli[most - 1 : most], stimuli[: least - 1]])
+    shown = []
+    for batch in (stimuli[:most], stimuli[:most], other):
+        with undisturbed(network):
+            shown.append(try_chain(chain, batch, steps))
+    first, again, fewer = (found.record for found in shown)
+    trial.steady = shown[0].steady & shown[1].steady & shown[2].steady
+    order = [most - 1, *range(least - 1)]
+    trial.noisy = any(not _agrees(first[name], again[name], None) for name in first)
+    trial.mixes = not trial.noisy and any(not _agrees(first[name], fewer[name], order) for name in first)
+    stateful = shown[0].stateful
+    if stateful and not any(takes_sequence(link.module) for link in chain):
+        trial.stepwise = True
+        trial.notices.append(f"{', '.join(sorted(stateful))} keeps a state from step to step, so the plain loop over steps answers")
+    if stimuli.dtype not in (torch.float32, torch.float64):
+        trial.stepwise = True
+        trial.notices.append(f"the network computes in {stimuli.dtype}, so the plain loop over steps answers")
+    trial.modules = {link.name: link.module for link in chain if link.neuron or any(True for _ in link.module.parameters())}
+    for name in trial.modules:
+        _offer(trial, name, *(None if part is None else tuple(part.shape[1:]) for part in first[name][0]))
+    if trial.mixes:
+        with undisturbed(network):  # refused here where it does not take one alone
+            try_chain(chain, stimuli[:1], steps)
+
+
+def _try_whole(trial: Trial, stimuli: Tensor, constant: bool) -> None:
+    whole = trial.whole
+    names = whole.trial(stimuli)
+    form = whole.form
+    if form.drive == "loop" and not constant:
+        raise ValueError("the network loops over time by itself and sees one input: only direct coding works with it")
+    trial.noisy, trial.mixes = form.noisy, form.mixes
+    trial.notices += form.notes
+    known = whole.names()
+    trial.modules = {name: known[name] for name in names}
+    for name in names:
+        _offer(trial, name, *form.units[name])
+    if trial.mixes:
+        with undisturbed(whole.network):
+            whole.respond(
+                stimuli[:1] if constant else stimuli[:1].expand(trial.steps, *stimuli[:1].shape),
+                list(trial.layers),
+                trial.readout,
+                constant=constant,
+            )
+
+
+def _offer(trial: Trial, name: str, spikes: tuple[int, ...] | None, membranes: tuple[int, ...] | None) -> None:
+    """Add a layer, if it has what is read."""
+    module = trial.modules[name]
+    neuron = is_neuron(module)
+    shape = membranes if neuron and trial.readout == "membrane" else spikes
+    kind = KINDS[trial.readout] if neuron else f"{type(module).__name__} mean current"
+    if shape is None:
+        lacking = "membranes" if trial.readout == "membrane" else "spikes"
+        trial.notices.append(f"{name} ({type(module).__name__}) returns no {lacking}, so readout {trial.readout!r} leaves it out")
+    else:
+        trial.layers[name] = LayerInfo(name, shape, kind)
+
+
+def _agrees(calls: Sequence[Fired], others: Sequence[Fired], order: Sequence[int] | None) -> bool:
+    """Whether two presentations gave the same rows: exactly, or but for rounding where they are to be put in ``order``."""
+    for call, other in zip(calls, others, strict=True):
+        # membranes tell more than spikes
+        one, two = next(
+            ((a, b) for a, b in zip(reversed(call), reversed(other), strict=True) if a is not None and b is not None), (None, None)
+        )
+        if one is None or two is None:
+            continue
+        if order is None and not torch.equal(one.nan_to_num(), two.nan_to_num()):
+            return False
+        if order is not None and not close(one[order], two):
+            return False
+    return True

@@ -1,0 +1,186 @@
+"""A network with a ``forward`` of its own, run as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .forms import Calls, Drive, Form, States, arranged, first_input, recognise
+from .layerwise import read_neuron
+from .layout import own
+from .neurons import Fired, Inside, clear, is_neuron
+from .readout import Readout
+from .stepwise import copied
+from .undisturbed import undisturbed
+
+
+class WholeNetwork:
+    """A network that is called as its author calls it, and whose layers are read on the way.
+
+    It may take the input of one step and keep its neurons' state (``init_hidden=True``), or loop over time by itself, with the
+    same input at every step or with time as its first or second dimension; ``recognise`` finds out which. What neurons and weighted
+    layers return is caught by hooks that live as long as the call; nothing is skipped after the deepest layer asked for, since
+    later layers may feed back.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    steps : int
+        Time steps.
+    """
+
+    def __init__(self, network: nn.Module, steps: int) -> None:
+        self.network, self.steps = network, steps
+        self.form = Form("step")
+
+    def names(self) -> dict[str, nn.Module]:
+        """Return the layers whose calls can be caught: neurons, and outermost modules with parameters that hold no neuron."""
+        found: dict[str, nn.Module] = {}
+        for name, module in self.network.named_modules():
+            inside = any(name.startswith(f"{outer}.") for outer in found)
+            if not name or inside:
+                continue
+            if is_neuron(module) or (not any(map(is_neuron, module.modules())) and any(True for _ in module.parameters())):
+                found[name] = module
+        return found
+
+    def trial(self, stimuli: Tensor) -> list[str]:
+        """Find the network's form by showing it ``stimuli``, and return the layers that can be read.
+
+        To be called within ``undisturbed``; as many stimuli as the larger of ``batches(steps)``.
+
+        Raises
+        ------
+        Refused
+            It has none that is known, or loops over another number of steps.
+        """
+        self.form = recognise(self._shown, self.names(), stimuli, self.steps)
+        return [name for name in self.names() if name in self.form.layouts]
+
+    def respond(self, inputs: Tensor, wanted: Collection[str], readout: Readout, *, constant: bool) -> dict[str, Tensor]:
+        """Return the responses of the layers ``wanted``, (n, *layer) each. To be called within ``undisturbed``.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            (n, *stimulus) where ``constant``, otherwise (steps, n, *stimulus).
+        wanted : collection of str
+            Names of layers.
+        readout : {"count", "rate", "latency", "membrane"}
+            What is read from neurons.
+        constant : bool
+            Whether every step has the same input.
+
+        Raises
+        ------
+        ValueError
+            The network was called otherwise than when it was tried.
+        """
+        modules, form = self.names(), self.form
+        calls = self._caught(self._inputs(form.drive, inputs, constant), wanted)
+        found = {}
+        for name in wanted:
+            layout, times = form.layouts[name], form.calls[name]
+            expected = 1 if layout != "calls" or not times else times * self.steps
+            if len(calls[name]) != expected:
+                raise ValueError(f"{name} was called {len(calls[name])} times for {self.steps} steps; {expected} were expected")
+            spikes, membranes = (arranged(calls[name], layout, times, self.steps, which) for which in (0, 1))
+            if is_neuron(modules[name]):
+                found[name] = read_neuron(readout, name, spikes, membranes)
+            elif spikes is not None:
+                found[name] = spikes.mean(0)
+        return found
+
+    def _inputs(self, drive: Drive, inputs: Tensor, constant: bool) -> Sequence[Tensor]:
+        """What the network is called with, call by call."""
+        if drive == "loop":
+            return [inputs]
+        if drive == "step":
+            return [inputs] * self.steps if constant else list(inputs)
+        timed = inputs.unsqueeze(0).expand(self.steps, *inputs.shape) if constant else inputs
+        return [timed if drive == "time_first" else timed.transpose(0, 1)]
+
+    def _shown(self, drive: Drive, stimuli: Tensor, steps: int) -> tuple[Calls, States]:
+        """A presentation for ``recognise``; ``step`` is called once more, to see what state it starts from."""
+        names, states = self.names(), States()
+        each = [stimuli] * steps if drive == "step" else self._inputs(drive, stimuli, True)
+        with undisturbed(self.network):  # every presentation starts from what the network's author left in it
+            return self._caught(each, names, states if drive == "step" and steps == 1 else None), states
+
+    def _caught(self, each: Sequence[Tensor], names: Collection[str], states: States | None = None) -> Calls:
+        modules = self.names()
+        calls: dict[str, list[Fired]] = {name: [] for name in names}
+        neurons = [module for module in modules.values() if is_neuron(module)]
+        inside = Inside()
+        with ExitStack() as stack:
+            stack.enter_context(inside.watching([module for name, module in modules.items() if name in calls]))
+            for name, found in calls.items():
+                stack.callback(modules[name].register_forward_hook(_catch(found, inside)).remove)
+            for module in neurons:
+                clear(module)
+            if states is not None:
+                stack.enter_context(_Watch(neurons, states))
+            for inputs in each:
+                self.network(own(inputs))  # a copy: the network may write into it
+        if states is not None:
+            caught = {name: list(found) for name, found in calls.items()}
+            with _Watch(neurons, states, again=True):
+                self.network(own(each[-1]))
+            return caught
+        return calls
+
+
+class _Watch:
+    """Notes what neurons start from while a network is called."""
+
+    def __init__(self, neurons: Sequence[nn.Module], states: States, *, again: bool = False) -> None:
+        self._states, self._again = states, again
+        self._before = {id(neuron): _holds(getattr(neuron, "mem", None)) for neuron in neurons}
+        self._neurons, self._seen, self._handles = neurons, set(), []
+        self._first: tuple[nn.Module, Tensor] | None = None
+
+    def __enter__(self) -> _Watch:
+        for neuron in self._neurons:
+            self._handles.append(neuron.register_forward_pre_hook(self._hook, with_kwargs=True))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        current = first_input(inputs)
+        if not self._again and current is not None:
+            if self._first is None:
+                self._first = (module, current.detach().clone())
+            elif self._first[0] is module:
+                known = self._first[1]
+                self._states.same_input &= known.shape == current.shape and bool(torch.equal(known, current))
+        if self._again and id(module) not in self._seen:
+            self._seen.add(id(module))
+            start = inputs[-1] if len(inputs) > 1 else named.get("mem")
+            start = getattr(module, "mem", None) if start is None else start
+            self._states.reset |= self._before[id(module)] and not _holds(start)
+
+
+def _holds(state: Any) -> bool:
+    """Whether a neuron's state is another than rest."""
+    if isinstance(state, tuple):
+        return any(_holds(part) for part in state)
+    return isinstance(state, Tensor) and bool(state.numel()) and bool(state.detach().ne(0).any())
+
+
+def _catch(calls: list[Fired], inside: Inside) -> Any:
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if is_neuron(module):
+            spikes, membranes = inside.read(module, output)
+            calls.append((copied(spikes), copied(membranes)))
+        elif isinstance(output, Tensor):
+            calls.append((copied(output), copied(output)))
+
+    return hook
