@@ -95,7 +95,7 @@ def fused_leaky(module: nn.Module) -> FusedLeaky | None:
 
 
 def clear(module: nn.Module) -> None:
-    """Forget a neuron's state; its next call starts from rest. To be called within ``undisturbed``."""
+    """Forget a neuron's state; its next call starts from rest. To be called within ``preserve_state``."""
     if isinstance(module, snn.DeltaLeaky):
         module.reset_mem()
         module.__dict__["init_hidden"] = True  # without it the module asks for its state as an argument
@@ -119,7 +119,7 @@ class Inside:
 
     @contextmanager
     def watching(self, modules: Iterable[nn.Module]) -> Iterator[Inside]:
-        """Look into those of ``modules`` that need it until the block ends. To be used within ``undisturbed``."""
+        """Look into those of ``modules`` that need it until the block ends. To be used within ``preserve_state``."""
         handles = []
         try:
             for module in modules:

@@ -20,7 +20,7 @@ Record = dict[str, list[Fired]]
 
 
 def run_chain(chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collection[str], *, constant: bool) -> Record:
-    """Return a record of ``wanted``: every link at every step, as far as the deepest. To be called within ``undisturbed``.
+    """Return a record of ``wanted``: every link at every step, as far as the deepest. To be called within ``preserve_state``.
 
     A neuron that takes all steps in one call has no step-by-step loop; a chain with one is run link by link, each link over all steps.
 
@@ -117,7 +117,7 @@ class ChainTrial:
 
 
 def try_chain(chain: Sequence[Link], inputs: Tensor, steps: int) -> ChainTrial:
-    """Return what ``steps`` steps of the plain loop with constant ``inputs`` tell. To be called within ``undisturbed``."""
+    """Return what ``steps`` steps of the plain loop with constant ``inputs`` tell. To be called within ``preserve_state``."""
     others = [link for link in chain if not link.neuron]
     before = {link.name: contents(link.module) for link in others}
     trial = ChainTrial(run_chain(chain, inputs, steps, {link.name for link in chain}, constant=True))

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from ...spaces import StimulusSpec
 from ..coding import Coding, Encoder
+from ..preserve_state import Habits, preserve_state
 from ..target import LayerInfo
-from .locks import lock_of
 from .neurons import is_neuron
 from .readout import KINDS, Readout
 from .stepwise import respond_from, run_chain
 from .trial import try_network
-from .undisturbed import undisturbed
 
 
 class SpikingTarget:
@@ -94,8 +92,9 @@ class SpikingTarget:
         self._encode = Encoder(coding, stimulus, steps, seed)
         self._asked_plain, self._asked_layers = plain, layers
         self._parts: list[tuple[str, nn.Module]] = []
-        with lock_of(network):
-            self._try()
+        self._habits = Habits()
+        self._presentations = 0
+        self._try()
 
     @property
     def stimulus(self) -> StimulusSpec:
@@ -132,6 +131,10 @@ class SpikingTarget:
         """Return what a user should know of how the network is evaluated, a sentence each."""
         return tuple(self._notices)
 
+    def preserved(self) -> preserve_state:
+        """Return a context within which the network is in evaluation mode, and after which it is as it was before, to the bit."""
+        return preserve_state(self.network, self._habits)
+
     def layers(self) -> Sequence[LayerInfo]:
         """Return what can be maximised, in the order of the network."""
         return tuple(self._layers.values())
@@ -167,7 +170,7 @@ class SpikingTarget:
             self._check(name, KeyError)
         if tuple(stimuli.shape[1:]) != self._stimulus.shape or stimuli.dim() == 0:
             raise ValueError(f"stimuli must have shape (n, {', '.join(map(str, self._stimulus.shape))}), got {tuple(stimuli.shape)}")
-        with lock_of(self.network):
+        with self.preserved():
             if not same_parts(self._parts, parts_of(self.network)):
                 self._try()
                 for name in layers:
@@ -179,14 +182,19 @@ class SpikingTarget:
             return {}
         if not stimuli.shape[0]:
             return {name: stimuli.new_zeros(0, *self._layers[name].shape, dtype=torch.float32) for name in wanted}
-        with self._undisturbed():
-            inputs = self._encode(self._placed(stimuli))
-            found = self._answer(inputs, wanted, stimuli.shape[0])
-            return {name: found[name].float() for name in wanted}
+        if self.noisy:  # the caller's random state is put back, so that it would be the same noise every time
+            torch.manual_seed(self.seed + self._presentations)
+            self._presentations += 1
+        placed = self._placed(stimuli)
+        with torch.autocast(placed.device.type, enabled=False):
+            found = self._answer(self._encode(placed), wanted, stimuli.shape[0])
+        return {name: found[name].float() for name in wanted}
 
     def _try(self) -> None:
         """Find out how the network is evaluated, as it is now."""
-        with self._undisturbed(), torch.no_grad():
+        anchor = self._anchor()
+        device = "cpu" if anchor is None else anchor.device.type
+        with preserve_state(self.network, self._habits, thorough=True), torch.no_grad(), torch.autocast(device, enabled=False):
             self._trial = try_network(
                 self.network, self._stimulus, self.steps, self.readout, constant=self._encode.constant, placed=self._placed
             )
@@ -240,13 +248,14 @@ class SpikingTarget:
                 raise ValueError(f"{name} answers {n} stimuli with shape {tuple(found[name].shape)}; {expected} was expected")
         return found
 
-    def _undisturbed(self) -> AbstractContextManager[None]:
-        return undisturbed(self.network)
+    def _anchor(self) -> Tensor | None:
+        """A tensor of the network that tells its device and precision."""
+        return next((tensor for tensor in (*self.network.parameters(), *self.network.buffers()) if tensor.is_floating_point()), None)
 
     def _placed(self, stimuli: Tensor) -> Tensor:
         """On the device and in the precision of the network."""
-        anchor = next((tensor for tensor in (*self.network.parameters(), *self.network.buffers()) if tensor.is_floating_point()), stimuli)
-        return stimuli.to(anchor.device, anchor.dtype)
+        anchor = self._anchor()
+        return stimuli if anchor is None else stimuli.to(anchor.device, anchor.dtype)
 
     def _check(self, name: str, error: Callable[[str], Exception]) -> None:
         if name not in self._layers:

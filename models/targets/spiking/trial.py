@@ -15,8 +15,8 @@ from .forms import batches, close
 from .layerwise import LayerByLayer, largest_layer
 from .neurons import Fired, is_neuron, takes_sequence
 from .readout import KINDS, Readout
+from .restored_attributes import restored_attributes
 from .stepwise import try_chain
-from .undisturbed import undisturbed
 from .whole import WholeNetwork
 
 _TRIED = 3
@@ -80,7 +80,7 @@ def try_network(
     constant: bool,
     placed: Callable[[Tensor], Tensor],
 ) -> Trial:
-    """Return how a network is evaluated, after showing it a few random stimuli. To be called within ``undisturbed``.
+    """Return how a network is evaluated, after showing it a few random stimuli. To be called within ``preserve_state``.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _try_chain(trial: Trial, chain: Sequence[Link], stimuli: Tensor) -> None:
     other = torch.cat([stimuli[most - 1 : most], stimuli[: least - 1]])
     shown = []
     for batch in (stimuli[:most], stimuli[:most], other):
-        with undisturbed(network):
+        with restored_attributes(network):
             shown.append(try_chain(chain, batch, steps))
     first, again, fewer = (found.record for found in shown)
     trial.steady = shown[0].steady & shown[1].steady & shown[2].steady
@@ -146,7 +146,7 @@ def _try_chain(trial: Trial, chain: Sequence[Link], stimuli: Tensor) -> None:
     for name in trial.modules:
         _offer(trial, name, *(None if part is None else tuple(part.shape[1:]) for part in first[name][0]))
     if trial.mixes:
-        with undisturbed(network):  # refused here where it does not take one alone
+        with restored_attributes(network):  # refused here where it does not take one alone
             try_chain(chain, stimuli[:1], steps)
 
 
@@ -163,7 +163,7 @@ def _try_whole(trial: Trial, stimuli: Tensor, constant: bool) -> None:
     for name in names:
         _offer(trial, name, *form.units[name])
     if trial.mixes:
-        with undisturbed(whole.network):
+        with restored_attributes(whole.network):
             whole.respond(
                 stimuli[:1] if constant else stimuli[:1].expand(trial.steps, *stimuli[:1].shape),
                 list(trial.layers),

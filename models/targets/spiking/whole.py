@@ -14,8 +14,8 @@ from .layerwise import read_neuron
 from .layout import own
 from .neurons import Fired, Inside, clear, is_neuron
 from .readout import Readout
+from .restored_attributes import restored_attributes
 from .stepwise import copied
-from .undisturbed import undisturbed
 
 
 class WholeNetwork:
@@ -52,7 +52,7 @@ class WholeNetwork:
     def trial(self, stimuli: Tensor) -> list[str]:
         """Find the network's form by showing it ``stimuli``, and return the layers that can be read.
 
-        To be called within ``undisturbed``; as many stimuli as the larger of ``batches(steps)``.
+        To be called within ``preserve_state``; as many stimuli as the larger of ``batches(steps)``.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class WholeNetwork:
         return [name for name in self.names() if name in self.form.layouts]
 
     def respond(self, inputs: Tensor, wanted: Collection[str], readout: Readout, *, constant: bool) -> dict[str, Tensor]:
-        """Return the responses of the layers ``wanted``, (n, *layer) each. To be called within ``undisturbed``.
+        """Return the responses of the layers ``wanted``, (n, *layer) each. To be called within ``preserve_state``.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class WholeNetwork:
         """A presentation for ``recognise``; ``step`` is called once more, to see what state it starts from."""
         names, states = self.names(), States()
         each = [stimuli] * steps if drive == "step" else self._inputs(drive, stimuli, True)
-        with undisturbed(self.network):  # every presentation starts from what the network's author left in it
+        with restored_attributes(self.network):  # every presentation starts from what the network's author left in it
             return self._caught(each, names, states if drive == "step" and steps == 1 else None), states
 
     def _caught(self, each: Sequence[Tensor], names: Collection[str], states: States | None = None) -> Calls:
