@@ -35,6 +35,7 @@ except ImportError:  # before Pillow 11.3
 from . import kinds
 from .colour import WIDE_MODES, Levels, displayed
 from .errors import UnreadablePicture
+from .jpeg import end_of_jpeg, require_whole
 
 MAX_FILE_BYTES = 512 << 20
 """Of a file; more is refused before it is read."""
@@ -115,7 +116,7 @@ def decode(source: bytes | Path, *, wanted: tuple[int, int] | None = None, most:
     """
     with _opened(source) as file, _in_words(file) as (kind, head):
         if kind == "JPEG":
-            _require_end(file)
+            end_of_jpeg(file)
         elif kind == "WEBP" and (size := _webp_size(head)) and size[0] * size[1] > most * 4 // _COSTS["WEBP"]:
             raise _too_large(size, most * 4 // _COSTS["WEBP"])  # opening it sets up the whole canvas
         with _whole_only():
@@ -149,7 +150,9 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
     if kind != "JPEG" and bool(getattr(image, "is_animated", False)):
         levels.say("of several pages: its first" if kind == "TIFF" else "animated: its first frame")
     image.load()
-    if kind != "JPEG":
+    if kind == "JPEG":
+        require_whole(image, file, lambda again: _loaded_again(again, image))
+    else:
         orientation = _orientation(image)
         upright = _swapped(image.size, orientation)  # a TIFF is turned as it is loaded
     if levels.mode == "F":
@@ -160,6 +163,15 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
     if orientation in _TURNS:
         shown = shown.transpose(_TURNS[orientation])
     return Picture(shown, upright[0], upright[1], tuple(levels.remarks))
+
+
+def _loaded_again(file: IO[bytes], like: Image.Image) -> Image.Image:
+    """A JPEG at the size that ``like`` was decoded at."""
+    image: Image.Image = _OPENERS["JPEG"](file, "")
+    if image.size != like.size:
+        image.draft(None, like.size)
+    image.load()
+    return image
 
 
 @contextmanager
@@ -291,8 +303,9 @@ def _levels(image: Image.Image, kind: str, head: bytes) -> Levels:
         _tiff_levels(image, head, levels)
     elif image.mode in WIDE_MODES or image.mode == "I":
         levels.white = 65535.0
-    if image.mode == "CMYK" and kind == "JPEG":
-        levels.inverted = "adobe" not in image.info  # Pillow takes all for inverted, which only Adobe's are
+    if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
+        levels.inverted = True  # Pillow takes all for Adobe's, which are stored turned round (libjpeg.txt, "Special color spaces")
+        levels.say("inks (CMYK) without Adobe's marker, taken as not turned round")
     return levels
 
 
@@ -367,29 +380,6 @@ def _reduced(image: Image.Image, levels: Levels, wanted: tuple[int, int] | None)
         top += part.height
     assert made is not None
     return made
-
-
-def _require_end(file: IO[bytes]) -> None:
-    """Refuse a JPEG whose picture has no end, which decoders would fill up with grey. Ends of thumbnails in its header don't count."""
-    at = 2
-    while True:
-        file.seek(at)
-        marker = file.read(4)
-        if len(marker) < 4 or marker[0] != 0xFF:
-            break
-        if marker[1] == 0xFF:  # padding
-            at += 1
-            continue
-        if marker[1] == 0xDA:
-            before = b""
-            while block := file.read(1 << 20):
-                if b"\xff\xd9" in before + block:
-                    file.seek(0)
-                    return
-                before = block[-1:]
-            break
-        at += 2 if 0xD0 <= marker[1] <= 0xD8 or marker[1] == 0x01 else 2 + int.from_bytes(marker[2:4], "big")
-    raise UnreadablePicture("it is cut short: a JPEG whose picture has no end")
 
 
 def _brief(error: Exception) -> str:

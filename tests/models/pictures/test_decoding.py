@@ -371,6 +371,29 @@ def test_a_jpeg_whose_end_alone_is_missing_is_refused(progressive):
         decode(data[:-2])
 
 
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_jpeg_that_was_cut_and_given_an_end_is_refused(subsampling, share, large, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (75, 101, 3), dtype=np.uint8)
+    data = stored(Image.fromarray(noise), "JPEG", subsampling=subsampling)
+    if large:
+        monkeypatch.setattr(decoding, "FULL_PIXELS", 1000)
+    assert decode(data, wanted=(20, 15)).width == 101
+    with pytest.raises(UnreadablePicture, match="data are missing"):
+        decode(data[: 700 + int((len(data) - 700) * share)] + b"\xff\xd9", wanted=(20, 15))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_whole_jpeg_that_ends_in_mid_grey_is_read(progressive, mode):
+    pixels = ramp(64, 64)
+    pixels[20:] = 128  # as the pictures of many experiments
+    image = Image.fromarray(pixels).convert(mode)
+    found = levels(stored(image, "JPEG", progressive=progressive, quality=95) + b"more")
+    np.testing.assert_allclose(found.astype(int)[40:], 128)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]))
 def test_damaged_files_are_read_or_refused_and_never_anything_else(data, kind):
