@@ -143,15 +143,15 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
         raise UnreadablePicture("it has no pixels")
     orientation = _orientation(image) if kind == "JPEG" else 1  # others tell it once they are loaded
     upright = _swapped(size, orientation)
-    if kind == "JPEG" and size[0] * size[1] > FULL_PIXELS:
-        _draft(image, size, _least(size, wanted, orientation))
+    least = _least(size, wanted, orientation) if kind == "JPEG" and size[0] * size[1] > FULL_PIXELS else None
+    _draft(image, size, least)
     _check_size(image, kind, size, most)
     levels = _levels(image, kind, head)
     if kind != "JPEG" and bool(getattr(image, "is_animated", False)):
         levels.say("of several pages: its first" if kind == "TIFF" else "animated: its first frame")
     image.load()
     if kind == "JPEG":
-        require_whole(image, file, lambda again: _loaded_again(again, image))
+        require_whole(image, file, lambda again: _loaded_again(again, least))
     else:
         orientation = _orientation(image)
         upright = _swapped(image.size, orientation)  # a TIFF is turned as it is loaded
@@ -165,11 +165,10 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
     return Picture(shown, upright[0], upright[1], tuple(levels.remarks))
 
 
-def _loaded_again(file: IO[bytes], like: Image.Image) -> Image.Image:
-    """A JPEG at the size that ``like`` was decoded at."""
+def _loaded_again(file: IO[bytes], least: tuple[int, int] | None) -> Image.Image:
+    """A JPEG decoded as :func:`_draft` has it."""
     image: Image.Image = _OPENERS["JPEG"](file, "")
-    if image.size != like.size:
-        image.draft(None, like.size)
+    _draft(image, image.size, least)
     image.load()
     return image
 
@@ -252,9 +251,9 @@ def _swapped(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (size[1], size[0]) if orientation >= 5 else size
 
 
-def _draft(image: Image.Image, size: tuple[int, int], least: tuple[int, int]) -> None:
-    """Have a JPEG decoded at the smallest of 1, 1/2, 1/4 and 1/8 of its size that isn't below ``least``."""
-    if size[0] >= least[0] and size[1] >= least[1]:
+def _draft(image: Image.Image, size: tuple[int, int], least: tuple[int, int] | None) -> None:
+    """Have a JPEG decoded at the smallest of 1, 1/2, 1/4 and 1/8 of its size that isn't below ``least``; None: at its own."""
+    if least and size[0] >= least[0] and size[1] >= least[1]:
         image.draft(None, least)
 
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import IO
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from .errors import UnreadablePicture
 
@@ -48,8 +48,8 @@ def end_of_jpeg(file: IO[bytes]) -> int:
 def require_whole(image: Image.Image, file: IO[bytes], load: Callable[[IO[bytes]], Image.Image]) -> None:
     """Refuse a decoded JPEG of which data are missing before an end that was put there, as cameras and recovery tools do.
 
-    What is missing becomes mid-grey, up to the last pixel. Where that one is mid-grey, the picture is decoded once more with other data
-    before its end: a whole picture has no use for them, one that lacks some takes them for its own and changes.
+    What is missing becomes mid-grey, up to the last pixel. Where that one is mid-grey, and where the file is progressive, the picture is
+    decoded once more with other data before its end: a whole one has no use for them, one that lacks some takes them for its own.
 
     Parameters
     ----------
@@ -63,13 +63,15 @@ def require_whole(image: Image.Image, file: IO[bytes], load: Callable[[IO[bytes]
     Raises
     ------
     UnreadablePicture
-        Data are missing. Of progressive files that is seen where the first scan is concerned.
+        Data are missing. A progressive file that lacks whole scans is taken for one of lower quality.
     """
     width, height = image.size
-    corner = image.crop((max(0, width - _CORNER), max(0, height - _CORNER), width, height))
-    if image.mode not in ("L", "RGB") or corner.convert("L").getpixel((corner.width - 1, corner.height - 1)) not in _FILL:
+    box = (0, 0, width, height) if "progressive" in image.info else (max(0, width - _CORNER), max(0, height - _CORNER), width, height)
+    last = image.crop((width - 1, height - 1, width, height)).convert("L").getextrema()[0]
+    if "progressive" not in image.info and (image.mode not in ("L", "RGB") or last not in _FILL):
         return
     end = end_of_jpeg(file)
     again = load(io.BytesIO(file.read(end) + _MORE + _END))
-    if again.crop((max(0, width - _CORNER), max(0, height - _CORNER), width, height)).tobytes() != corner.tobytes():
+    assert again.size == image.size
+    if ImageChops.difference(again.crop(box), image.crop(box)).getbbox() is not None:
         raise UnreadablePicture("it is cut short: a JPEG of which data are missing before its end")
