@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from ..models.ambient import usable_by_autograd
 from ..models.generators.decoder import DecoderGenerator
 from ..models.generators.generator import Generator
 from ..models.options import InvalidOption
@@ -115,6 +116,10 @@ def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str) -> Any:
         except Exception as error:
             raise InvalidJob.at(field, f"calling it failed: {type(error).__name__}: {error}") from error
     if isinstance(found, nn.Module):
+        try:
+            found = usable_by_autograd(found)
+        except ValueError as error:
+            raise InvalidJob.at(field, str(error)) from error
         return _adapted(
             DecoderAdapter if kind == "generator" else SpikingAdapter if is_spiking(found) else ModuleAdapter, found, options, field
         )

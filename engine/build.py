@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..models.ambient import under_default_settings
 from ..models.file_access import AllowedFiles
 from ..models.generators.constrained import ConstrainedGenerator, Unconstrainable
 from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, HasStep, Unfit
@@ -159,6 +160,7 @@ class CheckedJob:
         return None if quantiles is None else quantiles.get(1.0)
 
 
+@under_default_settings
 def check(
     spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, given: Mapping[str, Any] | None = None
 ) -> CheckedJob:
@@ -227,6 +229,7 @@ def _checked(
     return job
 
 
+@under_default_settings
 def describe_target(
     component: ComponentSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, field: str = "target"
 ) -> tuple[StimulusSpec, bool, list[LayerInfo]]:
@@ -241,6 +244,7 @@ def describe_target(
     return target.stimulus, target.differentiable, list(target.layers())
 
 
+@under_default_settings
 def build_generator(
     component: ComponentSpec,
     stimulus: StimulusSpec | None,
@@ -260,6 +264,7 @@ def build_generator(
     return _Builder(tuple(allow_imports), given or {}, allow_files).component("generator", component, field, stimulus=stimulus)
 
 
+@under_default_settings
 def build_target(component: ComponentSpec, *, allow_imports: Sequence[str] = (), field: str = "target") -> Target:
     """A target by itself.
 
@@ -292,8 +297,11 @@ class _Builder:
     allow_files: AllowedFiles
 
     def component(self, kind: Kind, spec: ComponentSpec, field: str | None = None, *, stimulus: StimulusSpec | None = None) -> Any:
-        """One part; None for a generator that is made to fit a target that could not be built."""
-        field = field or kind
+        """One part; None for a generator that is made to fit a target that could not be built. torch's random state stays as it is."""
+        with torch.random.fork_rng(devices=[]):  # networks draw weights before they load others
+            return self._component(kind, spec, field or kind, stimulus)
+
+    def _component(self, kind: Kind, spec: ComponentSpec, field: str, stimulus: StimulusSpec | None) -> Any:
         found = _found(kind, spec.name, f"{field}.name", self.allow_imports, self.given)
         made = not isinstance(found, type)  # an object at hand, whatever its class could be made from
         if not made and hasattr(found, "around"):  # it wraps another of its kind, which its options name

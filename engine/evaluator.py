@@ -130,7 +130,7 @@ class Evaluator:
     def _evaluated(self, work: Pass) -> Outcome:
         latents = [part.to(self.device) for part in work.latents]
         if not work.graded:
-            with torch.inference_mode():
+            with torch.no_grad():
                 scores, heard, _ = self._scores(work, latents)
             return Outcome(tuple(scores), heard)
         with torch.enable_grad():

@@ -101,7 +101,7 @@ def most_activating(
     best = torch.empty(len(units), 0, dtype=torch.float64)
     where = torch.empty(len(units), 0, dtype=torch.int64)
     reason = ""
-    with torch.inference_mode():
+    with torch.no_grad():
         for shown, stimuli in _batches(paths, root, stimulus, batch, reading):
             if isinstance(target, CountsTrials):
                 target.begin(seed, trial + len(shown_paths))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from ..models.ambient import own_threads, under_default_settings
 from ..models.file_access import AllowedFiles
 from ..models.generators.constrained import ConstrainedGenerator
 from ..models.version import version_of
@@ -64,6 +65,7 @@ def searches_of(job: CheckedJob) -> list[Search]:
     return searches
 
 
+@under_default_settings
 def run_job(
     spec: JobSpec,
     folder: Path,
@@ -119,23 +121,23 @@ def run_job(
     OSError
         The folder can't be written.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    job = check(spec, allow_imports=allow_imports, allow_files=allow_files, given=given)
-    folder.mkdir(parents=True, exist_ok=True)
-    searches = searches_of(job)
-    saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job))
-    elapsed = saver.resume(searches)
-    reporter = ProgressReporter(on_progress, spec.budget.seconds)
-    result = execute(job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread)
-    write_artifacts(result, folder / "artifacts", stimulus=job.generator.stimulus)
-    if keep_checkpoint:
-        saver.save(searches, result.seconds)
-    else:
-        saver.path.unlink(missing_ok=True)
+    with own_threads(threads):
+        job = check(spec, allow_imports=allow_imports, allow_files=allow_files, given=given)
+        folder.mkdir(parents=True, exist_ok=True)
+        searches = searches_of(job)
+        saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job))
+        elapsed = saver.resume(searches)
+        reporter = ProgressReporter(on_progress, spec.budget.seconds)
+        result = execute(job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread)
+        write_artifacts(result, folder / "artifacts", stimulus=job.generator.stimulus)
+        if keep_checkpoint:
+            saver.save(searches, result.seconds)
+        else:
+            saver.path.unlink(missing_ok=True)
     return result
 
 
+@under_default_settings
 def replica(
     spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, threads: int | None = None
 ) -> Evaluator:
@@ -166,6 +168,7 @@ def batch_of(job: CheckedJob) -> int | None:
     return min(job.spec.replicas.chunk, pass_size(job.target, job.generator.stimulus, job.device))
 
 
+@under_default_settings
 def execute(
     job: CheckedJob,
     searches: Sequence[Search],
@@ -264,7 +267,7 @@ def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
 def _optima(job: CheckedJob, answers: Sequence[Measured]) -> list[Optimum]:
     """The stimuli of ``answers``, and how far they are from each other."""
     generator = job.generator
-    with torch.inference_mode():
+    with torch.no_grad():
         latents = torch.stack([answer.latent for answer in answers]).to(job.device)
         latents = generator.project(latents) if isinstance(generator, ConstrainedGenerator) else latents
         stimuli = generator(latents).float().cpu().numpy()
@@ -290,7 +293,7 @@ def _film(job: CheckedJob, search: Search, batch: int) -> list[Moment]:
     """The frames of its film."""
     moments = [] if search.film is None else search.film.moments
     frames: list[Moment] = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for start in range(0, len(moments), batch):
             part = moments[start : start + batch]
             stimuli = job.generator(torch.stack([latent for _, _, latent in part]).to(job.device)).float().cpu().numpy()

@@ -20,7 +20,7 @@ def stimuli_of(trials: Sequence[Trial], checked: CheckedSession, stimuli: Stimul
     latents = [stimuli.latent(trial.stimulus) for trial in trials]
     rows = [row for row, latent in enumerate(latents) if latent is not None]
     known = [latent for latent in latents if latent is not None]
-    with torch.inference_mode():
+    with torch.no_grad():
         if len(rows) == len(trials) <= MAX_BATCH:
             return checked.decoder(torch.stack(known)).float()
         found = torch.empty(len(trials), *spec.shape)

@@ -80,7 +80,7 @@ class SimulatedRig:
 
     def clean(self, stimuli: NDArray[np.floating]) -> NDArray[np.float64]:
         """Mean responses without drift, (n, *stimulus) -> (n, units), in spikes."""
-        with torch.inference_mode():
+        with torch.no_grad():
             shown = torch.from_numpy(np.array(stimuli, dtype=np.float32))
             found = self.target.respond(shown, {unit.layer for unit in self.units})
         columns = [found[unit.layer][(slice(None), *unit.index)].double().reshape(len(shown), -1) for unit in self.units]

@@ -39,7 +39,7 @@ def scored(
         if any(latent is None for latent in latents):
             raise InvalidJob.at("objective", "it reads latents, and references of the rig's own have none")
         responses[LATENT] = torch.stack([latent for latent in latents if latent is not None])
-    with torch.inference_mode():
+    with torch.no_grad():
         scores = objective(responses).double().tolist()
     for row, score in zip(rows, scores, strict=True):
         found[row] = score

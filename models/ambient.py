@@ -1,0 +1,149 @@
+"""torch's ambient settings around a job: torch's own inside, the caller's after, whatever happens."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import nn
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+AUTOCASTING = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of devices whose autocast a caller may have switched on."""
+
+
+class _ProcessSettings:
+    """Settings that torch keeps once for all threads: the default dtype and anomaly detection.
+
+    Jobs may overlap in several threads. The first that meets other settings than torch's own keeps them, the last that ends restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs = 0
+        self._dtype: torch.dtype | None = None
+        self._anomaly: tuple[bool, bool] | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """float32 and no anomaly detection within the block."""
+        with self._lock:
+            self._jobs += 1
+            if torch.get_default_dtype() != torch.float32:
+                self._dtype = torch.get_default_dtype()
+                torch.set_default_dtype(torch.float32)
+            if torch.is_anomaly_enabled():  # it would raise at the first NaN, which a search counts instead
+                self._anomaly = (True, torch.is_anomaly_check_nan_enabled())
+                torch.set_anomaly_enabled(False)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._jobs -= 1
+                if not self._jobs and self._dtype is not None:
+                    torch.set_default_dtype(self._dtype)
+                    self._dtype = None
+                if not self._jobs and self._anomaly is not None:
+                    torch.set_anomaly_enabled(*self._anomaly)
+                    self._anomaly = None
+
+    @property
+    def callers_dtype(self) -> torch.dtype:
+        """The default dtype outside of all jobs."""
+        return self._dtype or torch.get_default_dtype()
+
+
+_PROCESS = _ProcessSettings()
+_CALLER = threading.local()
+"""``device``: the default device of the thread's outermost caller."""
+
+
+@contextmanager
+def default_settings() -> Iterator[None]:
+    """Run a block under torch's own settings, and restore the caller's.
+
+    Inside, gradients are recorded, tensors are ordinary ones (no inference mode), nothing is cast automatically, anomaly detection is off,
+    and tensors are made as float32 on the CPU. What a caller has chosen for the sake of speed or exactness stays: the number of threads,
+    deterministic algorithms, the precision of matrix products. Grad mode, inference mode, autocast and the default device belong to the
+    thread; the default dtype and anomaly detection to the process, so that other threads see them changed while a job runs.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_PROCESS.held())
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in AUTOCASTING:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        device = torch.get_default_device()
+        if device.type != "cpu":
+            stack.callback(setattr, _CALLER, "device", getattr(_CALLER, "device", None))
+            _CALLER.device = device
+            stack.enter_context(torch.device("cpu"))
+        yield
+
+
+def under_default_settings(function: Callable[Args, Result]) -> Callable[Args, Result]:
+    """Return ``function`` such that it always runs under :func:`default_settings`."""
+
+    @wraps(function)
+    def settled(*args: Args.args, **kwargs: Args.kwargs) -> Result:
+        with default_settings():
+            return function(*args, **kwargs)
+
+    return settled
+
+
+@contextmanager
+def own_threads(threads: int | None) -> Iterator[None]:
+    """Give torch so many CPU threads within a block; as many as it has for None."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if threads is not None:
+            torch.set_num_threads(before)
+
+
+def callers_dtype() -> torch.dtype:
+    """Return the default dtype that holds outside of all jobs."""
+    return _PROCESS.callers_dtype
+
+
+@contextmanager
+def callers_device(device: torch.device | str) -> Iterator[None]:
+    """Make the caller's default device that of a block, where it is of the same kind as ``device``.
+
+    A network may make tensors in its forward pass where its caller's default device says: beside its own weights.
+    """
+    default = getattr(_CALLER, "device", None)
+    if default is None or default.type != torch.device(device).type:
+        yield
+        return
+    with torch.device(default):
+        yield
+
+
+def usable_by_autograd(module: nn.Module) -> nn.Module:
+    """Return ``module``, or a copy of it where its weights were made under ``torch.inference_mode``, which autograd refuses.
+
+    Raises
+    ------
+    ValueError
+        It has to be copied, and can't be.
+    """
+    if not any(tensor.is_inference() for tensor in (*module.parameters(), *module.buffers())):
+        return module
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # a network of others may refuse in any way
+        what = f"the weights of this {type(module).__name__} were made under torch.inference_mode, which autograd refuses"
+        raise ValueError(f"{what}, and copying them failed ({error}); make the network outside torch.inference_mode") from error
