@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -16,8 +17,13 @@ from rich.text import Text
 from actmax.v1 import job_pb2
 
 LINE_SECONDS = 5.0
+SHOWN_WARNINGS = 3
+"""Warnings below the live table."""
+MOST_WARNINGS = 10
+"""Kinds of warnings that are printed as lines while a job runs."""
 # Lines of the live view that are not the table's rows.
-_FRAME = 9
+_FRAME = 13
+_NUMBER = re.compile(r"\d+")
 
 
 class Display(Protocol):
@@ -76,6 +82,7 @@ class Lines:
         self._state = ""
         self._shown: job_pb2.Progress | None = None
         self._latest: job_pb2.Progress | None = None
+        self._warned: set[str] = set()
 
     def __enter__(self) -> Display:
         """The display itself."""
@@ -95,6 +102,11 @@ class Lines:
     def progress(self, progress: job_pb2.Progress) -> None:
         """Print a line when it is time."""
         self._latest = progress
+        for warning in warnings_of(progress):
+            kind = _NUMBER.sub("", warning)  # its counts grow
+            if kind not in self._warned and len(self._warned) < MOST_WARNINGS:
+                self._warned.add(kind)
+                self.note(f"Warning: {warning}")
         if progress.searches and time.monotonic() >= self._next:
             self._next = time.monotonic() + self._seconds
             self._shown = progress
@@ -144,7 +156,22 @@ class Lively:
             bar = ProgressBar(total=progress.total_evaluations or None, completed=progress.evaluations, width=30)
             grid.add_row(bar, Text(pace(progress)))
             parts.append(grid)
+        warnings = warnings_of(progress)
+        parts += [Text(f"Warning: {warning}", style="yellow") for warning in warnings[:SHOWN_WARNINGS]]
+        if len(warnings) > SHOWN_WARNINGS:
+            parts.append(Text(f"... and {len(warnings) - SHOWN_WARNINGS} more warnings", style="yellow"))
         return Group(*parts)
+
+
+def warnings_of(progress: job_pb2.Progress) -> list[str]:
+    """All warnings of a job, those of a search behind its name; each once."""
+    several = len({search.optimizer for search in progress.searches}) > 1
+    found = [
+        f"{search.unit}{f' by {search.optimizer}' if several else ''}: {warning}"
+        for search in progress.searches
+        for warning in search.warnings
+    ]
+    return list(dict.fromkeys([*progress.warnings, *found]))
 
 
 def matrix(searches: Sequence[job_pb2.SearchProgress], rows: int | None = None) -> Table:

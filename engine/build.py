@@ -53,6 +53,8 @@ class CheckedJob:
     """(k, *latent) latents that every search tries first; None for none."""
     pictures: Sequence[Reading] = ()
     """What is to be said of the pictures that its options name."""
+    seen: tuple[str, ...] = ()
+    """What a user should know that was seen when the job was checked, a line each."""
 
     @property
     def differentiable(self) -> bool:
@@ -66,6 +68,11 @@ class CheckedJob:
         noisy = asked.noisy if asked.noisy is not None else isinstance(self.target, HasNoise) and self.target.noisy
         remeasure = asked.remeasure if asked.remeasure is not None else REMEASURE if noisy else 0.0
         return Design(asked.replicates, remeasure, noisy)
+
+    def notices(self) -> tuple[str, ...]:
+        """What there is to say of the job besides its searches: what was seen when it was checked, and what its parts have said since."""
+        of_parts = (notice for part in (self.generator, self.target) for notice in getattr(part, "notices", ()))
+        return tuple(dict.fromkeys((*self.seen, *of_parts)))
 
     @property
     def searches(self) -> int:

@@ -25,3 +25,7 @@ class InvalidJob(ValueError):
     def at(cls, field: str, description: str) -> InvalidJob:
         """One violation."""
         return cls([Violation(field, description)])
+
+
+class Unmeasured(RuntimeError):
+    """A job that ended without a single finite response, so that there is nothing to report; the message says what came instead."""

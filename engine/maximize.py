@@ -109,12 +109,15 @@ def maximize(
     Returns
     -------
     JobResult
-        ``.searches``: one a unit and optimizer, with stimulus, latent and the response measured again.
+        ``.searches``: one a unit and optimizer, with stimulus, latent and the response measured again. ``.warnings`` says what to know
+        before trusting them, and ``.outcome`` is "success" only where every search measured something and moved.
 
     Raises
     ------
     InvalidJob
         Before any work, with the fields that are wrong.
+    Unmeasured
+        Not a single response was a finite number.
 
     Examples
     --------

@@ -11,38 +11,60 @@ from . import checkpoint
 from .errors import InvalidJob
 from .progress import Progress, SearchProgress
 from .search import Search
+from .tally import job_outcome
 
 
-def progress_of(searches: Sequence[Search], rate: float, seconds: float, budget_seconds: float | None) -> Progress:
-    """Where ``searches`` stand, at ``rate`` evaluations a second after ``seconds``."""
+def progress_of(
+    searches: Sequence[Search], rate: float, seconds: float, budget_seconds: float | None, notices: Sequence[str] = ()
+) -> Progress:
+    """Where ``searches`` stand, at ``rate`` evaluations a second after ``seconds``; ``notices`` concern them all."""
     total = sum(search.budget.evaluations or 0 for search in searches)
     left = sum((search.budget.evaluations or 0) - search.evaluations for search in searches if not search.stopped_by)
     seconds_left = left / rate if total and rate > 0 else float("inf") if total else 0.0
     if budget_seconds is not None:
         remaining = max(budget_seconds - seconds, 0.0)
         seconds_left = min(seconds_left, remaining) if total else remaining
-    if all(search.stopped_by for search in searches):
+    ended = all(search.stopped_by for search in searches)
+    if ended:
         seconds_left = 0.0
     return Progress(
         tuple(
-            SearchProgress(search.unit, search.optimizer_label, search.evaluations, search.best, search.natural_multiple, search.stopped_by)
+            SearchProgress(
+                search.unit,
+                search.optimizer_label,
+                search.evaluations,
+                search.best,
+                search.natural_multiple,
+                search.stopped_by,
+                search.tally.warnings(),
+            )
             for search in searches
         ),
         sum(search.evaluations for search in searches),
         total,
         rate,
         seconds_left,
+        tuple(notices),
+        job_outcome([search.tally.outcome for search in searches]) if ended else "",
     )
 
 
 class ProgressReporter:
     """Tells ``report`` where the job stands, at most every ``interval`` seconds, and once at the end.
 
-    The rate is that of the last ten seconds or so, since some optimizers of a job end before others.
+    The rate is that of the last ten seconds or so, since some optimizers of a job end before others. ``notices`` gives what there is to
+    say of the whole job so far.
     """
 
-    def __init__(self, report: Callable[[Progress], None], budget_seconds: float | None, interval: float = 0.3) -> None:
+    def __init__(
+        self,
+        report: Callable[[Progress], None],
+        budget_seconds: float | None,
+        interval: float = 0.3,
+        notices: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._report = report
+        self._notices = notices
         self._budget_seconds = budget_seconds
         self._interval = interval
         self._last = float("-inf")
@@ -61,7 +83,7 @@ class ProgressReporter:
         self._window.append((seconds, sum(search.evaluations for search in searches)))
         (first, before), (last, after) = self._window[0], self._window[-1]
         rate = (after - before) / (last - first) if last > first else after / last if last > 0 else 0.0
-        self._report(progress_of(searches, rate, seconds, self._budget_seconds))
+        self._report(progress_of(searches, rate, seconds, self._budget_seconds, self._notices()))
 
 
 class Checkpointer:

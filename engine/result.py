@@ -12,6 +12,7 @@ from ..models.pictures.folder import FolderReading
 from ..models.pictures.log import Reading
 from ..models.spaces import StimulusSpec
 from .spec import JobSpec
+from .tally import JobOutcome, SearchOutcome, job_outcome
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,10 @@ class SearchResult:
         What it had found best on the way, where the job asks for a film.
     stimulus_spec : StimulusSpec or None
         What ``stimulus`` is; None: an image or a series of unknown range.
+    warnings : tuple of str
+        What a user should know before trusting the answer, a line each with counts: missed responses, gradients that said nothing.
+    outcome : {"success", "stuck", "unmeasured"}
+        "stuck" where the search measured responses but never moved.
     """
 
     unit: str
@@ -191,6 +196,8 @@ class SearchResult:
     optima: list[Optimum] = field(default_factory=list)
     film: list[Moment] = field(default_factory=list)
     stimulus_spec: StimulusSpec | None = None
+    warnings: tuple[str, ...] = ()
+    outcome: SearchOutcome = "success"
 
     @property
     def sought(self) -> float:
@@ -224,10 +231,26 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class JobResult:
-    """All searches of a job, unit by unit, the job's main optimizer first.
+    """All searches of a job that measured something, unit by unit, the job's main optimizer first.
 
-    ``images`` has the pictures of ``report.images``, where the job names that folder; ``pictures`` what is to be said of those that its
-    options name.
+    Attributes
+    ----------
+    spec : JobSpec
+        The job.
+    searches : list of SearchResult
+        One a unit and optimizer.
+    seconds : float
+        Running time.
+    cancelled : bool
+        Whether the job was ended before its budget.
+    images : FolderImages or None
+        Where the job names a folder.
+    pictures : sequence of Reading
+        What is to be said of the pictures that the job's options name.
+    notices : tuple of str
+        Warnings that concern no single one of ``searches``.
+    unmeasured : int
+        How many searches ended without a finite response and are left out.
     """
 
     spec: JobSpec
@@ -236,6 +259,24 @@ class JobResult:
     cancelled: bool = False
     images: FolderImages | None = None
     pictures: Sequence[Reading] = ()
+    notices: tuple[str, ...] = ()
+    unmeasured: int = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that a user should know before trusting the results: ``notices``, and each search's warnings behind its name."""
+        named = len(self.spec.baselines) > 0
+        of_searches = (
+            f"{search.unit}{f' by {search.optimizer}' if named else ''}: {warning}"
+            for search in self.searches
+            for warning in search.warnings
+        )
+        return tuple(dict.fromkeys((*self.notices, *of_searches)))
+
+    @property
+    def outcome(self) -> JobOutcome:
+        """ "success", or "partial", "stuck" or "unmeasured" where some or all searches never moved or measured nothing."""
+        return job_outcome([*(search.outcome for search in self.searches), *["unmeasured"] * self.unmeasured])
 
     def _repr_html_(self) -> str:
         """The first searches, as a notebook shows them."""

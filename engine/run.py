@@ -17,6 +17,7 @@ from ..models.version import version_of
 from ..optimizers.optimizer import HasNote
 from .build import CheckedJob, check
 from .diverse_search import DiverseSearch
+from .errors import Unmeasured
 from .evaluator import Evaluator, Spread
 from .film import Film, room
 from .finals import Measured
@@ -118,6 +119,8 @@ def run_job(
         Before any work.
     Suspended
         After "suspend".
+    Unmeasured
+        Not a single response was a finite number.
     OSError
         The folder can't be written.
     """
@@ -127,8 +130,14 @@ def run_job(
         searches = searches_of(job)
         saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job))
         elapsed = saver.resume(searches)
-        reporter = ProgressReporter(on_progress, spec.budget.seconds)
-        result = execute(job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread)
+        reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
+        try:
+            result = execute(
+                job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread
+            )
+        except Unmeasured:  # tried again, it begins anew
+            saver.path.unlink(missing_ok=True)
+            raise
         write_artifacts(result, folder / "artifacts", stimulus=job.generator.stimulus)
         if keep_checkpoint:
             saver.save(searches, result.seconds)
@@ -206,6 +215,8 @@ def execute(
         if isinstance(observer, ProgressReporter):
             observer.report_now(searches, loop.seconds)
     found = [search for search in searches if search.scores.size and not _all_missed(search)]
+    if not found and reason != "cancel":
+        raise Unmeasured(_nothing_measured(searches))
     results: list[SearchResult] = []
     for search, answers in zip(found, _measured(loop, found), strict=True):
         optima = _optima(job, answers)
@@ -230,6 +241,8 @@ def execute(
                 optima=optima,
                 film=_film(job, search, loop.max_batch),
                 stimulus_spec=generator.stimulus,
+                warnings=_warnings(search, answer),
+                outcome=search.tally.outcome,
             )
         )
     results = with_plain_responses(job, loop, found, results)
@@ -249,7 +262,35 @@ def execute(
             if saver is not None:
                 saver.save(searches, loop.seconds)
             raise Suspended
-    return JobResult(job.spec, results, loop.seconds, cancelled=reason == "cancel", images=images, pictures=job.pictures)
+    missed = [search for search in searches if search.scores.size and search not in found]
+    told = [f"{search.unit} by {search.optimizer_label}: {warning}" for search in missed for warning in search.tally.warnings()]
+    return JobResult(
+        job.spec,
+        results,
+        loop.seconds,
+        cancelled=reason == "cancel",
+        images=images,
+        pictures=job.pictures,
+        notices=(*job.notices(), *told),
+        unmeasured=len(missed),
+    )
+
+
+def _warnings(search: Search, answer: Measured) -> tuple[str, ...]:
+    """What to know of a search's answer."""
+    lost = ("the response to the recommended stimulus was missed when it was measured again",)
+    return (*search.tally.warnings(), *(() if math.isfinite(answer.response) else lost))
+
+
+def _nothing_measured(searches: Sequence[Search]) -> str:
+    """Why a job has nothing to report, in a line."""
+    tried = [search for search in searches if search.evaluations]
+    if not tried:
+        return "nothing was evaluated before the budget's seconds were over; give more seconds, or evaluations"
+    responses, nan = sum(search.evaluations for search in tried), sum(search.tally.nan for search in tried)
+    units = ", ".join(dict.fromkeys(search.unit for search in tried[:3])) + (", …" if len(tried) > 3 else "")
+    what = f"none of {responses} responses of {units} was a finite number ({nan} NaN, {responses - nan} infinite)"
+    return f"{what}; check the target's weights (a broken checkpoint gives NaN) and the range of its stimuli, or whether it answers at all"
 
 
 def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
@@ -260,7 +301,8 @@ def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
         for search, found in zip(searches, answers, strict=True)
         if (latents := [answer.latent for answer in found if not answer.measurements])
     ]
-    scores = iter(torch.cat(loop.measure(open_)).tolist() if open_ else [])
+    told = torch.cat(loop.measure(open_)).double() if open_ else torch.empty(0, dtype=torch.float64)
+    scores = iter(torch.where(told.isfinite(), told, torch.nan).tolist())
     return [[answer if answer.measurements else Measured(answer.latent, next(scores), None, 1) for answer in found] for found in answers]
 
 

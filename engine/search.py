@@ -17,6 +17,7 @@ from .film import Film
 from .finals import CLOSING, MOST_LEADERS, Finals, Measured, Remeasurement
 from .leaders import Leaders
 from .spec import BudgetSpec
+from .tally import Tally
 
 
 class Search:
@@ -80,6 +81,8 @@ class Search:
         self._ended_by = ""
         self.importance: Tensor | None = None
         """Where the score hung on the stimulus; see :meth:`attend`."""
+        self.tally = Tally()
+        """What was missed, and what stood still."""
         self.film: Film | None = None
         """Keeps what it had found best on the way, where someone wants to see it."""
 
@@ -118,6 +121,7 @@ class Search:
             raise RuntimeError("tell without ask")
         asked, self._asked = self._asked, None
         told = scores.detach().to("cpu", torch.float64)
+        self.tally.add(told, gradients if self._finals is None else None)
         told = torch.where(told.isfinite(), told, torch.nan)
         if self._finals is not None:
             self._finals.tell(told)
@@ -262,6 +266,7 @@ class Search:
             "ended_by": self._ended_by,
             "importance": self.importance,
             "film": None if self.film is None else self.film.state_dict(),
+            "tally": self.tally.state_dict(),
             "stopped_by": self.stopped_by,
             "seconds": self.seconds,
         }
@@ -285,6 +290,7 @@ class Search:
         self.importance = state["importance"]
         if self.film is not None and state["film"] is not None:
             self.film.load_state_dict(state["film"])
+        self.tally.load_state_dict(state.get("tally", {}))
         self.stopped_by = str(state["stopped_by"])
         self.seconds = float(state["seconds"])
 

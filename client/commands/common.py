@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -28,13 +28,21 @@ class ExitCode(IntEnum):
     FAILED = 1
     BAD_INPUT = 2
     UNREACHABLE = 3
+    NOTHING_FOUND = 4
     INTERRUPTED = 130
 
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the job failed or was cancelled, or something broke; 2 wrong input or usage; 3 the server cannot be reached; "
+    "4 the job ended, but none of its searches measured anything or moved; "
     "130 left by Ctrl-C while the job goes on or before it could be ended."
 )
+
+NOTHING_FOUND = ("stuck", "unmeasured")
+"""Outcomes of a job that end a command with :attr:`ExitCode.NOTHING_FOUND`."""
+
+MOST_WARNINGS = 10
+"""Lines of warnings that are printed; the report has more."""
 
 Server = Annotated[str, typer.Option("--server", envvar="ACTMAX_SERVER", metavar="HOST:PORT", help="The server to talk to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text; errors too, on stderr.")]
@@ -104,6 +112,14 @@ def print_json(document: Any, *, indent: int | None = 2) -> None:
     sys.stdout.flush()
 
 
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print what to know before trusting a job's results, on stderr."""
+    for warning in warnings[:MOST_WARNINGS]:
+        err.print(f"Warning: {warning}")
+    if len(warnings) > MOST_WARNINGS:
+        err.print(f"... and {len(warnings) - MOST_WARNINGS} more warnings, in result.json")
+
+
 def print_error(error: ActmaxError, *, as_json: bool) -> None:
     """An expected error on stderr."""
     if as_json:
@@ -117,9 +133,17 @@ def exit_code_of(error: ActmaxError) -> ExitCode:
     """The exit code that an error ends a command with."""
     if isinstance(error, Unavailable):
         return ExitCode.UNREACHABLE
+    if isinstance(error, NothingFound):
+        return ExitCode.NOTHING_FOUND
     if isinstance(error, (ServerFault, DamagedArtifact, UnsafePath)):
         return ExitCode.FAILED
     return ExitCode.BAD_INPUT
+
+
+class NothingFound(ActmaxError):
+    """A job ended without a single response that is a finite number."""
+
+    code = "UNMEASURED"
 
 
 class NotInstalled(ActmaxError):

@@ -21,13 +21,13 @@ from actmax.v1 import job_pb2
 
 from .. import jobfile
 from ..client import Client
-from ..display import display_on
+from ..display import display_on, warnings_of
 from ..errors import ActmaxError, InvalidInput
 from ..follow import OnInterrupt, follow
 from ..plain import to_plain
 from ..results import kept, read_results, table
-from .common import AllowImport, ExitCode, Json, Overrides, check_folder, err, out, print_json, say_remarks
-from .jobs import print_end
+from .common import AllowImport, ExitCode, Json, Overrides, check_folder, err, out, print_json, print_warnings, say_remarks
+from .jobs import exit_code_of_job, print_end
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -71,8 +71,10 @@ def demo(
             out.print(kept(results or {}))
         if report in paths:
             out.print(f"The report: {report}")
-    if ended.state != job_pb2.JOB_STATE_SUCCEEDED:
-        raise typer.Exit(ExitCode.FAILED)
+        if results is not None:
+            print_warnings(warnings_of(ended.progress))
+    if (code := exit_code_of_job(ended)) != ExitCode.OK:
+        raise typer.Exit(code)
 
 
 @contextmanager

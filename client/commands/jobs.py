@@ -13,11 +13,12 @@ from actmax.v1 import job_pb2, job_service_pb2
 
 from .. import jobfile
 from ..client import Client
-from ..display import display_on, matrix
+from ..display import display_on, matrix, warnings_of
 from ..errors import InvalidInput
 from ..follow import OnInterrupt, follow, state_text
 from ..plain import to_plain
 from .common import (
+    NOTHING_FOUND,
     SERVER,
     ExitCode,
     JobFileArgument,
@@ -31,6 +32,7 @@ from .common import (
     job_name,
     out,
     print_json,
+    print_warnings,
     say_remarks,
 )
 
@@ -215,8 +217,16 @@ def _watch(client: Client, name: str, as_json: bool, on_interrupt: OnInterrupt, 
             print_fetched(folder, paths)
         elif job.state != job_pb2.JOB_STATE_FAILED:
             out.print(f"Its pictures and report: actmax fetch {name}")
-    if job.state != job_pb2.JOB_STATE_SUCCEEDED:
-        raise typer.Exit(ExitCode.FAILED)
+    code = exit_code_of_job(job)
+    if code != ExitCode.OK:
+        raise typer.Exit(code)
+
+
+def exit_code_of_job(job: job_pb2.Job) -> ExitCode:
+    """The exit code that an ended job ends a command with."""
+    if job.state != job_pb2.JOB_STATE_CANCELLED and job.progress.outcome in NOTHING_FOUND:
+        return ExitCode.NOTHING_FOUND
+    return ExitCode.OK if job.state == job_pb2.JOB_STATE_SUCCEEDED else ExitCode.FAILED
 
 
 def print_end(job: job_pb2.Job) -> None:
@@ -229,6 +239,7 @@ def print_end(job: job_pb2.Job) -> None:
         if job.progress.searches:
             out.print(matrix(job.progress.searches))
         out.print(f"{job.name} {state_text(job.state)}")
+        print_warnings(warnings_of(job.progress))
 
 
 def _labels(texts: list[str] | None) -> dict[str, str]:

@@ -17,7 +17,21 @@ from .. import jobfile
 from ..display import Display, display_on
 from ..errors import ActmaxError, FieldViolation, InvalidInput
 from ..results import kept, read_results, table
-from .common import AllowImport, ExitCode, JobFileArgument, Json, Overrides, err, needing_server, out, print_json, say_remarks
+from .common import (
+    NOTHING_FOUND,
+    AllowImport,
+    ExitCode,
+    JobFileArgument,
+    Json,
+    NothingFound,
+    Overrides,
+    err,
+    needing_server,
+    out,
+    print_json,
+    print_warnings,
+    say_remarks,
+)
 
 if TYPE_CHECKING:
     from ...engine.progress import Progress
@@ -68,15 +82,18 @@ def run(
         if result.cancelled:
             out.print(kept(results))
         out.print(f"The report: {folder / 'report.html'}")
+        print_warnings(result.warnings)
     if result.cancelled:
         raise typer.Exit(ExitCode.FAILED)
+    if result.outcome in NOTHING_FOUND:
+        raise typer.Exit(ExitCode.NOTHING_FOUND)
 
 
 def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | None, allow_imports: tuple[str, ...]) -> JobResult:
     display.state("checking")
     with needing_server("run"):
         from ...engine.checkpoint import BadCheckpoint
-        from ...engine.errors import InvalidJob
+        from ...engine.errors import InvalidJob, Unmeasured
         from ...engine.run import run_job
         from ...engine.spec import JobSpec
         from ...server.execution.engine import progress_message
@@ -102,6 +119,9 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
         violations = [FieldViolation(v.field, v.description) for v in error.violations]
         _discard(work)
         raise file.located(InvalidInput("the job cannot be run", violations=violations)) from None
+    except Unmeasured as error:
+        _discard(work)
+        raise NothingFound(str(error)) from None
     except BadCheckpoint as error:
         raise InvalidInput(f"{error}; give another --out, or remove {work} to begin anew") from None
     for made in sorted((work / "artifacts").rglob("*")):

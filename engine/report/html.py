@@ -13,6 +13,7 @@ import yaml
 from ...models.spaces import StimulusSpec
 from ..result import JobResult, SearchResult
 from ..spec import ComponentSpec, DiverseSpec, JobSpec, ReportSpec
+from ..tally import JobOutcome
 from .activating import ImageCell, image_cells, says
 from .charts import Chart, convergence_chart, mean_chart
 from .comparison import Comparison, exceeds, natural_best, natural_multiple
@@ -33,6 +34,14 @@ TEMPLATES = jinja2.Environment(
 )
 LIGHT = 1_500_000
 """Pixels of all found stimuli together from which the report's pictures are small ones; the files have them whole."""
+
+OUTCOMES: dict[JobOutcome, str] = {
+    "success": "Before you trust this:",
+    "partial": "Some searches never moved, or measured nothing.",
+    "stuck": "No search moved, so this shows no preference of any unit.",
+    "unmeasured": "No response was a finite number.",
+}
+"""What the report says above its warnings."""
 
 TEMPLATES.filters.update(shown=shown, measured=measured, times=times, count=count, listed=listed, duration=duration)
 
@@ -120,6 +129,7 @@ def report_html(
         light=light,
         faded=any(cell.importance for row in rows for cell in row.cells if cell),
         filmed=bool(films),
+        outcome_says=OUTCOMES[result.outcome],
         job_yaml=job_yaml(result.spec),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from .words import count, duration, measured, shown, times
 
 MOST_UNITS = 24
 """Of a job in one cell of a notebook."""
+MOST_WARNINGS = 5
+"""Of a job in one cell of a notebook; the others are in ``.warnings``."""
 MOST_CURVES = 8
 """Units of a job up to which each has its curve."""
 _SIZE = 128
@@ -43,17 +46,17 @@ class _Row:
 
 def search_html(search: SearchResult) -> str:
     """One search: what was found, its response and its curve."""
-    return _html([search], "", "", MOST_CURVES)
+    return _html([search], "", "", MOST_CURVES, search.warnings)
 
 
 def job_html(result: JobResult) -> str:
     """All searches of a job, or the first units where there are many."""
     if not result.searches:
-        return _html([], result.spec.title, "Nothing was found.", 0)
+        return _html([], result.spec.title, "Nothing was found.", 0, result.warnings)
     units = len(Comparison(result.searches).units)
     end = "cancelled" if result.cancelled else duration(result.seconds)
     note = f"{count(len(result.searches), 'search', 'searches')} of {count(units, 'unit')} of {result.spec.target.name}, {end}"
-    return _html(result.searches, result.spec.title, note, MOST_CURVES)
+    return _html(result.searches, result.spec.title, note, MOST_CURVES, result.warnings)
 
 
 def search_png(search: SearchResult) -> bytes:
@@ -80,7 +83,7 @@ def spec_of(search: SearchResult) -> StimulusSpec:
     return StimulusSpec(search.stimulus.shape, low, max(high, low + 1e-6), "image" if search.stimulus.ndim == 3 else "series")
 
 
-def _html(searches: list[SearchResult], title: str, note: str, curves: int) -> str:
+def _html(searches: list[SearchResult], title: str, note: str, curves: int, warnings: Sequence[str]) -> str:
     every = Comparison(searches)
     drawn = every.first(MOST_UNITS)
     rows: list[_Row] = []
@@ -99,6 +102,8 @@ def _html(searches: list[SearchResult], title: str, note: str, curves: int) -> s
     return TEMPLATES.get_template("notebook.html.j2").render(
         title=title,
         note=note,
+        warnings=warnings[:MOST_WARNINGS],
+        further_warnings=max(0, len(warnings) - MOST_WARNINGS),
         rows=rows,
         several=len(every.optimizers) > 1,
         left_out=f"{count(left_out, 'further unit')} in .searches" if left_out else "",

@@ -49,6 +49,8 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "overheard": search.overheard,
             "ended_after_seconds": search.seconds,
             "stopped_by": search.stopped_by,
+            "outcome": search.outcome,
+            "warnings": list(search.warnings),
             "optima": optima_json(search, names, stimulus),
             "files": {
                 "stimulus": names.stimulus(search),
@@ -75,6 +77,8 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
         "format": FORMAT,
         "title": result.spec.title,
         "cancelled": result.cancelled,
+        "outcome": result.outcome,
+        "warnings": list(result.warnings),
         "seconds": result.seconds,
         "stimulus": {
             "modality": stimulus.modality,

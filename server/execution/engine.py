@@ -199,6 +199,7 @@ def progress_message(progress: Any) -> job_pb2.Progress:
             best_response=search.best_response,
             natural_multiple=search.natural_multiple,
             stopped_by=search.stopped_by,
+            warnings=search.warnings,
         )
         for search in progress.searches
     ]
@@ -208,4 +209,6 @@ def progress_message(progress: Any) -> job_pb2.Progress:
         total_evaluations=progress.total_evaluations,
         evaluations_per_second=progress.evaluations_per_second,
         seconds_left=progress.seconds_left,
+        warnings=progress.warnings,
+        outcome=progress.outcome,
     )

@@ -87,7 +87,7 @@ def attempt(
 
 def failure(error: Exception) -> messages.Failed:
     """Why a job failed, by a canonical code."""
-    from ...engine.errors import InvalidJob
+    from ...engine.errors import InvalidJob, Unmeasured
 
     details = "".join(traceback.format_exception(error))
     if isinstance(error, OSError) and error.errno in OUT_OF_ROOM:
@@ -97,7 +97,7 @@ def failure(error: Exception) -> messages.Failed:
         return messages.Failed("RESOURCE_EXHAUSTED", f"not enough memory: {error}", details)
     if isinstance(error, InvalidJob):
         return messages.Failed("FAILED_PRECONDITION", f"the job was fine when it was created, and can't run now: {error}", details)
-    if isinstance(error, OSError):
+    if isinstance(error, (OSError, Unmeasured)):
         return messages.Failed("FAILED_PRECONDITION", str(error), details)
     # A component's own error or actmax's: nothing tells them apart.
     return messages.Failed("INTERNAL", f"{type(error).__name__}: {error}", details)

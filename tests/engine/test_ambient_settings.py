@@ -11,9 +11,10 @@ from torch import nn
 
 from actmax.engine.build import check
 from actmax.engine.maximize import maximize
-from actmax.engine.run import execute, searches_of
+from actmax.engine.run import execute, run_job, searches_of
 from actmax.engine.spec import JobSpec
 from actmax.models.ambient import under_default_settings
+from jobs import ALLOWED, job
 
 GRADIENT = ["adam", "normalised-ascent", "langevin"]
 BOX = [*GRADIENT, "random", "cma", "sphere-cma", "thompson", "xdream", "tt-grid"]
@@ -200,10 +201,6 @@ def test_a_network_of_double_precision_made_under_float64(plain):
 
 
 def test_threads_given_to_a_job_are_its_own(tmp_path):
-    from jobs import ALLOWED, job
-
-    from actmax.engine.run import run_job
-
     before = torch.get_num_threads()
     run_job(job(budget={"evaluations": 5}), tmp_path, threads=before + 1, allow_imports=ALLOWED)
     assert torch.get_num_threads() == before

@@ -160,34 +160,40 @@ class JobSpec(_message.Message):
     def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., transformations: _Optional[_Union[Transformations, _Mapping]] = ..., diverse: _Optional[_Union[Diverse, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., replicas: _Optional[_Union[Replicas, _Mapping]] = ...) -> None: ...
 
 class SearchProgress(_message.Message):
-    __slots__ = ("unit", "optimizer", "evaluations", "best_response", "natural_multiple", "stopped_by")
+    __slots__ = ("unit", "optimizer", "evaluations", "best_response", "natural_multiple", "stopped_by", "warnings")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     BEST_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     NATURAL_MULTIPLE_FIELD_NUMBER: _ClassVar[int]
     STOPPED_BY_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     unit: str
     optimizer: str
     evaluations: int
     best_response: float
     natural_multiple: float
     stopped_by: str
-    def __init__(self, unit: _Optional[str] = ..., optimizer: _Optional[str] = ..., evaluations: _Optional[int] = ..., best_response: _Optional[float] = ..., natural_multiple: _Optional[float] = ..., stopped_by: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, unit: _Optional[str] = ..., optimizer: _Optional[str] = ..., evaluations: _Optional[int] = ..., best_response: _Optional[float] = ..., natural_multiple: _Optional[float] = ..., stopped_by: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("searches", "evaluations", "total_evaluations", "evaluations_per_second", "seconds_left")
+    __slots__ = ("searches", "evaluations", "total_evaluations", "evaluations_per_second", "seconds_left", "warnings", "outcome")
     SEARCHES_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     searches: _containers.RepeatedCompositeFieldContainer[SearchProgress]
     evaluations: int
     total_evaluations: int
     evaluations_per_second: float
     seconds_left: float
-    def __init__(self, searches: _Optional[_Iterable[_Union[SearchProgress, _Mapping]]] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., evaluations_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    outcome: str
+    def __init__(self, searches: _Optional[_Iterable[_Union[SearchProgress, _Mapping]]] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., evaluations_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("name", "spec", "state", "attempt", "create_time", "start_time", "end_time", "progress", "error", "owner", "priority", "labels", "etag", "suspending", "artifact_bytes")
