@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from ..models.targets.spiking.neurons import is_neuron
 from ..models.targets.taken import NormalisedOptions, ShapeOptions
 from ..models.targets.target import Target
 from .errors import InvalidJob
+from .maker import Maker
 from .registry import options_of
 
 
@@ -93,54 +93,55 @@ def is_spiking(module: nn.Module) -> bool:
 
 
 def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str) -> Any:
-    """A generator or target from ``found``: one already, a torch module, a callable that makes either, or one that answers stimuli.
+    """Return a generator or target made of ``found``.
 
-    A callable that can be called with the options as keywords makes the part. One that can't is asked itself where the options tell a
-    target's ``shape``: it takes (n, *shape) and gives (n, …). So is an estimator of scikit-learn. A module takes its adapter's options.
+    Parameters
+    ----------
+    kind : {"generator", "target"}
+        What is to be made.
+    found : object
+        One already; a torch module; a function or class that makes either; or, for a target, a function that answers stimuli (it takes
+        (n, *shape) and gives (n, …)) or a fitted estimator of scikit-learn.
+    options : mapping of str to object
+        A function or class that makes something gets those that it names as parameters, and all where it takes any. A torch module, an
+        answering function and an estimator get those of their adapter, such as ``shape``. An option may be both.
+    field : str
+        Where the job names it.
 
     Raises
     ------
     InvalidJob
-        Below ``field``: it makes nothing of the kind, or the options don't fit.
+        Below ``field``: nothing of the kind comes of it, or the options don't fit.
     """
     contract = Generator if kind == "generator" else Target
-    below = f"{field}.options"
-    if not isinstance(found, contract | nn.Module | type) and callable(found):
-        misfit = _misfit(found, options)
-        if misfit and kind == "target" and "shape" in options:
-            return _adapted(FunctionAdapter, found, options, field)
-        if misfit:
-            raise InvalidJob.at(below, f"{getattr(found, '__module__', '')}:{getattr(found, '__qualname__', found)}: {misfit}")
-        try:
-            found, options = found(**options), {}
-        except Exception as error:
-            raise InvalidJob.at(field, f"calling it failed: {type(error).__name__}: {error}") from error
+    if (isinstance(found, type) or not isinstance(found, contract | nn.Module)) and callable(found):
+        made = Maker(kind, found, options, field, adapter_options(kind)).made()
+        found, options = made.part, made.options
     if isinstance(found, nn.Module):
         try:
             found = usable_by_autograd(found)
         except ValueError as error:
             raise InvalidJob.at(field, str(error)) from error
-        return _adapted(
-            DecoderAdapter if kind == "generator" else SpikingAdapter if is_spiking(found) else ModuleAdapter, found, options, field
-        )
-    if kind == "target" and not isinstance(found, contract | type) and is_estimator(found):
+        return _adapted(_module_adapter(kind, found), found, options, field)
+    if kind == "target" and not isinstance(found, contract) and (is_estimator(found) or callable(found)):
         return _adapted(FunctionAdapter, found, options, field)
-    if not isinstance(found, contract) or isinstance(found, type):
+    if not isinstance(found, contract):
         raise InvalidJob.at(
             field, f"a {kind} was expected, {type(found).__name__} is none, nor a torch module or a function that makes one"
         )
     if options:
-        raise InvalidJob.at(below, "it is ready made and takes no options")
+        raise InvalidJob.at(f"{field}.options", f"it is ready made and takes no options, got {', '.join(options)}")
     return found
 
 
-def _misfit(function: Any, options: Mapping[str, Any]) -> str:
-    """Why ``function`` can't be called with ``options``; empty where it can."""
-    try:
-        inspect.signature(function).bind(**options)
-    except (TypeError, ValueError) as error:
-        return str(error)
-    return ""
+def adapter_options(kind: str) -> frozenset[str]:
+    """Return the names of all options that adapters take."""
+    adapters = (DecoderAdapter,) if kind == "generator" else (ModuleAdapter, SpikingAdapter, FunctionAdapter)
+    return frozenset(name for adapter in adapters for name in adapter.Options.model_fields)
+
+
+def _module_adapter(kind: str, module: nn.Module) -> Any:
+    return DecoderAdapter if kind == "generator" else SpikingAdapter if is_spiking(module) else ModuleAdapter
 
 
 def _adapted(adapter: Any, found: Any, options: Mapping[str, Any], field: str) -> Any:

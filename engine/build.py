@@ -27,6 +27,7 @@ from .distance import LatentDistance
 from .diverse import Diverse
 from .errors import InvalidJob, Violation
 from .folder_images import check_images
+from .gradients import GradientProbe, Missing
 from .registry import Kind, find, options_of
 from .scoring import Scoring
 from .spec import ComponentSpec, ConstraintsSpec, JobSpec
@@ -60,6 +61,19 @@ class CheckedJob:
     def differentiable(self) -> bool:
         """Whether gradients reach the latents."""
         return self.generator.differentiable and self.target.differentiable
+
+    @cached_property
+    def _probe(self) -> GradientProbe:
+        given = bool(self.given)  # parts at hand may lie elsewhere already; others are on the CPU until the job runs
+        generator, target = (part.to(self.device) if given else part for part in (self.generator, self.target))
+        device = self.device if given else "cpu"
+        return GradientProbe(generator, target, self.objective, self.scoring.transformations(), device, self.spec.seed)
+
+    def missing_gradient(self, unit: UnitAddress) -> Missing:
+        """Why no gradient of the unit's score reaches the latents, as seen on a few stimuli; without a reason where one does."""
+        if self.differentiable:
+            return self._probe.missing(unit)
+        return Missing(f"this {'target' if self.generator.differentiable else 'generator'} gives none", structural=True)
 
     @property
     def design(self) -> Design:
@@ -109,12 +123,9 @@ class CheckedJob:
         component = self.optimizers[number]
         found = _found("optimizer", component.name, f"{field}.name", self.allow_imports, self.given)
         options = options_of(found, component.options, f"{field}.options", allow_files=self.allow_files)
-        if found.needs_gradient is True and not self.differentiable:
-            without = "generator" if not self.generator.differentiable else "target"
-            raise InvalidJob.at(
-                field,
-                f"{component.name} needs gradients and this {without} gives none; use auto, which does without",
-            )
+        missing = self.missing_gradient(self.units[unit_number]) if found.needs_gradient is not False else Missing()
+        if found.needs_gradient is True and missing.structural:
+            raise InvalidJob.at(field, _needs_gradient(component.name, self.units[unit_number], missing, self.differentiable))
         seed = int(np.random.SeedSequence((self.spec.seed, unit_number, number)).generate_state(1, np.uint64)[0] >> 1)
         prior = self.generator.prior if self.spec.prior == "natural" else None
         evaluations = self.spec.budget.evaluations
@@ -125,7 +136,8 @@ class CheckedJob:
             bank=None if prior is None else prior.bank,
             density=None if prior is None else lambda: prior.density,
             code_vectors=self.generator.codebook if isinstance(self.generator, HasCodebook) else None,
-            differentiable=self.differentiable,
+            differentiable=self.differentiable and not missing.reason,
+            lacks=missing.reason if self.differentiable else "",
             noisy=self.design.noisy,
             step=self.generator.step if isinstance(self.generator, HasStep) else None,
             starts=self.starts,
@@ -230,7 +242,7 @@ def _checked(
     _check_diverse(job)
     _collect(violations, lambda: _check_scoring(job))
     for number in range(len(job.optimizers)):
-        _collect(violations, lambda number=number: job.optimizer(number, 0))
+        _collect(violations, lambda number=number: _check_optimizer(job, number))
     if violations:
         raise InvalidJob(violations)
     return job
@@ -360,6 +372,30 @@ def _check_scoring(job: CheckedJob) -> None:
             raise InvalidJob.at(
                 "design.remeasure", "candidates are scored by how they differ from each other, so none can be measured alone; set 0"
             )
+
+
+def _check_optimizer(job: CheckedJob, number: int) -> None:
+    """Build the optimizer for a unit of each layer; refuse one that needs gradients where no unit has any."""
+    firsts = {unit.layer: at for at, unit in reversed(list(enumerate(job.units)))}
+    for at in sorted(firsts.values()):
+        job.optimizer(number, at)
+    component = job.optimizers[number]
+    field = "optimizer" if number == 0 else f"baselines[{number - 1}]"
+    found = _found("optimizer", component.name, f"{field}.name", job.allow_imports, job.given)
+    if found.needs_gradient is True:
+        missing = [job.missing_gradient(unit) for unit in job.units]
+        if all(one.reason for one in missing):
+            raise InvalidJob.at(field, _needs_gradient(component.name, job.units[0], missing[0], job.differentiable))
+
+
+def _needs_gradient(name: str, unit: UnitAddress, missing: Missing, differentiable: bool) -> str:
+    """Why an optimizer can't search a unit, and what can."""
+    if not differentiable:
+        return f"{name} needs gradients and {missing.reason}; use auto, which does without"
+    what = f"{name} needs gradients and {unit} has none that reach the input: {missing.reason}"
+    if missing.structural:
+        return f"{what}; use auto, which does without, or let gradients through there (no torch.no_grad, detach or inference tensors)"
+    return f"{what}; use auto, which does without, or another unit"
 
 
 def _fits(made: StimulusSpec, taken: StimulusSpec, resized: bool) -> None:

@@ -100,6 +100,8 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
         return Adam(problem, Adam.Options()), "adam", "gradients are to be had"
     space = problem.latent
     without = "gradients are noisy" if problem.differentiable and gradient else "no gradients"
+    if problem.lacks and gradient:
+        without = f"{without} ({problem.lacks})"
     if isinstance(space, Categorical):
         where = f"{without}, {space.size} codes out of {space.cardinality}"
         places = coordinates(problem)

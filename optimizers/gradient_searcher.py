@@ -18,6 +18,10 @@ MARGIN = 1.0
 """Logit of a starting code above all others: small beside the log of 512 codes, so that every code gets a gradient from the start."""
 
 
+LOST = 5
+"""Missed trials in a row at an ascent's beginning, none of them answered, after which it begins elsewhere."""
+
+
 class GradientOptions(BaseModel):
     """Options of every gradient search."""
 
@@ -143,6 +147,8 @@ class GradientSearcher(Searcher):
         self._highest[better] = scores[better]
         self._idle[told] += 1
         self._idle[better] = 0
+        # nothing was ever answered where these ascents are, and no gradient leads away
+        self._idle[~told & (self._highest == -torch.inf)] += max(1, self.shared.patience // LOST)
         self._advance(gradient)
         space = self.problem.latent
         if isinstance(space, Box):

@@ -41,6 +41,8 @@ class Problem:
         (cardinality, width): where each code of a Categorical space lies, for spaces whose codes have a geometry.
     differentiable : bool
         Whether gradients are to be had, for optimizers that can do with or without.
+    lacks : str
+        Why gradients are not to be had although the parts say so, as seen before the search; empty otherwise.
     noisy : bool
         Whether the same latent may score differently twice.
     step : float or None
@@ -61,6 +63,7 @@ class Problem:
     noisy: bool = False
     step: float | None = None
     starts: Tensor | None = None
+    lacks: str = ""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def test_a_good_job_counts_its_searches():
         ({"constraints": {"luminance": -0.1}}, "constraints.luminance", "no mean of -0.1"),
         ({"design": {"repeats": 3}}, "design.repeats", "no such field"),
         ({"generator": {"name": "toy_lab:decoder", "options": {"bank": 0}}}, "prior", "set prior: none"),
-        ({"generator": {"name": "toy_lab:decoder", "options": {"bnk": 0}}}, "generator.options", "unexpected keyword argument 'bnk'"),
+        ({"generator": {"name": "toy_lab:decoder", "options": {"bnk": 0}}}, "generator.options.bnk", "did you mean bank"),
         ({"generator": {"name": "toy_lab:raw_decoder", "options": {}}}, "generator.options.latent", "required"),
         ({"generator": {"name": "toy_lab:raw_decoder", "options": {"latent": [6]}}}, "generator", "does not take latents"),
         ({"generator": {"name": "toy_lab:nothing"}}, "generator.name", "can't be imported"),

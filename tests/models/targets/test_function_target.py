@@ -106,7 +106,7 @@ def test_maximize_takes_an_estimator_and_names_its_classes():
 @pytest.mark.parametrize(
     ("function", "options", "field", "says"),
     [
-        (moments, {}, "target.options", "missing a required argument"),
+        (moments, {}, "target.options", "needs stimuli"),
         (moments, {"shape": [1, 3, 3], "colour": 3}, "target.options.colour", "no such option"),
         (moments, {"shape": [9]}, "target.options.shape", "channels"),
         (lambda stimuli: stimuli.sum(), {"shape": [1, 3, 3]}, "target", "a row for each of 2"),
