@@ -138,6 +138,7 @@ class CheckedJob:
             code_vectors=self.generator.codebook if isinstance(self.generator, HasCodebook) else None,
             differentiable=self.differentiable and not missing.reason,
             lacks=missing.reason if self.differentiable else "",
+            pixels=self.generator.latent.shape == self.generator.stimulus.shape,
             noisy=self.design.noisy,
             step=self.generator.step if isinstance(self.generator, HasStep) else None,
             starts=self.starts,

@@ -43,6 +43,8 @@ class Problem:
         Whether gradients are to be had, for optimizers that can do with or without.
     lacks : str
         Why gradients are not to be had although the parts say so, as seen before the search; empty otherwise.
+    pixels : bool
+        Whether latents are shaped as stimuli, each coordinate one of a stimulus's values.
     noisy : bool
         Whether the same latent may score differently twice.
     step : float or None
@@ -64,6 +66,7 @@ class Problem:
     step: float | None = None
     starts: Tensor | None = None
     lacks: str = ""
+    pixels: bool = False
 
 
 @dataclass(frozen=True)
