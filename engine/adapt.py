@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +13,7 @@ from ..models.ambient import usable_by_autograd
 from ..models.generators.decoder import DecoderGenerator
 from ..models.generators.generator import Generator
 from ..models.options import InvalidOption
-from ..models.spaces import Box
+from ..models.spaces import Box, StimulusSpec
 from ..models.targets.function import FunctionTarget, is_estimator
 from ..models.targets.module import OUTPUT, ModuleTarget, Redirect
 from ..models.targets.spiking import SpikingOptions, SpikingTarget
@@ -36,8 +37,21 @@ class ModuleAdapter:
     def adapt(module: nn.Module, options: Options) -> ModuleTarget:
         """The module as a target."""
         spec = options.spec()
-        prepare = options.normalise(spec.shape[0])
-        return ModuleTarget(module, spec, prepare=prepare, unit_names=options.names, redirect=options.redirect)
+
+        def target(spec: StimulusSpec) -> ModuleTarget:
+            prepare = options.normalise(spec.shape[0])
+            return ModuleTarget(module, spec, prepare=prepare, unit_names=options.names, redirect=options.redirect)
+
+        try:
+            return target(spec)
+        except ValueError as error:
+            turned = (spec.shape[-1], *spec.shape[:-1])
+            try:
+                target(replace(spec, shape=turned))
+            except ValueError:
+                raise error from None
+            order = "(channels, height, width)" if len(turned) == 3 else "(channels, time)"
+            raise InvalidOption("shape", f"{list(spec.shape)} has its channels last; shapes are {order}, so give {list(turned)}") from error
 
 
 class SpikingAdapter:

@@ -18,7 +18,7 @@ from ..models.objectives.objective import Objective, compares
 from ..models.options import InvalidOption
 from ..models.pictures.log import Reading, readings
 from ..models.spaces import StimulusSpec
-from ..models.targets.target import HasNaturalResponses, HasNoise, HasUnitNames, LayerInfo, Target
+from ..models.targets.target import HasNaturalResponses, HasNoise, HasNotices, HasUnitNames, LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
 from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
 from .adapt import adapt
@@ -28,6 +28,7 @@ from .diverse import Diverse
 from .errors import InvalidJob, Violation
 from .folder_images import check_images
 from .gradients import GradientProbe, Missing
+from .input_contract import input_notices
 from .registry import Kind, find, options_of
 from .scoring import Scoring
 from .spec import ComponentSpec, ConstraintsSpec, JobSpec
@@ -85,7 +86,7 @@ class CheckedJob:
 
     def notices(self) -> tuple[str, ...]:
         """What there is to say of the job besides its searches: what was seen when it was checked, and what its parts have said since."""
-        of_parts = (notice for part in (self.generator, self.target) for notice in getattr(part, "notices", ()))
+        of_parts = (notice for part in (self.generator, self.target) if isinstance(part, HasNotices) for notice in part.notices)
         return tuple(dict.fromkeys((*self.seen, *of_parts)))
 
     @property
@@ -239,7 +240,9 @@ def _checked(
     if violations or generator is None or target is None or device is None:
         raise InvalidJob(violations)
     optimizers = [spec.optimizer, *spec.baselines]
-    job = CheckedJob(spec, generator, target, units, optimizers, device, allow_imports, given, allow_files, pictures=pictures)
+    job = CheckedJob(
+        spec, generator, target, units, optimizers, device, allow_imports, given, allow_files, pictures=pictures, seen=input_notices(target)
+    )
     _check_diverse(job)
     _collect(violations, lambda: _check_scoring(job))
     for number in range(len(job.optimizers)):

@@ -12,9 +12,10 @@ from torch import Tensor
 from ..models.generators.generator import Generator
 from ..models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective
 from ..models.spaces import Box
-from ..models.targets.target import CountsTrials, Target
+from ..models.targets.target import CountsTrials, HasGraphEnd, Target
 from ..models.transformations.pipeline import Pipeline
 from ..models.units import UnitAddress
+from .evaluator import preserved
 from .shown import Shown
 
 FEW, MORE = 3, 16
@@ -167,17 +168,16 @@ class GradientProbe:
         """Leave random state and networks as they are."""
         stack.enter_context(torch.random.fork_rng(devices=[]))
         for part in (self.generator, self.target):
-            if hasattr(part, "preserved"):
-                stack.enter_context(part.preserved())  # pyright: ignore[reportAttributeAccessIssue]
+            stack.enter_context(preserved(part))
 
     def _where(self, objective: Objective) -> str:
         """Where the graph ends, as far as the target can tell."""
-        ends = getattr(self.target, "graph_end", None)
-        for layer in sorted(objective.layers - OFFERED) if ends is not None else ():
-            place = ends(layer)
+        layers = sorted(objective.layers - OFFERED)
+        for layer in layers if isinstance(self.target, HasGraphEnd) else ():
+            place = self.target.graph_end(layer)  # pyright: ignore[reportAttributeAccessIssue]
             if place is not None:
                 return f"the graph ends {f'at {place!r}' if place else 'in the forward of the network itself'}, before {layer}"
-        return f"the graph ends before {', '.join(sorted(objective.layers - OFFERED)) or 'the score'}"
+        return f"the graph ends before {', '.join(layers) or 'the score'}"
 
 
 def _line(error: Exception) -> str:

@@ -64,3 +64,41 @@ def for_channels(mean: Sequence[float] | None, std: Sequence[float] | None, defa
     if not channels_fit(chosen, channels):
         raise ValueError(f"{len(chosen.mean)} values for {channels} channels")
     return chosen
+
+
+WIDEST, NARROWEST = 10.0, 1e-3
+"""Most and least standard deviation, as shares of a stimulus's range: 1 / 255 of it brings values in [0, 1] to [0, 255]."""
+
+
+def check_mean(mean: Sequence[float], low: float, high: float) -> None:
+    """Refuse a mean that was meant for stimuli of another range.
+
+    Raises
+    ------
+    ValueError
+        A value lies outside of [``low``, ``high``].
+    """
+    for value in mean:
+        if not low <= value <= high:
+            raise ValueError(f"stimuli in [{low:g}, {high:g}] have no mean of {value:g}{_bytes(value, low, high)}")
+
+
+def check_std(std: Sequence[float], low: float, high: float) -> None:
+    """Refuse a standard deviation that was meant for stimuli of another range, or to be multiplied by.
+
+    Raises
+    ------
+    ValueError
+        A value is more than ten times the range, or less than a thousandth of it.
+    """
+    for value in std:
+        what = f"stimuli in [{low:g}, {high:g}] have no standard deviation of {value:g}"
+        if not value <= WIDEST * (high - low):
+            raise ValueError(f"{what}{_bytes(value, low, high)}")
+        if value < NARROWEST * (high - low):
+            raise ValueError(f"{what}; where values are to be multiplied by it, give {1 / value:.4g}")
+
+
+def _bytes(value: float, low: float, high: float) -> str:
+    """What would work, where a value seems to be meant for [0, 255]."""
+    return f"; for pictures in [0, 1] give {value / 255:.4g}" if (low, high) == (0.0, 1.0) and 1 < value <= 255 else ""

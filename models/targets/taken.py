@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from ..options import InvalidOption
 from ..spaces import StimulusSpec
-from .normalise import Normalise, for_channels
+from .normalise import Normalise, check_mean, check_std, for_channels
 
 
 class RangeOptions(BaseModel):
@@ -61,9 +61,20 @@ class NormalisedOptions(RangeOptions):
         if self.mean is None and self.std is None:
             return None
         try:
-            return for_channels(self.mean, self.std, Normalise((0.0,), (1.0,)), channels)
+            found = for_channels(self.mean, self.std, Normalise((0.0,), (1.0,)), channels)
         except ValueError as error:
             raise InvalidOption("mean" if self.mean is not None else "std", str(error)) from error
+        for option, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None:
+                self._in_range(option, values)
+        return found
+
+    def _in_range(self, option: str, values: list[float]) -> None:
+        """Refuse values of a mean or a standard deviation that were meant for another range."""
+        try:
+            (check_mean if option == "mean" else check_std)(values, self.low, self.high)
+        except ValueError as error:
+            raise InvalidOption(option, str(error)) from error
 
 
 class ShapeOptions(RangeOptions):

@@ -13,7 +13,7 @@ from actmax.client.display import Lines, warnings_of
 from actmax.v1 import job_pb2
 
 
-@pytest.mark.parametrize(("target", "says"), [("toy_lab:broken", "none of 400 responses"), ("toy_lab:still", "never moved")])
+@pytest.mark.parametrize(("target", "says"), [("toy_lab:nan_network", "none of 400 responses"), ("toy_lab:still_network", "never moved")])
 def test_a_job_that_finds_nothing_ends_with_a_code_of_its_own(server, toy: Path, tmp_path: Path, target: str, says: str) -> None:
     asked = ("--set", f"target={target}")
     here = actmax("run", str(toy), "--out", str(tmp_path / "here"), "--allow-import", "toy_lab", *asked)
@@ -22,7 +22,7 @@ def test_a_job_that_finds_nothing_ends_with_a_code_of_its_own(server, toy: Path,
     there = actmax("submit", str(toy), "--watch", "--out", str(tmp_path / "there"), "--server", server.address, *asked)
     assert there.returncode == 4, there.stderr
     assert says in there.stderr
-    if target == "toy_lab:broken":
+    if target == "toy_lab:nan_network":
         assert "failed: none of 400 responses of 4[0], 4[2] was a finite number (400 NaN, 0 infinite)" in there.stderr
         assert not (tmp_path / "here").exists()
         return
