@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,8 +37,8 @@ class Auto:
     - Codes whose vectors have up to 64 coordinates in all, as the levels of a few dozen parameters have: ``thompson``.
     - Other codes: ``tt-evolution``, which crosses the geometry of the map with what natural codes look like; blind ``patch-evolution``,
       which measures the same there and costs less.
-    - A canvas of 64 coordinates or more (latents made to be moved by gradients, as pixels and Fourier coefficients are), no noise: its own
-      starts lie too near to each other for a search without gradients. Pixels: ``square``; others: ``sphere-cma``, blind.
+    - A canvas of 64 coordinates or more whose latents are the stimulus's own values, no noise: ``square``, since its starts, all near grey,
+      lie too close together for a sphere through them.
     - A box of 64 coordinates or more whose natural latents are known: ``sphere-cma``; of 1,000 or more, where evaluations are few for each
       coordinate, with linear weights on a sphere a quarter larger.
     - Another box of up to 16 coordinates, no noise: ``cma``, which finds higher ones of many peaks.
@@ -115,11 +114,8 @@ def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
             return PatchEvolution(problem, PatchEvolution.Options()), "patch-evolution", f"{where}, blind"
         return TTEvolution(problem, TTEvolution.Options()), "tt-evolution", f"{where}, natural ones known"
     where = f"{without}, {space.size} coordinates"
-    if space.size >= SPHERE and problem.step is not None and not problem.noisy:
-        if problem.pixels:
-            return SquareAttack(problem, SquareAttack.Options()), "square", f"{where}, one a value of the stimulus"
-        blind = replace(problem, bank=None, density=None)
-        return SphereCMA(blind, SphereCMA.Options()), "sphere-cma", f"{where}, drawn on from anywhere"
+    if space.size >= SPHERE and problem.pixels and problem.step is not None and not problem.noisy:
+        return SquareAttack(problem, SquareAttack.Options()), "square", f"{where}, one a value of the stimulus"
     if space.size >= SPHERE and problem.bank is not None:
         options = SphereCMA.Options(weights="linear", radius=1.25) if space.size >= SLOPE else SphereCMA.Options()
         return SphereCMA(problem, options), "sphere-cma", f"{where}, natural latents known"

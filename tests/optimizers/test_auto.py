@@ -36,6 +36,13 @@ def banked(space, **known) -> Problem:
         (Problem(Box((128,), -3, 3), 0, 400), "cma: no gradients, 128 coordinates, blind"),
         (banked(LARGE), "sphere-cma: no gradients, 600 coordinates"),
         (Problem(LARGE, 0, 400), "cma: no gradients, 600 coordinates, blind"),
+        (banked(Box((3, 8, 8), -6, 6), step=0.2, pixels=True), "square: no gradients, 192 coordinates, one a value"),
+        (banked(Box((3, 8, 8), -6, 6), step=0.2, pixels=True, noisy=True), "sphere-cma: no gradients, 192 coordinates"),
+        (banked(Box((3, 8, 8), -6, 6), step=0.2), "sphere-cma: no gradients, 192 coordinates"),
+        (
+            banked(LARGE, lacks="the graph ends at 'trunk', before fc"),
+            "sphere-cma: no gradients (the graph ends at 'trunk', before fc), 600",
+        ),
     ],
 )
 def test_it_says_what_it_chose(problem, chosen):
