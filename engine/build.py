@@ -66,7 +66,8 @@ class CheckedJob:
     @cached_property
     def _probe(self) -> GradientProbe:
         given = bool(self.given)  # parts at hand may lie elsewhere already; others are on the CPU until the job runs
-        generator, target = (part.to(self.device) if given else part for part in (self.generator, self.target))
+        generator = self.generator.to(self.device) if given else self.generator
+        target = self.target.to(self.device) if given else self.target
         device = self.device if given else "cpu"
         return GradientProbe(generator, target, self.objective, self.scoring.transformations(), device, self.spec.seed)
 

@@ -276,7 +276,8 @@ class JobResult:
     @property
     def outcome(self) -> JobOutcome:
         """ "success", or "partial", "stuck" or "unmeasured" where some or all searches never moved or measured nothing."""
-        return job_outcome([*(search.outcome for search in self.searches), *["unmeasured"] * self.unmeasured])
+        unmeasured: list[SearchOutcome] = ["unmeasured"] * self.unmeasured
+        return job_outcome([*(search.outcome for search in self.searches), *unmeasured])
 
     def _repr_html_(self) -> str:
         """The first searches, as a notebook shows them."""

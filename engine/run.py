@@ -241,7 +241,7 @@ def execute(
                 optima=optima,
                 film=_film(job, search, loop.max_batch),
                 stimulus_spec=generator.stimulus,
-                warnings=_warnings(search, answer),
+                warnings=_warnings(search, answer.response),
                 outcome=search.tally.outcome,
             )
         )
@@ -276,10 +276,10 @@ def execute(
     )
 
 
-def _warnings(search: Search, answer: Measured) -> tuple[str, ...]:
+def _warnings(search: Search, response: float) -> tuple[str, ...]:
     """What to know of a search's answer."""
     lost = ("the response to the recommended stimulus was missed when it was measured again",)
-    return (*search.tally.warnings(), *(() if math.isfinite(answer.response) else lost))
+    return (*search.tally.warnings(), *(() if math.isfinite(response) else lost))
 
 
 def _nothing_measured(searches: Sequence[Search]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ def divergences(module: nn.Module, images: Tensor, layers: list[Normalisation], 
     """
     found: list[float] = []
 
-    def see(layer: Normalisation, inputs: tuple[Any, ...]) -> None:
+    def see(layer: Normalisation, inputs: Any) -> None:
         if inputs and isinstance(inputs[0], Tensor) and inputs[0].ndim > 1:
             found.append(_divergence(inputs[0], layer))
         if len(found) >= most:
@@ -65,7 +66,7 @@ def divergences(module: nn.Module, images: Tensor, layers: list[Normalisation], 
 
     with ExitStack() as stack:
         for layer in layers:
-            hook = layer.part.register_forward_pre_hook(lambda _part, inputs, layer=layer: see(layer, inputs))
+            hook = layer.part.register_forward_pre_hook(partial(_seen_by, see, layer))
             stack.callback(hook.remove)
         try:
             with torch.no_grad():
@@ -73,6 +74,12 @@ def divergences(module: nn.Module, images: Tensor, layers: list[Normalisation], 
         except _Enough:
             pass
     return found
+
+
+def _seen_by(
+    see: Callable[[Normalisation, tuple[Any, ...]], None], layer: Normalisation, _part: nn.Module, inputs: tuple[Any, ...]
+) -> None:
+    see(layer, inputs)
 
 
 def _divergence(values: Tensor, layer: Normalisation) -> float:

@@ -122,7 +122,8 @@ def check_same(results, expected):
     for one, other in zip(results, expected, strict=True):
         assert one[0] == other[0]
         for got, wanted in zip(one[1:], other[1:], strict=True):
-            assert (got is None and wanted is None) or np.array_equal(got, wanted, equal_nan=True), one[0]
+            same = wanted is None if got is None else wanted is not None and np.array_equal(got, wanted, equal_nan=True)
+            assert same, one[0]
 
 
 @pytest.mark.filterwarnings("ignore:Anomaly Detection")

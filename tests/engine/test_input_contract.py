@@ -11,7 +11,8 @@ from actmax.models.targets.noisy import NoisyTarget
 from actmax.models.zoo import targets
 
 SHAPE = {"shape": [3, 32, 32]}
-CNN, VIT = (kind.from_options(kind.Options()).module for kind in (targets.CNNTarget, targets.ViTTarget))
+CNN = targets.CNNTarget.from_options(targets.CNNTarget.Options()).module
+VIT = targets.ViTTarget.from_options(targets.ViTTarget.Options()).module
 
 
 class Fed(nn.Module):

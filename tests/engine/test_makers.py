@@ -3,6 +3,7 @@
 import functools
 import sys
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def answer(images):
     return images.reshape(len(images), -1)[:, :2]
 
 
-def answer_with_default(images=None):
+def answer_with_default(images: Any = None):
     return images.reshape(len(images), -1)[:, :2]
 
 
