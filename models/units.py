@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .near_names import near_names
 from .targets.target import LayerInfo
 
 _ADDRESS = re.compile(r"^(?P<layer>[^\[\]\s]+)(?:\[(?P<index>[^\[\]]+)\])?$")
@@ -54,15 +54,28 @@ def resolve(text: str, layers: Sequence[LayerInfo]) -> list[UnitAddress]:
     BadAddress
         It does not parse, the layer does not exist (near names are told), or an index is out of range.
     """
-    match = _ADDRESS.match(text.strip())
-    if match is None:
-        raise BadAddress(f"{text!r} is no unit address; write layer[index], e.g. conv2[12], blocks.5[:, 7] or output[*]")
-    layer = _find(match["layer"], layers)
-    parts = [part.strip() for part in match["index"].split(",")] if match["index"] else []
+    layer, index = _split(text, layers)
+    parts = [part.strip() for part in index.split(",")] if index else []
     if len(parts) > len(layer.shape):
         raise BadAddress(f"{text!r} has {len(parts)} indices, {layer.name} has {len(layer.shape)} dimensions: {_shape(layer)}")
     choices = [_parse(text, part, size, layer) for part, size in zip(parts, layer.shape, strict=False)]
     return [UnitAddress(layer.name, index) for index in itertools.product(*choices)]
+
+
+def _split(text: str, layers: Sequence[LayerInfo]) -> tuple[LayerInfo, str]:
+    """The layer that ``text`` names and what stands in its brackets; a layer's own name may hold blanks and brackets."""
+    for name in (text, text.strip()):
+        exact = next((layer for layer in layers if layer.name == name), None)
+        if exact is not None:
+            return exact, ""
+    head, bracket, index = text.rstrip().removesuffix("]").rpartition("[")
+    known = next((layer for layer in layers if bracket and layer.name in (head, head.strip())), None)
+    if known is not None and text.rstrip().endswith("]") and index.strip():
+        return known, index
+    match = _ADDRESS.match(text.strip())
+    if match is None:
+        raise BadAddress(f"{text!r} is no unit address; write layer[index], e.g. conv2[12], blocks.5[:, 7] or output[*]")
+    return _find(match["layer"], layers), match["index"] or ""
 
 
 def _find(name: str, layers: Sequence[LayerInfo]) -> LayerInfo:
@@ -70,7 +83,7 @@ def _find(name: str, layers: Sequence[LayerInfo]) -> LayerInfo:
         if layer.name == name:
             return layer
     names = [layer.name for layer in layers]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = near_names(name, names)
     hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:20])}{' …' if len(names) > 20 else ''}"
     raise BadAddress(f"the target has no layer {name!r}; {hint}")
 

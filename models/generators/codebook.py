@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..spaces import Categorical, StimulusSpec
-from .decoder import made_shape
+from ..targets.preserve_state import preserve_state
+from .kept_decoder import KeptDecoder
 from .prior import Prior
 
 
@@ -49,14 +50,23 @@ class CodebookGenerator:
         if codebook.ndim != 2:
             raise ValueError(f"a code book has shape (codes, width), got {tuple(codebook.shape)}")
         self.codebook = codebook.detach().float()
-        self.decoder = decoder.eval()
         self.latent = Categorical(tuple(shape), codebook.shape[0])
         self.channels_first = channels_first
-        codes = torch.zeros(1, *shape, dtype=torch.int64)
-        self.stimulus = stimulus or StimulusSpec(made_shape(decoder, self._vectors(codes)))
+        self._kept = KeptDecoder(decoder, self._vectors(self.latent.sample(2, torch.Generator().manual_seed(1))))
+        self.decoder = self._kept.module
+        self.stimulus = stimulus or StimulusSpec(self._kept.shape)
         if bank is not None:
             self.latent.check(bank)
         self.prior = None if bank is None else Prior(bank.long(), self.latent)
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user has to know about the decoder."""
+        return self._kept.notices
+
+    def preserved(self) -> preserve_state:
+        """Return a context after which the decoder is as it was before; see :class:`actmax.models.targets.target.PreservesState`."""
+        return self._kept.preserved()
 
     def to(self, device: str) -> Self:
         """Move code book and decoder."""
@@ -70,4 +80,4 @@ class CodebookGenerator:
 
     def __call__(self, latents: Tensor, /) -> Tensor:
         """Codes, (n, *shape), or weights over the codes, (n, *shape, codes) -> (n, *stimulus)."""
-        return self.decoder(self._vectors(latents)).float().clamp(self.stimulus.low, self.stimulus.high)
+        return self._kept(self._vectors(latents)).clamp(self.stimulus.low, self.stimulus.high)

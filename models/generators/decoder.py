@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..spaces import Box, StimulusSpec
+from ..targets.preserve_state import preserve_state
+from .kept_decoder import KeptDecoder
 from .prior import Prior
 
 
@@ -17,7 +19,8 @@ class DecoderGenerator:
     Parameters
     ----------
     decoder : nn.Module
-        Takes (n, *latent) floats; its output is clipped to the stimulus's range. Run in evaluation mode.
+        Takes (n, *latent) floats; its output is clipped to the stimulus's range. It is run in evaluation mode and left as it was, to the
+        bit (:class:`actmax.models.generators.kept_decoder.KeptDecoder`).
     latent : Box
         Where to search; for a standard normal latent, ±3 is usual.
     stimulus : StimulusSpec or None
@@ -28,34 +31,34 @@ class DecoderGenerator:
     Raises
     ------
     ValueError
-        The decoder does not take such latents, or the bank is not of the space.
+        The decoder does not take such latents, makes something else than one stimulus of each, or the bank is not of the space.
     """
 
     differentiable = True
 
     def __init__(self, decoder: nn.Module, latent: Box, stimulus: StimulusSpec | None = None, bank: Tensor | None = None) -> None:
-        self.decoder = decoder.eval()
+        self._kept = KeptDecoder(decoder, latent.sample(2, torch.Generator().manual_seed(1)))
+        self.decoder = self._kept.module
         self.latent = latent
-        middle = torch.full((1, *latent.shape), (latent.low + latent.high) / 2)
-        self.stimulus = stimulus or StimulusSpec(made_shape(decoder, middle))
+        self.stimulus = stimulus or StimulusSpec(self._kept.shape)
         if bank is not None:
             latent.check(bank)
         self.prior = None if bank is None else Prior(bank, self.latent)
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user has to know about the decoder."""
+        return self._kept.notices
 
     def to(self, device: str) -> Self:
         """Move the decoder."""
         self.decoder.to(device)
         return self
 
+    def preserved(self) -> preserve_state:
+        """Return a context after which the decoder is as it was before; see :class:`actmax.models.targets.target.PreservesState`."""
+        return self._kept.preserved()
+
     def __call__(self, latents: Tensor, /) -> Tensor:
         """(n, *latent) -> (n, *stimulus)."""
-        return self.decoder(latents).float().clamp(self.stimulus.low, self.stimulus.high)
-
-
-def made_shape(decoder: nn.Module, latents: Tensor) -> tuple[int, ...]:
-    """Shape of one stimulus that ``decoder`` makes of ``latents``; ValueError where it does not take them."""
-    with torch.no_grad():
-        try:
-            return tuple(decoder(latents).shape[1:])
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise ValueError(f"{type(decoder).__name__} does not take latents of shape {tuple(latents.shape)}: {error}") from error
+        return self._kept(latents).clamp(self.stimulus.low, self.stimulus.high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 
 from .attention import heads_of_multihead, split_heads
 
-Path = tuple[str | int, ...]
-"""Where a tensor lies in what a layer answers with: keys of mappings and places in tuples."""
+Path = tuple[Any, ...]
+"""Where a tensor lies in what a layer answers with: keys of mappings, places in tuples, names of attributes."""
 
 
 @dataclass(frozen=True)
@@ -30,42 +31,52 @@ class Reading:
     heads : int
         0 for the answer. Otherwise what its attention heads put together before they are projected, split into so many: of a linear
         projection its input, of an ``nn.MultiheadAttention`` computed again from its input, for it answers in one fused step.
+    rows : int
+        Dimension of the tensor that counts the stimuli; it is moved to the front.
     """
 
     module: str
     calls: int = 1
     path: Path = ()
     heads: int = 0
+    rows: int = 0
 
 
-class _Reached(Exception):
-    """The deepest layer that was asked for has answered."""
+class _Reached(BaseException):
+    """The deepest layer that was asked for has answered; no error, so that no network catches it as one."""
 
 
 def tensors_in(answer: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
-    """Every tensor of what a layer answers with, and where: in tuples, lists, mappings (so ``ModelOutput`` too), to any depth."""
+    """Yield every tensor of what a layer answers with, and where.
+
+    It looks into tuples, lists, mappings (so ``ModelOutput`` too) and dataclasses, to any depth.
+    """
     if isinstance(answer, Tensor):
         yield path, answer
     elif isinstance(answer, Mapping):
         for key, value in answer.items():
-            yield from tensors_in(value, (*path, str(key)))
+            yield from tensors_in(value, (*path, key))
     elif isinstance(answer, tuple | list):
         for place, value in enumerate(answer):
             yield from tensors_in(value, (*path, place))
+    elif dataclasses.is_dataclass(answer) and not isinstance(answer, type):
+        for each in dataclasses.fields(answer):
+            yield from tensors_in(getattr(answer, each.name, None), (*path, each.name))
 
 
 def tensor_at(answer: Any, path: Path) -> Tensor | None:
-    """The tensor of ``answer`` at ``path``; None where there is none, as in a call that answers with less."""
+    """Return the tensor of ``answer`` at ``path``; None where there is none, as in a call that answers with less."""
     for part in path:
         try:
-            answer = answer[part]
-        except (KeyError, IndexError, TypeError):
+            inside = isinstance(answer, Mapping | tuple | list)
+            answer = answer[part] if inside else getattr(answer, part)
+        except (KeyError, IndexError, TypeError, AttributeError):
             return None
     return answer if isinstance(answer, Tensor) else None
 
 
 def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading], *, stop: bool = True) -> dict[str, Tensor]:
-    """Run ``module`` and return what ``readings`` found.
+    """Run ``module`` and return what ``readings`` find.
 
     Parameters
     ----------
@@ -81,16 +92,17 @@ def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading],
     Returns
     -------
     dict of str to Tensor
-        One for each of ``readings``, but for those that the pass never came to.
+        One for each of ``readings``, its rows in front, but for those that the pass never came to.
     """
     answers: dict[str, Tensor] = {}
     left = {name: reading.calls for name, reading in readings.items()}
 
     def read(name: str, find: Callable[[], Tensor | None]) -> None:
         left[name] -= 1
-        if left[name] > 0 or (tensor := find()) is None:
+        if left[name] or (tensor := find()) is None:
             return
         done = stop and len(answers) + (name not in answers) == len(readings)
+        tensor = tensor.movedim(readings[name].rows, 0) if tensor.ndim else tensor
         # a later in-place operation (ReLU(inplace=True)) would overwrite it
         answers[name] = tensor if done else tensor.clone()
         if done:
@@ -105,7 +117,7 @@ def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading],
 
 
 def _attach(part: nn.Module, name: str, reading: Reading, read: Callable[[str, Callable[[], Tensor | None]], None]) -> Any:
-    """The hook of one reading."""
+    """Attach the hook of one reading."""
     if not reading.heads:
         return part.register_forward_hook(lambda _module, _inputs, answer: read(name, lambda: tensor_at(answer, reading.path)))
     if isinstance(part, nn.MultiheadAttention):

@@ -1,23 +1,21 @@
-"""Which layers a torch module has: found by running it once."""
+"""Which layers a torch module has: found by running it on batches of two sizes."""
 
 from __future__ import annotations
 
-import weakref
-from contextlib import ExitStack
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from .attention import HEADS, attentions
-from .capture import Path, Reading, tensors_in
+from .capture import Path, Reading
 from .target import LayerInfo
+from .trace import Seen, Trace, reading_of
 
 OUTPUT = "output"
 """Name of what the module itself returns."""
-
-_ROWS = 2
-"""Stimuli that a module is tried with: a tensor whose first dimension is of this size has a row for each stimulus."""
+RETURNED = "returned"
+"""Its name where a submodule is called ``output``."""
 
 
 @dataclass
@@ -30,90 +28,88 @@ class Layers:
         Every layer.
     readings : dict of str to Reading
         Where each is read.
+    seen : dict of str to (str, tuple, bool)
+        Where each stands in a :class:`actmax.models.targets.trace.Trace`.
     ends : set of str
         Layers that answer with what the module returns: ``output``, and as a rule the last linear one.
     """
 
     infos: dict[str, LayerInfo] = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)
+    seen: dict[str, tuple[str, Path, bool]] = field(default_factory=dict)
     ends: set[str] = field(default_factory=set)
 
-    def add(self, name: str, shape: tuple[int, ...], kind: str, reading: Reading) -> None:
-        """One layer, at the end; one that was called before moves there."""
-        for known in (self.infos, self.readings):
-            known.pop(name, None)
-        self.infos[name] = LayerInfo(name, shape, kind)
-        self.readings[name] = reading
 
+def layers_of(module: nn.Module, first: Trace, second: Trace, sizes: tuple[int, int]) -> Layers:
+    """List what can be read, from what was seen of two batches.
 
-def discover(module: nn.Module, probe: Tensor) -> Layers:
-    """Run ``module`` on ``probe``, (2, *stimulus), and list what can be read.
-
-    - A submodule that answers with a tensor is a layer of its own name.
-    - One that answers with a tuple, a dictionary or a ``ModelOutput`` is a layer by the first float tensor inside that has a row for each
-      stimulus. Where there are several, or they have keys, each is one besides, by its place or key: ``lstm:1``,
-      ``encoder:last_hidden_state``, ``output:logits``.
+    - A tensor whose shapes differ in one dimension, as long as each batch, has a row for each stimulus there; others are no layers.
+    - A submodule that answers with such a tensor is a layer of its own name. A row that is one number is a layer of one unit.
+    - One that answers with a tuple, a mapping, a dataclass or a ``ModelOutput`` is a layer by the first such tensor inside. Where there are
+      several, or they have keys, each is one besides, by its place or key: ``lstm:1``, ``encoder:last_hidden_state``, ``output:logits``.
     - Heads of attention are layers of shape (heads, tokens, features): ``blocks.5.attn.heads``.
-    - ``output`` is what the module returns.
+    - ``output`` is what the module returns; ``returned`` where a submodule has that name.
+    - Padding, and identities and dropouts that hand on what they are given, are left out.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    first, second : Trace
+        Of batches of ``sizes``.
     """
     found = Layers()
-    taken = {name for name, _ in module.named_modules()}
-    calls: dict[str, int] = {}
-    answers: dict[str, weakref.ref[Tensor]] = {}  # weak: a large network's answers need not all stay in memory
-
-    def answered(name: str, part: nn.Module, answer: Any) -> None:
-        calls[name] = calls.get(name, 0) + 1
-        shown, kind = name or OUTPUT, type(part).__name__
-        tensors = [(path, tensor) for path, tensor in tensors_in(answer) if _has_rows(tensor)]
-        if not tensors:
-            return
-        first, tensor = tensors[0]
-        found.add(shown, tuple(tensor.shape[1:]), kind, Reading(name, calls[name], first))
-        answers[shown] = weakref.ref(tensor)
-        if len(tensors) > 1 or (first and isinstance(first[0], str)):
-            for path, inner in tensors:
-                found.add(named(shown, path), tuple(inner.shape[1:]), kind, Reading(name, calls[name], path))
-                answers[named(shown, path)] = weakref.ref(inner)
-
-    def mixed(layer: str, read: str, heads: int, tensor: Any) -> None:
-        calls[layer] = calls.get(layer, 0) + 1
-        if not isinstance(tensor, Tensor) or not _has_rows(tensor) or tensor.ndim < 3 or tensor.shape[-1] % heads:
-            return
-        shape = (heads, *tensor.shape[1:-1], tensor.shape[-1] // heads)
-        found.add(layer, shape, "attention heads", Reading(read, calls[layer], heads=heads))
-
-    with ExitStack() as stack:
-        for name, part in module.named_modules():
-            hook = part.register_forward_hook(lambda part, _inputs, answer, name=name: answered(name, part, answer))
-            stack.callback(hook.remove)
-        for attention in attentions(module):
-            layer = f"{attention.name}.{HEADS}" if attention.name else HEADS
-            if layer not in taken:
-                stack.callback(_watch(module, attention.reads, layer, attention.heads, mixed).remove)
-        returned = module(probe)
-    end = next((tensor for _, tensor in tensors_in(returned) if _has_rows(tensor)), None)
-    found.ends = {name for name, answer in answers.items() if end is not None and answer() is end}
+    names = {name for name, _ in module.named_modules()}
+    output = RETURNED if OUTPUT in names else OUTPUT
+    rows = {key: row for key, seen in first.seen.items() if (row := row_dimension(seen, second.seen.get(key), sizes)) is not None}
+    groups: dict[tuple[str, bool], list[Seen]] = {}
+    for key in rows:
+        seen = first.seen[key]
+        group = groups.pop((seen.module, bool(seen.heads)), [])  # in the order of the last tensors
+        groups[seen.module, bool(seen.heads)] = [*group, seen]
+    end = next((seen for seen in groups.get(("", False), [])), None)
+    for (name, heads), group in groups.items():
+        if name in first.passed and name:
+            continue
+        shown = _heads_name(name, module) if heads else name or output
+        for layer, seen in _named(shown, group, names if name else names | {""}):
+            key = (seen.module, seen.path, bool(seen.heads))
+            row = rows[key]
+            shape = seen.shape[:row] + seen.shape[row + 1 :]
+            found.infos[layer] = LayerInfo(layer, shape or (1,), seen.kind)
+            found.readings[layer] = reading_of(seen, row)
+            found.seen[layer] = key
+            if end is not None and seen.returned == end.path:
+                found.ends.add(layer)
     return found
 
 
+def row_dimension(first: Seen, second: Seen | None, sizes: tuple[int, int]) -> int | None:
+    """Return the dimension of a tensor that counts the stimuli, None where it has none or the two batches can't tell."""
+    if second is None or len(first.shape) != len(second.shape) or first.calls != second.calls:
+        return None
+    differing = [dim for dim, pair in enumerate(zip(first.shape, second.shape, strict=True)) if pair[0] != pair[1]]
+    if len(differing) != 1 or (first.shape[differing[0]], second.shape[differing[0]]) != sizes:
+        return None
+    return differing[0]
+
+
 def named(layer: str, path: Path) -> str:
-    """Name of the layer that is one tensor of several."""
+    """Return the name of the layer that is one tensor of several."""
     return f"{layer}:{'.'.join(map(str, path))}"
 
 
-def _has_rows(tensor: Tensor) -> bool:
-    return tensor.ndim >= 2 and tensor.shape[0] == _ROWS and tensor.is_floating_point()
+def _named(shown: str, group: list[Seen], taken: set[str]) -> Iterable[tuple[str, Seen]]:
+    yield shown, group[0]
+    if len(group) > 1 or (group[0].path and isinstance(group[0].path[0], str)):
+        for seen in group:
+            name = named(shown, seen.path)
+            while name in taken:  # a key of a ModuleDict may hold a colon
+                name += "'"
+            yield name, seen
 
 
-def _watch(module: nn.Module, read: str, layer: str, heads: int, mixed: Any) -> Any:
-    part = module.get_submodule(read)
-    if not isinstance(part, nn.MultiheadAttention):
-        return part.register_forward_pre_hook(lambda _part, inputs: mixed(layer, read, heads, inputs[0] if inputs else None))
-
-    def hook(part: nn.MultiheadAttention, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        query = inputs[0] if inputs else keywords.get("query")
-        if isinstance(query, Tensor) and query.ndim == 3:
-            query = query if part.batch_first else query.transpose(0, 1)
-            mixed(layer, read, heads, query)
-
-    return part.register_forward_pre_hook(hook, with_kwargs=True)
+def _heads_name(read: str, module: nn.Module) -> str:
+    """Return the name of the layer of heads that are read at the submodule ``read``."""
+    name = next(attention.name for attention in attentions(module) if attention.reads == read)
+    return f"{name}.{HEADS}" if name else HEADS

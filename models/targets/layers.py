@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 
+from ..near_names import near_names
 from .target import LayerInfo
 
 
@@ -18,7 +18,7 @@ def require_layers(wanted: Collection[str], known: Collection[str]) -> None:
     """
     for layer in wanted:
         if layer not in known:
-            near = difflib.get_close_matches(layer, known, n=3, cutoff=0.4)
+            near = near_names(layer, known)
             raise KeyError(f"no layer {layer!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
 
 

@@ -6,15 +6,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Annotated, Literal, Self
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from ..spaces import StimulusSpec
+from .accept import fixed_batch, refusal, require_ready, unwrapped
+from .behaviour import SIZES, Behaviour, observe
 from .capture import capture
-from .discover import OUTPUT, discover
+from .discover import OUTPUT
+from .graph_end import graph_end
+from .isolated import isolated, needs_isolation
 from .layers import require_layers
 from .preserve_state import Habits, preserve_state
+from .random_state import seed_all
 from .redirect import redirecting, watching
 from .rescue import rescued
 from .target import LayerInfo
@@ -32,12 +38,13 @@ Redirect = Annotated[
 
 
 class ModuleTarget:
-    """A differentiable network; every submodule that answers with a tensor is a layer.
+    """A network; every submodule that answers with a row for each stimulus is a layer.
 
     Parameters
     ----------
     module : nn.Module
-        Takes (n, *stimulus). It is run in evaluation mode and never changed: no hook, flag or gradient stays behind.
+        Takes (n, *stimulus). It is run in evaluation mode and left as it was, to the bit
+        (:class:`actmax.models.targets.preserve_state.preserve_state`). Of ``torch.compile`` and data-parallel wrappers the network inside.
     stimulus : StimulusSpec
         What it takes.
     prepare : callable, optional
@@ -53,16 +60,18 @@ class ModuleTarget:
     Notes
     -----
     The forward pass ends at the deepest layer that is asked for. A submodule that is called several times answers with its last call.
-    What the layers are is said in :func:`actmax.models.targets.discover.discover`. The module is given stimuli in its own precision;
-    responses of half precision come back as float32.
+    What the layers are is said in :func:`actmax.models.targets.discover.layers_of`. The module is given a copy of the stimuli in its own
+    precision; responses of half precision come back as float32.
+
+    A few stimuli are shown in several batches first (:mod:`actmax.models.targets.behaviour`). A layer whose responses depend on the other
+    stimuli of a batch is shown one stimulus at a time. A network that remembers is put back before each call. One that draws random numbers
+    is ``noisy``; they follow from the job's seed and the trial's number. ``notices`` says which of these were met.
 
     Raises
     ------
     ValueError
         The module does not take stimuli of that shape, or answers with nothing that has a row for each stimulus.
     """
-
-    differentiable = True
 
     def __init__(
         self,
@@ -73,34 +82,49 @@ class ModuleTarget:
         unit_names: Sequence[str] = (),
         redirect: Literal["dead"] | int = "dead",
     ) -> None:
-        self.module = module
+        self.module = unwrapped(module)
         self.stimulus = stimulus
         self.redirect: Literal["dead"] | int = redirect
         self._prepare = prepare
         self._unit_names = list(unit_names)
-        self._trial = 0
+        self._seed, self._trial = 0, 0
         self._habits = Habits()
-        with preserve_state(module, self._habits, thorough=True), torch.no_grad(), watching() as rectifiers:
-            try:
-                probe = torch.full((2, *stimulus.shape), (stimulus.low + stimulus.high) / 2)
-                self._found = discover(module, self._prepared(probe))
-            except Exception as error:  # modules raise all kinds at what they don't take, assertions too
-                raise ValueError(f"{type(module).__name__} does not take stimuli of {stimulus}: {error}") from error
+        require_ready(self.module)
+        self._batch = fixed_batch(self.module)
+        with torch.inference_mode(False), watching() as rectifiers:
+            self._seen = self._observed()
             self._rectified = rectifiers() > 0
+        self._found = self._seen.layers
         if not self._found.infos:
-            raise ValueError(f"{type(module).__name__} answers with no float tensor that has a row for each stimulus")
+            raise ValueError(
+                f"{type(module).__name__} answers with no float tensor that has a row for each stimulus, but with {self._seen.returned}; "
+                "wrap it in a module that returns such a tensor"
+            )
+        self._isolated = False
+        self.differentiable, self._trouble = self._gradients()
+
+    @property
+    def noisy(self) -> bool:
+        """Whether equal stimuli may be answered differently."""
+        return bool(self._seen.noisy)
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user has to know about the network's answers."""
+        return [*_notices(self._seen, self._habits), *self._trouble]
 
     def to(self, device: str) -> Self:
-        """Move the module."""
-        self.module.to(device)
+        """Move the module, unless its parts are on several devices."""
+        if len({tensor.device for tensor in self.module.parameters()}) <= 1:
+            self.module.to(device)
         return self
 
     def layers(self) -> Sequence[LayerInfo]:
-        """Every layer, in the order of evaluation; ``output`` is what the module returns."""
+        """Return every layer, in the order of evaluation; ``output`` is what the module returns."""
         return list(self._found.infos.values())
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """What a unit of the output stands for; empty where that is not known."""
+        """Return what a unit of the output stands for; empty where that is not known."""
         known = layer in self._found.ends and len(index) == 1 and index[0] < len(self._unit_names)
         return self._unit_names[index[0]] if known else ""
 
@@ -109,8 +133,29 @@ class ModuleTarget:
         return preserve_state(self.module, self._habits)
 
     def begin(self, seed: int, trial: int) -> None:
-        """Stimuli shown from now on are trials ``trial``, ``trial + 1``, …: what the passes of ``redirect`` are counted by."""
-        self._trial = trial
+        """Count stimuli shown from now on as trials ``trial``, ``trial + 1``, … of the job of that ``seed``.
+
+        The passes of ``redirect`` are counted by it, and the random numbers that a noisy network draws follow from it.
+        """
+        self._seed, self._trial = seed, trial
+
+    def graph_end(self, layer: str, /) -> str | None:
+        """Return the name of the module at which the autograd graph ends on the way from the stimuli to ``layer``.
+
+        Returns
+        -------
+        str or None
+            None where a gradient reaches the stimuli; empty where it ends in the network's own ``forward``, outside of any submodule.
+
+        Raises
+        ------
+        KeyError
+            The layer does not exist; near names are told.
+        """
+        require_layers([layer], self._found.infos)
+        with preserve_state(self.module, self._habits):
+            shown = self._sized(self._given(_probes(self.stimulus.shape, self.stimulus)[:2]))[0]
+            return graph_end(self.module, shown, self._found.readings[layer])
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
         """(n, *stimulus) -> {layer: (n, *layer)}.
@@ -119,29 +164,142 @@ class ModuleTarget:
         ------
         KeyError
             A layer does not exist; near names are told.
+        RuntimeError
+            The network answered with another number of rows than it was shown.
         """
         require_layers(layers, self._found.infos)
-        trial, rows = self._trial, stimuli.shape[0]
+        trial, rows, wanted = self._trial, stimuli.shape[0], list(layers)
         self._trial += rows
-        wanted = list(layers)
-        if not (self._rectified and rows and torch.is_grad_enabled() and stimuli.requires_grad):
-            return self._run(stimuli, wanted)
+        if not rows:
+            return {layer: stimuli.new_zeros(0, *self._found.infos[layer].shape) for layer in wanted}
+        if self._isolated and torch.is_grad_enabled() and stimuli.requires_grad:
+            return isolated(lambda shown: self._run(shown, wanted, trial), stimuli, self.preserved)
+        if not (self._rectified and torch.is_grad_enabled() and stimuli.requires_grad):
+            return self._run(stimuli, wanted, trial)
         if self.redirect == "dead":
-            return rescued(lambda shown: self._run(shown, wanted), stimuli)
+            return rescued(lambda shown: self._run(shown, wanted, trial), stimuli)
         with redirecting(rows) if trial // rows < self.redirect else nullcontext():
-            return self._run(stimuli, wanted)
+            return self._run(stimuli, wanted, trial)
 
-    def _run(self, stimuli: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+    def _run(self, stimuli: Tensor, layers: Collection[str], trial: int) -> dict[str, Tensor]:
+        """Show stimuli together, or one by one where rows mix or the network takes one alone."""
+        if not layers:
+            return {}
+        recording = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        apart = self._seen.alone or not self._seen.mixing.isdisjoint(layers)
+        size = 1 if apart else self._batch or len(stimuli)
+        parts: list[dict[str, Tensor]] = []
+        # never in inference mode: what a network caches there can't be trained with later
+        with torch.inference_mode(False), torch.set_grad_enabled(recording):
+            for start in range(0, len(stimuli), size):
+                parts.append(self._pass(stimuli[start : start + size], layers, trial + start))
+        return parts[0] if len(parts) == 1 else {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
+
+    def _pass(self, stimuli: Tensor, layers: Collection[str], trial: int) -> dict[str, Tensor]:
+        """One forward pass."""
         readings = {layer: self._found.readings[layer] for layer in layers}
+        rows = len(stimuli)
         with preserve_state(self.module, self._habits):
-            answers = capture(self.module, self._prepared(stimuli), readings)
-        return {layer: _readable(answers[layer]) for layer in layers}
+            shown, size = self._sized(self._given(stimuli))
+            if self._seen.noisy:
+                seed_all(int(np.random.SeedSequence((self._seed, trial)).generate_state(1, np.uint64)[0] >> 1))
+            answers = capture(self.module, shown, readings)
+        found: dict[str, Tensor] = {}
+        for layer in layers:
+            answer = answers.get(layer)
+            shape = (size, *self._found.infos[layer].shape)
+            if answer is not None and answer.ndim == 1:
+                answer = answer[:, None]
+            if answer is None or tuple(answer.shape) != shape:
+                got = "nothing" if answer is None else f"a tensor of shape {tuple(answer.shape)}"
+                raise RuntimeError(f"{layer} answered with {got} where {shape} was expected, a row for each of {size} stimuli")
+            found[layer] = _readable(answer if size == rows else answer[:rows])
+        return found
 
-    def _prepared(self, stimuli: Tensor) -> Tensor:
-        """As the module takes them: on its device, in its precision."""
+    def _sized(self, stimuli: Tensor) -> tuple[Tensor, int]:
+        """Stimuli, with copies of the last one where the network needs a larger batch, and how many there are then."""
+        rows = len(stimuli)
+        size = self._batch or (2 if rows == 1 and self._seen.padded else rows)
+        return (stimuli if size == rows else torch.cat([stimuli, stimuli[-1:].expand(size - rows, *stimuli.shape[1:])])), size
+
+    def _given(self, stimuli: Tensor) -> Tensor:
+        """Stimuli as the module takes them, in memory of their own: on its device, in its precision."""
         anchor = next((tensor for tensor in (*self.module.parameters(), *self.module.buffers()) if tensor.is_floating_point()), stimuli)
         placed = stimuli.to(anchor.device)
-        return (placed if self._prepare is None else self._prepare(placed)).to(anchor.dtype)
+        given = (placed if self._prepare is None else self._prepare(placed)).to(anchor.dtype)
+        if given.is_inference() or given.untyped_storage().data_ptr() == stimuli.untyped_storage().data_ptr():
+            return given.clone()  # the network may write into it
+        return given
+
+    def _observed(self) -> Behaviour:
+        """Show the network a few stimuli in several batches."""
+        try:
+            return self._observed_once()
+        except Exception as error:  # modules raise all kinds at what they don't take, assertions too
+            self._habits = Habits(needs_parameter_gradients=True)
+            try:
+                return self._observed_once()
+            except Exception:
+                self._habits = Habits()
+                raise ValueError(refusal(self.module, self.stimulus, error, self._takes)) from error
+
+    def _observed_once(self) -> Behaviour:
+        with torch.no_grad():
+            shown = self._given(_probes(self.stimulus.shape, self.stimulus))
+        return observe(self.module, shown, self._habits, self._batch)
+
+    def _takes(self, shape: tuple[int, ...]) -> bool:
+        try:
+            with preserve_state(self.module, Habits(), thorough=True), torch.no_grad():
+                self.module(self._given(_probes(shape, self.stimulus)[:2]))
+        except Exception:  # it does not, for whatever reason
+            return False
+        return True
+
+    def _gradients(self) -> tuple[bool, list[str]]:
+        """Whether any layer has a gradient, and what there is to say about it."""
+        with preserve_state(self.module, self._habits), torch.inference_mode(False), torch.enable_grad():
+            leaf = _probes(self.stimulus.shape, self.stimulus)[:2].requires_grad_()
+            try:
+                shown = self._sized(self._given(leaf))[0]
+                answers = capture(self.module, shown[:1] if self._seen.alone else shown, self._found.readings)
+            except Exception as error:  # as x.numpy() does, which only works without
+                reason = str(error).strip().split("\n", 1)[0][:200]
+                return False, [f"The network fails while gradients are recorded, so it gives none ({type(error).__name__}: {reason})."]
+            self._isolated = any(needs_isolation(answer) for answer in answers.values())
+            return any(answer.requires_grad for answer in answers.values()), []
+
+
+def _probes(shape: tuple[int, ...], spec: StimulusSpec) -> Tensor:
+    """Return a few different stimuli, (3, *shape), the same ones each time."""
+    drawn = torch.rand(max(SIZES), *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float32, device="cpu")
+    return drawn * (spec.high - spec.low) + spec.low
+
+
+def _notices(seen: Behaviour, habits: Habits) -> list[str]:
+    said: list[str] = []
+    if seen.mixing:
+        names = _listed([name for name in seen.layers.infos if name in seen.mixing])
+        said.append(f"Responses of {names} depend on the other stimuli of a batch; each stimulus is shown alone.")
+    if seen.alone:
+        said.append("The network takes one stimulus at a time; each is shown alone.")
+    if seen.remembers:
+        names = _listed(sorted(habits.attributes))
+        said.append(f"Responses depend on what the network was shown before ({names}); it is put back to its state before every call.")
+    if seen.noisy - seen.unseeded:
+        said.append("The network draws random numbers, so equal stimuli get different responses; seed and trial determine them.")
+    if seen.unseeded:
+        said.append(
+            f"Responses of {_listed(sorted(seen.unseeded))} differ from call to call for the same stimuli, which no seed controls; "
+            "a repeated job finds other numbers."
+        )
+    if habits.unrestored:
+        said.append(f"The network has changed {_listed(sorted(habits.unrestored))} in a call, which could not be put back.")
+    return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _readable(answer: Tensor) -> Tensor:

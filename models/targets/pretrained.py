@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from torch import Tensor, nn
 
 from ..file_access import permitted_model
+from ..near_names import near_names
 from ..options import InvalidOption
 from ..spaces import StimulusSpec
 from .module import ModuleTarget, Redirect
@@ -105,7 +105,7 @@ def known(option: str, name: str, names: Collection[str], what: str) -> str:
     """
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = near_names(name, names)
     listed = ", ".join(sorted(names)[:8]) + (", …" if len(names) > 8 else "")
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {listed}" if names else "there are none"
     raise InvalidOption(option, f"there is no {what} {name!r}; {hint}")

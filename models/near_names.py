@@ -1,0 +1,48 @@
+"""Names that come near one that doesn't exist, for messages."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+CLOSE = 0.4
+"""Least likeness of a name that is worth a mention, from 0 to 1."""
+
+
+def near_names(name: str, names: Iterable[str], n: int = 3) -> list[str]:
+    """Return up to ``n`` of ``names`` that come near ``name``, the nearest first.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    names : iterable of str
+        What there is; equally near ones keep their order.
+    n : int
+        Most names to return.
+
+    Notes
+    -----
+    Names that differ in case or separators alone come first, then those that end or begin with the name at a dot (``fc`` for
+    ``model.fc``), then by the share of letters in common (:class:`difflib.SequenceMatcher`), of the whole names or of their last parts.
+    """
+    rated = [(_likeness(name, other), other) for other in dict.fromkeys(names)]
+    close = [pair for pair in rated if pair[0] >= CLOSE]
+    return [other for _, other in sorted(close, key=lambda pair: -pair[0])[:n]]
+
+
+def _likeness(name: str, other: str) -> float:
+    one, two = _plain(name), _plain(other)
+    if one == two:
+        return 2.0
+    whole = difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio()
+    if one and two and (f".{two}".endswith(f".{one}") or f".{one}".endswith(f".{two}")):
+        return 1.0 + whole / 2
+    if one and two and (f"{two}.".startswith(f"{one}.") or f"{one}.".startswith(f"{two}.")):
+        return 0.8 + whole / 5
+    return whole
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_:/\-]+", ".", name.lower()).strip(".")

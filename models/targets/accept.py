@@ -1,0 +1,124 @@
+"""What a torch module has to be before it is asked at all, and what is said of one that doesn't take the stimuli."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..spaces import StimulusSpec
+
+_COMMON_CHANNELS = (1, 3, 4)
+
+
+class Scripted(nn.Module):
+    """A scripted or traced network, of which only the answer can be read: TorchScript takes no hooks.
+
+    Parameters
+    ----------
+    script : ScriptModule
+        The network.
+    """
+
+    def __init__(self, script: nn.Module) -> None:
+        super().__init__()
+        self.script = script
+        self.training = script.training
+
+    def forward(self, stimuli: Tensor) -> Any:
+        """Answer as the network."""
+        return self.script(stimuli)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return the network inside ``torch.compile`` and data-parallel wrappers, whose parts can be read one by one."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return Scripted(module)
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if not isinstance(inner, nn.Module) and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
+
+
+def require_ready(module: nn.Module) -> None:
+    """Refuse a network that has no values to compute with.
+
+    Raises
+    ------
+    ValueError
+        A parameter is on the meta device, or not initialised yet.
+    """
+    name = _name(module)
+    for key, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if isinstance(tensor, nn.UninitializedParameter | nn.UninitializedBuffer):
+            raise ValueError(
+                f"{name}: {key} is not initialised yet, as its module is a lazy one; call the network once on a stimulus first"
+            )
+        if tensor.is_meta:
+            raise ValueError(
+                f"{name}: {key} is on the meta device and has no values; load weights first, with to_empty and load_state_dict"
+            )
+
+
+def fixed_batch(module: nn.Module) -> int | None:
+    """Return the batch size that a program of ``torch.export`` was made for; None where it takes any, or is no such program."""
+    graph = getattr(module, "graph", None)
+    if not isinstance(module, torch.fx.GraphModule) or graph is None:
+        return None
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            value = node.meta.get("val")
+            size = value.shape[0] if isinstance(value, Tensor) and value.ndim else None
+            return size if isinstance(size, int) else None
+    return None
+
+
+def refusal(module: nn.Module, spec: StimulusSpec, error: Exception, takes: Callable[[tuple[int, ...]], bool]) -> str:
+    """Say why a network does not take stimuli, and what would work.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    spec : StimulusSpec
+        The stimuli that were tried.
+    error : Exception
+        What it raised.
+    takes : callable
+        Tells whether it takes stimuli of another shape.
+    """
+    name = _name(module)
+    lacking = _required(module)
+    if len(lacking) > 1:
+        return (
+            f"{name}: its forward needs {', '.join(lacking[1:])} besides the stimuli; "
+            "wrap it in a module whose forward takes stimuli alone and fills in the rest"
+        )
+    reason = str(error).strip().split("\n", 1)[0][:300] or type(error).__name__
+    said, shape = f"{name} does not take stimuli of {spec}", spec.shape
+    if len(shape) == 3 and takes(turned := (shape[2], shape[0], shape[1])):
+        return f"{said}: it expects {turned}; got {shape}: channels come first"
+    for channels in _COMMON_CHANNELS:
+        if channels != shape[0] and takes((channels, *shape[1:])):
+            return f"{said}: it expects {channels} channel{'' if channels == 1 else 's'}, as in {(channels, *shape[1:])}; got {shape}"
+    return f"{said}: {reason}"
+
+
+def _name(module: nn.Module) -> str:
+    return type(module.script if isinstance(module, Scripted) else module).__name__
+
+
+def _required(module: nn.Module) -> list[str]:
+    """Return the names of the arguments that ``forward`` can't do without."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [each.name for each in parameters if each.kind in kinds and each.default is inspect.Parameter.empty]

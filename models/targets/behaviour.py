@@ -1,0 +1,228 @@
+"""Whether a network's responses depend on nothing but the stimulus: found by showing it the same stimuli in other company."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from .discover import Layers, layers_of
+from .preserve_state import Habits, preserve_state
+from .random_state import seed_all
+from .trace import Seen, Trace, Tracer
+
+SIZES = (3, 2)
+"""Stimuli in the two batches that a network is tried with."""
+SEED = 5
+"""Of the random numbers that it is tried with."""
+
+_TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}
+"""Differences, as a share of a row's norm, that rounding may explain: kernels are chosen by the size of a batch."""
+
+
+@dataclass
+class Behaviour:
+    """What a network does besides answering.
+
+    Attributes
+    ----------
+    layers : Layers
+        What can be read.
+    mixing : set of str
+        Layers whose responses depend on the other stimuli of a batch.
+    noisy : set of str
+        Layers whose responses to the same stimuli differ from call to call, with other random numbers.
+    remembers : bool
+        Whether responses depend on what was shown before, as long as the network is not put back.
+    unseeded : set of str
+        Layers whose responses differ from call to call though state and random numbers are the same.
+    padded : bool
+        Whether a single stimulus has to be shown together with a copy of itself.
+    alone : bool
+        Whether the network takes one stimulus at a time only.
+    returned : str
+        What the network returned, in words.
+    """
+
+    layers: Layers
+    mixing: set[str] = field(default_factory=set)
+    noisy: set[str] = field(default_factory=set)
+    remembers: bool = False
+    unseeded: set[str] = field(default_factory=set)
+    padded: bool = False
+    alone: bool = False
+    returned: str = ""
+
+
+def observe(module: nn.Module, stimuli: Tensor, habits: Habits, batch: int | None = None) -> Behaviour:
+    """Show ``stimuli`` in several batches, and return what the network does with them.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network; it is left as it was.
+    stimuli : Tensor
+        (3, *stimulus), all different, as the network takes them.
+    habits : Habits
+        Gets what asking the network changes.
+    batch : int or None
+        The only number of stimuli that the network takes, if it is such a one.
+
+    Raises
+    ------
+    Exception
+        Whatever the network raises at stimuli of that shape.
+    """
+    tracer = Tracer(module)
+    if batch is not None:
+        return _observe_fixed(module, tracer, stimuli, habits, batch)
+    fewer = torch.cat([stimuli[2:], stimuli[:1]])
+    try:
+        with _trial(module, habits, thorough=True):
+            first = tracer(stimuli.clone())
+            seed_all(SEED)
+            carried = tracer(fewer.clone())
+    except Exception:
+        return _observe_alone(module, tracer, stimuli, habits)
+    found = Behaviour(layers_of(module, first, carried, SIZES), returned=first.returned)
+    again = _trace(module, tracer, fewer, habits)
+    compared = again
+    if habits.sources or differing(found.layers, carried, again, (0, 1), (0, 1)):
+        repeated = _trace(module, tracer, fewer, habits)
+        found.unseeded = differing(found.layers, again, repeated, (0, 1), (0, 1))
+        found.remembers = bool(differing(found.layers, carried, again, (0, 1), (0, 1)) - found.unseeded)
+        found.noisy = differing(found.layers, again, _trace(module, tracer, fewer, habits, SEED + 1), (0, 1), (0, 1)) | found.unseeded
+    if found.noisy:
+        with still():
+            first, compared = (_trace(module, tracer, shown, habits) for shown in (stimuli, fewer))
+    elif habits.attributes:
+        first = _trace(module, tracer, stimuli, habits)
+    found.mixing = differing(found.layers, first, compared, (2, 0), (0, 1)) - found.unseeded
+    _show_alone(found, module, tracer, stimuli, first, habits)
+    return found
+
+
+def differing(layers: Layers, one: Trace, other: Trace, rows: tuple[int, ...], others: tuple[int, ...]) -> set[str]:
+    """Return the layers whose responses differ, beyond rounding, between ``rows`` of one trace and ``others`` of another."""
+    found = set[str]()
+    for layer, key in layers.seen.items():
+        first, second, dim = one.seen.get(key), other.seen.get(key), layers.readings[layer].rows
+        if first is None or second is None or dim not in first.prints or dim not in second.prints:
+            found.add(layer)
+            continue
+        left, right = first.prints[dim][list(rows)], second.prints[dim][list(others)]
+        tolerance = _TOLERANCE.get(first.precision, 1e-1)
+        largest = torch.maximum(left[:, 2:], right[:, 2:])
+        if bool(((left - right).abs() > tolerance * largest + 1e-12).any()):
+            found.add(layer)
+    return found
+
+
+@contextmanager
+def still() -> Iterator[None]:
+    """Within the block dropout hands on what it is given, and torch's random functions give a constant."""
+    with _Still():
+        yield
+
+
+class _Still(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _DROPOUTS:
+            return args[0] if args else kwargs["input"]
+        if func is torch.bernoulli:
+            return args[0]
+        answer = func(*args, **kwargs)
+        return answer.fill_(_CONSTANTS[func]) if func in _CONSTANTS else answer
+
+
+_DROPOUTS = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, torch.dropout}
+_CONSTANTS: dict[Callable[..., Tensor], float] = {
+    torch.rand: 0.5,
+    torch.rand_like: 0.5,
+    torch.randn: 0.0,
+    torch.randn_like: 0.0,
+    torch.normal: 0.0,
+    torch.Tensor.normal_: 0.0,
+    torch.Tensor.uniform_: 0.5,
+}
+
+
+@contextmanager
+def _trial(module: nn.Module, habits: Habits, seed: int = SEED, *, thorough: bool = False) -> Iterator[None]:
+    with preserve_state(module, habits, thorough=thorough), torch.no_grad():
+        seed_all(seed)
+        yield
+
+
+def _trace(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: Habits, seed: int = SEED) -> Trace:
+    with _trial(module, habits, seed):
+        return tracer(stimuli.clone())
+
+
+def _show_alone(found: Behaviour, module: nn.Module, tracer: Tracer, stimuli: Tensor, first: Trace, habits: Habits) -> None:
+    """Show each stimulus alone: it may be refused, or answered in another shape."""
+    for row in range(len(stimuli)):
+        single = Trace()
+        try:
+            with still() if found.noisy else nullcontext():
+                single = _trace(module, tracer, stimuli[row : row + 1], habits)
+            fits = all(_single_fits(found.layers, layer, first, single) for layer in found.layers.seen)
+        except Exception:  # batch norm of one value, or whatever else it makes of a batch of one
+            fits = False
+        if not fits:
+            found.padded = True
+            return
+        found.mixing |= differing(found.layers, first, single, (row,), (0,)) - found.unseeded
+
+
+def _single_fits(layers: Layers, layer: str, several: Trace, single: Trace) -> bool:
+    dim, key = layers.readings[layer].rows, layers.seen[layer]
+    if key not in single.seen:
+        return False
+    shape, found = several.seen[key].shape, single.seen[key].shape
+    return found == (*shape[:dim], 1, *shape[dim + 1 :]) and single.seen[key].calls == several.seen[key].calls
+
+
+def _observe_alone(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: Habits) -> Behaviour:
+    """Observe a network that refuses a batch of several, if it takes one stimulus."""
+    with _trial(module, habits, thorough=True):
+        first = tracer(stimuli[:1].clone())
+        carried = tracer(stimuli[:1].clone())
+    return _repeated(module, tracer, stimuli[:1], habits, first, carried, 1)
+
+
+def _observe_fixed(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: Habits, batch: int) -> Behaviour:
+    """Observe a program that takes batches of one size only."""
+    shown = stimuli.repeat(-(-batch // len(stimuli)), *[1] * (stimuli.ndim - 1))[:batch]
+    with _trial(module, habits, thorough=True):
+        first = tracer(shown.clone())
+        carried = tracer(shown.clone())
+    found = _repeated(module, tracer, shown, habits, first, carried, batch)
+    if batch > 1:
+        turned = _trace(module, tracer, shown.roll(1, 0), habits)
+        found.mixing = differing(found.layers, first, turned, tuple(range(batch)), (*range(1, batch), 0))
+    found.alone = batch == 1
+    return found
+
+
+def _repeated(module: nn.Module, tracer: Tracer, shown: Tensor, habits: Habits, first: Trace, carried: Trace, batch: int) -> Behaviour:
+    """Compare calls on one batch, where only one size is taken: a row for each stimulus is believed where dimension 0 is as long."""
+    larger = {key: _with_a_row_more(seen, batch) for key, seen in first.seen.items()}
+    found = Behaviour(layers_of(module, first, Trace(larger), (batch, batch + 1)), alone=True, returned=first.returned)
+    rows = tuple(range(batch))
+    again = _trace(module, tracer, shown, habits)
+    found.unseeded = differing(found.layers, again, _trace(module, tracer, shown, habits), rows, rows)
+    found.remembers = bool(differing(found.layers, carried, again, rows, rows) - found.unseeded) and not habits.sources
+    found.noisy = differing(found.layers, again, _trace(module, tracer, shown, habits, SEED + 1), rows, rows) | found.unseeded
+    return found
+
+
+def _with_a_row_more(seen: Seen, batch: int) -> Seen:
+    return replace(seen, shape=(batch + 1, *seen.shape[1:])) if seen.shape and seen.shape[0] == batch else seen
