@@ -182,9 +182,10 @@ def test_gradients_that_are_not_finite_are_counted_and_not_followed():
 
 def test_a_gradient_that_is_zero_only_at_the_start_is_kept():
     # a rectifier that is off on most stimuli: the redirected gradient leads out
-    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.ReLU())
+    linear = nn.Linear(192, 4)
     with torch.no_grad():
-        network[1].bias.fill_(-5.0)
+        linear.bias.fill_(-5.0)
+    network = nn.Sequential(nn.Flatten(), linear, nn.ReLU())
     assert found(network).searches[0].note.startswith("adam")
 
 
