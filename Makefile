@@ -7,6 +7,9 @@ RUNS := $(VENV)/.installed-server
 STAMP := $(VENV)/.installed
 INSTALL := $(PYTHON) locks/install.py
 SETUP := pyproject.toml setup.py locks/install.py
+# compiled modules are kept, where the environment says otherwise too: without them every start takes twice as long
+export PYTHONDONTWRITEBYTECODE :=
+
 SUITE := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 LINKS := build/namespace/actmax
 

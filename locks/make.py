@@ -1,7 +1,7 @@
-"""Make the locks anew: ``main.txt`` for everything but the benchmarks' peers, ``peers.txt`` for those.
+"""Make the locks anew: ``peers.txt`` for the benchmarks' peers, ``mlserver.txt`` for the tests' MLServer, ``main.txt`` for all else.
 
 Each holds for Linux, macOS and Windows, and every Python from 3.11 on: one version of a package, or several under conditions. Packages that
-are held fixed stand in ``torch.in`` and ``peers.in``.
+are held fixed stand in ``torch.in``, ``peers.in`` and ``mlserver.in``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ROOT = HERE.parent
 HEADER = "# Made by `make lock`: don't edit. Installed with `--constraint`, so what no system here needs does no harm.\n"
 
 
-def compile_lock(extras: list[str], fixed: list[str], lock: str) -> None:
-    """Write the file ``lock`` with the newest versions of what ``extras`` need that fit together and keep to the files ``fixed``."""
+def compile_lock(source: str, extras: list[str], fixed: list[str], lock: str) -> None:
+    """Write the file ``lock``: the newest versions of what ``source`` needs with ``extras`` that keep to the files ``fixed``."""
     uv = Path(sysconfig.get_path("scripts")) / "uv"
-    command = [uv, "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--upgrade"]
+    command = [uv, "pip", "compile", source, "--universal", "--python-version", "3.11", "--upgrade"]
     command += ["--no-config", "--no-header", "--no-annotate", "--quiet", "--output-file", f"locks/{lock}"]
     command += [part for extra in extras for part in ("--extra", extra)]
     command += [part for name in fixed for part in ("--constraint", f"locks/{name}")]
@@ -34,10 +34,11 @@ def compile_lock(extras: list[str], fixed: list[str], lock: str) -> None:
 
 
 def main() -> None:
-    """Make both locks."""
+    """Make the three locks."""
     extras = list(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
-    compile_lock([extra for extra in extras if extra != "bench"], ["torch.in"], "main.txt")
-    compile_lock(["bench"], ["torch.in", "peers.in"], "peers.txt")
+    compile_lock("pyproject.toml", [extra for extra in extras if extra != "bench"], ["torch.in"], "main.txt")
+    compile_lock("pyproject.toml", ["bench"], ["torch.in", "peers.in"], "peers.txt")
+    compile_lock("locks/mlserver.in", [], [], "mlserver.txt")
 
 
 if __name__ == "__main__":

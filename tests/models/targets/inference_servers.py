@@ -26,6 +26,7 @@ from actmax.models.targets.oip import open_inference_pb2 as messages
 ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "tests/fixtures/oip/small_network.py"
 VENV = ROOT / "build/mlserver-venv"
+LOCK = ROOT / "locks/mlserver.txt"
 VERSION = "mlserver==1.7.1"
 
 
@@ -38,7 +39,7 @@ def mlserver_python() -> Path:
         if not done.exists():
             shutil.rmtree(VENV, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-            install = [str(VENV / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", VERSION]
+            install = [str(VENV / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--constraint", str(LOCK), VERSION]
             made = subprocess.run(install, capture_output=True, text=True, check=False)
             if made.returncode:
                 pytest.skip(f"MLServer can't be installed here: {made.stderr.strip().splitlines()[-1:]}")
@@ -158,7 +159,7 @@ class Failing:
             "ModelMetadata": handler(lambda *_: metadata, messages.ModelMetadataRequest),
             "ModelInfer": handler(self.infer, messages.ModelInferRequest),
         }
-        server = grpc.server(futures.ThreadPoolExecutor(2))
+        server = grpc.server(futures.ThreadPoolExecutor(8))
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods),))
         self.port = server.add_insecure_port("127.0.0.1:0")
         server.start()
