@@ -97,6 +97,7 @@ def test_spiking_units_cannot_fire_more_often_than_there_are_steps():
     assert families()["sngan-cnn"].build("fc[3]", 0).ceiling is None
 
 
+@pytest.mark.nightly
 def test_runs_scored_together_are_those_of_single_runs(tmp_path):
     grid = ["--problem", "vqvae-snn", "--units", "lif_out[0]", "lif3[177, 3, 3]", "--method", "random", "ours:random", "--seeds", "1"]
     grid += ["--budget", "12"]
@@ -107,6 +108,7 @@ def test_runs_scored_together_are_those_of_single_runs(tmp_path):
     assert {key: one["improvements"] for key, one in single.items()} == {key: one["improvements"] for key, one in together.items()}
 
 
+@pytest.mark.nightly
 def test_what_takes_gradients_takes_them_beside_others_too(tmp_path):
     grid = ["--problem", "sngan-cnn", "--units", "fc[0]", "--seeds", "1", "--budget", "30"]
     grid += ["--method", "ours:auto", "ours:auto:no-gradient"]

@@ -60,6 +60,7 @@ def test_augmentation_only_flips_and_shifts(tmp_path):
     assert set(shifted.unique().tolist()) <= set(images.unit_range(slice(None)).unique().tolist())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["cnn", "snn", "vqvae", "vit", "sngan"])
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, name):
     parquet(tmp_path / "train.parquet", 260)
