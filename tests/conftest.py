@@ -1,6 +1,27 @@
 """Makes ``tests/fixtures`` importable: the parts of a small lab, and jobs over them."""
 
 import sys
+import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
+
+
+@pytest.fixture
+def pauses_of(monkeypatch):
+    """Gives a function of a module: the list to which the seconds of each ``time.sleep`` in it will be added."""
+
+    def record(module: ModuleType) -> list[float]:
+        recorded: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            recorded.append(seconds)
+            time.sleep(seconds)
+
+        monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), "sleep": sleep}))
+        return recorded
+
+    return record

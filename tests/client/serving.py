@@ -57,7 +57,7 @@ class ServerProcess:
         return self._reap()
 
     def _reap(self) -> int:
-        code = self.process.wait(30)
+        code = self.process.wait(200)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code

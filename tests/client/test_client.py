@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from serving import ENDLESS, TOY, ServerProcess
 
 from actmax.client import Client, InvalidInput, NotFound, Unavailable, WrongState, jobfile
+from actmax.client import client as client_module
 from actmax.v1 import job_pb2, job_service_pb2
 
 
@@ -119,11 +119,11 @@ def test_the_catalog(client) -> None:
     assert client.limits().workers == 1
 
 
-def test_nothing_listens() -> None:
-    start = time.monotonic()
+def test_nothing_listens(pauses_of) -> None:
+    pauses = pauses_of(client_module)
     with Client("127.0.0.1:1", patience=0.5) as client, pytest.raises(Unavailable, match=r"cannot reach a server at 127\.0\.0\.1:1"):
         client.get("jobs/1")
-    assert 0.4 < time.monotonic() - start < 3
+    assert pauses  # it was tried again
 
 
 def test_a_watch_survives_a_killed_server(tmp_path: Path) -> None:
@@ -171,5 +171,5 @@ def test_a_server_that_stays_away_and_comes_back(tmp_path: Path) -> None:
 def test_channel_is_closed_with_the_client(server) -> None:
     with Client(server.address) as client:
         client.limits()
-    with pytest.raises(ValueError, match="closed channel"):
+    with pytest.raises(ValueError):  # noqa: PT011  # the words are gRPC's
         client._jobs.GetJob(job_service_pb2.GetJobRequest(name="jobs/1"))

@@ -72,7 +72,7 @@ def terms(*objectives):
             "transformations.steps[0].options.pixels",
             "nothing",
         ),
-        ({"transformations": {"preset": "lucid", "samples": 0}}, "transformations.samples", "greater than"),
+        ({"transformations": {"preset": "lucid", "samples": 0}}, "transformations.samples", "1"),
         ({"transformations": {"preset": "lucid", "draws": 3}}, "transformations.draws", "no such field"),
     ],
 )

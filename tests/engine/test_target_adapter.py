@@ -66,7 +66,7 @@ def test_modules_of_any_shape_become_targets(network, options, expected):
         ({"shape": [2]}, "target.options.shape", "channels"),
         ({"shape": [2, 20], "std": [1.0, 0.0]}, "target.options.std", "positive"),
         ({"shape": [2, 20], "mean": [1.0, 0.0, 2.0]}, "target.options.mean", "3 values for 2 channels"),
-        ({"shape": [2, 20], "redirect": -1}, "target.options.redirect", "greater than or equal to 0"),
+        ({"shape": [2, 20], "redirect": -1}, "target.options.redirect", "0"),
         ({"shape": [2, 20], "redirect": "always"}, "target.options.redirect", "dead"),
         ({"shape": [2, 21]}, "target", "does not take stimuli of series 2 × 21"),
     ],

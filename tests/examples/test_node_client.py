@@ -22,7 +22,7 @@ JOB = {
 def node(example: Path, address: str, job: dict[str, object], out: Path) -> subprocess.CompletedProcess[str]:
     (example / "other.json").write_text(json.dumps(job))
     command = ["node", "client.mjs", "--server", address, "--job", "other.json", "--out", str(out), "--protos", str(ROOT / "protos")]
-    return subprocess.run(command, cwd=example, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=example, capture_output=True, text=True, timeout=200, check=False)
 
 
 def test_it_submits_watches_and_downloads(example: Path, address: str, tmp_path: Path) -> None:

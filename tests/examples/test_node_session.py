@@ -40,7 +40,7 @@ def test_it_runs_a_session_though_server_and_client_are_killed(example: Path, se
     first.kill()
     first.communicate()
     second = started(example, server.address, "--session", name)
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=200)
     assert second.returncode == 0, err
     assert out.splitlines()[-1].startswith("ended by evaluations: ")
 
@@ -55,7 +55,7 @@ def test_it_runs_a_session_though_server_and_client_are_killed(example: Path, se
 
 def test_it_tells_what_is_wrong(example: Path, server) -> None:
     failed = started(example, server.address, "--session", "sessions/0123456789abcdef")
-    _, err = failed.communicate(timeout=30)
+    _, err = failed.communicate(timeout=200)
     assert failed.returncode == 1
     assert "NOT_FOUND" in err
 

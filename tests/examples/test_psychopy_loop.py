@@ -27,7 +27,7 @@ def test_it_is_rehearsed_and_goes_on_after_a_crash(server) -> None:
     first.kill()
     first.communicate()
     second = run("--server", server.address, "--session", name)
-    out, err = second.communicate(timeout=120)
+    out, err = second.communicate(timeout=200)
     assert second.returncode == 0, err
     assert "recommended: " in out
     trials = fetch_trials(name, server.address)

@@ -69,10 +69,10 @@ class Calls:
     async def watch(self, name: str, token: str = "") -> list[job_service_pb2.WatchJobResponse]:
         return [response async for response in self.jobs.WatchJob(job_service_pb2.WatchJobRequest(name=name, resume_token=token))]
 
-    async def ended(self, name: str, seconds: float = 60.0) -> job_pb2.Job:
+    async def ended(self, name: str, seconds: float = 200) -> job_pb2.Job:
         return await self.until(name, lambda job: job.state in ENDED, seconds)
 
-    async def until(self, name: str, condition, seconds: float = 60.0) -> job_pb2.Job:
+    async def until(self, name: str, condition, seconds: float = 200) -> job_pb2.Job:
         async with asyncio.timeout(seconds):
             while not condition(job := await self.get(name)):
                 await asyncio.sleep(0.02)

@@ -144,6 +144,5 @@ if __name__ == "__main__":  # a server of its own: paced_engine.py DATA ADDRESS 
     from paced_engine import PacedEngine as Engine
 
     settings = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
-    sys.exit(
-        serve(ServerConfig(address=sys.argv[2], data=Path(sys.argv[1]), stop_seconds=5, **{"standby": False, **settings}), engine=Engine())
-    )
+    chosen = {"standby": False, "stop_seconds": 5, **settings}
+    sys.exit(serve(ServerConfig(address=sys.argv[2], data=Path(sys.argv[1]), **chosen), engine=Engine()))

@@ -119,7 +119,7 @@ async def test_tls_and_clients_certificates(serving, certificates):
 
     async def called(address: str, credentials: Credentials) -> list[str]:
         def call() -> list[str]:
-            with Client(address, credentials=credentials, patience=0.1, timeout=5) as client:
+            with Client(address, credentials=credentials, patience=0.1, timeout=60) as client:
                 return [job.owner for job in client.list()]
 
         return await asyncio.to_thread(call)
@@ -155,7 +155,7 @@ async def test_a_replaced_certificate_is_taken_up(serving, certificates):
         host, port = server.address.split(":")
 
         def shown() -> str:
-            return ssl.get_server_certificate((host, int(port)), timeout=5)
+            return ssl.get_server_certificate((host, int(port)), timeout=60)
 
         before = await asyncio.to_thread(shown)
         made = certificates["authority"].issue_cert("localhost", "127.0.0.1")

@@ -1,5 +1,4 @@
 import asyncio
-import time
 
 import grpc
 import pytest
@@ -181,9 +180,8 @@ async def test_a_check_that_dies_or_hangs_takes_nothing_with_it(serving):
             await calls.create(spec(target="broken"))
         slow = asyncio.create_task(calls.create(spec(target="slow")))
         await asyncio.sleep(0.2)
-        start = time.monotonic()
-        await calls.page()  # others are answered meanwhile
-        assert time.monotonic() - start < 1
+        await calls.page()
+        assert not slow.done()  # others are answered meanwhile
         async with refused(grpc.StatusCode.DEADLINE_EXCEEDED, match="2 s"):
             await slow
         made = await calls.create(spec(steps=1))

@@ -21,7 +21,7 @@ async def test_health_answers_by_service_and_first_of_all_when_stopping(serving)
         assert (await watch.read()).status == SERVING
         await calls.create(spec(steps=5000))
         stop = asyncio.create_task(server.stop())
-        assert (await asyncio.wait_for(watch.read(), 2)).status == NOT_SERVING
+        assert (await asyncio.wait_for(watch.read(), 200)).status == NOT_SERVING
         await stop
 
 

@@ -268,7 +268,7 @@ async def test_streams_that_speak_nonsense_are_refused_and_late_answers_dropped(
             [pb.OfferRequest(offer=good), pb.OfferRequest(offer=good)],
             [pb.OfferRequest(offer=good), pb.OfferRequest(answer=pb.PluginAnswer(call=1, fault=pb.PluginFault(code=99)))],
         ):
-            async with refused(grpc.StatusCode.INVALID_ARGUMENT), asyncio.timeout(20):
+            async with refused(grpc.StatusCode.INVALID_ARGUMENT), asyncio.timeout(200):
                 call = stub.Offer()
                 for request in requests:
                     await call.write(request)

@@ -39,7 +39,7 @@ async def own_process(data: Path, address: str = "127.0.0.1:0", **settings: Any)
     )
     try:
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 200)).decode()
         ready = re.fullmatch(rf"actmax serving on (127\.0\.0\.1:\d+), data in {re.escape(str(data))}\n", line)
         assert ready, line
         yield process, ready[1]
@@ -86,7 +86,7 @@ async def test_a_killed_server_takes_its_worker_with_it_and_the_next_one_goes_on
         assert running(worker)
         process.kill()  # the server alone, as an OOM killer does
         await process.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(200):
             while running(worker):
                 await asyncio.sleep(0.02)
     async with own_process(data) as (process, address), calling(address) as calls:
@@ -114,7 +114,7 @@ async def test_a_job_that_takes_its_server_down_again_and_again_is_given_up_and_
                 steady.name, lambda job, reached=reached, attempt=death + 1: job.attempt == attempt and job.progress.evaluations > reached
             )
             go.touch()
-            assert await asyncio.wait_for(process.wait(), 30) == -signal.SIGKILL
+            assert await asyncio.wait_for(process.wait(), 200) == -signal.SIGKILL
             go.unlink()
     async with own_process(data, **limits) as (_, address), calling(address) as calls:
         assert deadly is not None
@@ -135,7 +135,7 @@ async def test_stops_in_order_are_no_deaths(tmp_path):
             made = made or await calls.create(spec(steps=5, pace=1.0))
             await calls.until(made.name, lambda job, stop=stop: job.attempt == stop + 1)
             process.terminate()
-            assert await asyncio.wait_for(process.wait(), 15) == 0
+            assert await asyncio.wait_for(process.wait(), 200) == 0
     async with own_process(tmp_path / "data", max_server_deaths=1) as (_, address), calling(address) as calls:
         assert made is not None
         assert (await calls.ended(made.name)).state == job_pb2.JOB_STATE_SUCCEEDED
@@ -159,16 +159,16 @@ async def test_a_signal_stops_a_server_in_order(tmp_path, number):
         made = await calls.create(spec(steps=5000))
         await calls.until(made.name, lambda job: job.progress.evaluations > 1)
         os.killpg(process.pid, number)  # as a terminal or systemd does: every process of the group
-        assert await asyncio.wait_for(process.wait(), 8) == 0
+        assert await asyncio.wait_for(process.wait(), 200) == 0
         work = tmp_path / "data" / made.name / "work-1"
         assert json.loads((work / "checkpoint.json").read_text())["done"]
         assert not running(int((work / "pid").read_text()))
 
 
 async def test_a_second_signal_stops_it_at_once(tmp_path):
-    async with own_process(tmp_path / "data") as (process, address), calling(address) as calls:
-        made = await calls.create(spec(steps=5000, pace=30))
-        async with asyncio.timeout(20):
+    async with own_process(tmp_path / "data", stop_seconds=3000) as (process, address), calling(address) as calls:
+        made = await calls.create(spec(steps=5000, pace=3000))
+        async with asyncio.timeout(200):
             while not (tmp_path / "data" / made.name / "work-1" / "pid").exists():
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.3)  # its worker is in its long step
@@ -176,7 +176,7 @@ async def test_a_second_signal_stops_it_at_once(tmp_path):
         await asyncio.sleep(0.5)
         assert process.returncode is None
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 3.5) == 0
+        assert await asyncio.wait_for(process.wait(), 200) == 0
 
 
 async def test_a_data_folder_has_one_live_server(serving, tmp_path):
@@ -194,7 +194,7 @@ async def test_a_taken_port_is_told_and_leaves_nothing(tmp_path):
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(SCRIPT), str(tmp_path / "data"), address, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        out, err = await asyncio.wait_for(process.communicate(), 30)
+        out, err = await asyncio.wait_for(process.communicate(), 200)
         assert process.returncode == 1
         assert out == b""
         assert re.search(rf"actmax: {address} can't be listened on: port \d+ of 127.0.0.1 is taken", err.decode())
@@ -217,7 +217,7 @@ async def test_a_data_folder_that_is_none_is_refused(tmp_path):
         server = Server(ServerConfig(address="127.0.0.1:0", data=tmp_path / name), engine=PacedEngine())
         with pytest.raises(StartError, match=words):
             await server.start()
-        with pytest.raises(OSError, match="refused"):
+        with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server._port), timeout=1).close()
 
 

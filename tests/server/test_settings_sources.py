@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -56,5 +58,5 @@ def test_bad_environments_are_told(tmp_path):
             load(None, {}, environment)
     with pytest.raises(ConfigError, match=r"did you mean ACTMAX_SERVE_WORKERS\?"):
         load(None, {}, {"ACTMAX_SERVE_WROKERS": "2"})
-    with pytest.raises(ConfigError, match=r"none: No such file or directory$"):
+    with pytest.raises(ConfigError, match=rf"none: {os.strerror(errno.ENOENT)}$"):
         load(tmp_path / "none", {}, {})

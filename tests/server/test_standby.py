@@ -138,7 +138,7 @@ async def test_the_true_engine_finds_the_same_bits_in_one_that_stood_by(serving,
                 os.kill(pid, signal.SIGKILL)
                 await gone(pid)
             else:  # until it has imported what it needs it sleeps no more than others
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(200):
                     while "torch" not in Path(f"/proc/{pid}/maps").read_text() or psutil.Process(pid).status() != psutil.STATUS_SLEEPING:
                         await asyncio.sleep(0.2)
             began = time.monotonic()

@@ -102,7 +102,7 @@ async def test_a_deleted_job_leaves_nothing(serving, tmp_path):
                 async with refused(grpc.StatusCode.NOT_FOUND):
                     await call(name)
         async with refused(grpc.StatusCode.NOT_FOUND):
-            await asyncio.wait_for(watch, 5)
+            await asyncio.wait_for(watch, 200)
         async with refused(grpc.StatusCode.ALREADY_EXISTS, match="deleted"):
             await calls.create(spec(steps=5000), key)
         assert not (await calls.page()).jobs

@@ -43,7 +43,7 @@ async def own_process(data: Path, shared: dict):
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
     try:
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 200)).decode()
         yield process, line.split()[3].rstrip(",")
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -63,7 +63,7 @@ def begun(responses) -> list[str]:
 async def test_two_servers_share_a_queue_and_each_tells_and_commands_the_others_jobs(serving, shared, tmp_path):
     async with serving(**shared, data=tmp_path / "a") as (_, ann), serving(**shared, data=tmp_path / "b") as (_, bob):
         made = [(await (ann, bob)[n % 2].create(spec(steps=4))).name for n in range(10)]
-        watched = await asyncio.gather(*(asyncio.wait_for((bob, ann)[n % 2].watch(name), 60) for n, name in enumerate(made)))
+        watched = await asyncio.gather(*(asyncio.wait_for((bob, ann)[n % 2].watch(name), 200) for n, name in enumerate(made)))
         for name, responses in zip(made, watched, strict=True):
             assert begun(responses) == ["attempt 1"]
             assert await result(ann, name) == await result(bob, name) == {"done": [0, 1, 2, 3], "attempts": 1}

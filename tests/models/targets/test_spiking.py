@@ -147,7 +147,7 @@ def test_recurrent_neurons_equal_the_plain_loop() -> None:
         lambda: snn.SConv2dLSTM(3, 3, 3, threshold=0.05),
         lambda: snn.Leaky(beta=0.6, inhibition=True),
     ]
-    with pytest.warns(UserWarning, match="Inhibition"):
+    with pytest.warns(UserWarning):  # noqa: PT030  # the words are snntorch's
         agree(seeded(lambda: nn.Sequential(parts[0](), parts[1](), nn.Flatten(), nn.Linear(432, 9), parts[2]())), readout="membrane")
     agree(seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(432, 9), snn.SLSTM(9, 9, threshold=0.05))), coding="rate")
 
