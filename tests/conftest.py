@@ -1,5 +1,6 @@
 """Makes ``tests/fixtures`` importable: the parts of a small lab, and jobs over them."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -8,6 +9,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
+
+# a shell starts what runs in the background with SIGINT ignored, which every process that a test interrupts would inherit
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ ALL = [(page.relative_to(ROOT).as_posix(), blocks(page)) for page in pages()]
         if any(block.runs for block in found)
     ],
 )
+@pytest.mark.timeout(3000)  # one page at a time has the usual ports
 def test_a_page_runs(name, found, tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     folder = clean_copy(tmp_path / "actmax")
