@@ -66,17 +66,16 @@ RANKS: dict[type[nn.Module], frozenset[int]] = {
 PASSED_OVER = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 """Modules that return their input in evaluation mode."""
 
-_GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks", "_global_backward_pre_hooks")
+_GLOBAL_HOOKS = [
+    getattr(torch_module, name)
+    for name in ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks", "_global_backward_pre_hooks")
+]
 
 
 def hooked(module: nn.Module) -> bool:
     """Return whether calling a module does more than its ``forward``: hooks of its own, or of all modules."""
     return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or any(getattr(torch_module, name, None) for name in _GLOBAL_HOOKS)
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks or any(_GLOBAL_HOOKS)
     )
 
 

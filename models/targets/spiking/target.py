@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
@@ -194,6 +195,8 @@ class SpikingTarget:
         """Find out how the network is evaluated, as it is now."""
         anchor = self._anchor()
         device = "cpu" if anchor is None else anchor.device.type
+        if device == "meta":
+            raise ValueError("the network lies on the meta device and has no weights; load them, or move it by to_empty and initialise it")
         with preserve_state(self.network, self._habits, thorough=True), torch.no_grad(), torch.autocast(device, enabled=False):
             self._trial = try_network(
                 self.network, self._stimulus, self.steps, self.readout, constant=self._encode.constant, placed=self._placed
@@ -250,7 +253,8 @@ class SpikingTarget:
 
     def _anchor(self) -> Tensor | None:
         """A tensor of the network that tells its device and precision."""
-        return next((tensor for tensor in (*self.network.parameters(), *self.network.buffers()) if tensor.is_floating_point()), None)
+        tensors = itertools.chain(self.network.parameters(), self.network.buffers())
+        return next((tensor for tensor in tensors if tensor.is_floating_point()), None)
 
     def _placed(self, stimuli: Tensor) -> Tensor:
         """On the device and in the precision of the network."""
