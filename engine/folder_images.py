@@ -67,6 +67,7 @@ def most_activating(
     seed: int,
     trial: int = 0,
     should_stop: Callable[[], str] = lambda: "",
+    on_shown: Callable[[int], None] = lambda _: None,
 ) -> tuple[FolderImages, str]:
     """Show the target every picture of ``report.images``, cropped and scaled to what it takes.
 
@@ -82,6 +83,8 @@ def most_activating(
         For targets with noise of their own: the job's seed, and the number of the first picture's trial.
     should_stop : callable
         Asked between passes; a reason ends the reading early.
+    on_shown : callable
+        Called between passes with how many pictures the target has seen.
 
     Returns
     -------
@@ -113,6 +116,7 @@ def most_activating(
             best, order = torch.cat([best, told], 1).sort(dim=1, descending=True, stable=True)
             where = torch.cat([where, numbers], 1).gather(1, order)[:, : report.top]
             best = best[:, : report.top]
+            on_shown(len(kept_paths))
             if reason := should_stop():
                 break
     pictures = _again(shown_paths, sorted(set(where.flatten().tolist())), stimulus, root, reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -29,6 +29,15 @@ class Observer(Protocol):
         ...
 
 
+@runtime_checkable
+class PassObserver(Protocol):
+    """An observer that is also called between the forward passes of a generation, when no search could be saved."""
+
+    def pass_done(self, searches: Sequence[Search], seconds: float, under_way: Mapping[Search, int], stage: str) -> None:
+        """``under_way`` counts evaluations that searches have yet to be told; ``stage`` is empty while they run."""
+        ...
+
+
 class Loop:
     """Asks all searches, evaluates their candidates together, tells them; until each has ended.
 
@@ -41,7 +50,7 @@ class Loop:
     device : str
         Where stimuli are made.
     observers : sequence of Observer
-        Called after every generation.
+        Called after every generation, and a :class:`PassObserver` after every pass too.
     seconds : float or None
         Ends the searches after so much running time, ``elapsed`` included; leaders are still measured again.
     elapsed : float
@@ -89,6 +98,7 @@ class Loop:
         self.evaluate = self._evaluator([search.objective for search in searches])
         self._numbers = {search: number for number, search in enumerate(searches)}
         self._trial = 0
+        self._under_way: dict[Search, int] = {}
         self._elapsed = elapsed
         self._began = time.monotonic()
 
@@ -99,6 +109,7 @@ class Loop:
 
     def run(self, should_stop: Callable[[], str] = lambda: "") -> str:
         """Run to the end; returns "" or, where ``should_stop`` gave a reason between generations, that reason."""
+        self.report()
         while active := [search for search in self.searches if not search.stopped_by]:
             reason = should_stop()
             if reason:
@@ -111,11 +122,18 @@ class Loop:
                 if not active:
                     break
             self.step(active)
+            self._under_way.clear()
             for search in active:
                 search.seconds = self.seconds
             for observer in self.observers:
                 observer.generation_done(self.searches, self.seconds)
         return ""
+
+    def report(self, stage: str = "") -> None:
+        """Call the observers that are called between passes; ``stage`` says what is done once the searches have ended."""
+        for observer in self.observers:
+            if isinstance(observer, PassObserver):
+                observer.pass_done(self.searches, self.seconds, self._under_way, stage)
 
     def step(self, active: Sequence[Search]) -> None:
         """One generation of every search in ``active``: those with gradients in passes of their own, the rest together.
@@ -143,16 +161,24 @@ class Loop:
         evaluate = self.evaluate
         if plain is not None:
             evaluate = self._evaluator([plain.get(search, search.objective) for search in self.searches], plain=True)
-        return self._respond(asked, Exchange(()), evaluate)
+        return self._respond(asked, Exchange(()), evaluate, measuring=True)
 
-    def _respond(self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None) -> list[Tensor]:
+    def _respond(
+        self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None, *, measuring: bool = False
+    ) -> list[Tensor]:
         """Scores of each search's candidates; evaluated in this process where ``evaluate`` is given."""
         scores: list[list[Tensor]] = [[] for _ in asked]
         passes = self._passes(asked)
+        measured, total = 0, sum(latents.shape[0] for _, latents in asked)
         for (numbers, parts), outcome in zip(passes, self._outcomes(asked, passes, exchange, evaluate), strict=True):
             self._share(asked, numbers, parts, outcome, exchange)
             for number, score in zip(numbers, outcome.scores, strict=True):
                 scores[number].append(score)
+            if measuring:
+                measured += sum(part.shape[0] for part in parts)
+                self.report(f"measuring what was found: {measured} of {total}")
+            else:
+                self._passed(asked, numbers, parts)
         return [torch.cat(parts) if parts else torch.empty(0) for parts in scores]
 
     def _respond_with_gradients(self, asked: Asked, exchange: Exchange) -> list[tuple[Tensor, Tensor]]:
@@ -166,7 +192,15 @@ class Loop:
                 gradients[number].append(slope)
             for number, slope in zip(numbers, outcome.at_stimuli, strict=False):
                 asked[number][0].attend(slope)
+            self._passed(asked, numbers, parts)
         return [(torch.cat(s), torch.cat(g)) for s, g in zip(scores, gradients, strict=True)]
+
+    def _passed(self, asked: Asked, numbers: Sequence[int], parts: Sequence[Tensor]) -> None:
+        """Count a pass of the present generation, and report it."""
+        for number, part in zip(numbers, parts, strict=True):
+            search = asked[number][0]
+            self._under_way[search] = self._under_way.get(search, 0) + part.shape[0]
+        self.report()
 
     def _passes(self, asked: Asked) -> list[tuple[list[int], list[Tensor]]]:
         """Candidates of all searches, packed into forward passes of at most ``max_batch``; compared candidates stay together."""

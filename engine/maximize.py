@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .progress import Progress
 from .result import JobResult
 from .run import run_job
 from .spec import JobSpec
+from .writing import NotWritten
 
 
 def maximize(
@@ -102,7 +103,7 @@ def maximize(
         Whether each search's ``.film`` keeps what it had found best on the way, and ``folder`` gets it as a film.
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
-        Nothing is kept when None.
+        Nothing is drawn or written when None. A fault while drawing or writing never loses the result: ``.warnings`` names what is missing.
     on_progress : callable
         Told where the searches stand.
 
@@ -157,8 +158,12 @@ def maximize(
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )
-    with tempfile.TemporaryDirectory() as temporary:
-        return run_job(spec, Path(folder or temporary), on_progress=on_progress, allow_imports=("*",), allow_files=True, given=given)
+    place = None if folder is None else Path(folder)
+    try:
+        return run_job(spec, place, on_progress=on_progress, allow_imports=("*",), allow_files=True, given=given)
+    except NotWritten as error:
+        lost = f"nothing could be written into {error.filename}: {error.strerror}; this result is all there is of it"
+        return replace(error.result, notices=(*error.result.notices, lost))
 
 
 def _transformations(asked: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None) -> Mapping[str, Any] | None:

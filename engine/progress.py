@@ -25,7 +25,8 @@ class SearchProgress:
 class Progress:
     """The whole job; ``total_evaluations`` is 0 and ``seconds_left`` bounded by the budget's seconds where only they limit it.
 
-    ``warnings`` are those that concern no single search; ``outcome`` is empty while the job runs.
+    ``warnings`` are those that concern no single search; ``outcome`` is empty while the job runs. ``stage`` says what is done once the
+    searches have ended, such as "measuring what was found: 3 of 64"; empty while they run.
     """
 
     searches: tuple[SearchProgress, ...]
@@ -35,3 +36,4 @@ class Progress:
     seconds_left: float
     warnings: tuple[str, ...] = ()
     outcome: JobOutcome | Literal[""] = ""
+    stage: str = ""

@@ -27,10 +27,12 @@ from .observers import Checkpointer, ProgressReporter
 from .packing import pass_size
 from .plain import with_plain_responses
 from .progress import Progress
-from .report import write_artifacts
 from .result import JobResult, Moment, Optimum, SearchResult
 from .search import Search
 from .spec import JobSpec
+from .writing import NotWritten, prepare, write
+
+__all__ = ["NotWritten", "Suspended", "batch_of", "execute", "fingerprint", "replica", "run_job", "searches_of"]
 
 StopReason = Literal["", "cancel", "suspend"]
 
@@ -69,7 +71,7 @@ def searches_of(job: CheckedJob) -> list[Search]:
 @under_default_settings
 def run_job(
     spec: JobSpec,
-    folder: Path,
+    folder: Path | None,
     *,
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
@@ -87,10 +89,11 @@ def run_job(
     ----------
     spec : JobSpec
         What to do.
-    folder : Path
-        Holds ``checkpoint.safetensors`` while the job runs and ``artifacts/`` once it has ended.
+    folder : Path or None
+        Holds ``checkpoint.safetensors`` while the job runs and ``artifacts/`` once it has ended. None: nothing is written or drawn.
     on_progress : callable
-        Told where the job stands, a few times a second at most.
+        Called with where the job stands, a few times a second at most: at the start, between forward passes and generations, while what
+        was found is measured, and at the end.
     should_stop : callable
         Asked between generations: "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
     allow_imports : sequence of str
@@ -122,15 +125,22 @@ def run_job(
     Unmeasured
         Not a single response was a finite number.
     OSError
-        The folder can't be written.
+        Before any work: the folder can't be written.
+    NotWritten
+        After it: the numbers can't be written; the error holds the result. What can't be drawn is only named in the result's ``notices``.
     """
     with own_threads(threads):
         job = check(spec, allow_imports=allow_imports, allow_files=allow_files, given=given)
-        folder.mkdir(parents=True, exist_ok=True)
         searches = searches_of(job)
-        saver = Checkpointer(folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job))
+        if folder is None:
+            reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
+            return execute(job, searches, observers=[reporter], should_stop=should_stop, spread=spread)
+        prepare(folder)
+        saver = Checkpointer(
+            folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job), required=keep_checkpoint
+        )
         elapsed = saver.resume(searches)
-        reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
+        reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=lambda: (*job.notices(), *saver.notices()))
         try:
             result = execute(
                 job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread
@@ -138,12 +148,15 @@ def run_job(
         except Unmeasured:  # tried again, it begins anew
             saver.path.unlink(missing_ok=True)
             raise
-        write_artifacts(result, folder / "artifacts", stimulus=job.generator.stimulus)
-        if keep_checkpoint:
-            saver.save(searches, result.seconds)
-        else:
-            saver.path.unlink(missing_ok=True)
-    return result
+        return write(
+            result,
+            folder,
+            job.generator.stimulus,
+            saver,
+            searches,
+            keep_checkpoint=keep_checkpoint,
+            on_drawn=lambda drawn: reporter.pass_done(searches, result.seconds, stage=f"drawing the report: {drawn:,} pictures"),
+        )
 
 
 @under_default_settings
@@ -218,6 +231,7 @@ def execute(
     if not found and reason != "cancel":
         raise Unmeasured(_nothing_measured(searches))
     results: list[SearchResult] = []
+    told: list[str] = []
     for search, answers in zip(found, _measured(loop, found), strict=True):
         optima = _optima(job, answers)
         answer = optima[0]
@@ -239,31 +253,35 @@ def execute(
                 note=search.optimizer.note if isinstance(search.optimizer, HasNote) else "",
                 importance=None if search.importance is None else search.importance.numpy(),
                 optima=optima,
-                film=_film(job, search, loop.max_batch),
+                film=_film(job, search, loop.max_batch, told),
                 stimulus_spec=generator.stimulus,
                 warnings=_warnings(search, answer.response),
                 outcome=search.tally.outcome,
             )
         )
     results = with_plain_responses(job, loop, found, results)
+    missed = [search for search in searches if search.scores.size and search not in found]
+    told += [f"{search.unit} by {search.optimizer_label}: {warning}" for search in missed for warning in search.tally.warnings()]
     images = None
     if job.spec.report.images and reason != "cancel":
-        images, reason = most_activating(
-            job.spec.report,
-            target,
-            job.units,
-            device=job.device,
-            batch=loop.max_batch,
-            seed=job.spec.seed,
-            trial=sum(search.evaluations for search in searches),
-            should_stop=should_stop,
-        )
+        try:
+            images, reason = most_activating(
+                job.spec.report,
+                target,
+                job.units,
+                device=job.device,
+                batch=loop.max_batch,
+                seed=job.spec.seed,
+                trial=sum(search.evaluations for search in searches),
+                should_stop=should_stop,
+                on_shown=lambda shown: loop.report(f"showing the folder's pictures: {shown:,}"),
+            )
+        except Exception as error:  # what was found is worth more than pictures beside it
+            told.append(f"the pictures of {job.spec.report.images} could not be shown to the target: {type(error).__name__}: {error}")
         if reason == "suspend":  # the searches have ended; the next attempt comes straight to here
             if saver is not None:
                 saver.save(searches, loop.seconds)
             raise Suspended
-    missed = [search for search in searches if search.scores.size and search not in found]
-    told = [f"{search.unit} by {search.optimizer_label}: {warning}" for search in missed for warning in search.tally.warnings()]
     return JobResult(
         job.spec,
         results,
@@ -331,8 +349,16 @@ def _optima(job: CheckedJob, answers: Sequence[Measured]) -> list[Optimum]:
     ]
 
 
-def _film(job: CheckedJob, search: Search, batch: int) -> list[Moment]:
-    """The frames of its film."""
+def _film(job: CheckedJob, search: Search, batch: int, notices: list[str]) -> list[Moment]:
+    """Return the frames of a search's film; where the generator fails, none, with the reason added to ``notices``."""
+    try:
+        return _frames(job, search, batch)
+    except Exception as error:  # what was found is worth more than its film
+        notices.append(f"the film of {search.unit} could not be made: {type(error).__name__}: {error}")
+        return []
+
+
+def _frames(job: CheckedJob, search: Search, batch: int) -> list[Moment]:
     moments = [] if search.film is None else search.film.moments
     frames: list[Moment] = []
     with torch.no_grad():

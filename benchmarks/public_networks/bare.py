@@ -34,8 +34,9 @@ def bare_response(network: PublicNetwork, stimulus: Tensor, layer: str, index: t
     part = module if name == "output" else dict(module.named_modules()).get(name)
     if part is None:
         return None  # heads of attention are no submodule
-    answers: list[Any] = []
-    handle = part.register_forward_hook(lambda _part, _inputs, answer: answers.append(answer))
+    answers: list[Tensor] = []
+    # cloned: a later activation may write in place
+    handle = part.register_forward_hook(lambda _part, _inputs, answer: answers.append(_first(answer, path).clone()))
     shown = _normalised(stimulus[None].clone(), network.options)
     with torch.no_grad():
         steps = network.steps if network.steps and isinstance(module, nn.Sequential) else 1
@@ -46,10 +47,9 @@ def bare_response(network: PublicNetwork, stimulus: Tensor, layer: str, index: t
     handle.remove()
     if network.steps:
         spiking = isinstance(part, snntorch.SpikingNeuron)
-        tensors = torch.stack([_first(answer, "") for answer in answers])
-        tensor = tensors.sum(0) if spiking else tensors.mean(0)
+        tensor = torch.stack(answers).sum(0) if spiking else torch.stack(answers).mean(0)
     else:
-        tensor = _first(answers[-1], path)
+        tensor = answers[-1]
     place = tuple(slice(None) if one is None else one for one in index)
     return float(tensor[0][place].double().mean())
 

@@ -1,29 +1,34 @@
-"""Writes all of a job's artifacts into one folder: the whole of them, or nothing."""
+"""Writes all of a job's artifacts into one folder: numbers first, then every picture that can be drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ...models.spaces import StimulusSpec
 from ..result import JobResult
-from . import activating
 from .comparison import Comparison
-from .film import film
+from .drawings import groups_of_drawings
 from .folder import replaced_folder
 from .html import report_html
-from .importance import faded, shows_importance
-from .montage import montage, sheets
 from .names import ArtifactNames
-from .pictures import enlarged, own_size, png
-from .plots import convergence_overview, convergence_plot
 from .results import arrays_npz, result_json
 
+MARKER = "result.json"
+"""The file by which a folder is known to hold artifacts."""
 MOST_UNITS_DRAWN = 200
 """Units that get a convergence plot and a place in ``report.html``; pictures and numbers are written for every unit."""
+_MOST_NAMED = 3
 
 
-def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> None:
-    """Write what a job found, replacing an earlier set of artifacts.
+def write_artifacts(
+    result: JobResult, folder: Path, stimulus: StimulusSpec, on_drawn: Callable[[int], None] = lambda _: None
+) -> JobResult:
+    """Write what a job found, replacing an earlier set of artifacts; return the result with a notice of what could not be drawn.
+
+    ``arrays.npz`` and ``result.json`` are written before anything is drawn. A picture or page that can't be drawn, or for which there is no
+    room, is left out and named in ``notices``, and in the ``warnings`` of ``result.json``.
 
     Parameters
     ----------
@@ -37,47 +42,99 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec) -> 
         the most activating pictures of a folder. It appears, or changes, at once when everything has been written.
     stimulus : StimulusSpec
         What ``result``'s stimuli are: shape, value range, and whether images or series.
+    on_drawn : callable
+        Called after each picture with how many have been drawn.
 
     Raises
     ------
     FileExistsError
         ``folder`` holds something other than artifacts, which would be lost.
     OSError
-        It can't be written; what was there before is there still.
+        The numbers can't be written; what was there before is there still.
     """
     comparison = Comparison(result.searches)
     drawn = comparison.first(MOST_UNITS_DRAWN)
     names = ArtifactNames(result.searches)
-    with replaced_folder(folder, marker="result.json") as fresh:
+    with replaced_folder(folder, marker=MARKER) as fresh:
         for part in ("stimuli/raw", "convergence"):
             (fresh / part).mkdir(parents=True)
-        for search in result.searches:
-            (fresh / names.stimulus(search)).write_bytes(png(enlarged(search.stimulus, stimulus)))
-            if stimulus.modality == "image":
-                (fresh / names.raw(search)).write_bytes(png(own_size(search.stimulus, stimulus)))
-            for one in search.optima[1:]:
-                (fresh / names.stimulus(search, one.number)).write_bytes(png(enlarged(one.stimulus, stimulus)))
-                if stimulus.modality == "image":
-                    (fresh / names.raw(search, one.number)).write_bytes(png(own_size(one.stimulus, stimulus)))
-            if search.importance is not None and shows_importance(stimulus):
-                path = fresh / names.importance(search)
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(png(faded(search.stimulus, search.importance, stimulus)))
-            if search.film:
-                path = fresh / names.film(search, result.spec.report.film)
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(film(search, stimulus, result.spec.report.film))
-        for unit in drawn.units:
-            (fresh / names.convergence(unit)).write_bytes(convergence_plot(drawn, unit))
-        if comparison.units:
-            (fresh / "convergence.png").write_bytes(convergence_overview(drawn))
-            tabled, left_out = sheets(comparison)
-            for number, units in enumerate(tabled):
-                last = number == len(tabled) - 1
-                (fresh / names.montage(number)).write_bytes(png(montage(units, stimulus, left_out=left_out if last else 0)))
-        for number, units in enumerate(activating.pages(comparison, result.images)):
-            assert result.images is not None
-            (fresh / names.images(number)).write_bytes(png(activating.sheet(units, result.images, stimulus)))
         (fresh / "arrays.npz").write_bytes(arrays_npz(result, stimulus))
-        (fresh / "report.html").write_text(report_html(result, comparison, drawn, stimulus, names), encoding="utf-8")
-        (fresh / "result.json").write_text(result_json(result, comparison, drawn, stimulus, names), encoding="utf-8")
+        (fresh / MARKER).write_text(result_json(result, comparison, drawn, stimulus, names, frozenset()), encoding="utf-8")
+        pictures = _Pictures(fresh)
+        for called, lay_out in groups_of_drawings(result, comparison, drawn, stimulus, names):
+            try:
+                for name, draw in lay_out():
+                    pictures.draw(name, draw)
+                    on_drawn(len(pictures.written))
+            except Exception as error:  # of the layout
+                pictures.leave_out(called, error)
+        told = replace(result, notices=(*result.notices, *pictures.notices()))
+        pictures.draw("report.html", lambda: report_html(told, comparison, drawn, stimulus, names).encode())
+        while True:
+            told = replace(result, notices=(*result.notices, *pictures.notices()))
+            text = result_json(told, comparison, drawn, stimulus, names, pictures.written)
+            try:
+                _overwrite(fresh / MARKER, text.encode())
+                return told
+            except OSError as error:
+                if not pictures.drop_last(error):
+                    return told  # the first one stands, which lists no picture
+
+
+class _Pictures:
+    """The pictures in a folder: those written, and why others were not."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written: dict[str, None] = {}
+        self._reasons: dict[str, list[str]] = {}
+
+    @property
+    def written(self) -> frozenset[str]:
+        """Names of the files."""
+        return frozenset(self._written)
+
+    def draw(self, name: str, make: Callable[[], bytes]) -> None:
+        """Write what ``make`` returns as ``name``, or keep the reason why not."""
+        path = self._folder / name
+        try:
+            content = make()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            self._written[name] = None
+        except Exception as error:  # whatever a drawing library or a disk raises, the numbers are written
+            path.unlink(missing_ok=True)
+            self.leave_out(name, error)
+
+    def leave_out(self, name: str, error: Exception) -> None:
+        """Record why ``name`` is missing."""
+        told = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        self._reasons.setdefault(told, []).append(name)
+
+    def drop_last(self, error: Exception) -> bool:
+        """Remove the last picture to make room; return whether there was one."""
+        if not self._written:
+            return False
+        name, _ = self._written.popitem()
+        (self._folder / name).unlink(missing_ok=True)
+        self.leave_out(name, error)
+        return True
+
+    def notices(self) -> tuple[str, ...]:
+        """Return a line for each reason, with the names of what is missing."""
+        return tuple(f"{_listed(names)} could not be drawn: {reason}; the numbers are in arrays.npz" for reason, names in self._reasons.items())
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    """Replace a file whole; on a full disk the former one stays."""
+    beside = path.with_name(path.name + ".writing")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

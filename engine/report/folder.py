@@ -8,6 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def check_replaceable(folder: Path, *, marker: str) -> None:
+    """Validate that ``folder`` is missing, empty, or an earlier one with a ``marker``.
+
+    Raises
+    ------
+    FileExistsError
+        It has other things in it, which would be lost.
+    """
+    if folder.exists() and not (folder / marker).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} has other things in it (there is no {marker}); name a new or empty folder")
+
+
 @contextmanager
 def replaced_folder(folder: Path, *, marker: str) -> Iterator[Path]:
     """A fresh sibling folder to write into, which takes the place of ``folder`` when the block ends well.
@@ -30,8 +42,7 @@ def replaced_folder(folder: Path, *, marker: str) -> Iterator[Path]:
     shutil.rmtree(fresh, ignore_errors=True)
     if old.exists() and not folder.exists():
         old.rename(folder)
-    if folder.exists() and not (folder / marker).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} has other things in it (there is no {marker}); name a new or empty folder")
+    check_replaceable(folder, marker=marker)
     try:
         fresh.mkdir(parents=True)
         yield fresh

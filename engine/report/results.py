@@ -11,10 +11,9 @@ import numpy as np
 
 from ...models.spaces import StimulusSpec
 from ..result import JobResult
-from .activating import images_json, pages
+from .activating import images_json
 from .comparison import Comparison, best_seen, exceeds, natural_best, natural_multiple
 from .importance import shows_importance
-from .montage import sheets
 from .names import ArtifactNames
 from .optima import optima_arrays, optima_json
 
@@ -22,12 +21,15 @@ FORMAT = 1
 """Version of both files; raised when a reader of the former one would be misled."""
 
 
-def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec, names: ArtifactNames) -> str:
-    """``result.json``: strict JSON, null where there is no finite number.
+def result_json(
+    result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec, names: ArtifactNames, files: frozenset[str]
+) -> str:
+    """Return ``result.json``: strict JSON, null where there is no finite number.
 
     Its ``searches`` are in the order of the rows of ``arrays.npz``; their ``optima`` are those of a search for a diverse set, empty else.
-    File names are relative to its own folder, null where there is no such file (a series has no picture at its own size, and only units in
-    ``drawn`` have a convergence plot); ``sheets`` names all parts of what is too long for one picture.
+    File names are relative to its own folder, null where there is no such file (a series has no picture at its own size, only units in
+    ``drawn`` have a convergence plot, and ``files`` are all that could be drawn); ``sheets`` names all parts of what is too long for one
+    picture.
     """
     plotted = frozenset(drawn.units)
     searches = [
@@ -102,12 +104,12 @@ def result_json(result: JobResult, comparison: Comparison, drawn: Comparison, st
             "convergence": "convergence.png" if comparison.units else None,
         },
         "sheets": {
-            "montage": [names.montage(number) for number in range(len(sheets(comparison)[0]))] if comparison.units else [],
-            "images": [names.images(number) for number in range(len(pages(comparison, result.images)))],
+            "montage": [name for name in map(names.montage, range(len(files))) if name in files],
+            "images": [name for name in map(names.images, range(len(files))) if name in files],
         },
         "spec": result.spec.model_dump(mode="json"),
     }
-    return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_finite(_present(document, files | {"arrays.npz"})), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
@@ -152,6 +154,16 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
 
 def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _present(value: Any, files: frozenset[str]) -> Any:
+    """``value`` with null for every file name, below ``files``, of what is not there."""
+    if isinstance(value, list):
+        return [_present(item, files) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {**value, "files": {key: name if name in files else None for key, name in value["files"].items()}} if "files" in value else value
+    return {key: item if key in ("files", "spec") else _present(item, files) for key, item in kept.items()}
 
 
 def _finite(value: Any) -> Any:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,21 +52,43 @@ def test_an_empty_folder_is_used_and_one_with_other_things_is_left_alone(make_jo
     assert contents(tmp_path / "mine") == {"thesis.tex": b"precious"}
 
 
-@pytest.mark.parametrize("largest", [0, 700, 20_000])
-def test_a_disk_that_fills_leaves_what_was_there(make_job, tmp_path, largest):
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Writing beyond ``size`` bytes of a file fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("largest", [0, 700])
+def test_a_disk_without_room_for_the_numbers_leaves_what_was_there(make_job, tmp_path, largest):
     write_artifacts(make_job(1, 1), tmp_path / "a", SPEC)
     before = contents(tmp_path / "a")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
-    try:
+    with files_of_at_most(largest):
         with pytest.raises(OSError, match="large"):
             write_artifacts(make_job(4, 3), tmp_path / "a", SPEC)
         with pytest.raises(OSError, match="large"):
             write_artifacts(make_job(4, 3), tmp_path / "new", SPEC)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert contents(tmp_path / "a") == before
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_disk_without_room_for_every_picture_has_the_numbers_and_names_what_is_missing(make_job, tmp_path):
+    write_artifacts(make_job(2, 2), tmp_path / "whole", SPEC)
+    with files_of_at_most(20_000):
+        result = write_artifacts(make_job(2, 2), tmp_path / "a", SPEC)
+    whole, made = contents(tmp_path / "whole"), contents(tmp_path / "a")
+    missing = {name for name in whole if name not in made}
+    assert missing == {name for name, content in whole.items() if len(content) > 20_000}
+    assert {"report.html"} < missing
+    assert made["arrays.npz"] == whole["arrays.npz"]
+    (notice,) = result.notices
+    assert notice.endswith("could not be drawn: File too large; the numbers are in arrays.npz")
+    assert any(name in notice for name in missing)
+    assert json.loads(made["result.json"])["warnings"] == [notice]
 
 
 def test_what_a_killed_process_left_is_cleared(make_job, tmp_path):
@@ -72,9 +97,9 @@ def test_what_a_killed_process_left_is_cleared(make_job, tmp_path):
     # Killed while writing, and killed between the two renames.
     (tmp_path / ".a.part/stimuli").mkdir(parents=True)
     (tmp_path / "a").rename(tmp_path / ".a.old")
-    broken = make_job(1, 1)
+    broken = make_job(2, 1)
     broken.searches[0] = replace(broken.searches[0], stimulus=np.zeros((3, 8), np.float32))
-    with pytest.raises(ValueError, match="axes"):
+    with pytest.raises(ValueError, match="same shape"):
         write_artifacts(broken, tmp_path / "a", SPEC)
     assert contents(tmp_path / "a") == before
     write_artifacts(make_job(2, 1), tmp_path / "a", SPEC)
