@@ -16,7 +16,11 @@ from rich.text import Text
 
 from actmax.v1 import job_pb2
 
-LINE_SECONDS = 5.0
+LINE_SECONDS = 2.0
+"""Least time between two lines of progress."""
+LINE_SHARE = 0.02
+"""Least time between two lines, of the time since the first: a job of days does not fill a log."""
+MOST_LINE_SECONDS = 60.0
 SHOWN_WARNINGS = 3
 """Warnings below the live table."""
 MOST_WARNINGS = 10
@@ -73,11 +77,12 @@ class Silent:
 
 
 class Lines:
-    """A line at each change of state, and one every few seconds while the job runs."""
+    """A line at each change of state, and one every few seconds while the job runs, more rarely the longer it runs."""
 
     def __init__(self, console: Console, seconds: float = LINE_SECONDS) -> None:
         self._console = console
         self._seconds = seconds
+        self._began = time.monotonic()
         self._next = 0.0
         self._state = ""
         self._shown: job_pb2.Progress | None = None
@@ -107,8 +112,9 @@ class Lines:
             if kind not in self._warned and len(self._warned) < MOST_WARNINGS:
                 self._warned.add(kind)
                 self.note(f"Warning: {warning}")
-        if progress.searches and time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._seconds
+        now = time.monotonic()
+        if progress.searches and now >= self._next:
+            self._next = now + max(self._seconds, min(LINE_SHARE * (now - self._began), MOST_LINE_SECONDS))
             self._shown = progress
             self.note(line(progress))
 
@@ -118,11 +124,12 @@ class Lines:
 
 
 class Lively:
-    """A table that is redrawn in place."""
+    """A table that is redrawn in place, with a clock that runs between two messages too."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._state = ""
+        self._since = self._told_at = time.monotonic()
         self._progress = job_pb2.Progress()
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
 
@@ -137,24 +144,25 @@ class Lively:
 
     def state(self, text: str) -> None:
         """Show the state from the next drawing on."""
-        self._state = text
+        if text != self._state:
+            self._state, self._since = text, time.monotonic()
 
     def progress(self, progress: job_pb2.Progress) -> None:
         """Show the progress from the next drawing on."""
-        self._progress = progress
+        self._progress, self._told_at = progress, time.monotonic()
 
     def note(self, text: str) -> None:
         """Print it above the table."""
         self._console.print(text)
 
     def _draw(self) -> Group:
-        progress = self._progress
-        parts: list[Text | Table] = [Text(self._state, style="bold")]
+        progress, now = self._progress, time.monotonic()
+        parts: list[Text | Table] = [Text(f"{self._state} {duration(now - self._since)}", style="bold")]
         if progress.searches:
             parts.append(matrix(progress.searches, rows=max(3, self._console.height - _FRAME)))
             grid = Table.grid(padding=(0, 2))
             bar = ProgressBar(total=progress.total_evaluations or None, completed=progress.evaluations, width=30)
-            grid.add_row(bar, Text(pace(progress)))
+            grid.add_row(bar, Text(pace(progress, now - self._told_at)))
             parts.append(grid)
         warnings = warnings_of(progress)
         parts += [Text(f"Warning: {warning}", style="yellow") for warning in warnings[:SHOWN_WARNINGS]]
@@ -207,17 +215,21 @@ def line(progress: job_pb2.Progress) -> str:
     return ", ".join(parts)
 
 
-def pace(progress: job_pb2.Progress) -> str:
-    """How far, how fast, how long still."""
+def pace(progress: job_pb2.Progress, seconds_since: float = 0.0) -> str:
+    """Return how far a job is, how fast, and how long it still takes, ``seconds_since`` after it said so."""
     total = f" of {progress.total_evaluations:,}" if progress.total_evaluations else ""
     parts = [f"{progress.evaluations:,}{total} evaluations"]
     if progress.searches and all(search.stopped_by for search in progress.searches):
-        return ", ".join([*parts, "all searches have ended"])
+        return ", ".join([*parts, progress.stage or "all searches have ended"])
     if progress.evaluations_per_second > 0:
-        parts.append(f"{progress.evaluations_per_second:,.0f} a second")
+        parts.append(f"{_rate(progress.evaluations_per_second)} a second")
     if 0 < progress.seconds_left < math.inf:
-        parts.append(f"{duration(progress.seconds_left)} left")
+        parts.append(f"{duration(max(progress.seconds_left - seconds_since, 0.0))} left")
     return ", ".join(parts)
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def response(search: job_pb2.SearchProgress) -> str:

@@ -140,7 +140,8 @@ def run_job(
             folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job), required=keep_checkpoint
         )
         elapsed = saver.resume(searches)
-        reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=lambda: (*job.notices(), *saver.notices()))
+        undrawn: list[str] = []
+        reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=lambda: (*job.notices(), *saver.notices(), *undrawn))
         try:
             result = execute(
                 job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread
@@ -148,7 +149,7 @@ def run_job(
         except Unmeasured:  # tried again, it begins anew
             saver.path.unlink(missing_ok=True)
             raise
-        return write(
+        written = write(
             result,
             folder,
             job.generator.stimulus,
@@ -157,6 +158,10 @@ def run_job(
             keep_checkpoint=keep_checkpoint,
             on_drawn=lambda drawn: reporter.pass_done(searches, result.seconds, stage=f"drawing the report: {drawn:,} pictures"),
         )
+        undrawn += written.notices[len(result.notices) :]
+        if undrawn:
+            reporter.report_now(searches, result.seconds)
+        return written
 
 
 @under_default_settings

@@ -29,15 +29,18 @@ class NotWritten(OSError):
         What was found.
     folder : Path
         Where it was to be written.
+    stimulus : StimulusSpec
+        What its stimuli are.
     cause : Exception
         Why it can't be.
     """
 
-    def __init__(self, result: JobResult, folder: Path, cause: Exception) -> None:
+    def __init__(self, result: JobResult, folder: Path, stimulus: StimulusSpec, cause: Exception) -> None:
         number = cause.errno if isinstance(cause, OSError) else None
         why = cause.strerror if isinstance(cause, OSError) else None
         super().__init__(number or errno.EIO, why or f"{type(cause).__name__}: {cause}", str(folder))
         self.result = result
+        self.stimulus = stimulus
 
 
 def prepare(folder: Path) -> None:
@@ -95,7 +98,7 @@ def write(
     try:
         result = write_artifacts(result, folder / ARTIFACTS, stimulus, on_drawn)
     except Exception as error:
-        raise NotWritten(result, folder / ARTIFACTS, error) from error
+        raise NotWritten(result, folder / ARTIFACTS, stimulus, error) from error
     if not keep_checkpoint:
         saver.path.unlink(missing_ok=True)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    from ...engine.run import NotWritten
     from ...engine.progress import Progress
     from ...engine.result import JobResult
 
@@ -81,7 +83,8 @@ def run(
             out.print(table(results))
         if result.cancelled:
             out.print(kept(results))
-        out.print(f"The report: {folder / 'report.html'}")
+        shown = "report.html" if (folder / "report.html").is_file() else "result.json"
+        out.print(f"The report: {folder / shown}")
         print_warnings(result.warnings)
     if result.cancelled:
         raise typer.Exit(ExitCode.FAILED)
@@ -94,7 +97,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
     with needing_server("run"):
         from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob, Unmeasured
-        from ...engine.run import run_job
+        from ...engine.run import NotWritten, run_job
         from ...engine.spec import JobSpec
         from ...server.execution.engine import progress_message
 
@@ -119,11 +122,14 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
         violations = [FieldViolation(v.field, v.description) for v in error.violations]
         _discard(work)
         raise file.located(InvalidInput("the job cannot be run", violations=violations)) from None
+    except NotWritten as error:
+        raise _written_elsewhere(error, folder) from error
     except Unmeasured as error:
         _discard(work)
         raise NothingFound(str(error)) from None
     except BadCheckpoint as error:
         raise InvalidInput(f"{error}; give another --out, or remove {work} to begin anew") from None
+    _forget(folder)
     for made in sorted((work / "artifacts").rglob("*")):
         if made.is_file():
             place = folder / made.relative_to(work / "artifacts")
@@ -131,6 +137,32 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
             made.replace(place)
     shutil.rmtree(work)
     return result
+
+
+def _written_elsewhere(error: NotWritten, folder: Path) -> ActmaxError:
+    """Write what was found into a temporary folder instead; return the error that says where it is."""
+    from ...engine.report import write_artifacts
+
+    shown = ("unit", "unit_name", "optimizer", "note", "response", "response_sem", "natural_multiple")
+    searches = [{name: getattr(search, name) for name in shown} for search in error.result.searches]
+    if searches:
+        out.print(table({"searches": searches}))
+    why = f"cannot write the results into {folder}: {error.strerror}"
+    elsewhere = Path(tempfile.mkdtemp(prefix="actmax-"))
+    try:
+        write_artifacts(error.result, elsewhere, error.stimulus)
+        return ActmaxError(f"{why}; they are in {elsewhere}", code="IO_ERROR")
+    except Exception:
+        shutil.rmtree(elsewhere, ignore_errors=True)
+        return ActmaxError(f"{why}; make room and give the same command again, which goes on from its last checkpoint", code="IO_ERROR")
+
+
+def _forget(folder: Path) -> None:
+    """Remove the pages of an earlier job from ``folder``, of which this one may not have as many."""
+    if (folder / "result.json").is_file():
+        for pattern in ("report.html", "convergence.png", "montage*.png", "images*.png"):
+            for page in folder.glob(pattern):
+                page.unlink()
 
 
 def _discard(work: Path) -> None:

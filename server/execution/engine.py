@@ -211,4 +211,5 @@ def progress_message(progress: Any) -> job_pb2.Progress:
         seconds_left=progress.seconds_left,
         warnings=progress.warnings,
         outcome=progress.outcome,
+        stage=progress.stage,
     )

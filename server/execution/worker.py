@@ -92,7 +92,7 @@ def failure(error: Exception) -> messages.Failed:
     details = "".join(traceback.format_exception(error))
     if isinstance(error, OSError) and error.errno in OUT_OF_ROOM:
         where = f" ({error.filename})" if error.filename else ""
-        return messages.Failed("RESOURCE_EXHAUSTED", f"{error.strerror}{where}; make room and submit the job again", details)
+        return messages.Failed("RESOURCE_EXHAUSTED", f"{error.strerror}{where}; make room and resume the job", details)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return messages.Failed("RESOURCE_EXHAUSTED", f"not enough memory: {error}", details)
     if isinstance(error, InvalidJob):

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,11 @@ from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
 from actmax.client import jobfile
 from actmax.client.cli import execute
 from actmax.client.commands.common import needing_server
+from actmax.client.commands.run import _forget, _written_elsewhere
 from actmax.client.results import kept
+from actmax.engine.progress import Progress
+from actmax.engine.run import NotWritten, run_job
+from jobs import job as small_job
 
 JOBS = ("submit", "watch", "list", "cancel", "suspend", "resume", "delete", "fetch")
 COMMANDS = ("serve", *JOBS, "catalog", "token", "run", "demo", "version")
@@ -314,6 +319,41 @@ def test_run_finds_what_a_server_finds(server, toy: Path, tmp_path: Path) -> Non
     for search in here + served:
         search.pop("ended_after_seconds")
     assert here == served
+
+
+def test_a_run_whose_pictures_have_no_room_says_so_and_has_the_numbers(toy: Path, tmp_path: Path) -> None:
+    options = ["--allow-import", "toy_lab", "--allow-import", "cramped_lab", "--set", "target=cramped_lab:target"]
+    done = actmax("run", str(toy), "--out", str(tmp_path / "a"), *options, "--set", "target.options.most_bytes=20000")
+    assert done.returncode == 0, done.stderr
+    assert "could not be drawn: File too large" in " ".join(done.stderr.split())
+    assert f"The report: {tmp_path / 'a' / 'result.json'}" in done.stdout
+    assert not (tmp_path / "a/report.html").exists()
+    done = actmax("run", str(toy), "--out", str(tmp_path / "b"), *options, "--set", "target.options.most_bytes=50")
+    assert done.returncode == 2
+    assert "4[0]" in done.stdout
+    assert "cannot write the results into" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_results_that_have_no_place_are_written_into_a_temporary_folder(tmp_path: Path, capsys) -> None:
+    def occupy(progress: Progress) -> None:
+        if progress.searches[0].stopped_by:
+            (tmp_path / "artifacts").write_text("in the way")
+
+    with pytest.raises(NotWritten) as lost:
+        run_job(small_job(), tmp_path, on_progress=occupy, allow_imports=("toy_lab",))
+    told = str(_written_elsewhere(lost.value, tmp_path))
+    elsewhere = Path(told.rpartition("they are in ")[2])
+    assert (elsewhere / "report.html").is_file()
+    assert "4[0]" in capsys.readouterr().out
+    shutil.rmtree(elsewhere)
+
+
+def test_an_earlier_jobs_pages_do_not_stand_beside_a_later_ones_numbers(tmp_path: Path) -> None:
+    for name in ("result.json", "report.html", "montage-2.png", "notes.txt"):
+        (tmp_path / name).write_text("{}")
+    _forget(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "result.json"]
 
 
 def test_a_refused_run_leaves_nothing(toy: Path, tmp_path: Path) -> None:

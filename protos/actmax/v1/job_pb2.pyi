@@ -178,7 +178,7 @@ class SearchProgress(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., optimizer: _Optional[str] = ..., evaluations: _Optional[int] = ..., best_response: _Optional[float] = ..., natural_multiple: _Optional[float] = ..., stopped_by: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("searches", "evaluations", "total_evaluations", "evaluations_per_second", "seconds_left", "warnings", "outcome")
+    __slots__ = ("searches", "evaluations", "total_evaluations", "evaluations_per_second", "seconds_left", "warnings", "outcome", "stage")
     SEARCHES_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -186,6 +186,7 @@ class Progress(_message.Message):
     SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     searches: _containers.RepeatedCompositeFieldContainer[SearchProgress]
     evaluations: int
     total_evaluations: int
@@ -193,7 +194,8 @@ class Progress(_message.Message):
     seconds_left: float
     warnings: _containers.RepeatedScalarFieldContainer[str]
     outcome: str
-    def __init__(self, searches: _Optional[_Iterable[_Union[SearchProgress, _Mapping]]] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., evaluations_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., outcome: _Optional[str] = ...) -> None: ...
+    stage: str
+    def __init__(self, searches: _Optional[_Iterable[_Union[SearchProgress, _Mapping]]] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., evaluations_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., outcome: _Optional[str] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("name", "spec", "state", "attempt", "create_time", "start_time", "end_time", "progress", "error", "owner", "priority", "labels", "etag", "suspending", "artifact_bytes")
