@@ -2,11 +2,13 @@
 
     python -m benchmarks.seeing.step --repeats 9
     python -m benchmarks.seeing.step --generators fourier maco --presets "" lucid maco --candidates 1 --out FILE.json
+    python -m benchmarks.seeing.step --network efficientnet-lite0 --device cuda
 
-The network is of ResNet-18's size at 224 px. The floor shows it as many stimuli as the preset does and takes the gradient at them.
+The network is of ResNet-18's size at 224 px, or EfficientNet-lite0 with its trained weights. The floor shows it as many stimuli as the preset does and takes the gradient at them.
 "pipeline" puts the transformations before it and takes the gradient at the untransformed stimuli; "engine" is a whole step of a search:
 the generator, the loop, the objective, Adam's ask and tell. Runs alternate, so that what else the machine does falls on all; a figure is
-the median over the ratios of neighbouring runs. Times are CPU time, on one thread, where others share the machine.
+the median over the ratios of neighbouring runs. Times are CPU time, on one thread, where others share the machine; on a CUDA device they
+are times on the wall, and what was started on it has ended.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from actmax.engine.build import check
 from actmax.engine.loop import Loop
@@ -27,38 +29,36 @@ from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.module import ModuleTarget
 from actmax.models.transformations.presets import PRESETS
+from benchmarks.devices import described, forget_peak, peak_bytes, timed
+from benchmarks.public_networks.trained_networks import efficientnet_lite0
 from benchmarks.seeing.resnet import resnet18
 
 WIDE = StimulusSpec((3, 224, 224))
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], str]] = {"resnet18": (resnet18, "fc"), "efficientnet-lite0": (efficientnet_lite0, "_fc")}
+"""Networks, and the layer of their classes."""
 
 
-def timed(run: Callable[[], object]) -> float:
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    began = clock()
-    run()
-    return clock() - began
-
-
-def measure(generator: str, preset: str, candidates: int, repeats: int) -> dict[str, float]:
-    network = resnet18()
+def measure(generator: str, preset: str, candidates: int, repeats: int, device: str = "cpu", network_name: str = "resnet18") -> dict[str, float]:
+    make, layer = NETWORKS[network_name]
+    network = make().to(device)
     spec = JobSpec.parse(
         {
             "generator": {"name": generator},
             "target": {"name": "net"},
-            "units": ["fc[3]"],
+            "units": [f"{layer}[3]"],
             "optimizer": {"name": "adam", "options": {"batch": candidates, "restart": "never"}},
             "budget": {"evaluations": 10**6},
             "transformations": {"preset": preset} if preset else None,
-            "device": "cpu",
+            "device": device,
         }
     )
     job = check(spec, given={"net": ModuleTarget(network, WIDE)})
     pipeline = job.scoring.transformations()
     searches = searches_of(job)
-    loop = Loop(job.generator, job.target, searches, transformations=pipeline)
+    loop = Loop(job.generator.to(device), job.target, searches, device=device, transformations=pipeline)
     shown = candidates * (1 if pipeline is None else pipeline.samples)
-    stimuli = torch.rand(candidates, *WIDE.shape, generator=torch.Generator().manual_seed(0))
-    floor_stimuli = torch.rand(shown, *WIDE.shape, generator=torch.Generator().manual_seed(0))
+    stimuli = torch.rand(candidates, *WIDE.shape, generator=torch.Generator().manual_seed(0)).to(device)
+    floor_stimuli = torch.rand(shown, *WIDE.shape, generator=torch.Generator().manual_seed(0)).to(device)
     progress = torch.zeros(candidates, dtype=torch.float64)
 
     def floor() -> None:
@@ -73,19 +73,23 @@ def measure(generator: str, preset: str, candidates: int, repeats: int) -> dict[
     def engine() -> None:
         loop.step(searches)
 
+    forget_peak(device)
     for run in (floor, piped, engine):
         run()
-    rows = [(timed(floor), timed(piped), timed(engine)) for _ in range(repeats)]
+    rows = [(timed(floor, device), timed(piped, device), timed(engine, device)) for _ in range(repeats)]
     return {
         "floor": statistics.median(row[0] for row in rows),
         "pipeline": statistics.median(row[1] / row[0] for row in rows),
         "engine": statistics.median(row[2] / row[0] for row in rows),
+        "peak_bytes": peak_bytes(device),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--network", choices=NETWORKS, default="resnet18")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--generators", nargs="*", default=["pixel"])
     parser.add_argument("--presets", nargs="*", default=["", *sorted(PRESETS)])
@@ -99,7 +103,7 @@ def main() -> None:
     for generator in given.generators:
         for preset in given.presets:
             for candidates in given.candidates:
-                found = measure(generator, preset, candidates, given.repeats)
+                found = measure(generator, preset, candidates, given.repeats, given.device, given.network)
                 name = preset or "none"
                 rows.append({"generator": generator, "preset": name, "candidates": candidates, **found})
                 print(
@@ -109,7 +113,7 @@ def main() -> None:
                 )
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        settings = {"torch": torch.__version__, "threads": given.threads, "repeats": given.repeats}
+        settings = {**described(given.device), "network": given.network, "threads": given.threads, "repeats": given.repeats}
         given.out.write_text(json.dumps({**settings, "rows": rows}, indent=1) + "\n")
 
 

@@ -1,6 +1,7 @@
 """Layer-by-layer evaluation of spiking networks against the plain snntorch loop.
 
     python benchmarks/spiking/bench.py --threads 1
+    python -m benchmarks.spiking.bench --device cuda --out FILE.json
 
 Both answer the same stimuli with the spike counts of the output layer. Runs of the two alternate, so that what else the
 machine does falls on both; a row gives the median time a stimulus and the median of the ratios of neighbouring runs.
@@ -9,10 +10,13 @@ machine does falls on both; a row gives the median time a stimulus and the media
 from __future__ import annotations
 
 import argparse
+import json
+import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import snntorch as snn
 import torch
@@ -95,8 +99,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="time for a row")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of runs for a row, whatever time they take")
     parser.add_argument("--memory", type=float, default=4.0, help="GB above which the gradient of the plain loop is left out")
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    rows: list[dict[str, object]] = []
     print("| network | steps | mode | batch | plain, ms a stimulus | layer by layer | ratio (range) | pairs |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in options.networks:
@@ -125,8 +131,16 @@ def main() -> None:
                 slow, quick = (1e3 * statistics.median(pair[i] for pair in pairs) / batch for i in (0, 1))
                 ratios = [a / b for a, b in pairs]
                 spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f})"
+                row = {"network": name, "mode": mode, "batch": batch, "plain_ms": slow, "layer_by_layer_ms": quick}
+                rows.append({**row, "ratio": statistics.median(ratios), "pairs": len(pairs)})
                 print(f"| {name} | {steps} | {mode} | {batch} | {slow:.2f} | {quick:.2f} | {spread} | {len(pairs)} |", flush=True)
-    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
+    cuda = options.device.startswith("cuda")
+    peak = torch.cuda.max_memory_allocated(options.device) if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"\npeak memory {peak / 1e9:.1f} GB")
+    if options.out:
+        device = torch.cuda.get_device_name(options.device) if cuda else f"CPU, {options.threads} thread(s)"
+        stated = {"device": device, "torch": torch.__version__, "python": platform.python_version(), "peak_bytes": peak, "rows": rows}
+        options.out.write_text(json.dumps(stated, indent=1) + "\n")
 
 
 if __name__ == "__main__":
