@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -322,13 +323,21 @@ def test_run_finds_what_a_server_finds(server, toy: Path, tmp_path: Path) -> Non
 
 
 def test_a_run_whose_pictures_have_no_room_says_so_and_has_the_numbers(toy: Path, tmp_path: Path) -> None:
-    options = ["--allow-import", "toy_lab", "--allow-import", "cramped_lab", "--set", "target=cramped_lab:target"]
-    done = actmax("run", str(toy), "--out", str(tmp_path / "a"), *options, "--set", "target.options.most_bytes=20000")
+    def run(folder: Path, most_bytes: int) -> subprocess.CompletedProcess[str]:
+        target = f"target={{name: cramped_lab:target, options: {{most_bytes: {most_bytes}}}}}"
+        allowed = ("--allow-import", "toy_lab", "--allow-import", "cramped_lab")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            return actmax("run", str(toy), "--out", str(folder), *allowed, "--set", target)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    done = run(tmp_path / "a", 12_000)
     assert done.returncode == 0, done.stderr
     assert "could not be drawn: File too large" in " ".join(done.stderr.split())
     assert f"The report: {tmp_path / 'a' / 'result.json'}" in done.stdout
     assert not (tmp_path / "a/report.html").exists()
-    done = actmax("run", str(toy), "--out", str(tmp_path / "b"), *options, "--set", "target.options.most_bytes=50")
+    done = run(tmp_path / "b", 50)
     assert done.returncode == 2
     assert "4[0]" in done.stdout
     assert "cannot write the results into" in done.stderr

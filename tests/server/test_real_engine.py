@@ -136,7 +136,7 @@ async def test_a_cancelled_job_keeps_what_was_found(serving):
 
 
 async def test_what_cannot_be_drawn_is_named_and_the_numbers_are_there(serving):
-    cramped = {"name": "cramped_lab:target", "options": {"most_bytes": 20_000}}
+    cramped = {"name": "cramped_lab:target", "options": {"most_bytes": 12_000}}
     async with serving(engine=ActmaxEngine(), allow_imports=(*ALLOWED, "cramped_lab")) as (_, calls):
         made = await calls.create(job(target=cramped, baselines=[], budget={"evaluations": 60}, optimizer={"name": "random"}))
         done = await calls.ended(made.name, 60)
