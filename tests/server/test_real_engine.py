@@ -145,14 +145,13 @@ async def test_what_cannot_be_drawn_is_named_and_the_numbers_are_there(serving):
         assert {"result.json", "arrays.npz", "stimuli/raw/4-0--random.png"} <= set(found)
         assert "report.html" not in found
         (warning,) = (warning for warning in done.progress.warnings if "could not be drawn" in warning)
-        assert "report.html" in warning
         document = json.loads(b"".join((await calls.download(made.name, "result.json"))[1]))
         assert warning in document["warnings"]
         assert document["files"]["report"] is None
         assert (await arrays(calls, made.name))["responses"].shape == (2,)
 
 
-async def test_numbers_without_room_fail_the_job_and_a_resumed_one_only_writes_them(serving, tmp_path):
+async def test_numbers_without_room_fail_the_job_which_says_what_to_do(serving):
     cramped = {"name": "cramped_lab:target", "options": {"most_bytes": 1500}}
     async with serving(engine=ActmaxEngine(), allow_imports=(*ALLOWED, "cramped_lab")) as (_, calls):
         made = await calls.create(job(target=cramped, budget={"evaluations": 60}, optimizer={"name": "random"}, baselines=[]))

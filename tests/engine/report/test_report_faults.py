@@ -8,6 +8,7 @@ import pytest
 
 from actmax.engine.report import artifacts, drawings, write_artifacts
 from actmax.engine.result import FolderImage, FolderImages, Moment, Optimum
+from actmax.models.pictures.folder import FolderReading
 from actmax.models.spaces import StimulusSpec
 
 SPEC = StimulusSpec((3, 8, 8))
@@ -38,7 +39,7 @@ def job(make_job):
     optima = [Optimum(number, search.latent, search.stimulus, 1.0, distances=(0.0, 1.0)) for number in range(2)]
     film = [Moment(at, 1.0, search.stimulus) for at in (1, 2)]
     made.searches[0] = dataclasses.replace(search, optima=optima, importance=np.ones((8, 8), np.float32), film=film)
-    shown = FolderImages("pictures", 1, [], 0, {search.unit: [FolderImage("a.png", 1.0, search.stimulus)]})
+    shown = FolderImages("pictures", 1, FolderReading("pictures"), {search.unit: [FolderImage("a.png", 1.0, search.stimulus)]})
     report = made.spec.report.model_copy(update={"film": "gif", "images": "pictures"})
     return dataclasses.replace(made, images=shown, spec=made.spec.model_copy(update={"report": report}))
 
