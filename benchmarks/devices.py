@@ -43,4 +43,9 @@ def described(device: str) -> dict[str, str]:
     """Return what the figures were taken on: device, torch, CUDA, Python."""
     cuda = device.startswith("cuda")
     name = torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} thread(s)"
-    return {"device": name, "torch": torch.__version__, "cuda": str(torch.version.cuda) if cuda else "", "python": platform.python_version()}
+    return {
+        "device": name,
+        "torch": torch.__version__,
+        "cuda": str(torch.version.cuda) if cuda else "",
+        "python": platform.python_version(),
+    }

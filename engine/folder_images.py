@@ -116,7 +116,7 @@ def most_activating(
             best, order = torch.cat([best, told], 1).sort(dim=1, descending=True, stable=True)
             where = torch.cat([where, numbers], 1).gather(1, order)[:, : report.top]
             best = best[:, : report.top]
-            on_shown(len(kept_paths))
+            on_shown(len(shown_paths))
             if reason := should_stop():
                 break
     pictures = _again(shown_paths, sorted(set(where.flatten().tolist())), stimulus, root, reading)

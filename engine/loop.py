@@ -163,9 +163,7 @@ class Loop:
             evaluate = self._evaluator([plain.get(search, search.objective) for search in self.searches], plain=True)
         return self._respond(asked, Exchange(()), evaluate, measuring=True)
 
-    def _respond(
-        self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None, *, measuring: bool = False
-    ) -> list[Tensor]:
+    def _respond(self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None, *, measuring: bool = False) -> list[Tensor]:
         """Scores of each search's candidates; evaluated in this process where ``evaluate`` is given."""
         scores: list[list[Tensor]] = [[] for _ in asked]
         passes = self._passes(asked)

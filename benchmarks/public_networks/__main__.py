@@ -19,9 +19,10 @@ import torch
 
 from .drive import drive
 from .registry import NETWORKS
-from .table import markdown
+from .table import page
 
 RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).parents[2] / "docs/networks.md"
 
 
 def main() -> None:
@@ -31,11 +32,11 @@ def main() -> None:
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true", help="Print the table of the stored results and drive nothing.")
+    parser.add_argument("--table", action="store_true", help="Write the stored results into docs/networks.md and drive nothing.")
     asked = parser.parse_args()
     stored = json.loads(asked.out.read_text())["networks"] if asked.out.is_file() else []
     if asked.table:
-        print(markdown(stored))
+        PAGE.write_text(page(PAGE.read_text("utf-8"), stored), "utf-8")
         return
     torch.set_num_threads(asked.threads)
     found = {row["name"]: row for row in stored if row["name"] in NETWORKS}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import snntorch
-from snntorch import utils
 import torch
+from snntorch import utils
 from torch import Tensor, nn
 
 from .entry import PublicNetwork

@@ -66,7 +66,9 @@ class PublicNetwork:
 class Around(nn.Module):
     """A network with a function before it and one after it, as a user would write them."""
 
-    def __init__(self, network: nn.Module, before: Callable[[Tensor], Any] | None = None, after: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, before: Callable[[Tensor], Any] | None = None, after: Callable[[Any], Any] | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self._before = before

@@ -4,11 +4,11 @@
     python -m benchmarks.seeing.step --generators fourier maco --presets "" lucid maco --candidates 1 --out FILE.json
     python -m benchmarks.seeing.step --network efficientnet-lite0 --device cuda
 
-The network is of ResNet-18's size at 224 px, or EfficientNet-lite0 with its trained weights. The floor shows it as many stimuli as the preset does and takes the gradient at them.
-"pipeline" puts the transformations before it and takes the gradient at the untransformed stimuli; "engine" is a whole step of a search:
-the generator, the loop, the objective, Adam's ask and tell. Runs alternate, so that what else the machine does falls on all; a figure is
-the median over the ratios of neighbouring runs. Times are CPU time, on one thread, where others share the machine; on a CUDA device they
-are times on the wall, and what was started on it has ended.
+The network is of ResNet-18's size at 224 px, or EfficientNet-lite0 with its trained weights. The floor shows it as many stimuli as the
+preset does and takes the gradient at them. "pipeline" puts the transformations before it and takes the gradient at the untransformed
+stimuli; "engine" is a whole step of a search: the generator, the loop, the objective, Adam's ask and tell. Runs alternate, so that what else
+the machine does falls on all; a figure is the median over the ratios of neighbouring runs. Times are CPU time, on one thread, where others
+share the machine; on a CUDA device they are times on the wall, and what was started on it has ended.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], str]] = {"resnet18": (resnet1
 """Networks, and the layer of their classes."""
 
 
-def measure(generator: str, preset: str, candidates: int, repeats: int, device: str = "cpu", network_name: str = "resnet18") -> dict[str, float]:
+def measure(
+    generator: str, preset: str, candidates: int, repeats: int, device: str = "cpu", network_name: str = "resnet18"
+) -> dict[str, float]:
     make, layer = NETWORKS[network_name]
     network = make().to(device)
     spec = JobSpec.parse(

@@ -35,9 +35,9 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ...engine.run import NotWritten
     from ...engine.progress import Progress
     from ...engine.result import JobResult
+    from ...engine.run import NotWritten
 
 # Holds the checkpoint while a job runs, so that the same command goes on after a crash.
 _WORK = ".actmax-run"

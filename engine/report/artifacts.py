@@ -22,9 +22,7 @@ MOST_UNITS_DRAWN = 200
 _MOST_NAMED = 3
 
 
-def write_artifacts(
-    result: JobResult, folder: Path, stimulus: StimulusSpec, on_drawn: Callable[[int], None] = lambda _: None
-) -> JobResult:
+def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_drawn: Callable[[int], None] = lambda _: None) -> JobResult:
     """Write what a job found, replacing an earlier set of artifacts; return the result with a notice of what could not be drawn.
 
     ``arrays.npz`` and ``result.json`` are written before anything is drawn. A picture or page that can't be drawn, or for which there is no
@@ -122,7 +120,9 @@ class _Pictures:
 
     def notices(self) -> tuple[str, ...]:
         """Return a line for each reason, with the names of what is missing."""
-        return tuple(f"{_listed(names)} could not be drawn: {reason}; the numbers are in arrays.npz" for reason, names in self._reasons.items())
+        return tuple(
+            f"{_listed(names)} could not be drawn: {reason}; the numbers are in arrays.npz" for reason, names in self._reasons.items()
+        )
 
 
 def _listed(names: list[str]) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.public_networks.trained_networks import NORMALISED, efficientnet_lite0  # noqa: E402
+from benchmarks.public_networks.trained_networks import NORMALISED, efficientnet_lite0
 
 EFFICIENTNET_OPTIONS = {"shape": [3, 224, 224], **NORMALISED}
 

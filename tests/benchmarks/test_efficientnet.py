@@ -24,7 +24,9 @@ def bare(network, stimuli):
 def test_every_module_that_answers_is_a_layer(efficientnet, target, photographs):
     answers, handles = {}, []
     for name, part in efficientnet.named_modules():
-        handles.append(part.register_forward_hook(lambda _p, _i, out, name=name: answers.__setitem__(name or "output", tuple(out.shape[1:]))))
+        handles.append(
+            part.register_forward_hook(lambda _p, _i, out, name=name: answers.__setitem__(name or "output", tuple(out.shape[1:])))
+        )
     with torch.no_grad():
         bare(efficientnet, photographs["flower.jpg"][0])
     for handle in handles:
@@ -65,7 +67,7 @@ def test_a_small_search_at_224_pixels_raises_its_class_and_changes_nothing(effic
         checked = float(bare(efficientnet, torch.from_numpy(found.stimulus)[None])[0, DAISY])
     assert found.response == pytest.approx(checked, abs=1e-3)
     assert found.response > np.nanmax(found.scores[:2]) + 1
-    assert [progress.evaluations for progress in seen][0] == 0
+    assert next(progress.evaluations for progress in seen) == 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in efficientnet.state_dict().items())
     assert not any(part.training or part._forward_hooks for part in efficientnet.modules())
 

@@ -1,5 +1,7 @@
 """Progress is reported between the passes of a generation, while what was found is measured, and while the report is drawn."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def test_evaluations_are_counted_from_pass_to_pass(optimizer, monkeypatch):
     assert counts[0] == 0
     assert counts == sorted(counts)
     assert counts[-1] == sum(search.evaluations for search in result.searches)
-    assert max(later - earlier for earlier, later in zip(counts, counts[1:], strict=False)) <= 7
+    assert max(later - earlier for earlier, later in itertools.pairwise(counts)) <= 7
     for progress in searching:
         assert progress.evaluations == sum(search.evaluations for search in progress.searches) <= progress.total_evaluations
         assert progress.seconds_left >= 0
