@@ -238,7 +238,7 @@ class _Maker:
             self.add(pick.choice((nn.Flatten, nn.Flatten, View))(), (int(torch.Size(self.shape).numel()),))
         for _ in range(pick.choice((1, 1, 2))):
             width = pick.choice(WIDTHS)
-            *tokens, features = self.shape
+            *tokens, features = list(self.shape)
             self.add(nn.Linear(features, width, bias=pick.random() < 0.7), (*tokens, width))
             self.between()
             self.neuron()
