@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import chain
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -224,7 +225,8 @@ class ModuleTarget:
 
     def _given(self, stimuli: Tensor) -> Tensor:
         """Stimuli as the module takes them, in memory of their own: on its device, in its precision."""
-        anchor = next((tensor for tensor in (*self.module.parameters(), *self.module.buffers()) if tensor.is_floating_point()), stimuli)
+        tensors = chain(self.module.parameters(), self.module.buffers())  # lazily: the first one is enough as a rule
+        anchor = next((tensor for tensor in tensors if tensor.is_floating_point()), stimuli)
         placed = stimuli.to(anchor.device)
         given = (placed if self._prepare is None else self._prepare(placed)).to(anchor.dtype)
         if given.is_inference() or given.untyped_storage().data_ptr() == stimuli.untyped_storage().data_ptr():
