@@ -5,8 +5,8 @@
 
 The zoo's CNN, channels of layer2, or EfficientNet-lite0 at 224 px, channels of its head; Fourier coefficients, Adam. The time is the
 processor's, that of the searches and of measuring what they recommend; building the network, which each single job does anew, and writing
-reports are left out of both. Single runs are timed for a part of the units, spread evenly, and scaled up; batched and single runs take turns,
-so that a busy machine slows both. On a CUDA device it is the time on the wall.
+reports are left out of both. Single runs are timed for a part of the units, spread evenly, and scaled up; batched and single runs take
+turns, so that a busy machine slows both. On a CUDA device it is the time on the wall.
 """
 
 from __future__ import annotations

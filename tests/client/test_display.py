@@ -17,9 +17,9 @@ def progress(evaluations=10, *, stopped_by="", stage="", left=125.0):
 
 
 def drawn(lively):
-    console = Console(file=io.StringIO(), width=120)
-    console.print(lively._draw())
-    return console.file.getvalue()
+    written = io.StringIO()
+    Console(file=written, width=120).print(lively._draw())
+    return written.getvalue()
 
 
 def test_the_time_left_runs_down_between_two_messages():
@@ -49,15 +49,15 @@ def test_the_live_table_has_a_clock(monkeypatch):
 def test_lines_come_every_two_seconds_at_first_and_every_minute_after_days(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("actmax.client.display.time.monotonic", lambda: now[0])
-    console = Console(file=io.StringIO(), width=120)
-    lines = Lines(console)
+    written = io.StringIO()
+    lines = Lines(Console(file=written, width=120))
 
     def told(seconds):
-        before = console.file.getvalue().count("\n")
+        before = written.getvalue().count("\n")
         for _ in range(int(seconds)):
             now[0] += 1
             lines.progress(progress())
-        return console.file.getvalue().count("\n") - before
+        return written.getvalue().count("\n") - before
 
     assert told(20) == 10
     now[0] += 3 * 86_400
