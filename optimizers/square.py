@@ -108,7 +108,7 @@ class SquareAttack(Searcher):
 
     def _extremes(self, *shape: int) -> Tensor:
         high = torch.randint(2, shape, generator=self.generator, dtype=torch.bool)
-        return torch.where(high, self.space.high, self.space.low)
+        return torch.where(high, float(self.space.high), float(self.space.low))
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
         self._shown += len(latents)
