@@ -7,8 +7,8 @@
 The network is of ResNet-18's size at 224 px, or EfficientNet-lite0 with its trained weights. The floor shows it as many stimuli as the
 preset does and takes the gradient at them. "pipeline" puts the transformations before it and takes the gradient at the untransformed
 stimuli; "engine" is a whole step of a search: the generator, the loop, the objective, Adam's ask and tell. Runs alternate, so that what
-else the machine does falls on all; a figure is the median over the ratios of neighbouring runs. Times are CPU time, on one thread, where others
-share the machine; on a CUDA device they are times on the wall, and what was started on it has ended.
+else the machine does falls on all; a figure is the median over the ratios of neighbouring runs. Times are CPU time, on one thread, where
+others share the machine; on a CUDA device they are times on the wall, and what was started on it has ended.
 """
 
 from __future__ import annotations
