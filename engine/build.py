@@ -125,9 +125,10 @@ class CheckedJob:
         component = self.optimizers[number]
         found = _found("optimizer", component.name, f"{field}.name", self.allow_imports, self.given)
         options = options_of(found, component.options, f"{field}.options", allow_files=self.allow_files)
-        missing = self.missing_gradient(self.units[unit_number]) if found.needs_gradient is not False else Missing()
+        unit = self.units[min(unit_number, len(self.units) - 1)]  # sessions number further objectives of their last unit on
+        missing = self.missing_gradient(unit) if found.needs_gradient is not False else Missing()
         if found.needs_gradient is True and missing.structural:
-            raise InvalidJob.at(field, _needs_gradient(component.name, self.units[unit_number], missing, self.differentiable))
+            raise InvalidJob.at(field, _needs_gradient(component.name, unit, missing, self.differentiable))
         seed = int(np.random.SeedSequence((self.spec.seed, unit_number, number)).generate_state(1, np.uint64)[0] >> 1)
         prior = self.generator.prior if self.spec.prior == "natural" else None
         evaluations = self.spec.budget.evaluations
