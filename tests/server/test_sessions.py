@@ -263,7 +263,7 @@ async def test_a_session_ends_and_is_forgotten_when_it_is_told_to(serving, tmp_p
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"generator": {"name": "toy_lab:decoder", "options": {"bnk": 2}}}, "spec.generator.options"),
+        ({"generator": {"name": "toy_lab:decoder", "options": {"bnk": 2}}}, "spec.generator.options.bnk"),
         ({"unit": "c"}, "spec.unit"),
         ({"optimizer": {"name": "adam"}}, "spec.optimizer"),
         ({"units": []}, "spec.units"),
