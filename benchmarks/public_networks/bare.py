@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from .entry import PublicNetwork
 
+_COPIES = 5
+"""Stimuli of a pass, all the same: the dimension of this size has a row for each."""
+
 
 def bare_response(network: PublicNetwork, stimulus: Tensor, layer: str, index: tuple[int | None, ...], seed: int) -> float | None:
     """Return the response of a unit of ``network``, built anew from ``seed``; None where no plain hook can read it.
@@ -37,7 +40,7 @@ def bare_response(network: PublicNetwork, stimulus: Tensor, layer: str, index: t
     answers: list[Tensor] = []
     # cloned: a later activation may write in place
     handle = part.register_forward_hook(lambda _part, _inputs, answer: answers.append(_first(answer, path).clone()))
-    shown = _normalised(stimulus[None].clone(), network.options)
+    shown = _normalised(stimulus[None].repeat(_COPIES, *[1] * stimulus.dim()), network.options)
     with torch.no_grad():
         steps = network.steps if network.steps and isinstance(module, nn.Sequential) else 1
         if network.steps:
@@ -50,8 +53,9 @@ def bare_response(network: PublicNetwork, stimulus: Tensor, layer: str, index: t
         tensor = torch.stack(answers).sum(0) if spiking else torch.stack(answers).mean(0)
     else:
         tensor = answers[-1]
+    rows = next(dimension for dimension, size in enumerate(tensor.shape) if size == _COPIES)  # not first where time or layers lead
     place = tuple(slice(None) if one is None else one for one in index)
-    return float(tensor[0][place].double().mean())
+    return float(tensor.select(rows, 0)[place].double().mean())
 
 
 def _normalised(stimulus: Tensor, options: Mapping[str, Any]) -> Tensor:

@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from ..spaces import StimulusSpec
 
 _COMMON_CHANNELS = (1, 3, 4)
+_WORDS = "input_ids"
+"""What transformers calls the input for words."""
+_STIMULI = ("pixel_values", "input_values", "input_features")
+"""What it calls those for pictures and sound."""
 
 
 class Scripted(nn.Module):
@@ -94,7 +98,12 @@ def refusal(module: nn.Module, spec: StimulusSpec, error: Exception, takes: Call
         Tells whether it takes stimuli of another shape.
     """
     name = _name(module)
-    lacking = _required(module)
+    inputs = _inputs(module)
+    if inputs and inputs[0].name == _WORDS:
+        images = [each.name for each in inputs if each.name in _STIMULI]
+        instead = f"wrap it in a module whose forward hands stimuli on as {images[0]} and fills in the rest" if images else "stimuli are no words"
+        return f"{name}: its forward takes {_WORDS} first, which are the numbers of words; {instead}"
+    lacking = [each.name for each in inputs if each.default is inspect.Parameter.empty]
     if len(lacking) > 1:
         return (
             f"{name}: its forward needs {', '.join(lacking[1:])} besides the stimuli; "
@@ -107,6 +116,8 @@ def refusal(module: nn.Module, spec: StimulusSpec, error: Exception, takes: Call
     for channels in _COMMON_CHANNELS:
         if channels != shape[0] and takes((channels, *shape[1:])):
             return f"{said}: it expects {channels} channel{'' if channels == 1 else 's'}, as in {(channels, *shape[1:])}; got {shape}"
+    if len(shape) == 2 and shape[0] == 1 and takes(shape[1:]):
+        return f"{said}: it expects (time,) without channels; wrap it in a module whose forward gives it stimuli[:, 0]"
     return f"{said}: {reason}"
 
 
@@ -114,11 +125,11 @@ def _name(module: nn.Module) -> str:
     return type(module.script if isinstance(module, Scripted) else module).__name__
 
 
-def _required(module: nn.Module) -> list[str]:
-    """Return the names of the arguments that ``forward`` can't do without."""
+def _inputs(module: nn.Module) -> list[inspect.Parameter]:
+    """Return the arguments of ``forward`` that have names."""
     try:
         parameters = inspect.signature(module.forward).parameters.values()
     except (TypeError, ValueError):
         return []
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [each.name for each in parameters if each.kind in kinds and each.default is inspect.Parameter.empty]
+    return [each for each in parameters if each.kind in kinds]
