@@ -161,7 +161,7 @@ def _maximised(
 
 
 def _driven(network: PublicNetwork, search: SearchResult, unit: Unit, seed: int) -> Driven:
-    bare = bare_response(network, torch.from_numpy(search.stimulus), unit[0], unit[1], seed)
+    bare = None if network.random else bare_response(network, torch.from_numpy(search.stimulus), unit[0], unit[1], seed)
     return Driven(address(unit), search.response, bare, float(min(search.scores)), search.note)
 
 

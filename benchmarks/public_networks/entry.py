@@ -38,6 +38,8 @@ class PublicNetwork:
         What a user writes around the network, in words; empty where it is given as it is.
     steps : int
         Time steps of a snntorch network; 0 for any other.
+    random : bool
+        Whether it draws from the random state at each call, so that no two calls have to agree.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PublicNetwork:
     expected: Expected = "works"
     around: str = ""
     steps: int = 0
+    random: bool = False
 
     def build(self, seed: int = 0) -> nn.Module:
         """Return the network with weights drawn from ``seed``, in evaluation mode."""

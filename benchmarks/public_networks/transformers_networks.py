@@ -112,6 +112,7 @@ NETWORKS = [
         ),
         (3, 64, 64),
         options=_NORMALISED,
+        random=True,
     ),
     _entry("Wav2Vec2, (1, time)", "1-D", _wav2vec2, (1, 1600), options={"low": -1.0, "high": 1.0}, expected="refused"),
     _entry(

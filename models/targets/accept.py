@@ -101,7 +101,9 @@ def refusal(module: nn.Module, spec: StimulusSpec, error: Exception, takes: Call
     inputs = _inputs(module)
     if inputs and inputs[0].name == _WORDS:
         images = [each.name for each in inputs if each.name in _STIMULI]
-        instead = f"wrap it in a module whose forward hands stimuli on as {images[0]} and fills in the rest" if images else "stimuli are no words"
+        instead = (
+            f"wrap it in a module whose forward hands stimuli on as {images[0]} and fills in the rest" if images else "stimuli are no words"
+        )
         return f"{name}: its forward takes {_WORDS} first, which are the numbers of words; {instead}"
     lacking = [each.name for each in inputs if each.default is inspect.Parameter.empty]
     if len(lacking) > 1:
