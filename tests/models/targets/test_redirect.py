@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from actmax.engine.errors import InvalidJob
 from actmax.engine.maximize import maximize
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.spaces import Box, StimulusSpec
@@ -157,10 +158,10 @@ class Rim(nn.Module):
         return (0.5 + x / 2).view(-1, 1, 2, 2)
 
 
-@pytest.mark.parametrize(("redirect", "escapes"), [("dead", True), (16, True), (0, False)])
-def test_a_search_escapes_a_dead_start(redirect, escapes):
+def searched(redirect):
+    """Return the result of a search whose latents all begin where the unit's rectifiers are off."""
     generator = DecoderGenerator(Rim(), Box((4,), -1, 1), SPEC, bank=torch.zeros(4, 4))
-    result = maximize(
+    return maximize(
         generator,
         ModuleTarget(Dead(), SPEC, redirect=redirect),
         "output[0]",
@@ -169,4 +170,13 @@ def test_a_search_escapes_a_dead_start(redirect, escapes):
         evaluations=120,
         seed=1,
     )
-    assert (result.searches[0].response > 0.5) == escapes
+
+
+@pytest.mark.parametrize("redirect", ["dead", 16])
+def test_a_search_escapes_a_dead_start(redirect):
+    assert searched(redirect).searches[0].response > 0.5
+
+
+def test_a_search_that_nothing_redirects_is_refused_where_the_gradient_is_zero():
+    with pytest.raises(InvalidJob, match="the gradient is zero on 19 stimuli"):
+        searched(0)
