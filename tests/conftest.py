@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -30,3 +31,10 @@ def pauses_of(monkeypatch):
         return recorded
 
     return record
+
+
+@pytest.fixture(autouse=True)
+def own_proxies():
+    """Have urllib read the environment's proxies anew after each test: it keeps those of its first call, which a test may have set."""
+    yield
+    urllib.request.install_opener(None)  # pyright: ignore[reportArgumentType]

@@ -139,7 +139,7 @@ def test_vectors_come_from_files(tmp_path, setting):
         ("content", CLASS, {"image": picture(), "layers": ["1", "nope"]}, "layers[1].layer", "no layer"),
         ("style", CLASS, {"image": picture(), "layers": ["5[0]"]}, "layers[0].layer", "no Gram matrix"),
         ("activations", MAP, {"image": "nowhere.png"}, "image", "no such file"),
-        ("activations", MAP, {"image": "data:image/png;base64,AAAA"}, "image", "no whole PNG"),
+        ("activations", MAP, {"image": "data:image/png;base64,AAAA"}, "image", "zeros alone"),
         ("spikes", CLASS, {}, "layers", "no layer whose response is a spike count"),
     ],
 )
