@@ -54,15 +54,8 @@ class _ProcessSettings:
                     torch.set_anomaly_enabled(*self._anomaly)
                     self._anomaly = None
 
-    @property
-    def callers_dtype(self) -> torch.dtype:
-        """The default dtype outside of all jobs."""
-        return self._dtype or torch.get_default_dtype()
-
 
 _PROCESS = _ProcessSettings()
-_CALLER = threading.local()
-"""``device``: the default device of the thread's outermost caller."""
 
 
 @contextmanager
@@ -81,10 +74,7 @@ def default_settings() -> Iterator[None]:
         for kind in AUTOCASTING:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        device = torch.get_default_device()
-        if device.type != "cpu":
-            stack.callback(setattr, _CALLER, "device", getattr(_CALLER, "device", None))
-            _CALLER.device = device
+        if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield
 
@@ -111,25 +101,6 @@ def own_threads(threads: int | None) -> Iterator[None]:
     finally:
         if threads is not None:
             torch.set_num_threads(before)
-
-
-def callers_dtype() -> torch.dtype:
-    """Return the default dtype that holds outside of all jobs."""
-    return _PROCESS.callers_dtype
-
-
-@contextmanager
-def callers_device(device: torch.device | str) -> Iterator[None]:
-    """Make the caller's default device that of a block, where it is of the same kind as ``device``.
-
-    A network may make tensors in its forward pass where its caller's default device says: beside its own weights.
-    """
-    default = getattr(_CALLER, "device", None)
-    if default is None or default.type != torch.device(device).type:
-        yield
-        return
-    with torch.device(default):
-        yield
 
 
 def usable_by_autograd(module: nn.Module) -> nn.Module:

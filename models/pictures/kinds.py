@@ -125,11 +125,6 @@ def is_picture_name(name: str) -> bool:
     return suffix in SUFFIXES or suffix in UNREAD_SUFFIXES
 
 
-def named_otherwise(name: str, kind: str) -> bool:
-    """Return whether the end of ``name`` says another format than ``kind``."""
-    return SUFFIXES.get(_suffix(name), kind) != kind
-
-
 def _suffix(name: str) -> str:
     dot = name.rfind(".")
     return name[dot:].lower() if dot >= 0 else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ...near_names import near_names
 from ...spaces import StimulusSpec
 from ..coding import Coding, Encoder
 from ..preserve_state import Habits, preserve_state
@@ -263,7 +263,7 @@ class SpikingTarget:
 
     def _check(self, name: str, error: Callable[[str], Exception]) -> None:
         if name not in self._layers:
-            near = difflib.get_close_matches(name, self._layers, n=3, cutoff=0.4) or list(self._layers)[:5]
+            near = near_names(name, self._layers) or list(self._layers)[:5]
             raise error(f"no layer {name!r}; near it are {', '.join(near)}")
 
 
