@@ -30,7 +30,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Driven:
-    """What came of one unit: its ``bare`` response is computed without actmax, None where only the network's inside could tell it."""
+    """The result for one unit; ``bare`` is its response computed without actmax, None where no forward hook can read it."""
 
     unit: str
     response: float
@@ -46,7 +46,7 @@ class Driven:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one network; ``reason`` says why it was refused, or what failed."""
+    """The result for one network; ``reason`` says why it was refused, or what failed."""
 
     name: str
     source: str
@@ -66,7 +66,7 @@ class Outcome:
 
 
 def drive(network: PublicNetwork, figures: Path | None = None, evaluations: int = 32, seed: int = 0) -> Outcome:
-    """Return what came of listing layers, maximising three units and writing the report of ``network``.
+    """Return the result of listing layers, maximising three units and writing the report of ``network``.
 
     Parameters
     ----------

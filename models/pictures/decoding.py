@@ -98,7 +98,7 @@ def decode(source: bytes | Path, *, wanted: tuple[int, int] | None = None, most:
     Parameters
     ----------
     source : bytes or Path
-        Its content, or the file. What it is is told by the content, never by the name.
+        Its content, or the file. The format is read from the content, never from the name.
     wanted : (int, int), optional
         Width and height that it will be scaled to. Beyond :data:`FULL_PIXELS` it is read at a whole part of its size, at least twice these
         where it has as much; None: at most :data:`FULL_PIXELS`.

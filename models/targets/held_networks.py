@@ -21,7 +21,7 @@ def current_owner() -> int:
 
 @contextmanager
 def acting_for(owner: int) -> Iterator[None]:
-    """Act as ``owner`` within the block: a hook that autograd runs in a thread of its own acts for the one that waits for it."""
+    """Act as ``owner`` within the block: a hook that autograd runs in another thread acts for the waiting thread."""
     before = getattr(_acting, "owner", None)
     _acting.owner = owner
     try:

@@ -1,4 +1,4 @@
-"""Values that a network was not trained with, and shapes with channels last, are told before a search."""
+"""Tests that a search warns of values that a network was not trained with, and of shapes with channels last."""
 
 import pytest
 import torch
