@@ -21,9 +21,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from actmax.engine.apart import best_apart
 from actmax.engine.build import CheckedJob, check
 from actmax.engine.run import execute, searches_of
+from actmax.engine.search.diverse_selection import best_apart
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import Categorical
 

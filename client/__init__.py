@@ -3,8 +3,6 @@
 Needs no torch: ``from actmax.client import Client``.
 """
 
-from .asyncsession import AsyncSession
-from .client import Client
 from .errors import (
     ActmaxError,
     DamagedArtifact,
@@ -17,7 +15,9 @@ from .errors import (
     UnsafePath,
     WrongState,
 )
-from .session import Session
+from .jobs.client import Client
+from .sessions.asyncsession import AsyncSession
+from .sessions.session import Session
 from .transport import Credentials
 
 __all__ = [

@@ -21,18 +21,18 @@ from ..models.spaces import StimulusSpec
 from ..models.targets.target import HasNaturalResponses, HasNoise, HasNotices, HasUnitNames, LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
 from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
-from .adapt import adapt
-from .design import Design
-from .distance import LatentDistance
-from .diverse import Diverse
+from .analyses.folder_images import check_images
+from .components.adapt import adapt
+from .components.registry import Kind, find, options_of
 from .errors import InvalidJob, Violation
-from .folder_images import check_images
-from .gradients import GradientProbe, Missing
-from .input_contract import input_notices
-from .registry import Kind, find, options_of
-from .scoring import Scoring
+from .evaluation.gradients import GradientProbe, Missing
+from .evaluation.input_contract import input_notices
+from .evaluation.scoring import Scoring
+from .report.video import check_encoder
+from .search.design import Design
+from .search.distance import LatentDistance
+from .search.diverse import Diverse
 from .spec import ComponentSpec, ConstraintsSpec, JobSpec
-from .video import check_encoder
 
 REMEASURE = 0.1
 """Share of the evaluations on a noisy target that is kept back to measure leaders again."""

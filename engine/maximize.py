@@ -13,11 +13,11 @@ from ..models.generators.generator import Generator
 from ..models.objectives.expressions import Expression
 from ..models.targets.target import Target
 from ..optimizers.optimizer import Optimizer
-from .progress import Progress
-from .result import JobResult
+from .jobs.progress import Progress
+from .jobs.writing import NotWritten
+from .results.result import JobResult
 from .run import run_job
 from .spec import JobSpec
-from .writing import NotWritten
 
 
 def maximize(

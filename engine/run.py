@@ -15,22 +15,22 @@ from ..models.file_access import AllowedFiles
 from ..models.generators.constrained import ConstrainedGenerator
 from ..models.version import version_of
 from ..optimizers.optimizer import HasNote
+from .analyses.folder_images import most_activating
 from .build import CheckedJob, check
-from .diverse_search import DiverseSearch
 from .errors import Unmeasured
-from .evaluator import Evaluator, Spread
-from .film import Film, room
-from .finals import Measured
-from .folder_images import most_activating
-from .loop import Loop, Observer
-from .observers import Checkpointer, ProgressReporter
-from .packing import pass_size
-from .plain import with_plain_responses
-from .progress import Progress
-from .result import JobResult, Moment, Optimum, SearchResult
-from .search import Search
+from .evaluation.evaluator import Evaluator, Spread
+from .evaluation.loop import Loop, Observer
+from .evaluation.packing import pass_size
+from .evaluation.plain_responses import with_plain_responses
+from .jobs.observers import Checkpointer, ProgressReporter
+from .jobs.progress import Progress
+from .jobs.writing import NotWritten, prepare, write
+from .results.result import JobResult, Moment, Optimum, SearchResult
+from .search.diverse_search import DiverseSearch
+from .search.film import Film, room
+from .search.finals import Measured
+from .search.search import Search
 from .spec import JobSpec
-from .writing import NotWritten, prepare, write
 
 __all__ = ["NotWritten", "Suspended", "batch_of", "execute", "fingerprint", "replica", "run_job", "searches_of"]
 
@@ -109,7 +109,8 @@ def run_job(
     keep_checkpoint : bool
         Leave the checkpoint of the ended job to the caller, who has yet to record the end.
     spread : callable or None
-        Shares the passes of a generation out between processes, each with a :func:`replica`; see :class:`actmax.engine.loop.Loop`.
+        Shares the passes of a generation out between processes, each with a :func:`replica`; see
+        :class:`actmax.engine.evaluation.loop.Loop`.
 
     Returns
     -------

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from actmax.engine.adapt import adapt
+from actmax.engine.components.adapt import adapt
 from actmax.engine.errors import InvalidJob
 from actmax.engine.maximize import maximize
-from actmax.engine.result import JobResult, SearchResult
+from actmax.engine.results.result import JobResult, SearchResult
 from actmax.models.targets.target import LayerInfo
 
 from .bare import bare_response

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import actmax.engine.search
+import actmax.engine.search.search
 from actmax.engine.build import REMEASURE
-from actmax.engine.design import Design
-from actmax.engine.registry import components, find, options_of
-from actmax.engine.search import Search
+from actmax.engine.components.registry import components, find, options_of
+from actmax.engine.search.design import Design
+from actmax.engine.search.search import Search
 from actmax.engine.spec import BudgetSpec
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.units import UnitAddress
@@ -177,7 +177,7 @@ def code_digest(module: str, noisy: bool = False, hears: bool = False) -> str:
     seen: dict[str, bytes] = {}
     _collect(Path(str(importlib.import_module(module).__file__)), seen, hears)
     if noisy:
-        _collect(Path(str(actmax.engine.search.__file__)), seen, hears)
+        _collect(Path(str(actmax.engine.search.search.__file__)), seen, hears)
     return hashlib.sha256(b"".join(seen[path] for path in sorted(seen))).hexdigest()[:8]
 
 

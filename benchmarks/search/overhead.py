@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actmax.engine.components.registry import components, find, options_of
 from actmax.engine.errors import InvalidJob
-from actmax.engine.registry import components, find, options_of
 from actmax.models.densities import fit_density
 from actmax.models.spaces import Box, Categorical, LatentSpace
 from actmax.optimizers.optimizer import Evaluations, Problem, Unsuitable

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from actmax.engine.loop import Loop
-from actmax.engine.search import Search
+from actmax.engine.evaluation.loop import Loop
+from actmax.engine.search.search import Search
 from actmax.engine.spec import BudgetSpec
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.units import resolve

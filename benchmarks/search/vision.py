@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actmax.engine.registry import components, find
+from actmax.engine.components.registry import components, find
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.units import UnitAddress, resolve
 from actmax.models.zoo.weights import FOLDER

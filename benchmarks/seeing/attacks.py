@@ -27,7 +27,7 @@ from torch import Tensor
 
 from actmax.engine.build import check
 from actmax.engine.run import searches_of
-from actmax.engine.search import Search
+from actmax.engine.search.search import Search
 from actmax.engine.spec import JobSpec
 from actmax.models.generators.generator import Generator
 from actmax.models.targets.target import Target

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actmax.client import jobfile
+from actmax.client.jobs import jobfile
 from actmax.engine.build import CheckedJob, check
 from actmax.engine.run import execute, fingerprint, searches_of
 from actmax.engine.spec import JobSpec

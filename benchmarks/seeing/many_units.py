@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from actmax.engine.build import CheckedJob, check
-from actmax.engine.packing import pass_size
+from actmax.engine.evaluation.packing import pass_size
 from actmax.engine.run import execute, searches_of
 from actmax.engine.spec import JobSpec
 from benchmarks.devices import described, forget_peak, peak_bytes

@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from actmax.engine.build import check
-from actmax.engine.loop import Loop
+from actmax.engine.evaluation.loop import Loop
 from actmax.engine.run import searches_of
 from actmax.engine.spec import JobSpec
 from actmax.models.generators.maco import MacoGenerator

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from actmax.engine.build import check
-from actmax.engine.loop import Loop
+from actmax.engine.evaluation.loop import Loop
 from actmax.engine.run import searches_of
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec

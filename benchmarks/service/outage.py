@@ -68,7 +68,7 @@ class Creator(threading.Thread):
         self.enough = threading.Event()
 
     def run(self) -> None:
-        from actmax.client import jobfile
+        from actmax.client.jobs import jobfile
 
         spec = jobfile.from_plain(job(2))
         with grpc.insecure_channel(self.address) as channel:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from actmax.client import ActmaxError, Session
-from actmax.client.trials import fetch_trials
+from actmax.client.sessions.trials import fetch_trials
 from benchmarks.sessions.zygote import Zygote, alive, kill
 
 SPEC: dict[str, Any] = {

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from actmax.client import Session
-from actmax.client.client import CHANNEL_OPTIONS
+from actmax.client.jobs.client import CHANNEL_OPTIONS
 from actmax.engine.session.checked import check_session
 from actmax.engine.session.session import Session as EngineSession
 from actmax.engine.session.spec import SessionSpec

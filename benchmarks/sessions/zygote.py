@@ -90,7 +90,7 @@ def _rig(address: str, name: str, journal: str) -> None:
 def main() -> None:
     import torch
 
-    import actmax.client.trials
+    import actmax.client.sessions.trials
     import actmax.engine.session.kept
     import actmax.optimizers.xdream
     import actmax.server.app  # noqa: F401

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from actmax.v1 import catalog_service_pb2
 
-from .. import jobfile
-from ..client import component
 from ..errors import NotFound
-from ..overrides import Override, apply
-from ..plain import to_plain
+from ..jobs import jobfile
+from ..jobs.client import component
+from ..jobs.overrides import Override, apply
+from ..jobs.plain import to_plain
 from .common import SERVER, Json, Server, connect, out, print_json
 
 app = typer.Typer(help="What a server offers: components, their options, the layers of a target.", invoke_without_command=True)

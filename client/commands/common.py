@@ -16,9 +16,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ..client import DEFAULT_ADDRESS, Client
 from ..errors import ActmaxError, DamagedArtifact, InvalidInput, ServerFault, Unavailable, UnsafePath
-from ..jobfile import JobFile
+from ..jobs.client import DEFAULT_ADDRESS, Client
+from ..jobs.jobfile import JobFile
 
 
 class ExitCode(IntEnum):

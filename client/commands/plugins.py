@@ -7,8 +7,8 @@ import typer
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc
 
-from ..plain import to_plain
-from ..sessioncore import channel, patiently
+from ..jobs.plain import to_plain
+from ..sessions.core import channel, patiently
 from .common import SERVER, Json, Server, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Plugins: targets and generators that have dialled in to a server. docs/plugins.md tells how.")

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import plainyaml
 from ..errors import InvalidInput
-from ..plain import to_plain
+from ..jobs import plainyaml
+from ..jobs.plain import to_plain
 from ..rigs.options import FolderOptions, Format, RigSilent, Then
-from ..session import Session
-from ..sessiondisplay import session_display
+from ..sessions.display import session_display
+from ..sessions.session import Session
 from .common import SERVER, ExitCode, Json, Server, check_folder, err, print_error, print_json
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .. import jobfile
-from ..display import Display, display_on
 from ..errors import ActmaxError, FieldViolation, InvalidInput
-from ..results import kept, read_results, table
+from ..jobs import jobfile
+from ..jobs.display import Display, display_on
+from ..jobs.results import kept, read_results, table
 from .common import (
     NOTHING_FOUND,
     AllowImport,
@@ -35,8 +35,8 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ...engine.progress import Progress
-    from ...engine.result import JobResult
+    from ...engine.jobs.progress import Progress
+    from ...engine.results.result import JobResult
     from ...engine.run import NotWritten
 
 # Holds the checkpoint while a job runs, so that the same command goes on after a crash.
@@ -95,8 +95,8 @@ def run(
 def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | None, allow_imports: tuple[str, ...]) -> JobResult:
     display.state("checking")
     with needing_server("run"):
-        from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob, Unmeasured
+        from ...engine.jobs.checkpoint import BadCheckpoint
         from ...engine.run import NotWritten, run_job
         from ...engine.spec import JobSpec
         from ...server.execution.engine import progress_message

@@ -12,10 +12,10 @@ from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
 from ..errors import InvalidInput
-from ..plain import to_plain
-from ..sessioncore import channel, patiently
-from ..sessiondisplay import conclusion, interval, standing
-from ..trials import fetch_trials
+from ..jobs.plain import to_plain
+from ..sessions.core import channel, patiently
+from ..sessions.display import conclusion, interval, standing
+from ..sessions.trials import fetch_trials
 from .common import SERVER, Json, Server, check_folder, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Closed-loop sessions on a server.")
@@ -119,7 +119,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write plots and a gallery of a session, at its end or on the way: report.html, evolution.svg, gallery.png, result.json."""
-    from ..sessionreport import write_report  # Pillow
+    from ..sessions.report import write_report  # Pillow
 
     check_folder(folder)
     files = write_report(full(name), folder, server)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import overrides
 from ..arrays import to_array
-from ..conversation import Generation
 from ..errors import FieldViolation, InvalidInput
-from ..plain import to_plain
-from ..session import Session
-from ..sessiondisplay import session_display
+from ..jobs import overrides
+from ..jobs.plain import to_plain
+from ..sessions.conversation import Generation
+from ..sessions.display import session_display
+from ..sessions.session import Session
 from .common import SERVER, AllowImport, ExitCode, Json, Server, check_folder, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def simulate(
         ended = running.described
         display.ended(ended)
     if folder is not None:
-        from ..sessionreport import write_report  # Pillow
+        from ..sessions.report import write_report  # Pillow
 
         files = write_report(ended.name, folder, server)
         if not as_json:

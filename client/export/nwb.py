@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidInput
-from ..plain import to_plain
-from ..trials import Trials
+from ..jobs.plain import to_plain
+from ..sessions.trials import Trials
 from .extras import needing
 
 

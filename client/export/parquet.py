@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..plain import to_plain
-from ..trials import Trials
+from ..jobs.plain import to_plain
+from ..sessions.trials import Trials
 from .extras import needing
 
 

@@ -14,8 +14,8 @@ import grpc
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc
 
-from ..client import CHANNEL_OPTIONS, DEFAULT_ADDRESS
 from ..errors import ActmaxError, from_rpc
+from ..jobs.client import CHANNEL_OPTIONS, DEFAULT_ADDRESS
 from ..retry import Patience, Pauses, pause_after
 from ..transport import Credentials, open_channel
 from .parts import Fault, Function, GeneratorPlugin, Plugin, TargetPlugin

@@ -20,11 +20,11 @@ from PIL import Image
 from actmax.v1 import session_pb2
 
 from ..arrays import to_array
-from ..conversation import Generation
 from ..errors import InvalidInput, WrongState
-from ..plain import to_plain
-from ..session import Session
-from ..trials import Trials, fetch_trials
+from ..jobs.plain import to_plain
+from ..sessions.conversation import Generation
+from ..sessions.session import Session
+from ..sessions.trials import Trials, fetch_trials
 from .late import unanswered, untaken
 from .options import FolderOptions, Format, RigSilent, Then
 from .ownership import claim, refuse_others

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..trials import Trials
+from ..sessions.trials import Trials
 from .telling import Problem, Row
 
 

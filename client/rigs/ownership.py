@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInput
-from ..session import Session, Spec
+from ..sessions.session import Session, Spec
 from .writing import write
 
 OWNER = "session.json"

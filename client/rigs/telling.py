@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import ActmaxError, InvalidInput, WrongState
-from ..session import Session
+from ..sessions.session import Session
 
 # What a response can be refused for; anything else is wrong with the session, not with the response.
 _ROW_REASONS = frozenset({"CONFLICTING_TELL"})

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from ...models.spaces import StimulusSpec
-from ..result import FolderImage, FolderImages, SearchResult
+from ..results.result import FolderImage, FolderImages, SearchResult
 from .comparison import Comparison
 from .embedded import embedded
 from .lettering import Fonts, write

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...models.spaces import StimulusSpec
-from ..result import JobResult
+from ..results.result import JobResult
 from .comparison import Comparison
 from .drawings import groups_of_drawings
 from .folder import replaced_folder

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..result import SearchResult
+from ..results.result import SearchResult
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from ...models.spaces import StimulusSpec
-from ..result import JobResult, SearchResult
+from ..results.result import JobResult, SearchResult
 from . import activating
 from .comparison import Comparison
 from .film import film

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ...models.spaces import StimulusSpec
-from ..result import SearchResult
-from ..video import mp4
+from ..results.result import SearchResult
 from .pictures import ENLARGED_TO, enlarged
 from .style import FONT, FONT_BOLD, INK, MUTED, PAPER
+from .video import mp4
 from .words import count, measured, shortened, shown
 
 MILLISECONDS = 100

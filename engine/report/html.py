@@ -11,9 +11,9 @@ import jinja2
 import yaml
 
 from ...models.spaces import StimulusSpec
-from ..result import JobResult, SearchResult
+from ..results.result import JobResult, SearchResult
+from ..search.tally import JobOutcome
 from ..spec import ComponentSpec, DiverseSpec, JobSpec, ReportSpec
-from ..tally import JobOutcome
 from .activating import ImageCell, image_cells, says
 from .charts import Chart, convergence_chart, mean_chart
 from .comparison import Comparison, exceeds, natural_best, natural_multiple

@@ -7,7 +7,7 @@ import math
 from PIL import Image, ImageDraw
 
 from ...models.spaces import StimulusSpec
-from ..result import SearchResult
+from ..results.result import SearchResult
 from .comparison import Comparison, natural_best, natural_multiple
 from .lettering import Fonts, write
 from .pictures import enlarged

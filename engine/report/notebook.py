@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...models.spaces import StimulusSpec
-from ..result import JobResult, SearchResult
+from ..results.result import JobResult, SearchResult
 from .charts import Chart, convergence_chart
 from .comparison import Comparison
 from .embedded import Embedded, embedded

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...models.spaces import StimulusSpec
-from ..result import Optimum, SearchResult
+from ..results.result import Optimum, SearchResult
 from .charts import Chart
 from .comparison import natural_best
 from .embedded import embedded

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...models.spaces import StimulusSpec
-from ..result import JobResult
+from ..results.result import JobResult
 from .activating import images_json
 from .comparison import Comparison, best_seen, exceeds, natural_best, natural_multiple
 from .importance import shows_importance

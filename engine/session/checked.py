@@ -17,10 +17,10 @@ from ...models.plugins.keeping import KeptPlugin
 from ...models.spaces import Box, StimulusSpec
 from ...optimizers.optimizer import HasNote
 from ..build import CheckedJob, build_generator, check
+from ..components.registry import find
 from ..errors import InvalidJob
-from ..registry import find
 from ..run import searches_of
-from ..search import Search
+from ..search.search import Search
 from ..spec import BudgetSpec, ComponentSpec, DesignSpec, JobSpec
 from .aim import Aim
 from .planning import apportioned

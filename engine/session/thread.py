@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...optimizers.optimizer import Evaluations
-from ..search import Search
+from ..search.search import Search
 from ..spec import ComponentSpec
 from .aim import Aim
 from .checked import CheckedSession

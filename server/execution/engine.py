@@ -76,7 +76,7 @@ class Replicating(Engine, Protocol):
     """An engine whose generations several processes may evaluate."""
 
     def replica(self, spec: Mapping[str, Any], allow_imports: Sequence[str], threads: int) -> Callable[[Any], Any]:
-        """What another process evaluates parts of the job's generations with: from ``engine.evaluator.Pass`` to its ``Outcome``."""
+        """Return what another process evaluates passes with, from ``engine.evaluation.evaluator.Pass`` to its ``Outcome``."""
         ...
 
     def run(
@@ -91,7 +91,7 @@ class Replicating(Engine, Protocol):
         checkpoint_seconds: float,
         spread: Any = None,
     ) -> bool:
-        """See ``Engine``; ``spread`` is an ``engine.evaluator.Spread``, which shares the parts out."""
+        """See ``Engine``; ``spread`` is an ``engine.evaluation.evaluator.Spread``, which shares the parts out."""
         ...
 
 
@@ -120,7 +120,7 @@ class ActmaxEngine:
 
     def components(self) -> list[dict[str, Any]]:
         """See ``Engine``."""
-        from ...engine.registry import components
+        from ...engine.components.registry import components
 
         return [asdict(entry) for entry in components(None)]
 
@@ -158,7 +158,7 @@ class ActmaxEngine:
     ) -> bool:
         """See ``Replicating``."""
         from ...engine import run
-        from ...engine.progress import Progress
+        from ...engine.jobs.progress import Progress
         from ...engine.spec import JobSpec
 
         def report(progress: Progress) -> None:
@@ -190,7 +190,7 @@ class ActmaxEngine:
 
 
 def progress_message(progress: Any) -> job_pb2.Progress:
-    """``engine.progress.Progress`` as it goes over the wire."""
+    """``engine.jobs.progress.Progress`` as it goes over the wire."""
     searches = [
         job_pb2.SearchProgress(
             unit=search.unit,

@@ -14,7 +14,7 @@ from .resources import Request
 from .worker import Order
 
 if TYPE_CHECKING:
-    from ...engine.evaluator import Outcome, Pass
+    from ...engine.evaluation.evaluator import Outcome, Pass
 
 _log = logging.getLogger(__name__)
 _LEAST_PATIENCE = 2.0
@@ -37,7 +37,7 @@ class RayReplica:
 
 
 class RayReplicas:
-    """An ``engine.evaluator.Spread`` over this process and ``request.replicas`` - 1 actors.
+    """An ``engine.evaluation.evaluator.Spread`` over this process and ``request.replicas`` - 1 actors.
 
     Each process gets an equal share of a generation's passes. One whose actor dies, or is much slower than this process, is evaluated
     here: equal passes have equal outcomes, so nothing is lost and no bit depends on who did what. Ray starts dead actors again, where
@@ -65,7 +65,7 @@ class RayReplicas:
         self._coming: dict[Any, Any] = {actor.ready.remote(): actor for actor in self._actors}
 
     def __call__(self, passes: Sequence[Pass], own: Callable[[Pass], Outcome]) -> Iterator[Outcome]:
-        """See ``engine.evaluator.Spread``."""
+        """See ``engine.evaluation.evaluator.Spread``."""
         self._welcome()
         share = len(passes) // (len(self._ready) + 1)
         outcomes: dict[int, Outcome] = {}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from actmax.engine.adapt import adapt
+from actmax.engine.components.adapt import adapt
 from actmax.engine.maximize import maximize
 from actmax.models.objectives.expressions import Unit
 

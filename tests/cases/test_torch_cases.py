@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from actmax.engine.evaluator import Evaluator, Pass
+from actmax.engine.evaluation.evaluator import Evaluator, Pass
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.spaces import Box, StimulusSpec

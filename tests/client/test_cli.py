@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
 
-from actmax.client import jobfile
 from actmax.client.cli import execute
 from actmax.client.commands.common import needing_server
 from actmax.client.commands.run import _forget, _written_elsewhere
-from actmax.client.results import kept
-from actmax.engine.progress import Progress
+from actmax.client.jobs import jobfile
+from actmax.client.jobs.results import kept
+from actmax.engine.jobs.progress import Progress
 from actmax.engine.run import NotWritten, run_job
 from jobs import job as small_job
 

@@ -14,7 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from actmax.client import ActmaxError, Client, DamagedArtifact, InvalidInput, ServerFault, Unavailable, UnsafePath
-from actmax.client.artifacts import destination
+from actmax.client.jobs.artifacts import destination
 from actmax.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
 BYTES = bytes(range(256)) * 40

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from actmax.client import Session
-from actmax.client.trials import fetch_trials
+from actmax.client.sessions.trials import fetch_trials
 
 PAGE = (Path(__file__).parents[2] / "docs/rigs.md").read_text()
 RECIPE = next(block for block in re.findall(r"```matlab\n(.*?)```", PAGE, re.DOTALL) if "py." in block)

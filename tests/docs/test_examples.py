@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actmax.client import jobfile
+from actmax.client.jobs import jobfile
 from actmax.engine.build import check
 from actmax.engine.run import execute, searches_of
 from actmax.engine.spec import JobSpec

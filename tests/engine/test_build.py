@@ -1,8 +1,8 @@
 import pytest
 
 from actmax.engine.build import check
+from actmax.engine.components.registry import components
 from actmax.engine.errors import InvalidJob
-from actmax.engine.registry import components
 from actmax.engine.spec import JobSpec
 from jobs import ALLOWED, job
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from actmax.engine.build import check
-from actmax.engine.evaluator import Outcome
+from actmax.engine.evaluation.evaluator import Outcome
 from actmax.engine.run import execute, replica, searches_of
 from jobs import ALLOWED, job
 

@@ -51,7 +51,7 @@ def test_it_tells_what_is_wrong(example: Path, address: str, tmp_path: Path) -> 
 
 
 def test_its_own_job_is_one() -> None:
-    from actmax.client import jobfile
+    from actmax.client.jobs import jobfile
 
     spec = jobfile.load(ROOT / "examples/node/job.json").spec
     assert (spec.generator.name, spec.target.name) == ("cifar10-vqvae", "cifar10-snn")

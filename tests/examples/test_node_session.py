@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actmax.client.trials import fetch_trials
+from actmax.client.sessions.trials import fetch_trials
 
 ROOT = Path(__file__).parents[2]
 SPEC = {
@@ -61,7 +61,7 @@ def test_it_tells_what_is_wrong(example: Path, server) -> None:
 
 
 def test_its_own_session_is_one() -> None:
-    from actmax.client import sessionspec
+    from actmax.client.sessions import spec as sessionspec
 
     spec = sessionspec.from_plain(json.loads((ROOT / "examples/node/session.json").read_text()))
     assert spec.generator.name == "cifar10-sngan"

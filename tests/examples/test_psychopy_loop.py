@@ -8,7 +8,7 @@ from pathlib import Path
 
 from serving import ENVIRONMENT  # pyright: ignore[reportMissingImports]
 
-from actmax.client.trials import fetch_trials
+from actmax.client.sessions.trials import fetch_trials
 
 EXAMPLE = Path(__file__).parents[2] / "examples/psychopy_loop.py"
 

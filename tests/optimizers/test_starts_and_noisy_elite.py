@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from actmax.engine.registry import find
+from actmax.engine.components.registry import find
 from actmax.models.spaces import Box, Categorical
 from actmax.optimizers.optimizer import Evaluations, Problem, Unsuitable
 from actmax.optimizers.ranking import MeasuredElite

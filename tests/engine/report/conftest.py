@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from actmax.engine.result import JobResult, SearchResult
+from actmax.engine.results.result import JobResult, SearchResult
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from actmax.engine.report import artifacts, drawings, write_artifacts
-from actmax.engine.result import FolderImage, FolderImages, Moment, Optimum
+from actmax.engine.results.result import FolderImage, FolderImages, Moment, Optimum
 from actmax.models.pictures.folder import FolderReading
 from actmax.models.spaces import StimulusSpec
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actmax.client.artifacts import destination
+from actmax.client.jobs.artifacts import destination
 from actmax.engine.report import write_artifacts
 from actmax.engine.report.names import safe_name, unique_names
 from actmax.models.spaces import StimulusSpec

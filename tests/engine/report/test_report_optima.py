@@ -8,7 +8,7 @@ from PIL import Image
 
 from actmax.engine.report.artifacts import write_artifacts
 from actmax.engine.report.optima import apart
-from actmax.engine.result import Optimum
+from actmax.engine.results.result import Optimum
 from actmax.engine.spec import DiverseSpec
 from actmax.models.spaces import StimulusSpec
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from actmax.engine.registry import find
+from actmax.engine.components.registry import find
 from actmax.models.generators.prior import Prior
 from actmax.models.objectives.code_prior import CodePrior
 from actmax.models.objectives.objective import LATENT, STIMULUS

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from actmax.engine.registry import components
+from actmax.engine.components.registry import components
 from actmax.models.objectives.objective import LATENT, STIMULUS
 from actmax.models.objectives.testing import check_objective
 from actmax.models.units import UnitAddress

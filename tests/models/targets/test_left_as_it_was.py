@@ -4,7 +4,7 @@ import pytest
 import torch
 from network_digest import left_as_it_was
 
-from actmax.engine.evaluator import Evaluator, Pass
+from actmax.engine.evaluation.evaluator import Evaluator, Pass
 from actmax.models.generators.pixel import PixelGenerator
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.spaces import StimulusSpec

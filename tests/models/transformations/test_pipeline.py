@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from actmax.engine.registry import find
+from actmax.engine.components.registry import find
 from actmax.models.spaces import StimulusSpec
 from actmax.models.transformations.crop import Crop
 from actmax.models.transformations.gain import Gain

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from scipy import ndimage
 
-from actmax.engine.registry import components, find
+from actmax.engine.components.registry import components, find
 from actmax.models.options import InvalidOption
 from actmax.models.spaces import StimulusSpec
 from actmax.models.transformations.blur import Blur

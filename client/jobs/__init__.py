@@ -1,0 +1,1 @@
+"""Jobs as a client sees them: submitting, following, reading results."""

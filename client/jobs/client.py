@@ -1,0 +1,377 @@
+"""A client of an actmax server, in plain blocking calls."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+
+from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_pb2, job_service_pb2, job_service_pb2_grpc
+
+from ..errors import InvalidInput, WrongState, from_rpc, status_of
+from ..retry import Patience, Pauses, pause_after
+from ..transport import Credentials, open_channel
+from . import jobfile
+from .artifacts import Receipt, destinations, is_complete, whole_file
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+Answer = TypeVar("Answer")
+Spec = job_pb2.JobSpec | Mapping[str, Any]
+
+_ENDED = frozenset({job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED})
+# A stream that broke for one of these is opened again: the server went away, or is going.
+_RECONNECT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+# A stream is opened anew after this long, so that one whose peer vanished without a word is noticed.
+_STREAM_SECONDS = 300.0
+CHANNEL_OPTIONS = (
+    # A list of jobs with many units each outgrows gRPC's default of 4 MiB.
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5000),
+)
+
+
+class Client:
+    """A connection to a server; use it in a ``with`` statement, or call :meth:`close`.
+
+    Calls that may be repeated are tried again while the server is unavailable, and when it says to come back in a moment.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``, or ``grpcs://host:port`` for TLS.
+    credentials : Credentials, optional
+        Token and files for a server that asks for them; from the environment by default (``ACTMAX_TOKEN``, ``ACTMAX_CA``, …).
+    timeout : float
+        Seconds that one call may take; :meth:`create` and :meth:`describe_target`, for which models are loaded, three times as long.
+    patience : float
+        Seconds for which a call is tried again while the server cannot be reached.
+    stream_patience : float
+        The same for :meth:`watch` and downloads, once they have begun.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        credentials: Credentials | None = None,
+        timeout: float = 60.0,
+        patience: float = 5.0,
+        stream_patience: float = 60.0,
+    ) -> None:
+        self.address = address
+        self._timeout = timeout
+        self._loading_timeout = 3 * timeout
+        self._patience = Patience(patience)
+        self._stream_patience = Patience(stream_patience)
+        self._channel = open_channel(address, Credentials.from_environment() if credentials is None else credentials, CHANNEL_OPTIONS)
+        self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
+
+    def __enter__(self) -> Client:
+        """The client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls under way end."""
+        self._channel.close()
+
+    def create(
+        self, spec: Spec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None, priority: int = 0
+    ) -> job_pb2.Job:
+        """Queue a job.
+
+        Parameters
+        ----------
+        spec : JobSpec or mapping
+            The job; a mapping has a job file's form.
+        request_id : str, optional
+            A UUID; a repeat with the same one returns the first call's job. A fresh one by default.
+        labels : mapping of str to str, optional
+            To find the job again by.
+        priority : int
+            Jobs with a higher one start first; -100 to 100.
+
+        Raises
+        ------
+        InvalidInput
+            If the job is wrong; ``violations`` names its fields.
+        """
+        if not isinstance(spec, job_pb2.JobSpec):
+            spec = jobfile.from_plain(spec)
+        key = request_id or str(uuid.uuid4())
+        request = job_service_pb2.CreateJobRequest(spec=spec, request_id=key, labels=labels, priority=priority)
+        return self._call(self._jobs.CreateJob, request, timeout=self._loading_timeout)
+
+    def get(self, name: str) -> job_pb2.Job:
+        """A job as it stands; ``name`` as in ``jobs/...``."""
+        return self._call(self._jobs.GetJob, job_service_pb2.GetJobRequest(name=name))
+
+    def watch(self, name: str, resume_token: str = "") -> Iterator[job_service_pb2.WatchJobResponse]:
+        """Follow a job until it has ended.
+
+        Yields a snapshot first, then events. When the connection is lost it is opened again where it broke, and another
+        snapshot comes; keep-alives are not passed on.
+
+        Parameters
+        ----------
+        name : str
+            The job's.
+        resume_token : str
+            That of the last response seen, to go on after it.
+        """
+        pauses = Pauses(self._stream_patience)
+        ended = False
+        while True:
+            failure: grpc.RpcError | None = None
+            pause: float | None = None
+            request = job_service_pb2.WatchJobRequest(name=name, resume_token=resume_token)
+            call = self._jobs.WatchJob(request, timeout=_STREAM_SECONDS)
+            try:
+                for response in call:
+                    resume_token = response.resume_token or resume_token
+                    ended = ended or state_in(response) in _ENDED
+                    content = response.WhichOneof("content")
+                    # The snapshot comes at each reconnection, so it is no sign that anything moves.
+                    if content != "snapshot":
+                        pauses.reset()
+                    if content in ("snapshot", "event"):
+                        yield response
+            except grpc.RpcError as error:
+                failure = error
+                pause = pause_after(error, pauses, _RECONNECT)
+            finally:
+                call.cancel()
+            if failure is None:
+                if ended:
+                    return
+                pause = pauses.next()
+            if pause is None:
+                if failure is not None:
+                    raise from_rpc(failure, self.address) from None
+                raise WrongState(f"the server keeps closing the watch of {name} before the job has ended")
+            time.sleep(pause)
+
+    def wait(self, name: str) -> job_pb2.Job:
+        """The job when it has ended, however it did."""
+        for _ in self.watch(name):
+            pass
+        return self.get(name)
+
+    def cancel(self, name: str) -> job_pb2.Job:
+        """End a job and keep what was found.
+
+        Raises
+        ------
+        WrongState
+            If it has ended already.
+        """
+        repeated = False
+
+        def once(request: job_service_pb2.CancelJobRequest, timeout: float) -> job_pb2.Job:
+            nonlocal repeated
+            try:
+                return self._jobs.CancelJob(request, timeout=timeout)
+            except grpc.RpcError as error:
+                # An earlier try, whose answer was lost, may have cancelled it.
+                if repeated and status_of(error) is grpc.StatusCode.FAILED_PRECONDITION:
+                    job = self.get(name)
+                    if job.state in (job_pb2.JOB_STATE_CANCELLING, job_pb2.JOB_STATE_CANCELLED):
+                        return job
+                repeated = status_of(error) is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
+                raise
+
+        return self._call(once, job_service_pb2.CancelJobRequest(name=name))
+
+    def suspend(self, name: str, etag: str = "") -> job_pb2.Job:
+        """Have a job wait at a checkpoint; one that runs is RUNNING and ``suspending`` until it has written that.
+
+        Raises
+        ------
+        WrongState
+            If it is ending or has ended; or if ``etag`` is given and the job has changed since.
+        """
+        return self._call(self._jobs.SuspendJob, job_service_pb2.SuspendJobRequest(name=name, etag=etag))
+
+    def resume(self, name: str, etag: str = "") -> job_pb2.Job:
+        """Queue a suspended job again, or try a failed one again; both go on from their last checkpoint.
+
+        Raises
+        ------
+        WrongState
+            If it is ending or has ended otherwise; or if ``etag`` is given and the job has changed since.
+        """
+        return self._call(self._jobs.ResumeJob, job_service_pb2.ResumeJobRequest(name=name, etag=etag))
+
+    def delete(self, name: str, etag: str = "") -> None:
+        """Forget a job that has ended, is suspended or never ran, with all that it made.
+
+        Raises
+        ------
+        WrongState
+            If it runs; or if ``etag`` is given and the job has changed since.
+        """
+        repeated = False
+
+        def once(request: job_service_pb2.DeleteJobRequest, timeout: float) -> None:
+            nonlocal repeated
+            try:
+                self._jobs.DeleteJob(request, timeout=timeout)
+            except grpc.RpcError as error:
+                # An earlier try, whose answer was lost, may have deleted it.
+                if repeated and status_of(error) is grpc.StatusCode.NOT_FOUND:
+                    return
+                repeated = status_of(error) is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
+                raise
+
+        self._call(once, job_service_pb2.DeleteJobRequest(name=name, etag=etag))
+
+    def artifacts(self, name: str) -> tuple[job_pb2.Artifact, ...]:
+        """The files that a job has made."""
+        return tuple(self._call(self._jobs.ListArtifacts, job_service_pb2.ListArtifactsRequest(name=name)).artifacts)
+
+    def download(self, name: str, path: str) -> bytes:
+        """The bytes of one artifact.
+
+        Raises
+        ------
+        DamagedArtifact
+            If they are not those that the server announced.
+        """
+        parts: list[bytes] = []
+        self._receive(name, path, parts.append)
+        return b"".join(parts)
+
+    def fetch(self, name: str, folder: str | Path) -> tuple[Path, ...]:
+        """Bring all artifacts of a job into a folder.
+
+        Files that are complete there already are left alone; the others appear whole or not at all.
+
+        Parameters
+        ----------
+        name : str
+            The job's.
+        folder : path
+            Made where it is missing.
+
+        Returns
+        -------
+        tuple of Path
+            All files of the job, also those that had been there.
+
+        Raises
+        ------
+        UnsafePath
+            If an artifact's path leads out of the folder; nothing is written then.
+        """
+        folder = Path(folder)
+        artifacts = self.artifacts(name)
+        paths = destinations(folder, artifacts)
+        folder.mkdir(parents=True, exist_ok=True)
+        for artifact, path in zip(artifacts, paths, strict=True):
+            if not is_complete(path, artifact):
+                with whole_file(path) as file:
+                    self._receive(name, artifact.path, file.write)
+        return tuple(paths)
+
+    def components(self, kind: str = "") -> tuple[catalog_service_pb2.ComponentInfo, ...]:
+        """What the server offers; ``kind`` is "generator", "target", "objective", "optimizer", "transformation", or "" for all."""
+        return tuple(self._call(self._catalog.ListComponents, catalog_service_pb2.ListComponentsRequest(kind=kind_named(kind))).components)
+
+    def describe_target(self, target: str | Mapping[str, Any] | job_pb2.Component) -> catalog_service_pb2.DescribeTargetResponse:
+        """The layers of a target whose units can be maximised; it is given as in a job file."""
+        request = catalog_service_pb2.DescribeTargetRequest(target=component(target))
+        return self._call(self._catalog.DescribeTarget, request, timeout=self._loading_timeout)
+
+    def limits(self) -> catalog_service_pb2.Limits:
+        """What the server accepts."""
+        return self._call(self._catalog.GetLimits, catalog_service_pb2.GetLimitsRequest())
+
+    def ready(self, timeout: float = 30.0) -> catalog_service_pb2.Limits:
+        """Wait until the server answers, at most ``timeout`` seconds."""
+        try:
+            return self._catalog.GetLimits(catalog_service_pb2.GetLimitsRequest(), timeout=timeout, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.address) from None
+
+    def list(
+        self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0, labels: Mapping[str, str] | None = None
+    ) -> Iterator[job_pb2.Job]:
+        """Jobs, newest first, fetched page by page as they are read: those in one of ``states`` (all when empty) with all ``labels``."""
+        token = ""
+        while True:
+            request = job_service_pb2.ListJobsRequest(page_size=page_size, page_token=token, states=states, labels=labels)
+            page = self._call(self._jobs.ListJobs, request)
+            yield from page.jobs
+            if not page.next_page_token or page.next_page_token == token:
+                return
+            token = page.next_page_token
+
+    def _call(self, method: Callable[..., Answer], request: Any, *, timeout: float | None = None) -> Answer:
+        pauses = Pauses(self._patience)
+        while True:
+            try:
+                return method(request, timeout=timeout or self._timeout)
+            except grpc.RpcError as error:
+                pause = pause_after(error, pauses)
+                if pause is None:
+                    raise from_rpc(error, self.address) from None
+            time.sleep(pause)
+
+    def _receive(self, name: str, path: str, write: Callable[[bytes], object]) -> None:
+        """Pass the bytes of an artifact to ``write``, going on where the connection broke, and check them."""
+        receipt = Receipt(path)
+        pauses = Pauses(self._stream_patience)
+        while True:
+            request = job_service_pb2.DownloadArtifactRequest(name=name, path=path, offset=receipt.received)
+            call = self._jobs.DownloadArtifact(request, timeout=_STREAM_SECONDS)
+            try:
+                for response in call:
+                    if response.HasField("artifact"):
+                        receipt.announce(response.artifact)
+                    if response.data:
+                        pauses.reset()
+                        receipt.add(response.data)
+                        write(response.data)
+                receipt.check()
+                return
+            except grpc.RpcError as error:
+                pause = pause_after(error, pauses, _RECONNECT)
+                if pause is None:
+                    raise from_rpc(error, self.address) from None
+            finally:
+                call.cancel()
+            time.sleep(pause)
+
+
+def state_in(response: job_service_pb2.WatchJobResponse) -> job_pb2.JobState:
+    """The job's state that a response of WatchJob tells, UNSPECIFIED where it tells none."""
+    if response.HasField("snapshot"):
+        return response.snapshot.state
+    return response.event.state_change.state
+
+
+def component(value: str | Mapping[str, Any] | job_pb2.Component) -> job_pb2.Component:
+    """A component given as in a job file: its name, or its name and options."""
+    if isinstance(value, job_pb2.Component):
+        return value
+    return jobfile.from_plain({"target": value}, source="the target").target
+
+
+def kind_named(kind: str) -> str:
+    """The wire's name of the kind of component called ``kind``; of all kinds when it is empty."""
+    names = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
+    if not kind:
+        return "COMPONENT_KIND_UNSPECIFIED"
+    if kind not in names:
+        raise InvalidInput(f"there is no kind {kind!r}{jobfile.near(kind, names)}")
+    return f"COMPONENT_KIND_{kind.upper()}"

@@ -1,0 +1,1 @@
+"""Closed-loop sessions as a client sees them: asking for stimuli, telling responses."""

@@ -1,0 +1,178 @@
+"""The files of a session's report."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actmax.v1 import session_service_pb2 as pb
+from actmax.v1 import session_service_pb2_grpc
+
+from ...arrays import to_array
+from ...errors import InvalidInput
+from ...jobs.client import DEFAULT_ADDRESS
+from ...jobs.plain import to_plain
+from ...transport import Credentials
+from ..core import channel, patiently
+from ..trials import Trials, fetch_trials
+from . import chart
+from .figures import Shown
+from .gallery import Cell, picture, sheet
+from .page import page
+from .views import View, views
+from .words import measured
+
+_SAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def write_report(name: str, folder: Path | str, address: str = DEFAULT_ADDRESS, *, credentials: Credentials | None = None) -> list[Path]:
+    """Write what came of a session so far: ``report.html``, ``evolution.svg``, ``gallery.png``, ``recommended.png``, ``result.json``.
+
+    In a session of several threads each has an ``evolution-NAME.svg`` and a ``recommended-NAME.png``.
+
+    Parameters
+    ----------
+    name : str
+        The session's, as in ``sessions/...``.
+    folder : path
+        Made where there is none. Each file appears whole or not at all.
+    address : str
+        ``host:port`` of the server.
+    credentials : Credentials, optional
+        Those of the environment by default.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    InvalidInput
+        Nothing was told yet.
+    """
+    trials = fetch_trials(name, address, credentials=credentials)
+    found = views(trials)
+    if not any(view.figures.generations for view in found):
+        raise InvalidInput(f"nothing of {name} was told yet; there is nothing to report")
+    stimuli = _stimuli(name, {shown.stimulus for view in found for shown in view.figures.gallery}, trials, address, credentials)
+    session = trials.session
+    groups = [_groups(view, stimuli) for view in found]
+    together = {
+        f"{view.name} · {group}" if view.name else group: c for view, g in zip(found, groups, strict=True) for group, c in g.items()
+    }
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    low, high = session.stimulus_low, session.stimulus_high
+    files: dict[str, Any] = {
+        "report.html": page(trials, list(zip(found, groups, strict=True))),
+        "gallery.png": sheet(session.spec.title or session.name, together, low, high),
+        "result.json": json.dumps(_numbers(trials, found), indent=2, ensure_ascii=False) + "\n",
+    }
+    for view, cells in zip(found, groups, strict=True):
+        named = f"-{_SAFE.sub('_', view.name)}" if view.name else ""
+        best = view.recommendation
+        files[f"evolution{named}.svg"] = chart.standalone(chart.evolution(view.figures, (best.response, best.low, best.high)))
+        for cell in cells["Recommended"]:
+            files[f"recommended{named}.png"] = picture(cell.stimulus, low, high)
+    written = []
+    for file, content in files.items():
+        writing = place / f".writing-{os.getpid()}-{file}"
+        if isinstance(content, str):
+            writing.write_text(content, encoding="utf-8")
+        else:
+            content.save(writing, "PNG", optimize=True)
+        writing.replace(place / file)
+        written.append(place / file)
+    return written
+
+
+def _stimuli(
+    name: str, wanted: Collection[int], trials: Trials, address: str, credentials: Credentials | None
+) -> dict[int, NDArray[np.float32]]:
+    """Of some stimuli by number; batch by batch, since all of a session may not fit into memory."""
+    first = {}
+    for trial, stimulus in zip(trials.trial.tolist(), trials.stimulus.tolist(), strict=True):
+        if stimulus in wanted:
+            first.setdefault(stimulus, trial)
+    picked = {trial: stimulus for stimulus, trial in first.items()}
+
+    def read() -> dict[int, NDArray[np.float32]]:
+        kept: dict[int, NDArray[np.float32]] = {}
+        with channel(address, credentials) as opened:
+            stub = session_service_pb2_grpc.SessionServiceStub(opened)
+            batch: pb.ListTrialsResponse
+            for batch in stub.ListTrials(pb.ListTrialsRequest(session=name, stimuli=True), timeout=600):
+                shown = to_array(batch.stimuli)
+                for row, trial in enumerate(batch.trials):
+                    if trial.trial in picked:
+                        kept[picked[trial.trial]] = shown[row].copy()
+                if len(kept) == len(picked):
+                    break
+        return kept
+
+    return patiently(read, address, 30.0)
+
+
+def _groups(view: View, stimuli: Mapping[int, NDArray[np.float32]]) -> dict[str, list[Cell]]:
+    recommended = view.recommendation
+    groups: dict[str, list[Cell]] = {"Recommended": [], "Leading candidates": [], "Best of its generation": [], "References": []}
+    chosen = to_array(recommended.stimulus) if recommended.HasField("stimulus") else None
+    if chosen is not None and math.isfinite(recommended.response):
+        between = "" if math.isnan(recommended.low) else f"{recommended.low:.3g} to {recommended.high:.3g}"
+        lines = [f"{recommended.response:.4g}", between, f"n = {recommended.measurements}"]
+        groups["Recommended"].append(Cell(chosen, [line for line in lines if line], strong=True))
+    for shown in view.figures.gallery:
+        if shown.stimulus not in stimuli:
+            continue
+        stimulus = stimuli[shown.stimulus]
+        same = chosen is not None and chosen.shape == stimulus.shape and bool(np.allclose(chosen, stimulus, atol=1e-4))
+        name, lines = _words(shown)
+        groups[name].append(Cell(stimulus, lines, strong=same))
+    return groups
+
+
+def _words(shown: Shown) -> tuple[str, Sequence[str]]:
+    if shown.group == "best":
+        again = [f"again {measured(shown.again)}"] if shown.again.n else []
+        return "Best of its generation", [measured(shown.told), f"generation {shown.generation}", *again]
+    name = "Leading candidates" if shown.group == "leader" else "References"
+    return name, [measured(shown.told), f"n = {shown.told.n}"]
+
+
+def _numbers(trials: Trials, found: Sequence[View]) -> dict[str, Any]:
+    session = to_plain(trials.session)
+    for recommended in (session.get("recommendation"), *(thread.get("recommendation") for thread in session.get("threads", ()))):
+        for bulky in ("latent", "stimulus"):
+            (recommended or {}).pop(bulky, None)
+    references = session.get("spec", {}).get("design", {}).get("references", {})
+    references.pop("stimuli", None)
+    return {
+        "session": session,
+        "trials": {status: sum(each == status for each in trials.status) for status in ("told", "missed", "late", "untold")},
+        "searches": [
+            {
+                "thread": view.name,
+                "generations": [_finite(asdict(row)) for row in view.figures.generations],
+                "gallery": [_finite(asdict(shown)) for shown in view.figures.gallery],
+                "side_by_side": {name: values.tolist() for name, values in view.figures.side_by_side.items()},
+            }
+            for view in found
+        ],
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Without NaN, which JSON has not."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""Components by name, and whatever a user brings instead of one."""

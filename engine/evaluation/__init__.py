@@ -1,0 +1,1 @@
+"""Candidates to scores and gradients: generator, target and objective in shared forward passes."""

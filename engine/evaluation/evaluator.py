@@ -1,0 +1,189 @@
+"""One forward pass, and backward where asked: candidates in, scores and gradients out. It remembers nothing, so any process may do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...models.generators.generator import Generator
+from ...models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective
+from ...models.targets.target import CountsTrials, PreservesState, Target
+from ...models.transformations.pipeline import Pipeline
+from .shown import Shown
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Candidates that go through generator and target together.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Whose they are: numbers of objectives, one for each of ``latents``.
+    latents : tuple of Tensor
+        (n, *latent) each.
+    progress : tuple of float
+        In [0, 1]: the share of each one's search that is behind it.
+    trial : int
+        Number of the first one's evaluation; the others follow.
+    hearers : tuple of int
+        Objectives that all candidates are scored by besides.
+    graded : bool
+        Whether gradients are wanted.
+    """
+
+    numbers: tuple[int, ...]
+    latents: tuple[Tensor, ...]
+    progress: tuple[float, ...]
+    trial: int
+    hearers: tuple[int, ...] = ()
+    graded: bool = False
+
+    def apart(self) -> Pass:
+        """The same with tensors on the CPU that share no storage with others, to be sent."""
+        return replace(self, latents=tuple(_apart(part) for part in self.latents))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a :class:`Pass`.
+
+    Attributes
+    ----------
+    scores : tuple of Tensor
+        (n,) for each of its latents.
+    heard : mapping of int to Tensor
+        For each hearer, its scores of all candidates in order, float64 on the CPU.
+    gradients : tuple of Tensor
+        Of each score by its own latents, (n, *latent); empty where they were not wanted.
+    at_stimuli : tuple of Tensor
+        The same by the stimuli, (n, *stimulus); empty where they were not wanted or no score depends on a stimulus.
+    """
+
+    scores: tuple[Tensor, ...]
+    heard: Mapping[int, Tensor]
+    gradients: tuple[Tensor, ...] = ()
+    at_stimuli: tuple[Tensor, ...] = ()
+
+    def apart(self) -> Outcome:
+        """The same with tensors on the CPU that share no storage with others, to be sent."""
+        return Outcome(
+            tuple(_apart(part) for part in self.scores),
+            {number: _apart(part) for number, part in self.heard.items()},
+            tuple(_apart(part) for part in self.gradients),
+            tuple(_apart(part) for part in self.at_stimuli),
+        )
+
+
+Spread = Callable[[Sequence[Pass], Callable[[Pass], Outcome]], Iterator[Outcome]]
+"""Takes passes and an evaluator of this process, and gives their outcomes in order, whoever evaluated them."""
+
+
+class Evaluator:
+    """Evaluates passes. Equal passes have equal outcomes, bit for bit, on machines that compute alike with as many threads.
+
+    Parameters
+    ----------
+    generator, target : Generator, Target
+        Already on ``device``.
+    objectives : sequence of Objective
+        One a search of the job, in their order.
+    device : str
+        Where stimuli are made.
+    seed : int
+        The job's, for targets with noise of their own.
+    transformations : Pipeline or None
+        Changes every stimulus before the target sees it.
+    plain : bool
+        Whether the target sees stimuli as they are, transformations or not.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        target: Target,
+        objectives: Sequence[Objective],
+        *,
+        device: str = "cpu",
+        seed: int = 0,
+        transformations: Pipeline | None = None,
+        plain: bool = False,
+    ) -> None:
+        self.generator = generator
+        self.target = target
+        self.objectives = objectives
+        self.device = device
+        self.seed = seed
+        self.transformations = transformations
+        self.plain = plain
+        self.samples = 1 if plain or transformations is None else transformations.samples
+
+    def __call__(self, work: Pass) -> Outcome:
+        """Evaluate one pass; networks are left as they were."""
+        with preserved(self.generator), preserved(self.target):
+            return self._evaluated(work)
+
+    def _evaluated(self, work: Pass) -> Outcome:
+        latents = [part.to(self.device) for part in work.latents]
+        if not work.graded:
+            with torch.no_grad():
+                scores, heard, _ = self._scores(work, latents)
+            return Outcome(tuple(scores), heard)
+        with torch.enable_grad():
+            leaves = [part.detach().float().requires_grad_() for part in latents]
+            scores, heard, stimuli = self._scores(work, leaves)
+            # grad() of these tensors alone: the networks' parameters stay untouched
+            total = torch.stack([score.sum() for score in scores]).sum()
+            *slopes, at_stimuli = torch.autograd.grad(total, [*leaves, stimuli], allow_unused=True)
+        return Outcome(
+            tuple(score.detach() for score in scores),
+            heard,
+            tuple(torch.zeros_like(leaf) if slope is None else slope for leaf, slope in zip(leaves, slopes, strict=True)),
+            () if at_stimuli is None else at_stimuli.split([leaf.shape[0] for leaf in leaves]),
+        )
+
+    def _scores(self, work: Pass, latents: Sequence[Tensor]) -> tuple[list[Tensor], dict[int, Tensor], Tensor]:
+        """Of each part its scores, of each hearer those of all, and the stimuli."""
+        objectives = [self.objectives[number] for number in work.numbers]
+        together = torch.cat(list(latents))
+        stimuli = self.generator(together)
+        hearers = {number: self.objectives[number] for number in work.hearers}
+        layers = frozenset[str]().union(*(objective.layers for objective in (*hearers.values(), *objectives)))
+        if isinstance(self.target, CountsTrials):
+            self.target.begin(self.seed, work.trial * self.samples)
+        seen = self._as_seen(stimuli, work)
+        responses = self.target.respond(seen, layers - OFFERED) if layers - OFFERED else {}
+        shown = Shown(responses, {STIMULUS: stimuli, LATENT: together}, self.samples)
+        scores: list[Tensor] = []
+        start = 0
+        for objective, part in zip(objectives, latents, strict=True):
+            rows = slice(start, start + part.shape[0])
+            scores.append(shown.scores(objective, rows))
+            start = rows.stop
+        with torch.no_grad():
+            overheard = shown.detached() if hearers else shown
+            heard = {number: overheard.scores(hearer).detach().to("cpu", torch.float64) for number, hearer in hearers.items()}
+        return scores, heard, stimuli
+
+    def _as_seen(self, stimuli: Tensor, work: Pass) -> Tensor:
+        """What the target sees of ``stimuli``."""
+        if self.transformations is None:
+            return stimuli
+        if self.plain:
+            return self.transformations.plain(stimuli)
+        parts = zip(work.latents, work.progress, strict=True)
+        progress = torch.cat([torch.full((latents.shape[0],), share, dtype=torch.float64) for latents, share in parts])
+        return self.transformations(stimuli, work.trial, progress)
+
+
+def preserved(part: Generator | Target) -> AbstractContextManager[object]:
+    """Return the context that keeps a part's network as it is over forward and backward; one that does nothing where it has none."""
+    return part.preserved() if isinstance(part, PreservesState) else nullcontext()
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -1,0 +1,92 @@
+"""The unit's own response to what was found, where the search went by another score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ...models.objectives.objective import compares
+from ...models.objectives.unit import UnitObjective
+from ..build import CheckedJob
+from ..results.result import Optimum, SearchResult
+from ..search.search import Search
+from .loop import Loop
+
+DRAWS = 32
+"""Transformed showings that a reported score is the mean of, at least two candidates' worth."""
+
+
+def with_plain_responses(job: CheckedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
+    """``results`` with what they hold as responses as their scores, and as responses the units' own to the untransformed stimuli.
+
+    Under another objective than the plain unit, or under transformations, a score is no response, and no multiple of a natural one. Each
+    stimulus is shown again as often as its score was measured. A score that was measured once, under whatever transformation was drawn,
+    is measured again under about :data:`DRAWS` others.
+    """
+    if job.plain:
+        return list(results)
+    results = _scored_again(job, loop, searches, results)
+    units = {str(unit): unit for unit in job.units}
+    plain = {search: UnitObjective(units[search.unit]) for search in searches}
+    asked = [
+        (search, torch.cat([torch.from_numpy(one.latent)[None].repeat(one.measurements, *[1] * one.latent.ndim) for one in result.optima]))
+        for search, result in zip(searches, results, strict=True)
+    ]
+    told = []
+    for result, measured in zip(results, loop.measure(asked, plain), strict=True):
+        values = measured.double().cpu().split([one.measurements for one in result.optima])
+        optima = [_answered(one, own) for one, own in zip(result.optima, values, strict=True)]
+        answer = optima[0]
+        told.append(
+            replace(
+                result,
+                score=answer.score,
+                score_sem=answer.score_sem,
+                response=answer.response,
+                response_sem=answer.response_sem,
+                natural_best=job.natural_best(units[result.unit]),
+                optima=optima,
+            )
+        )
+    return told
+
+
+def _scored_again(job: CheckedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
+    """Scores as means over fresh draws of the transformations, where there are any and no leader was measured again anyway."""
+    if job.spec.transformations is None or any(one.measurements > 1 for result in results for one in result.optima):
+        return list(results)
+    n = max(2, DRAWS // loop.samples)
+    asked = [
+        (search, torch.cat([torch.from_numpy(one.latent)[None].repeat(n, *[1] * one.latent.ndim) for one in result.optima]))
+        for search, result in zip(searches, results, strict=True)
+        if not compares(search.objective)
+    ]
+    scores = {search: found for (search, _), found in zip(asked, loop.measure(asked), strict=True)}
+    told = []
+    for search, result in zip(searches, results, strict=True):
+        if search in scores:
+            each = [values[values.isfinite()] for values in scores[search].double().cpu().split(n)]
+            optima = [
+                replace(one, response=float(values.mean()), response_sem=float(values.std() / len(values) ** 0.5))
+                if len(values) > 1
+                else one
+                for one, values in zip(result.optima, each, strict=True)
+            ]
+            result = replace(result, optima=optima)
+        told.append(result)
+    return told
+
+
+def _answered(found: Optimum, values: Tensor) -> Optimum:
+    values = values[values.isfinite()]
+    n = int(values.numel())
+    return replace(
+        found,
+        score=found.response,
+        score_sem=found.response_sem,
+        response=float(values.mean()) if n else float("nan"),
+        response_sem=float(values.std() / n**0.5) if n > 1 else None,
+    )

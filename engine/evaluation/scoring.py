@@ -1,0 +1,113 @@
+"""What a job's responses are scored by, and under which changes of the stimulus: its objectives and transformations, built and checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ...models.file_access import AllowedFiles
+from ...models.generators.generator import Generator
+from ...models.objectives.objective import Objective
+from ...models.objectives.setting import Named, Setting, built
+from ...models.options import InvalidOption
+from ...models.spaces import StimulusSpec
+from ...models.targets.target import Target
+from ...models.transformations.pipeline import Pipeline
+from ...models.transformations.presets import PRESETS
+from ...models.transformations.transformation import Transformation
+from ...models.units import UnitAddress
+from ..components.registry import Kind, find, options_of
+from ..errors import InvalidJob
+from ..spec import ComponentSpec, JobSpec
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Builds the objectives of a job, and its transformations.
+
+    Parameters
+    ----------
+    spec : JobSpec
+        The job.
+    generator, target : Generator, Target
+        Its parts.
+    allow_imports, given, allow_files
+        See :func:`actmax.engine.build.check`.
+    """
+
+    spec: JobSpec
+    generator: Generator
+    target: Target
+    allow_imports: Sequence[str] = ()
+    given: Mapping[str, Any] | None = None
+    allow_files: AllowedFiles = False
+
+    @cached_property
+    def _setting(self) -> Setting:
+        # one for all units, since it keeps the responses to reference images
+        return Setting(self.target, self.generator.latent, self.generator.prior, seed=self.spec.seed)
+
+    def objective(self, unit: UnitAddress) -> Objective:
+        """The job's, for one unit.
+
+        Raises
+        ------
+        InvalidJob
+            With the path of what is wrong; at "units" where the unit is none that the objective can score.
+        """
+        return self._objective(Named(name=self.spec.objective.name, options=self.spec.objective.options), unit, "objective", "units")
+
+    def _objective(self, component: Named, unit: UnitAddress, field: str, of_unit: str) -> Objective:
+        found = self._found("objective", component.name, field)
+        options = options_of(found, component.options, f"{field}.options", allow_files=self.allow_files)
+        own = of_unit if getattr(options, "unit", None) is None else f"{field}.options.unit"
+
+        def nested(inner: Named, its_unit: UnitAddress, option: str) -> Objective:
+            return self._objective(inner, its_unit, f"{field}.options.{option}", own)
+
+        try:
+            return built(found, options, unit, replace(self._setting, nested=nested))
+        except InvalidOption as error:
+            raise InvalidJob.at(own if error.option == "unit" else f"{field}.options.{error.option}", str(error)) from error
+
+    def transformations(self) -> Pipeline | None:
+        """The job's, or None where it has none.
+
+        Raises
+        ------
+        InvalidJob
+            Below "transformations".
+        """
+        asked, taken = self.spec.transformations, self.target.stimulus
+        if asked is None:
+            return None
+        steps, samples, below = asked.steps, asked.samples, "transformations.steps"
+        if asked.preset:
+            if asked.preset not in PRESETS:
+                near = difflib.get_close_matches(asked.preset, PRESETS, n=3, cutoff=0.4)
+                hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(PRESETS))}"
+                raise InvalidJob.at("transformations.preset", f"there is no preset {asked.preset!r}; {hint}")
+            preset = PRESETS[asked.preset](taken)
+            steps = [ComponentSpec(name=name, options=dict(options)) for name, options in preset.steps]
+            samples, below = samples or preset.samples, "transformations.preset"
+        made: StimulusSpec = self.generator.stimulus
+        parts: list[Transformation] = []
+        for number, step in enumerate(steps):
+            field = below if asked.preset else f"{below}[{number}]"
+            found = self._found("transformation", step.name, field)
+            options = options_of(found, step.options, f"{field}.options", allow_files=self.allow_files)
+            try:
+                parts.append(found.from_options(options, made))
+            except InvalidOption as error:
+                raise InvalidJob.at(f"{field}.options.{error.option}", str(error)) from error
+            if made.modality not in parts[-1].modalities:
+                raise InvalidJob.at(field, f"{step.name} can't change {'an image' if made.modality == 'image' else 'a series'}")
+        # a target without gradients may be a screen, or a network that reads brightness as probability: what it is shown must be a stimulus
+        return Pipeline(parts, made, taken, samples=samples or 1, seed=self.spec.seed, clip=not self.target.differentiable)
+
+    def _found(self, kind: Kind, name: str, field: str) -> Any:
+        given = self.given or {}
+        return given[name] if name in given else find(kind, name, f"{field}.name", allow_imports=self.allow_imports)

@@ -1,0 +1,1 @@
+"""What surrounds a running job: progress, checkpoints, writing its results."""

@@ -1,0 +1,292 @@
+"""What a job found: plain data that reports are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models.pictures.folder import FolderReading
+from ...models.pictures.log import Reading
+from ...models.spaces import StimulusSpec
+from ..search.tally import JobOutcome, SearchOutcome, job_outcome
+from ..spec import JobSpec
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame of a search's film.
+
+    Attributes
+    ----------
+    evaluations : int
+        How many the search had made.
+    score : float
+        The best until then.
+    stimulus : ndarray
+        What had it, float32.
+    """
+
+    evaluations: int
+    score: float
+    stimulus: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FolderImage:
+    """A picture of a folder: its ``name`` below it, a unit's ``response`` to it, and the ``stimulus`` that the target saw, float32."""
+
+    name: str
+    response: float
+    stimulus: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Which pictures of a folder drive each unit the most.
+
+    Attributes
+    ----------
+    folder : str
+        As the job names it.
+    shown : int
+        How many pictures the target saw.
+    reading : FolderReading
+        Which pictures were read, which weren't and why, and what was passed over.
+    of : mapping of str to list of FolderImage
+        Those of each unit, the strongest first.
+    """
+
+    folder: str
+    shown: int
+    reading: FolderReading
+    of: Mapping[str, list[FolderImage]]
+
+    @property
+    def unread(self) -> list[str]:
+        """Names of the pictures that couldn't be read."""
+        return list(self.reading.unread)
+
+    @property
+    def left_out(self) -> int:
+        """How many pictures were beyond the limit."""
+        return self.reading.left_out
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """One of the stimuli that a search found.
+
+    Attributes
+    ----------
+    number : int
+        Its place among the search's optima, from 0.
+    latent : ndarray
+        int64 codes or float32.
+    stimulus : ndarray
+        float32, of the generator's stimulus shape.
+    response : float
+        Measured after the search; see :class:`SearchResult`.
+    response_sem : float or None
+        Its standard error; None of a single measurement.
+    measurements : int
+        How many it is the mean of.
+    distances : tuple of float
+        To each of the search's optima in their order, 0 to itself: 0 is the same latent, about 1 as far as two natural ones are.
+    distinct : bool
+        Whether it is at least as far from all before it as the job asks.
+    score, score_sem : float or None
+        As in :class:`SearchResult`.
+    """
+
+    number: int
+    latent: NDArray[np.generic]
+    stimulus: NDArray[np.float32]
+    response: float
+    response_sem: float | None = None
+    measurements: int = 1
+    distances: tuple[float, ...] = (0.0,)
+    distinct: bool = True
+    score: float | None = None
+    score_sem: float | None = None
+
+    @property
+    def nearest(self) -> float | None:
+        """Distance to the nearest other optimum; None where there is none."""
+        others = [distance for number, distance in enumerate(self.distances) if number != self.number]
+        return min(others, default=None)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """One unit searched by one optimizer.
+
+    Attributes
+    ----------
+    unit : str
+        Address, e.g. ``lif_out[3]``.
+    optimizer : str
+        Its label: the component's name, with a number where a job names it twice.
+    response : float
+        The unit's response to the recommended stimulus, measured once more after the search had ended; of several such measurements, which
+        had no part in choosing it, the mean.
+    natural_best : float or None
+        The best natural stimulus's response, where the target knows it.
+    stimulus : ndarray
+        float32, of the generator's stimulus shape.
+    latent : ndarray
+        The recommended latent (int64 codes or float32).
+    scores : ndarray
+        float64, (evaluations,): every score in the order of evaluation, each replicate of its own, measurements of leaders last; NaN where
+        a trial was missed.
+    seconds : float
+        Time at which the search ended, from the start of the job.
+    stopped_by : str
+        "evaluations", "seconds", "plateau" or "cancelled".
+    unit_name : str
+        What the target calls the unit, e.g. ``airplane``; empty where it has no name.
+    overheard : int
+        Candidates of the job's other searches that it learned from, besides its own evaluations.
+    response_sem : float or None
+        Standard error of ``response``; None where it is a single measurement.
+    measurements : int
+        How many measurements ``response`` is the mean of.
+    note : str
+        What the optimizer says of itself, such as what it chose and why; empty where it says nothing.
+    optima : list of Optimum
+        What was found, in the order of the scores seen by the search; the first is the answer above, and the only one unless the job asks
+        for a diverse set.
+    score : float or None
+        What the search went by where that is something else than the response, measured once more likewise: another objective's score, or
+        the mean over transformations. None: the response itself.
+    score_sem : float or None
+        Standard error of ``score``; None where it is a single measurement.
+    importance : ndarray or None
+        float32, the stimulus's shape without its channels: |d score / d stimulus|, summed over channels and over all candidates that
+        were evaluated with gradients; None where none was.
+    film : list of Moment
+        What it had found best on the way, where the job asks for a film.
+    stimulus_spec : StimulusSpec or None
+        What ``stimulus`` is; None: an image or a series of unknown range.
+    warnings : tuple of str
+        What a user should know before trusting the answer, a line each with counts: missed responses, gradients that said nothing.
+    outcome : {"success", "stuck", "unmeasured"}
+        "stuck" where the search measured responses but never moved.
+    """
+
+    unit: str
+    optimizer: str
+    response: float
+    natural_best: float | None
+    stimulus: NDArray[np.float32]
+    latent: NDArray[np.generic]
+    scores: NDArray[np.float64]
+    seconds: float
+    stopped_by: str
+    unit_name: str = ""
+    overheard: int = 0
+    response_sem: float | None = None
+    measurements: int = 1
+    note: str = ""
+    importance: NDArray[np.float32] | None = None
+    score: float | None = None
+    score_sem: float | None = None
+    optima: list[Optimum] = field(default_factory=list)
+    film: list[Moment] = field(default_factory=list)
+    stimulus_spec: StimulusSpec | None = None
+    warnings: tuple[str, ...] = ()
+    outcome: SearchOutcome = "success"
+
+    @property
+    def sought(self) -> float:
+        """What the search went by, and is compared with others by: the score, or the response where that is the same."""
+        return self.response if self.score is None else self.score
+
+    @property
+    def evaluations(self) -> int:
+        """Candidates evaluated."""
+        return int(self.scores.size)
+
+    @property
+    def natural_multiple(self) -> float | None:
+        """Response ÷ the best natural stimulus's, where that is positive."""
+        if self.natural_best is None or self.natural_best <= 0:
+            return None
+        return self.response / self.natural_best
+
+    def _repr_html_(self) -> str:
+        """What was found, its response and its curve, as a notebook shows it."""
+        from ..report.notebook import search_html
+
+        return search_html(self)
+
+    def _repr_png_(self) -> bytes:
+        """What was found, for notebooks that show no HTML."""
+        from ..report.notebook import search_png
+
+        return search_png(self)
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """All searches of a job that measured something, unit by unit, the job's main optimizer first.
+
+    Attributes
+    ----------
+    spec : JobSpec
+        The job.
+    searches : list of SearchResult
+        One a unit and optimizer.
+    seconds : float
+        Running time.
+    cancelled : bool
+        Whether the job was ended before its budget.
+    images : FolderImages or None
+        Where the job names a folder.
+    pictures : sequence of Reading
+        What is to be said of the pictures that the job's options name.
+    notices : tuple of str
+        Warnings that concern no single one of ``searches``.
+    unmeasured : int
+        How many searches ended without a finite response and are left out.
+    """
+
+    spec: JobSpec
+    searches: list[SearchResult] = field(default_factory=list)
+    seconds: float = 0.0
+    cancelled: bool = False
+    images: FolderImages | None = None
+    pictures: Sequence[Reading] = ()
+    notices: tuple[str, ...] = ()
+    unmeasured: int = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that a user should know before trusting the results: ``notices``, and each search's warnings behind its name."""
+        named = len(self.spec.baselines) > 0
+        of_searches = (
+            f"{search.unit}{f' by {search.optimizer}' if named else ''}: {warning}"
+            for search in self.searches
+            for warning in search.warnings
+        )
+        return tuple(dict.fromkeys((*self.notices, *of_searches)))
+
+    @property
+    def outcome(self) -> JobOutcome:
+        """ "success", or "partial", "stuck" or "unmeasured" where some or all searches never moved or measured nothing."""
+        unmeasured: list[SearchOutcome] = ["unmeasured"] * self.unmeasured
+        return job_outcome([*(search.outcome for search in self.searches), *unmeasured])
+
+    def _repr_html_(self) -> str:
+        """The first searches, as a notebook shows them."""
+        from ..report.notebook import job_html
+
+        return job_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """The montage, for notebooks that show no HTML."""
+        from ..report.notebook import job_png
+
+        return job_png(self)

@@ -1,0 +1,298 @@
+"""A search: one unit's objective and one optimizer over a generator's latents, with its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...models.objectives.objective import Objective
+from ...models.spaces import Categorical, LatentSpace
+from ...optimizers.optimizer import Evaluations, Listener, Optimizer
+from ..spec import BudgetSpec
+from .design import Design
+from .film import Film
+from .finals import CLOSING, MOST_LEADERS, Finals, Measured, Remeasurement
+from .leaders import Leaders
+from .tally import Tally
+
+
+class Search:
+    """Latents out, scores in; whoever drives it (a job's target, a client) is no concern of it.
+
+    It asks its optimizer until its budget is spent, but for what its design keeps back; with that it measures its leaders again.
+
+    Parameters
+    ----------
+    unit, optimizer_label : str
+        Names for reports.
+    latent : LatentSpace
+        What the optimizer searches.
+    objective : Objective
+        Scores the responses to this search's candidates.
+    optimizer : Optimizer
+        Proposes them.
+    budget : BudgetSpec
+        Its ``evaluations`` and ``plateau`` end this search.
+    natural_best : float or None
+        Response to the best natural stimulus.
+    unit_name : str
+        What the target calls the unit.
+    design : Design
+        How often candidates are shown, and what is kept back to measure leaders again.
+    """
+
+    def __init__(
+        self,
+        unit: str,
+        optimizer_label: str,
+        latent: LatentSpace,
+        objective: Objective,
+        optimizer: Optimizer,
+        budget: BudgetSpec,
+        natural_best: float | None = None,
+        unit_name: str = "",
+        design: Design | None = None,
+    ) -> None:
+        self.unit = unit
+        self.optimizer_label = optimizer_label
+        self.latent = latent
+        self.objective = objective
+        self.optimizer = optimizer
+        self.budget = budget
+        self.natural_best = natural_best
+        self.unit_name = unit_name
+        self.design = design or Design()
+        self.stopped_by = ""
+        self.seconds = 0.0
+        self.best = float("nan")
+        self._best_at = 0
+        self._scores: list[np.ndarray] = []
+        self.evaluations = 0
+        self.overheard = 0
+        self._asked: Tensor | None = None
+        self.leaders = Leaders(MOST_LEADERS if self.design.remeasure else 0)
+        self.closing = CLOSING
+        """Share of what is kept back by which the winner alone is measured."""
+        self._finals: Remeasurement | None = None
+        self._ended_by = ""
+        self.importance: Tensor | None = None
+        """Where the score hung on the stimulus; see :meth:`attend`."""
+        self.tally = Tally()
+        """What was missed, and what stood still."""
+        self.film: Film | None = None
+        """Keeps what it had found best on the way, where someone wants to see it."""
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether answers to the next ``ask`` must carry gradients."""
+        return self._finals is None and self.optimizer.needs_gradient
+
+    @property
+    def remeasuring(self) -> bool:
+        """Whether it has begun to measure its leaders again."""
+        return self._finals is not None
+
+    def ask(self) -> Tensor:
+        """The candidates to evaluate now, each as often as the design says, cut to what the budget leaves; or leaders to measure again."""
+        if self.stopped_by:
+            raise RuntimeError(f"the search of {self.unit} has ended ({self.stopped_by})")
+        if self._finals is not None:
+            self._asked = self._finals.ask()
+            return self._asked
+        self._asked = self.optimizer.ask()
+        return self.design.shown(self._asked)[: self._left]
+
+    @property
+    def _left(self) -> int | None:
+        """Evaluations left to the optimizer; None without a limit."""
+        total = self.budget.evaluations
+        return None if total is None else total - self.design.reserve(total) - self.evaluations
+
+    def tell(self, scores: Tensor, gradients: Tensor | None = None) -> None:
+        """Scores, (n,), of the stimuli of the last ``ask``; NaN where a trial was missed.
+
+        Candidates that the budget cut off reach the optimizer as missed.
+        """
+        if self._asked is None:
+            raise RuntimeError("tell without ask")
+        asked, self._asked = self._asked, None
+        told = scores.detach().to("cpu", torch.float64)
+        self.tally.add(told, gradients if self._finals is None else None)
+        told = torch.where(told.isfinite(), told, torch.nan)
+        if self._finals is not None:
+            self._finals.tell(told)
+            self._record(told.numpy())
+            if self._finals.done:
+                self.stopped_by = self._ended_by
+            return
+        means, variance = self.design.pooled(told)
+        if gradients is not None:
+            gradients = self.design.pooled_gradients(gradients, told)
+        shown = means.shape[0]
+        cut = asked.shape[0] - shown
+        padded = torch.cat([means, means.new_full((cut,), torch.nan)])
+        if cut and gradients is not None:
+            gradients = torch.cat([gradients, gradients.new_zeros(cut, *gradients.shape[1:])])
+        if cut and variance is not None:
+            variance = torch.cat([variance, variance.new_full((cut,), torch.nan)])
+        self.optimizer.tell(Evaluations(asked, padded, variance, None if gradients is None else gradients.cpu()))
+        if self.leaders.capacity:
+            self.leaders.add(self._hard(asked[:shown].detach().cpu()), means)
+        if self.film is not None:
+            self.film.see(self.evaluations, asked[:shown], means.numpy(), self.design.replicates, self._hard)
+        self._remember(told.numpy(), means.numpy())
+
+    def attend(self, gradients: Tensor) -> None:
+        """Add |d score / d stimulus| of candidates, (n, *stimulus), summed over them and over channels, to the importance map.
+
+        Accumulated over a whole search it says which places of the stimulus the unit went by: MACO's importance map (Fel et al.,
+        "Unlocking feature visualization for deeper networks with magnitude constrained optimization", 2023, section 4.3).
+        """
+        found = gradients.detach().nan_to_num(0.0, 0.0, 0.0).abs().sum((0, 1)).cpu()
+        self.importance = found if self.importance is None else self.importance + found
+
+    @property
+    def listens(self) -> bool:
+        """Whether its optimizer learns from candidates that it did not ask for."""
+        return isinstance(self.optimizer, Listener)
+
+    def overhear(self, evaluations: Evaluations) -> None:
+        """Others' candidates, scored for this search: the optimizer may learn from them and recommend one; the record leaves them out."""
+        if isinstance(self.optimizer, Listener):
+            self.optimizer.overhear(evaluations)
+            self.leaders.add(evaluations.latents, evaluations.scores)
+            self.overheard += evaluations.scores.shape[0]
+
+    def _remember(self, scores: np.ndarray, means: np.ndarray) -> None:
+        before = self.evaluations
+        self._record(scores)
+        if not np.isnan(means).all():
+            at = int(np.nanargmax(means))
+            if not self.best >= means[at]:
+                self.best, self._best_at = float(means[at]), min(before + (at + 1) * self.design.replicates, self.evaluations)
+        if self._left is not None and self._left <= 0:
+            self.end("evaluations")
+        elif self._stalled:
+            self.end("plateau")
+
+    @property
+    def _stalled(self) -> bool:
+        """Whether it has come to its plateau."""
+        return self.budget.plateau is not None and self.evaluations - self._best_at >= self.budget.plateau
+
+    def _record(self, scores: np.ndarray) -> None:
+        self._scores.append(scores.copy())
+        self.evaluations += scores.size
+
+    def end(self, reason: str) -> None:
+        """Ask the optimizer no more: measure leaders again where the design says so, and stop else. Nothing where that has begun.
+
+        What is kept back is a share of the evaluations: of the budget's, or of those made where another limit came first.
+        """
+        if self.stopped_by or self._finals is not None:
+            return
+        self._ended_by = reason
+        share, total = self.design.remeasure, self.budget.evaluations
+        again = int(share / (1 - share) * self.evaluations + 0.5)
+        if total is not None:
+            again = total - self.evaluations if reason == "evaluations" else min(again, total - self.evaluations)
+        if again > 0 and len(self.leaders):
+            self._finals = self._begin_finals(again)
+        else:
+            self.stopped_by = reason
+
+    def _begin_finals(self, again: int) -> Remeasurement:
+        leaders, _ = self.leaders.ranked()
+        recommended = self.recommend()[None]
+        others = leaders[(leaders != recommended).flatten(1).any(1)]
+        return Finals(torch.cat([recommended, others]), again, self.closing)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Every score so far, float64, in the order of evaluation, every replicate and measurement of its own."""
+        return np.concatenate(self._scores) if self._scores else np.empty(0)
+
+    @property
+    def natural_multiple(self) -> float | None:
+        """The best score so far ÷ the best natural stimulus's."""
+        if self.natural_best is None or self.natural_best <= 0 or np.isnan(self.best):
+            return None
+        return self.best / self.natural_best
+
+    def recommend(self) -> Tensor:
+        """The answer: codes or floats, (*latent); the optimizer's, or of the leaders measured again the best.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing was evaluated yet.
+        """
+        if self._finals is not None:
+            return self._finals.leading()
+        return self._hard(self.optimizer.recommend().cpu()[None])[0]
+
+    def measured(self) -> Measured | None:
+        """The answer with its response, where leaders were measured again; None otherwise."""
+        return None if self._finals is None else self._finals.measured()
+
+    def best_latents(self) -> list[Tensor]:
+        """The best that it knows of, (*latent) each: those that were measured again before the others; one may come twice."""
+        again = self._finals.ranked() if isinstance(self._finals, Finals) else []
+        return [*again, *self.leaders.ranked()[0]]
+
+    def answers(self) -> list[Measured]:
+        """What it has found, the first the answer; open where leaders were not measured again."""
+        return [self.measured() or Measured.open(self.recommend())]
+
+    def _hard(self, latents: Tensor) -> Tensor:
+        return self.latent.harden(latents) if isinstance(self.latent, Categorical) else latents
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it needs to go on, between ``tell`` and ``ask``."""
+        return {
+            "unit": self.unit,
+            "optimizer_label": self.optimizer_label,
+            "optimizer": self.optimizer.state_dict(),
+            "scores": torch.from_numpy(self.scores.copy()),
+            "best_at": self._best_at,
+            "best": self.best,
+            "overheard": self.overheard,
+            "leaders": self.leaders.state_dict(),
+            "finals": None if self._finals is None else self._finals.state_dict(),
+            "ended_by": self._ended_by,
+            "importance": self.importance,
+            "film": None if self.film is None else self.film.state_dict(),
+            "tally": self.tally.state_dict(),
+            "stopped_by": self.stopped_by,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``; ValueError where it is another search's."""
+        if (state["unit"], state["optimizer_label"]) != (self.unit, self.optimizer_label):
+            raise ValueError(
+                f"a checkpoint of {state['unit']} with {state['optimizer_label']} is not one of {self.unit} with {self.optimizer_label}"
+            )
+        self.optimizer.load_state_dict(state["optimizer"])
+        scores = state["scores"].numpy()
+        self._scores = [scores] if scores.size else []
+        self.evaluations = int(scores.size)
+        self._best_at = int(state["best_at"])
+        self.overheard = int(state["overheard"])
+        self.best = float(state["best"])
+        self.leaders.load_state_dict(state["leaders"])
+        self._finals = None if state["finals"] is None else self._restored_finals(state["finals"])
+        self._ended_by = str(state["ended_by"])
+        self.importance = state["importance"]
+        if self.film is not None and state["film"] is not None:
+            self.film.load_state_dict(state["film"])
+        self.tally.load_state_dict(state.get("tally", {}))
+        self.stopped_by = str(state["stopped_by"])
+        self.seconds = float(state["seconds"])
+
+    def _restored_finals(self, state: Mapping[str, Any]) -> Remeasurement:
+        return Finals.from_state(state)
