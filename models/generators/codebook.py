@@ -7,8 +7,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from ..networks.preserve_state import preserve_state
 from ..spaces import Categorical, StimulusSpec
-from ..targets.preserve_state import preserve_state
 from .kept_decoder import KeptDecoder
 from .prior import Prior
 

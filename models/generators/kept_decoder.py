@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..targets.accept import require_ready, unwrapped
-from ..targets.preserve_state import Habits, preserve_state
-from ..targets.random_state import seed_all
+from ..networks.accept import require_ready, unwrapped
+from ..networks.preserve_state import Habits, preserve_state
+from ..networks.random_state import seed_all
 
 SEED = 0
 """Of the random numbers that a decoder draws."""

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from ..networks.preserve_state import Habits, preserve_state
+from ..networks.random_state import seed_all
 from .discover import Layers, layers_of
-from .preserve_state import Habits, preserve_state
-from .random_state import seed_all
 from .trace import Seen, Trace, Tracer
 
 SIZES = (3, 2)

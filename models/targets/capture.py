@@ -81,7 +81,7 @@ def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading],
     Parameters
     ----------
     module : nn.Module
-        Run as it is, within :class:`actmax.models.targets.preserve_state.preserve_state`; hooks are taken off whatever happens.
+        Run as it is, within :class:`actmax.models.networks.preserve_state.preserve_state`; hooks are taken off whatever happens.
     stimuli : Tensor
         (n, *stimulus).
     readings : mapping of str to Reading

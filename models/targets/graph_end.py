@@ -43,7 +43,7 @@ def graph_end(module: nn.Module, stimuli: Tensor, reading: Reading) -> str | Non
     Parameters
     ----------
     module : nn.Module
-        The network, in evaluation mode, within :class:`actmax.models.targets.preserve_state.preserve_state`, so that its parameters take
+        The network, in evaluation mode, within :class:`actmax.models.networks.preserve_state.preserve_state`, so that its parameters take
         no gradient.
     stimuli : Tensor
         (n, *stimulus), as the network takes them.

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .held_networks import acting_for, current_owner
+from ..networks.held_networks import acting_for, current_owner
 
 _REENTRANT = "CheckpointFunctionBackward"
 """Node of the graph that reentrant activation checkpointing leaves, which refuses ``torch.autograd.grad``."""

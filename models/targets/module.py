@@ -12,16 +12,16 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ..networks.accept import fixed_batch, refusal, require_ready, unwrapped
+from ..networks.preserve_state import Habits, preserve_state
+from ..networks.random_state import seed_all
 from ..spaces import StimulusSpec
-from .accept import fixed_batch, refusal, require_ready, unwrapped
 from .behaviour import SIZES, Behaviour, observe
 from .capture import capture
 from .discover import OUTPUT
 from .graph_end import graph_end
 from .isolated import isolated, needs_isolation
 from .layers import require_layers
-from .preserve_state import Habits, preserve_state
-from .random_state import seed_all
 from .redirect import redirecting, watching
 from .rescue import rescued
 from .target import LayerInfo
@@ -45,7 +45,7 @@ class ModuleTarget:
     ----------
     module : nn.Module
         Takes (n, *stimulus). It is run in evaluation mode and left as it was, to the bit
-        (:class:`actmax.models.targets.preserve_state.preserve_state`). Of ``torch.compile`` and data-parallel wrappers the network inside.
+        (:class:`actmax.models.networks.preserve_state.preserve_state`). Of ``torch.compile`` and data-parallel wrappers the network inside.
     stimulus : StimulusSpec
         What it takes.
     prepare : callable, optional

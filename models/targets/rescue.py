@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from .held_networks import acting_for, current_owner
+from ..networks.held_networks import acting_for, current_owner
 from .redirect import redirecting
 
 Respond = Callable[[Tensor], Mapping[str, Tensor]]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..zoo.weights import load_into
+from ..networks.weights import load_into
 from .module import ModuleTarget
 from .normalise import IMAGENET, Normalise
 from .pretrained import PretrainedOptions, as_target, fetched, known, labels, needs, read_weights, seeded

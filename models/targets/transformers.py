@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from ..file_access import permitted_model
+from ..networks.weights import load_into
 from ..options import InvalidOption
-from ..zoo.weights import load_into
 from .module import ModuleTarget
 from .normalise import IMAGENET, Normalise
 from .pretrained import RANDOM, PretrainedOptions, as_target, fetched, known, labels, needs, read_weights, seeded

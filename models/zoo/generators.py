@@ -11,11 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ..file_access import permitted_model
 from ..generators.codebook import CodebookGenerator
 from ..generators.decoder import DecoderGenerator
+from ..networks.weights import load_into, read_tensors
 from ..options import InvalidOption
 from ..spaces import Box
 from .architectures.sngan import LATENT, Generator
 from .architectures.vqvae import CODES, MAP, WIDTH, Decoder
-from .weights import FOLDER, load_into, read_tensors
+from .weights import FOLDER
 
 _PREFIX = "decoder."
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
+from ..networks.weights import load_into, read_tensors
 from ..spaces import StimulusSpec
 from ..targets.module import ModuleTarget, Redirect
 from ..targets.spiking import SpikingOptions, SpikingTarget
@@ -17,7 +18,6 @@ from .architectures.snn import STEPS, spiking_cnn
 from .architectures.vit import SmallViT
 from .card import NaturalResponses, read_card
 from .generators import WeightOptions
-from .weights import load_into, read_tensors
 
 IMAGE = StimulusSpec((3, 32, 32))
 SERIES = StimulusSpec((1, 128), -1.0, 1.0, "series")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ...near_names import near_names
+from ...networks.preserve_state import Habits, preserve_state
 from ...spaces import StimulusSpec
 from ..coding import Coding, Encoder
-from ..preserve_state import Habits, preserve_state
 from ..target import LayerInfo
 from .neurons import is_neuron
 from .readout import KINDS, Readout

@@ -10,7 +10,7 @@ from network_digest import left_as_it_was
 from torch import nn
 from torch.nn import functional as F
 
-from actmax.models.targets.preserve_state import Habits, preserve_state
+from actmax.models.networks.preserve_state import Habits, preserve_state
 
 IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(5))
 
@@ -113,7 +113,7 @@ def test_a_second_interruption_while_all_is_put_back_does_not_stop_it(monkeypatc
         put_back(value)
 
     with left_as_it_was(network):
-        monkeypatch.setattr("actmax.models.targets.random_state._SETTINGS", ((torch.get_default_dtype, interrupted),))
+        monkeypatch.setattr("actmax.models.networks.random_state._SETTINGS", ((torch.get_default_dtype, interrupted),))
         grad = torch.is_grad_enabled()
         with pytest.raises(KeyboardInterrupt):
             asked(network, habits, False)

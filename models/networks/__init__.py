@@ -1,0 +1,1 @@
+"""Torch networks, whoever made them: asked without being changed, and their weights."""
