@@ -98,6 +98,7 @@ links:
 	mkdir -p $(LINKS)
 	for folder in models optimizers engine server client; do ln -sfn ../../../$$folder $(LINKS)/$$folder; done
 	ln -sfn ../../../protos/actmax/v1 $(LINKS)/v1
+	ln -sfn ../../../actmax/__init__.py ../../../actmax/py.typed $(LINKS)/
 	ln -sfn ../../protos/buf build/namespace/buf
 
 clean:

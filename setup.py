@@ -1,10 +1,11 @@
-"""Computes the package list: every top-level folder below is a subpackage of the namespace ``actmax``."""
+"""Computes the package list: every top-level folder below is a subpackage of ``actmax``, whose own folder is the front door."""
 
 from pathlib import Path
 
 from setuptools import setup
 
 ROOTS = {
+    "actmax": "actmax",
     "actmax.v1": "protos/actmax/v1",
     "buf.validate": "protos/buf/validate",  # what the stubs of constraints import; `buf` itself stays open for others
     "actmax.models": "models",
