@@ -336,7 +336,7 @@ class _Builder:
             return None if wrapped is None else found.around(wrapped, options)
         fits = kind == "generator" and isinstance(found, FitsStimulus)
         if made or not (fits or hasattr(found, "from_options")):
-            return adapt(kind, found, spec.options, field)
+            return adapt(kind, found, spec.options, field, allow_imports=self.allow_imports)
         options = self._options(found, spec, field)
         try:
             if not fits:
@@ -348,7 +348,7 @@ class _Builder:
             raise InvalidJob.at(field, str(error)) from error
 
     def _options(self, found: Any, spec: ComponentSpec, field: str) -> Any:
-        return options_of(found, spec.options, f"{field}.options", allow_files=self.allow_files)
+        return options_of(found, spec.options, f"{field}.options", allow_files=self.allow_files, allow_imports=self.allow_imports)
 
 
 def _constrained(generator: Generator, spec: JobSpec) -> Generator:

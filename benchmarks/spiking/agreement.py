@@ -20,8 +20,8 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
+from actmax.models.codings.coding import Presentation, coding_of
 from actmax.models.spaces import StimulusSpec
-from actmax.models.targets.coding import Encoder
 from actmax.models.targets.spiking import SpikingTarget
 
 from .networks import Network
@@ -62,7 +62,7 @@ def reference(network: Network, x: Tensor) -> dict[str, tuple[Tensor, Tensor | N
     given = x.to(dtype).contiguous()
     modality = "image" if len(network.shape) == 3 else "series"
     spec = StimulusSpec(network.shape, 0.0, 1.0, modality)
-    coded = Encoder(network.coding, spec, network.steps, 0)(given)  # type: ignore[arg-type]
+    coded = coding_of(network.coding, Presentation(spec, network.steps))(given)
     each = [given] * network.steps if network.coding == "direct" else list(coded)
     found: dict[str, tuple[Tensor, Tensor | None]] = {}
     for name, module in model.named_children():
@@ -259,9 +259,10 @@ def counting(branches: Counter[str]) -> Iterator[None]:
         branches[f"layout {'ambiguous' if found else 'certain'}"] += 1
         return found
 
-    def counted_fast(self: layerwise.LayerByLayer, inputs: Tensor, plan: Any, wanted: Any, constant: bool) -> Any:
-        branches[f"chunks {'of a batch' if inputs.shape[0 if constant else 1] * self._units <= layerwise._CACHED else 'of one'}"] += 1
-        return fast(self, inputs, plan, wanted, constant)
+    def counted_fast(self: layerwise.LayerByLayer, signal: stages.Signal, plan: Any, wanted: Any) -> Any:
+        rows = signal.values.shape[0] // (1 if signal.constant else self.steps)
+        branches[f"chunks {'of a batch' if rows * self._units <= layerwise._CACHED else 'of one'}"] += 1
+        return fast(self, signal, plan, wanted)
 
     def counted_unknown(self: stages.Stateless, link: Any, signal: Any, dtype: Any) -> Any:
         branches[f"unknown {'once' if signal.constant and link.name in self.steady else 'every step'}"] += 1

@@ -21,7 +21,10 @@ app = typer.Typer(help="What a server offers: components, their options, the lay
 Kind = Annotated[
     str,
     typer.Option(
-        "--kind", metavar="KIND", help="Only one kind: generator, target, objective, optimizer or transformation.", show_default=False
+        "--kind",
+        metavar="KIND",
+        help="Only one kind: generator, target, coding, objective, optimizer or transformation.",
+        show_default=False,
     ),
 ]
 
@@ -43,7 +46,7 @@ def catalog(context: typer.Context, server: Server = SERVER, as_json: Json = Fal
 
 @app.command()
 def components(kind: Kind = "", server: Server = SERVER, as_json: Json = False) -> None:
-    """List the generators, targets, objectives, optimizers and transformations."""
+    """List the generators, targets, codings, objectives, optimizers and transformations."""
     with connect(server) as client:
         found = client.components(kind)
     if as_json:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ...models.components import IMPORTS, KINDS, Kind, NotFound, entries
+from ...models.components import find as find_component
 from ...models.file_access import FILES, AllowedFiles
 from ..errors import InvalidJob
 from ..spec import violations_of
-
-Kind = Literal["generator", "target", "objective", "optimizer", "transformation"]
-KINDS: tuple[Kind, ...] = ("generator", "target", "objective", "optimizer", "transformation")
 
 
 @dataclass(frozen=True)
@@ -31,18 +27,13 @@ class ComponentEntry:
     unavailable: str = ""
 
 
-@cache
-def _entries(kind: Kind) -> Mapping[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=f"actmax.{kind}s")}
-
-
 def components(kind: str | None = None) -> list[ComponentEntry]:
     """All registered components, of one kind or of all, by name."""
     found: list[ComponentEntry] = []
     for each in KINDS:
         if kind not in (None, each):
             continue
-        for name, entry in sorted(_entries(each).items()):
+        for name, entry in sorted(entries(each).items()):
             try:
                 component = entry.load()
                 summary = (component.__doc__ or "").strip().split("\n", 1)[0]
@@ -60,38 +51,16 @@ def find(kind: Kind, name: str, field: str, *, allow_imports: Sequence[str] = ()
     InvalidJob
         At ``field``: unknown, not importable, or an import that is not allowed.
     """
-    entry = _entries(kind).get(name)
-    if entry is not None:
-        try:
-            return entry.load()
-        except Exception as error:
-            raise InvalidJob.at(field, f"{name} can't be loaded here: {type(error).__name__}: {error}") from error
-    if ":" in name:
-        return _import(name, field, allow_imports)
-    names = list(_entries(kind))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(names))}"
-    raise InvalidJob.at(field, f"there is no {kind} {name!r}; {hint}")
-
-
-def _import(name: str, field: str, allow_imports: Sequence[str]) -> Any:
-    module, _, attribute = name.partition(":")
-    if not any(allowed == "*" or module == allowed or module.startswith(allowed + ".") for allowed in allow_imports):
-        raise InvalidJob.at(
-            field,
-            f"importing {module!r} is not allowed here; start with --allow-import {module.split('.')[0]}, or install it as an entry point",
-        )
     try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise InvalidJob.at(field, f"{name!r} can't be imported: {type(error).__name__}: {error}") from error
-    return found
+        return find_component(kind, name, allow_imports)
+    except NotFound as error:
+        raise InvalidJob.at(field, str(error)) from error
 
 
-def options_of(component: Any, options: Mapping[str, Any], field: str, *, allow_files: AllowedFiles = False) -> BaseModel:
-    """``options`` checked by the component's own model; paths of images are refused unless ``allow_files``.
+def options_of(
+    component: Any, options: Mapping[str, Any], field: str, *, allow_files: AllowedFiles = False, allow_imports: Sequence[str] = ()
+) -> BaseModel:
+    """``options`` checked by the component's own model; paths of images, and components by import, are refused unless allowed.
 
     Raises
     ------
@@ -106,6 +75,6 @@ def options_of(component: Any, options: Mapping[str, Any], field: str, *, allow_
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}" if known else "it has no options"
         raise InvalidJob.at(f"{field}.{unknown[0]}", f"there is no such option; {hint}")
     try:
-        return model.model_validate(dict(options), context={FILES: allow_files})
+        return model.model_validate(dict(options), context={FILES: allow_files, IMPORTS: allow_imports})
     except ValidationError as error:
         raise InvalidJob(violations_of(error, field)) from None

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ...models.components import Named
 from ...models.file_access import AllowedFiles
 from ...models.generators.generator import Generator
 from ...models.objectives.objective import Objective
-from ...models.objectives.setting import Named, Setting, built
+from ...models.objectives.setting import Setting, built
 from ...models.options import InvalidOption
 from ...models.spaces import StimulusSpec
 from ...models.targets.target import Target

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel
 from torch import Tensor
 
+from ..components import Named
 from ..generators.prior import Prior
 from ..image_source import Fit, image_stimulus
 from ..options import InvalidOption
@@ -17,23 +18,6 @@ from ..spaces import LatentSpace, StimulusSpec
 from ..targets.target import CountsTrials, LayerInfo, Target
 from ..units import BadAddress, UnitAddress, resolve
 from .objective import Objective
-
-
-class Named(BaseModel):
-    """A component inside an option, as a job would name it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: Annotated[str, Field(min_length=1, max_length=200, description="An objective of the catalog, or package:attribute.")]
-    options: Annotated[dict[str, Any], Field(description="Its options.")] = {}
-
-
-def _spelled_out(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-NamedObjective = Annotated[Named, BeforeValidator(_spelled_out)]
-"""Option type of an objective; one without options may be its name alone."""
-
 
 Nested = Callable[[Named, UnitAddress, str], Objective]
 

@@ -9,17 +9,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from ..components import NamedComponent
 from ..units import UnitAddress
 from .objective import Objective, compares
 from .options import ObjectiveOptions, Weight
-from .setting import NamedObjective, Setting
+from .setting import Setting
 
 
 class Term(BaseModel):
     """An objective and what it counts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    objective: NamedObjective
+    objective: NamedComponent
     weight: Annotated[Weight, Field(description="What its score counts; negative for what shall be kept down.")] = 1.0
 
 

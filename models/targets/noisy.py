@@ -5,25 +5,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from ..components import Named
 from ..spaces import StimulusSpec
 from .target import CountsTrials, HasNaturalResponses, HasNotices, HasUnitNames, LayerInfo, PreservesState, Target
 
 Noise = Literal["poisson", "gaussian", "multiplicative"]
-
-
-class WrappedSpec(BaseModel):
-    """The target inside, as a job would name it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: Annotated[str, Field(min_length=1, max_length=200, description="A target of the catalog, or package:attribute.")]
-    options: Annotated[dict[str, Any], Field(description="Its options.")] = {}
 
 
 class NoisyTarget:
@@ -52,7 +45,7 @@ class NoisyTarget:
         """Options of the wrapper."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
-        target: Annotated[WrappedSpec, Field(description="The target inside, with its options.")]
+        target: Annotated[Named, Field(description="The target inside, with its options.")]
         noise: Annotated[Noise, Field(description="Spike counts, additive or multiplicative Gaussian noise.")] = "poisson"
         gain: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False, description="Poisson: spikes for a response of 1.")] = 1.0
         sigma: Annotated[

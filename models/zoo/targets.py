@@ -126,6 +126,6 @@ class SNNTarget:
         module = spiking_cnn()
         natural = _loaded(module, "cifar10-snn", options)
         target = MeasuredSpiking(module, IMAGE, steps=options.steps, readout=options.readout, coding=options.coding)
-        if (options.steps, options.readout, options.coding) == (STEPS, "count", "direct"):
+        if (options.steps, options.readout, options.coding.name) == (STEPS, "count", "direct"):
             target._natural = natural
         return target

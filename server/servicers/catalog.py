@@ -16,14 +16,6 @@ from ..execution.inspector import Inspector
 from ..jobs.plain import plain
 from .guard import unary
 
-_KINDS: dict[str, pb.ComponentKind] = {
-    "generator": pb.COMPONENT_KIND_GENERATOR,
-    "target": pb.COMPONENT_KIND_TARGET,
-    "objective": pb.COMPONENT_KIND_OBJECTIVE,
-    "optimizer": pb.COMPONENT_KIND_OPTIMIZER,
-    "transformation": pb.COMPONENT_KIND_TRANSFORMATION,
-}
-
 
 class CatalogServicer:
     """What this server can do, as the inspector finds it."""
@@ -36,7 +28,7 @@ class CatalogServicer:
     @unary
     async def ListComponents(self, request: pb.ListComponentsRequest) -> pb.ListComponentsResponse:
         """See the proto."""
-        if request.kind and request.kind not in _KINDS.values():
+        if request.kind not in pb.ComponentKind.values():
             raise invalid("kind", f"{request.kind} is not a kind of component; leave it out for all of them")
         if self._components is None:  # what is installed does not change while a server runs
             self._components = [_component(entry) for entry in await self._inspector.components()]
@@ -80,8 +72,9 @@ class CatalogServicer:
 def _component(entry: dict[str, Any]) -> pb.ComponentInfo:
     schema = Struct()
     schema.update(_finite(entry["options_schema"]))
+    kind = f"COMPONENT_KIND_{entry['kind'].upper()}"
     return pb.ComponentInfo(
-        kind=_KINDS[entry["kind"]], name=entry["name"], summary=entry["summary"], options_schema=schema, unavailable=entry["unavailable"]
+        kind=kind, name=entry["name"], summary=entry["summary"], options_schema=schema, unavailable=entry["unavailable"]
     )
 
 

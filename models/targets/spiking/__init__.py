@@ -1,6 +1,5 @@
 """Spiking targets: any snntorch network, asked for any unit of any layer."""
 
-from .options import SpikingOptions
-from .target import SpikingTarget
+from .target import SpikingOptions, SpikingTarget
 
 __all__ = ["SpikingOptions", "SpikingTarget"]

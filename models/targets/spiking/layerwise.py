@@ -55,7 +55,7 @@ class LayerByLayer:
         self._units = max(1, units)
         self._workspace = Workspace()
 
-    def __call__(self, inputs: Tensor, wanted: Collection[str], *, constant: bool) -> dict[str, Tensor]:
+    def __call__(self, inputs: Tensor, wanted: Collection[str], *, constant: bool, binary: bool) -> dict[str, Tensor]:
         """Return the responses of the layers ``wanted``.
 
         Parameters
@@ -67,34 +67,36 @@ class LayerByLayer:
             Names of links.
         constant : bool
             Whether every step has the same input.
+        binary : bool
+            Whether every input is 0 or 1.
 
         Returns
         -------
         dict of str to Tensor
             (n, *layer) each.
         """
+
+        def signal(part: Tensor) -> Signal:
+            return Signal(part if constant else part.flatten(0, 1), constant, binary)
+
         plan = [(stage, fused_leaky(stage.links[0].module) if stage.links[0].neuron else None) for stage in stages_of(self.chain, wanted)]
         if torch.is_grad_enabled() and inputs.requires_grad:
-            return self._differentiable(inputs, plan, wanted, constant)
+            return self._differentiable(signal(inputs), plan, wanted)
         batch = 0 if constant else 1
         # chunks of equal size: several, where memory is a cache
         chunks = -(-inputs.shape[batch] * self._units // _CACHED) if inputs.device.type == "cpu" else 1
         with torch.no_grad():
-            parts = [self._fast(part, plan, wanted, constant) for part in inputs.tensor_split(min(chunks, inputs.shape[batch]), batch)]
+            parts = [self._fast(signal(part), plan, wanted) for part in inputs.tensor_split(min(chunks, inputs.shape[batch]), batch)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
 
-    @staticmethod
-    def _signal(inputs: Tensor, constant: bool) -> Signal:
-        return Signal(inputs if constant else inputs.flatten(0, 1), constant, binary=not constant)
-
-    def _fast(self, inputs: Tensor, plan: Plan, wanted: Collection[str], constant: bool) -> dict[str, Tensor]:
+    def _fast(self, signal: Signal, plan: Plan, wanted: Collection[str]) -> dict[str, Tensor]:
         """Without gradient: spikes are bits, membranes are not kept."""
-        signal, found, workspace = self._signal(inputs, constant), {}, self._workspace
+        dtype, workspace, found = signal.values.dtype, self._workspace, dict[str, Tensor]()
         for stage, fused in plan:
             self.at = stage.name
-            current = self._current(signal, inputs.dtype, workspace) if fused is not None else None
+            current = self._current(signal, dtype, workspace) if fused is not None else None
             if fused is None or current is None or not fused.fits(current if signal.constant else current[0]):
-                signal = self._general(stage, signal, inputs.dtype, wanted, found, workspace)
+                signal = self._general(stage, signal, dtype, wanted, found, workspace)
                 continue
             running = RunningReadout(self.readout) if stage.name in wanted else None
             store = None
@@ -115,12 +117,12 @@ class LayerByLayer:
                 signal = Signal(store.flatten(0, 1), constant=False, binary=True)
         return found
 
-    def _differentiable(self, inputs: Tensor, plan: Plan, wanted: Collection[str], constant: bool) -> dict[str, Tensor]:
+    def _differentiable(self, signal: Signal, plan: Plan, wanted: Collection[str]) -> dict[str, Tensor]:
         """With gradient: spikes are numbers, and the backward pass of a scan needs its membranes."""
-        signal, found = self._signal(inputs, constant), {}
+        dtype, found = signal.values.dtype, dict[str, Tensor]()
         for stage, fused in plan:
             self.at = stage.name
-            current = self._current(signal, inputs.dtype) if fused is not None else None
+            current = self._current(signal, dtype) if fused is not None else None
             if fused is not None and current is not None and fused.fits(current if signal.constant else current[0]):
                 steps = self.steps if signal.constant else None
                 spikes, membranes = leaky_layer(current, steps, fused.constants, fused.slope)
@@ -128,7 +130,7 @@ class LayerByLayer:
                     found[stage.name] = read(self.readout, spikes, membranes)
                 signal = Signal(spikes.flatten(0, 1), constant=False, binary=True)
             else:
-                signal = self._general(stage, signal, inputs.dtype, wanted, found, None)
+                signal = self._general(stage, signal, dtype, wanted, found, None)
         return found
 
     def _general(

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from ...codings.coding import Coding, NamedCoding, Presentation, coding_of, require_binary, shown_over_time
+from ...components import Named
 from ...near_names import near_names
 from ...networks.preserve_state import Habits, preserve_state
 from ...spaces import StimulusSpec
-from ..coding import Coding, Encoder
 from ..target import LayerInfo
 from .neurons import is_neuron
 from .readout import KINDS, Readout
 from .stepwise import respond_from, run_chain
-from .trial import try_network
+from .trial import random_stimuli, try_network
+
+
+class SpikingOptions(BaseModel):
+    """How a spiking network is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: Annotated[int, Field(ge=1, le=10_000, description="Time steps of one presentation.")] = 20
+    readout: Annotated[Readout, Field(description="Response of a spiking unit; latency is higher for an earlier first spike.")] = "count"
+    coding: Annotated[NamedCoding, Field(description="How a stimulus enters: as a current, random spikes, a timed spike a pixel.")] = Named(
+        name="direct"
+    )
 
 
 class SpikingTarget:
@@ -49,10 +64,11 @@ class SpikingTarget:
     readout : {"count", "rate", "latency", "membrane"}
         The response of a spiking unit: its spikes over all steps, its spikes a step, (steps - t) / steps for a first spike at
         step t = 0 … steps - 1 and 0 for none (so higher is earlier), its highest membrane. Graded spikes count as graded.
-    coding : {"direct", "rate", "latency"}
-        How stimuli enter; see ``actmax.models.targets.coding.Encoder``.
+    coding : str, Named or Coding
+        How stimuli enter: ``direct``, ``rate``, ``latency`` or another of the entry points ``actmax.codings``, a name with options, or a
+        coding at hand; see :class:`actmax.models.codings.coding.Coding`.
     seed : int
-        Seed of the spikes of rate coding. Equal stimuli get equal spikes, in every batch.
+        Seed of a coding's spikes. Equal stimuli get equal spikes, in every batch.
     layers : sequence of str or None
         Names of the layers to offer; None offers every neuron, and every other layer with parameters, whose response is its
         output averaged over the steps.
@@ -76,7 +92,7 @@ class SpikingTarget:
         *,
         steps: int,
         readout: Readout = "count",
-        coding: Coding = "direct",
+        coding: str | Named | Coding = "direct",
         seed: int = 0,
         layers: Sequence[str] | None = None,
         plain: bool = False,
@@ -90,7 +106,7 @@ class SpikingTarget:
         self.network, self.steps, self.seed = network, steps, seed
         self.readout: Readout = readout
         self._stimulus = stimulus
-        self._encode = Encoder(coding, stimulus, steps, seed)
+        self.coding = coding_of(coding, Presentation(stimulus, steps, seed))
         self._asked_plain, self._asked_layers = plain, layers
         self._parts: list[tuple[str, nn.Module]] = []
         self._habits = Habits()
@@ -103,14 +119,9 @@ class SpikingTarget:
         return self._stimulus
 
     @property
-    def coding(self) -> Coding:
-        """Return how stimuli enter."""
-        return self._encode.coding
-
-    @property
     def differentiable(self) -> bool:
-        """Return whether gradients flow from responses to stimuli: unless a neuron has its surrogate disabled."""
-        return not any(getattr(module, "surrogate_disable", False) for module in self.network.modules())
+        """Return whether gradients flow from responses to stimuli: unless the coding has none, or a neuron has its surrogate disabled."""
+        return self.coding.differentiable and not any(getattr(module, "surrogate_disable", False) for module in self.network.modules())
 
     @property
     def noisy(self) -> bool:
@@ -188,7 +199,7 @@ class SpikingTarget:
             self._presentations += 1
         placed = self._placed(stimuli)
         with torch.autocast(placed.device.type, enabled=False):
-            found = self._answer(self._encode(placed), wanted, stimuli.shape[0])
+            found = self._answer(shown_over_time(self.coding, placed, self.steps), wanted, stimuli.shape[0])
         return {name: found[name].float() for name in wanted}
 
     def _try(self) -> None:
@@ -198,9 +209,13 @@ class SpikingTarget:
         if device == "meta":
             raise ValueError("the network lies on the meta device and has no weights; load them, or move it by to_empty and initialise it")
         with preserve_state(self.network, self._habits, thorough=True), torch.no_grad(), torch.autocast(device, enabled=False):
-            self._trial = try_network(
-                self.network, self._stimulus, self.steps, self.readout, constant=self._encode.constant, placed=self._placed
-            )
+            probes = self._placed(random_stimuli(self._stimulus, self.steps))
+            coded = shown_over_time(self.coding, probes, self.steps)
+            require_binary(self.coding, coded)
+            typical = coded if self.coding.constant else coded.mean(0)
+            if typical.shape == probes.shape:
+                typical = probes
+            self._trial = try_network(self.network, self._stimulus, typical, self.steps, self.readout, constant=self.coding.constant)
         self._parts = parts_of(self.network)
         self._layers = dict(self._trial.layers)
         self._notices = list(self._trial.notices)
@@ -213,7 +228,7 @@ class SpikingTarget:
     def _answer(self, inputs: Tensor, wanted: Sequence[str], n: int) -> dict[str, Tensor]:
         if self._layerwise is not None:
             try:
-                return self._checked(self._layerwise(inputs, wanted, constant=self._encode.constant), wanted, n)
+                return self._checked(self._layerwise(inputs, wanted, constant=self.coding.constant, binary=self.coding.binary), wanted, n)
             except (MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:
@@ -228,14 +243,14 @@ class SpikingTarget:
 
     def _plainly(self, inputs: Tensor, wanted: Sequence[str], n: int) -> dict[str, Tensor]:
         """By the plain loop; a stimulus at a time where the network mixes them."""
-        constant = self._encode.constant
+        constant = self.coding.constant
         if self._trial.mixes and n > 1:
             parts = [self._once(one, wanted, 1) for one in inputs.split(1, 0 if constant else 1)]
             return {name: torch.cat([part[name] for part in parts]) for name in wanted}
         return self._once(inputs, wanted, n)
 
     def _once(self, inputs: Tensor, wanted: Sequence[str], n: int) -> dict[str, Tensor]:
-        constant = self._encode.constant
+        constant = self.coding.constant
         if self._trial.chain is None:
             found = self._trial.whole.respond(inputs, wanted, self.readout, constant=constant)
         else:

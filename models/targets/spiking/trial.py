@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -71,40 +71,36 @@ class Trial:
         return LayerByLayer(self.chain, self.steps, self.readout, units, self.steady)
 
 
-def try_network(
-    network: nn.Module,
-    stimulus: StimulusSpec,
-    steps: int,
-    readout: Readout,
-    *,
-    constant: bool,
-    placed: Callable[[Tensor], Tensor],
-) -> Trial:
-    """Return how a network is evaluated, after showing it a few random stimuli. To be called within ``preserve_state``.
+def random_stimuli(stimulus: StimulusSpec, steps: int) -> Tensor:
+    """Return as many different stimuli as a network is tried with, (n, *stimulus), the same ones each time."""
+    uniform = torch.rand(batches(steps)[0], *stimulus.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    return stimulus.low + (stimulus.high - stimulus.low) * uniform
+
+
+def try_network(network: nn.Module, stimulus: StimulusSpec, stimuli: Tensor, steps: int, readout: Readout, *, constant: bool) -> Trial:
+    """Return how a network is evaluated, after showing it a few stimuli. To be called within ``preserve_state``.
 
     Parameters
     ----------
     network : nn.Module
         The network.
     stimulus : StimulusSpec
-        What it takes.
+        What it is shown, for messages.
+    stimuli : Tensor
+        (n, *input), what it takes in a step for each of ``random_stimuli``, where it is and in its precision.
     steps : int
         Time steps of one presentation.
     readout : {"count", "rate", "latency", "membrane"}
         What is read from neurons.
     constant : bool
-        Whether every step has the same input (direct coding).
-    placed : callable
-        Moves stimuli to where the network is.
+        Whether every step has the same input.
 
     Raises
     ------
     ValueError
-        The network does not take the stimulus, or none of its layers has a row for each.
+        The network does not take such stimuli, or none of its layers has a row for each.
     """
     trial = Trial(WholeNetwork(network, steps), as_chain(network), steps, readout)
-    uniform = torch.rand(batches(steps)[0], *stimulus.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-    stimuli = placed(stimulus.low + (stimulus.high - stimulus.low) * uniform)
     try:
         if trial.chain is None:
             _try_whole(trial, stimuli, constant)
@@ -155,7 +151,7 @@ def _try_whole(trial: Trial, stimuli: Tensor, constant: bool) -> None:
     names = whole.trial(stimuli)
     form = whole.form
     if form.drive == "loop" and not constant:
-        raise ValueError("the network loops over time by itself and sees one input: only direct coding works with it")
+        raise ValueError("the network loops over time by itself and sees one input: only a constant coding works with it, such as direct")
     trial.noisy, trial.mixes = form.noisy, form.mixes
     trial.notices += form.notes
     known = whole.names()

@@ -6,10 +6,11 @@ import torch
 from safetensors.torch import save_file
 
 from actmax.engine.components.registry import find
+from actmax.models.components import Named
 from actmax.models.generators.prior import Prior
 from actmax.models.objectives.code_prior import CodePrior
 from actmax.models.objectives.objective import LATENT, STIMULUS
-from actmax.models.objectives.setting import Named, Setting, built
+from actmax.models.objectives.setting import Setting, built
 from actmax.models.objectives.testing import check_objective
 from actmax.models.options import InvalidOption
 from actmax.models.spaces import Box, Categorical, StimulusSpec

@@ -12,11 +12,11 @@ import pytest
 import snntorch as snn
 import torch
 from pydantic import ValidationError
-from snntorch import spikegen, surrogate
+from snntorch import surrogate
 from torch import Tensor, nn
 
+from actmax.models.codings.coding import Presentation, coding_of
 from actmax.models.spaces import StimulusSpec
-from actmax.models.targets.coding import Encoder
 from actmax.models.targets.spiking import SpikingOptions, SpikingTarget
 from actmax.models.targets.testing import check_target
 from actmax.models.zoo.architectures.snn import spiking_cnn
@@ -315,7 +315,7 @@ def test_neurons_that_take_whole_sequences() -> None:
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(432, 6), snn.StateLeaky(beta=0.8, channels=6), nn.Linear(6, 4), snn.Leaky(beta=0.8))
     )
     target = SpikingTarget(model, IMAGE, steps=STEPS, coding="rate")
-    inputs = Encoder("rate", IMAGE, STEPS)(stimuli())
+    inputs = coding_of("rate", Presentation(IMAGE, STEPS))(stimuli())
     with torch.no_grad():
         spikes, _ = model[2](model[1](inputs.flatten(2)))
     torch.testing.assert_close(target.respond(stimuli(), ["2"])["2"], spikes.sum(0))
@@ -415,40 +415,6 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = SpikingTarget(model, IMAGE, steps=STEPS).respond(stimuli(5), ["0.0"])
     monkeypatch.setattr("actmax.models.targets.spiking.layerwise._CACHED", 1)
     torch.testing.assert_close(SpikingTarget(model, IMAGE, steps=STEPS).respond(stimuli(5), ["0.0"]), whole)
-
-
-def test_rate_coding_is_the_same_every_time_and_follows_the_seed() -> None:
-    x = stimuli(3)
-    first = Encoder("rate", IMAGE, 50, seed=3)(x)
-    assert torch.equal(first, Encoder("rate", IMAGE, 50, seed=3)(x))
-    assert torch.equal(first[:, 1:2], Encoder("rate", IMAGE, 50, seed=3)(x[1:2]))
-    assert not torch.equal(first, Encoder("rate", IMAGE, 50, seed=4)(x))
-    assert set(first.unique().tolist()) == {0.0, 1.0}
-    many = Encoder("rate", IMAGE, 4000, seed=0)(x[:1])
-    assert (many.mean(0) - x[:1]).abs().max() < 5 * 0.5 / 4000**0.5
-    x.requires_grad_()
-    Encoder("rate", IMAGE, 50)(x).sum().backward()
-    torch.testing.assert_close(x.grad, torch.full_like(x, 50.0))
-
-
-@pytest.mark.parametrize("steps", [1, 2, 7, 128])
-def test_latency_coding_is_snntorchs(steps: int) -> None:
-    x = torch.cat([stimuli(3), torch.zeros(1, *IMAGE.shape), torch.ones(1, *IMAGE.shape)])
-    spikes = Encoder("latency", IMAGE, steps)(x)
-    assert torch.equal(spikes.sum(0), torch.ones_like(x))
-    if steps > 1:
-        assert torch.equal(spikes, spikegen.latency(x, num_steps=steps, normalize=True, linear=True))  # pyright: ignore[reportArgumentType]
-
-
-def test_latency_coding_has_the_gradient_of_a_moved_spike() -> None:
-    x = torch.tensor([0.33, 0.52, 0.005, 0.9]).view(1, 1, 2, 2).requires_grad_()
-    spikes = Encoder("latency", StimulusSpec((1, 2, 2)), 11)(x)
-    value = torch.arange(11.0).square()
-    (spikes * value.view(-1, 1, 1, 1, 1)).sum().backward()
-    # times 6.7, 4.8, (clipped), 1.0: the difference of the values of the neighbouring steps, ten steps to the unit
-    torch.testing.assert_close(x.grad, torch.tensor([-130.0, -90.0, 0.0, -30.0]).view(1, 1, 2, 2), atol=20.1, rtol=0)
-    assert x.grad is not None
-    torch.testing.assert_close(x.grad.flatten()[:3], torch.tensor([-130.0, -90.0, 0.0]))
 
 
 def test_latency_readout_prefers_early_spikes() -> None:

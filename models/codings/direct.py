@@ -1,0 +1,30 @@
+"""Direct coding: the stimulus as a current."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from .coding import Presentation
+
+
+class DirectCoding:
+    """The stimulus itself, as the same current at every step."""
+
+    class Options(BaseModel):
+        """It has none."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    binary, constant, differentiable = False, True, True
+
+    @classmethod
+    def from_options(cls, options: Options, presentation: Presentation) -> Self:
+        """Build it, for any presentation."""
+        return cls()
+
+    def __call__(self, stimuli: Tensor, /) -> Tensor:
+        """Return ``stimuli``."""
+        return stimuli

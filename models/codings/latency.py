@@ -1,0 +1,60 @@
+"""Latency coding: one spike a pixel, the earlier the brighter."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from .coding import Presentation, wants_gradient
+
+DARKEST = 0.01
+"""Brightness below which no pixel fires later, as snntorch's ``threshold`` of the same default."""
+
+
+class LatencyCoding:
+    """One timed spike a pixel, linearly earlier the brighter.
+
+    Times are those of ``snntorch.spikegen.latency(..., normalize=True, linear=True)``. The gradient is that of the spike shared linearly
+    between the two steps on either side of its unrounded time.
+    """
+
+    class Options(BaseModel):
+        """Options of the coding."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        darkest: Annotated[float, Field(ge=0, lt=1, description="Brightness, from 0 to 1, below which no pixel fires later.")] = DARKEST
+
+    binary, constant = True, False
+
+    def __init__(self, presentation: Presentation, darkest: float = DARKEST) -> None:
+        self.presentation, self.darkest = presentation, darkest
+
+    @classmethod
+    def from_options(cls, options: Options, presentation: Presentation) -> Self:
+        """Build it."""
+        return cls(presentation, options.darkest)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a spike can move: not in a single step."""
+        return self.presentation.steps > 1
+
+    def __call__(self, stimuli: Tensor, /) -> Tensor:
+        """(n, *stimulus) -> spikes, (steps, n, *stimulus), each 0 or 1."""
+        brightness, last = self.presentation.brightness(stimuli), self.presentation.steps - 1
+        time = last * (1 - brightness.clamp(self.darkest, 1)) if last else torch.zeros_like(brightness)
+        nearest = self._at(time.detach().round().long(), torch.ones_like(time.detach()))
+        if not wants_gradient(brightness):
+            return nearest
+        floor = time.detach().floor()
+        late = time - floor
+        shared = self._at(floor.long(), 1 - late) + self._at((floor.long() + 1).clamp(max=last), late)
+        return nearest + (shared - shared.detach())
+
+    def _at(self, times: Tensor, values: Tensor) -> Tensor:
+        """(steps, *values.shape), zero but for ``values`` at ``times``."""
+        empty = torch.zeros(self.presentation.steps, *values.shape, dtype=values.dtype, device=values.device)
+        return empty.scatter(0, times.unsqueeze(0), values.unsqueeze(0))

@@ -1,0 +1,98 @@
+"""Components by name: entry points, the built-in ones found the same way as others'."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+Kind = Literal["generator", "target", "coding", "objective", "optimizer", "transformation"]
+KINDS: tuple[Kind, ...] = ("generator", "target", "coding", "objective", "optimizer", "transformation")
+
+IMPORTS = "imports"
+"""Key of pydantic's validation context that says which modules options may name: prefixes, or "*" for any. Without a context, as in a
+library call, any."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200, description="A component of the catalog, or package:attribute.")]
+
+
+class Named(BaseModel):
+    """A component inside an option, as a job would name it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Name
+    options: Annotated[dict[str, Any], Field(description="Its options.")] = {}
+
+
+def _spelled_out(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+NamedComponent = Annotated[Named, BeforeValidator(_spelled_out, json_schema_input_type=Name | Named)]
+"""Option type of a component; one without options may be its name alone."""
+
+
+class NotFound(ValueError):
+    """A component that can't be had here; the message says why, and what would work."""
+
+
+@cache
+def entries(kind: Kind) -> Mapping[str, EntryPoint]:
+    """Return the registered components of a kind, by name."""
+    return {entry.name: entry for entry in entry_points(group=f"actmax.{kind}s")}
+
+
+def find(kind: Kind, name: str, imports: Sequence[str] = ("*",)) -> Any:
+    """Return the component of that name, or, for ``package:attribute``, the object.
+
+    Parameters
+    ----------
+    kind : str
+        One of :data:`KINDS`.
+    name : str
+        Name of an entry point, or ``package:attribute``.
+    imports : sequence of str
+        Modules that may be imported, with all below them; "*" for any.
+
+    Raises
+    ------
+    NotFound
+        It is unknown, can't be imported, or its import is not allowed.
+    """
+    entry = entries(kind).get(name)
+    if entry is not None:
+        try:
+            return entry.load()
+        except Exception as error:  # another package's component may fail in any way
+            raise NotFound(f"{name} can't be loaded here: {type(error).__name__}: {error}") from error
+    if ":" in name:
+        return _import(name, imports)
+    names = list(entries(kind))
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(names))}"
+    raise NotFound(f"there is no {kind} {name!r}; {hint}")
+
+
+def allowed_imports(info: ValidationInfo) -> Sequence[str]:
+    """Return which modules the options that are being validated may name."""
+    return ("*",) if info.context is None else info.context.get(IMPORTS, ())
+
+
+def _import(name: str, imports: Sequence[str]) -> Any:
+    module, _, attribute = name.partition(":")
+    if not any(allowed == "*" or module == allowed or module.startswith(allowed + ".") for allowed in imports):
+        raise NotFound(
+            f"importing {module!r} is not allowed here; start with --allow-import {module.split('.')[0]}, or install it as an entry point"
+        )
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # another's module may fail in any way
+        raise NotFound(f"{name!r} can't be imported: {type(error).__name__}: {error}") from error
+    return found
