@@ -16,7 +16,7 @@ LINKS := build/namespace/actmax
 # the peers of benchmarks/search: protes wants an older numpy than development has
 PEERS := build/bench-venv
 
-.PHONY: run test test-nightly test-lowest test-latest node lint bench bench-search protos lock install clean
+.PHONY: run test test-nightly test-lowest test-latest node lint docs bench bench-search protos lock install clean
 .DELETE_ON_ERROR:
 
 run: $(RUNS)
@@ -47,6 +47,10 @@ lint: $(STAMP) links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+
+# the site of docs/, into build/site; a warning fails it
+docs: $(STAMP) links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP) bench-search
 	for script in benchmarks/*/bench.py; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done

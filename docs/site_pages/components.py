@@ -1,0 +1,21 @@
+"""The reference page of every component with its options, from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actmax.engine.components.registry import KINDS, components
+
+from .options import option_table
+
+
+def component_pages() -> Iterator[tuple[str, str]]:
+    """Yield the file name and the Markdown text of one page a kind of component."""
+    for kind in KINDS:
+        parts = [f"# Every {kind}\n\nMade from the code. `actmax catalog options NAME` prints the same.\n"]
+        for entry in components(kind):
+            if entry.unavailable:
+                raise RuntimeError(f"{kind} {entry.name} can't be loaded, so its page can't be made: {entry.unavailable}")
+            options = option_table(entry.options_schema) or "It has no options.\n"
+            parts.append(f"## `{entry.name}` {{#{entry.name}}}\n\n{entry.summary}\n\n{options}")
+        yield f"reference/{kind}s.md", "\n".join(parts)

@@ -1,0 +1,40 @@
+"""The reference page of a job file's fields, from the schema that every job is checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from actmax.engine.spec import JobSpec
+from actmax.v1 import job_pb2
+
+from .options import option_table
+from .wire import Comments
+
+_INTRODUCTION = """# Every field of a job
+
+Made from the code. A component is a name, or a mapping of `name` and `options`: see
+[generators](generators.md), [targets](targets.md), [objectives](objectives.md), [optimizers](optimizers.md) and
+[transformations](transformations.md). The same fields go over the wire as `actmax.v1.JobSpec`.
+
+"""
+
+
+def job_file_pages() -> Iterator[tuple[str, str]]:
+    """Yield the file name and the Markdown text of the page."""
+    schema = JobSpec.model_json_schema()
+    _describe(schema, schema["$defs"], job_pb2.JobSpec.DESCRIPTOR, Comments())
+    yield "reference/job-file.md", _INTRODUCTION + option_table(schema)
+
+
+def _describe(schema: dict[str, Any], shared: dict[str, Any], message: Any, comments: Comments) -> None:
+    """Take the meaning of fields from the comments of the proto, which says more."""
+    for name, field in schema["properties"].items():
+        described = message.fields_by_name.get(name)
+        if described is None:
+            continue
+        field["description"] = comments.of(described.full_name) or field.get("description", "")
+        for kind in field.get("anyOf", [field]):
+            inner = shared.get(kind.get("$ref", "").rpartition("/")[2])
+            if inner is not None and described.message_type is not None and "options" not in inner["properties"]:
+                _describe(inner, shared, described.message_type, comments)
