@@ -76,6 +76,11 @@ def split_heads(mixed: Tensor, heads: int) -> Tensor:
     return mixed.unflatten(-1, (heads, -1)).movedim(-2, 1)
 
 
+def join_heads(split: Tensor) -> Tensor:
+    """(n, heads, *positions, features) -> (n, *positions, heads · features)."""
+    return split.movedim(1, -2).flatten(-2)
+
+
 def heads_of_multihead(
     module: nn.MultiheadAttention,
     query: Tensor,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from .attention import heads_of_multihead, split_heads
+from .attention import heads_of_multihead, join_heads, split_heads
 
 Path = tuple[Any, ...]
 """Where a tensor lies in what a layer answers with: keys of mappings, places in tuples, names of attributes."""
@@ -75,7 +77,26 @@ def tensor_at(answer: Any, path: Path) -> Tensor | None:
     return answer if isinstance(answer, Tensor) else None
 
 
-def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading], *, stop: bool = True) -> dict[str, Tensor]:
+def with_tensor(answer: Any, path: Path, tensor: Tensor) -> Any:
+    """Return ``answer`` with another tensor at ``path``; containers on the way are copied."""
+    if not path:
+        return tensor
+    inside = isinstance(answer, Mapping | tuple | list)
+    part = with_tensor(answer[path[0]] if inside else getattr(answer, path[0]), path[1:], tensor)
+    if isinstance(answer, tuple):
+        parts = [*answer[: path[0]], part, *answer[path[0] + 1 :]]
+        return type(answer)(*parts) if hasattr(answer, "_fields") else type(answer)(parts)
+    copied: Any = copy.copy(answer)
+    if inside:
+        copied[path[0]] = part
+    else:
+        object.__setattr__(copied, path[0], part)
+    return copied
+
+
+def capture(
+    module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading], *, stop: bool = True, attached: int | None = None
+) -> dict[str, Tensor]:
     """Run ``module`` and return what ``readings`` find.
 
     Parameters
@@ -88,40 +109,79 @@ def capture(module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading],
         What to read, by any names.
     stop : bool
         Whether to end the forward pass once all were read.
+    attached : int or None
+        Not to copy, but to have the network go on with what is returned: tensors of so many rows, at least two-dimensional.
 
     Returns
     -------
     dict of str to Tensor
         One for each of ``readings``, its rows in front, but for those that the pass never came to.
+
+    Raises
+    ------
+    RuntimeError
+        The network has written into a tensor that was not to be copied.
     """
     answers: dict[str, Tensor] = {}
     left = {name: reading.calls for name, reading in readings.items()}
 
-    def read(name: str, find: Callable[[], Tensor | None]) -> None:
+    def read(name: str, find: Callable[[], Tensor | None]) -> Tensor | None:
+        """Take the tensor; return what is to stand in its place."""
         left[name] -= 1
         if left[name] or (tensor := find()) is None:
-            return
+            return None
         done = stop and len(answers) + (name not in answers) == len(readings)
-        tensor = tensor.movedim(readings[name].rows, 0) if tensor.ndim else tensor
-        # a later in-place operation (ReLU(inplace=True)) would overwrite it
-        answers[name] = tensor if done else tensor.clone()
+        again = None
+        if attached is not None:
+            answers[name], again = _on_the_way(tensor, readings[name].rows, attached)
+            versions[name] = answers[name]._version
+        else:
+            tensor = tensor.movedim(readings[name].rows, 0) if tensor.ndim else tensor
+            # a later in-place operation (ReLU(inplace=True)) would overwrite it
+            answers[name] = tensor if done else tensor.clone()
         if done:
             raise _Reached
+        return again
+
+    versions: dict[str, int] = {}
 
     with ExitStack() as stack:
         for name, reading in readings.items():
             stack.callback(_attach(module.get_submodule(reading.module), name, reading, read).remove)
         with suppress(_Reached):
             module(stimuli)
+    for name, version in versions.items():
+        if answers[name]._version != version:
+            raise RuntimeError(f"the network writes into what {name} has answered, so that it can't be read without a copy")
     return answers
 
 
-def _attach(part: nn.Module, name: str, reading: Reading, read: Callable[[str, Callable[[], Tensor | None]], None]) -> Any:
+def _on_the_way(tensor: Tensor, rows_at: int, rows: int) -> tuple[Tensor, Tensor]:
+    """Return ``tensor`` as (rows, *units), and the same as it was, computed from that, in memory of its own."""
+    front = tensor.movedim(rows_at, 0)
+    wide = front[:, None] if front.ndim == 1 else front
+    seen = wide[:rows]
+    whole = seen if rows == wide.shape[0] else torch.cat([seen, wide[rows:]])
+    return seen, whole.reshape(front.shape).movedim(0, rows_at).clone()
+
+
+def _attach(part: nn.Module, name: str, reading: Reading, read: Callable[[str, Callable[[], Tensor | None]], Tensor | None]) -> Any:
     """Attach the hook of one reading."""
+
+    def after(_module: nn.Module, _inputs: Any, answer: Any) -> Any:
+        again = read(name, lambda: tensor_at(answer, reading.path))
+        return None if again is None else with_tensor(answer, reading.path, again)
+
+    def before(_module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+        again = read(name, lambda: split_heads(inputs[0], reading.heads))
+        return None if again is None else (join_heads(again), *inputs[1:])
+
     if not reading.heads:
-        return part.register_forward_hook(lambda _module, _inputs, answer: read(name, lambda: tensor_at(answer, reading.path)))
+        return part.register_forward_hook(after)
     if isinstance(part, nn.MultiheadAttention):
-        return part.register_forward_pre_hook(
-            lambda _module, inputs, named: read(name, lambda: heads_of_multihead(part, *inputs, **named)), with_kwargs=True
-        )
-    return part.register_forward_pre_hook(lambda _module, inputs: read(name, lambda: split_heads(inputs[0], reading.heads)))
+
+        def beside(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            read(name, lambda: heads_of_multihead(part, *inputs, **named))
+
+        return part.register_forward_pre_hook(beside, with_kwargs=True)
+    return part.register_forward_pre_hook(before)

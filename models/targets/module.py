@@ -74,6 +74,9 @@ class ModuleTarget:
         The module does not take stimuli of that shape, or answers with nothing that has a row for each stimulus.
     """
 
+    steps = None
+    """It has no time steps."""
+
     def __init__(
         self,
         module: nn.Module,
@@ -155,7 +158,7 @@ class ModuleTarget:
         """
         require_layers([layer], self._found.infos)
         with preserve_state(self.module, self._habits):
-            shown = self._sized(self._given(_probes(self.stimulus.shape, self.stimulus)[:2]))[0]
+            shown = self._sized(self.prepare(_probes(self.stimulus.shape, self.stimulus)[:2]))[0]
             return graph_end(self.module, shown, self._found.readings[layer])
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
@@ -182,13 +185,34 @@ class ModuleTarget:
         with redirecting(rows) if trial // rows < self.redirect else nullcontext():
             return self._run(stimuli, wanted, trial)
 
+    def activations(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Sequence[Tensor]]:
+        """Return what ``layers`` compute, one tensor each, (n, *layer); see :class:`actmax.models.targets.target.HasActivations`.
+
+        Gradients are the network's own, not redirected. A stimulus counts as a trial, as for ``respond``.
+        """
+        require_layers(layers, self._found.infos)
+        trial, rows, most = self._trial, stimuli.shape[0], self._at_once(stimuli.shape[0], layers)
+        if rows > most:
+            raise ValueError(f"the network is shown {most} of {rows} stimuli at once, so what it computes has no common graph; show {most}")
+        if self._isolated and torch.is_grad_enabled() and stimuli.requires_grad:
+            raise ValueError("the network checkpoints its activations in a reentrant way, which can only be differentiated as a whole")
+        self._trial += rows
+        if not rows or not layers:
+            return {layer: [stimuli.new_zeros(0, *self._found.infos[layer].shape)] for layer in layers}
+        recording = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        with torch.inference_mode(False), torch.set_grad_enabled(recording):
+            return {layer: [tensor] for layer, tensor in self._pass(stimuli, layers, trial, attached=True).items()}
+
+    def _at_once(self, rows: int, layers: Collection[str]) -> int:
+        """How many of so many stimuli are shown together: one where rows mix or the network takes one alone."""
+        return 1 if self._seen.alone or not self._seen.mixing.isdisjoint(layers) else self._batch or rows
+
     def _run(self, stimuli: Tensor, layers: Collection[str], trial: int) -> dict[str, Tensor]:
-        """Show stimuli together, or one by one where rows mix or the network takes one alone."""
+        """Show stimuli in as many passes as the network needs."""
         if not layers:
             return {}
         recording = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-        apart = self._seen.alone or not self._seen.mixing.isdisjoint(layers)
-        size = 1 if apart else self._batch or len(stimuli)
+        size = self._at_once(len(stimuli), layers)
         parts: list[dict[str, Tensor]] = []
         # never in inference mode: what a network caches there can't be trained with later
         with torch.inference_mode(False), torch.set_grad_enabled(recording):
@@ -196,15 +220,17 @@ class ModuleTarget:
                 parts.append(self._pass(stimuli[start : start + size], layers, trial + start))
         return parts[0] if len(parts) == 1 else {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
 
-    def _pass(self, stimuli: Tensor, layers: Collection[str], trial: int) -> dict[str, Tensor]:
+    def _pass(self, stimuli: Tensor, layers: Collection[str], trial: int, *, attached: bool = False) -> dict[str, Tensor]:
         """One forward pass."""
         readings = {layer: self._found.readings[layer] for layer in layers}
         rows = len(stimuli)
         with preserve_state(self.module, self._habits):
-            shown, size = self._sized(self._given(stimuli))
+            shown, size = self._sized(self.prepare(stimuli))
             if self._seen.noisy:
                 seed_all(int(np.random.SeedSequence((self._seed, trial)).generate_state(1, np.uint64)[0] >> 1))
-            answers = capture(self.module, shown, readings)
+            answers = capture(self.module, shown, readings, attached=rows if attached else None)
+        if attached:
+            size = rows
         found: dict[str, Tensor] = {}
         for layer in layers:
             answer = answers.get(layer)
@@ -214,7 +240,7 @@ class ModuleTarget:
             if answer is None or tuple(answer.shape) != shape:
                 got = "nothing" if answer is None else f"a tensor of shape {tuple(answer.shape)}"
                 raise RuntimeError(f"{layer} answered with {got} where {shape} was expected, a row for each of {size} stimuli")
-            found[layer] = _readable(answer if size == rows else answer[:rows])
+            found[layer] = answer if attached else _readable(answer if size == rows else answer[:rows])
         return found
 
     def _sized(self, stimuli: Tensor) -> tuple[Tensor, int]:
@@ -223,8 +249,8 @@ class ModuleTarget:
         size = self._batch or (2 if rows == 1 and self._seen.padded else rows)
         return (stimuli if size == rows else torch.cat([stimuli, stimuli[-1:].expand(size - rows, *stimuli.shape[1:])])), size
 
-    def _given(self, stimuli: Tensor) -> Tensor:
-        """Stimuli as the module takes them, in memory of their own: on its device, in its precision."""
+    def prepare(self, stimuli: Tensor, /) -> Tensor:
+        """Return stimuli as the module takes them, in memory of their own: normalised, on its device, in its precision."""
         tensors = chain(self.module.parameters(), self.module.buffers())  # lazily: the first one is enough as a rule
         anchor = next((tensor for tensor in tensors if tensor.is_floating_point()), stimuli)
         placed = stimuli.to(anchor.device)
@@ -247,13 +273,13 @@ class ModuleTarget:
 
     def _observed_once(self) -> Behaviour:
         with torch.no_grad():
-            shown = self._given(_probes(self.stimulus.shape, self.stimulus))
+            shown = self.prepare(_probes(self.stimulus.shape, self.stimulus))
         return observe(self.module, shown, self._habits, self._batch)
 
     def _takes(self, shape: tuple[int, ...]) -> bool:
         try:
             with preserve_state(self.module, Habits(), thorough=True), torch.no_grad():
-                self.module(self._given(_probes(shape, self.stimulus)[:2]))
+                self.module(self.prepare(_probes(shape, self.stimulus)[:2]))
         except Exception:  # it does not, for whatever reason
             return False
         return True
@@ -263,7 +289,7 @@ class ModuleTarget:
         with preserve_state(self.module, self._habits), torch.inference_mode(False), torch.enable_grad():
             leaf = _probes(self.stimulus.shape, self.stimulus)[:2].requires_grad_()
             try:
-                shown = self._sized(self._given(leaf))[0]
+                shown = self._sized(self.prepare(leaf))[0]
                 answers = capture(self.module, shown[:1] if self._seen.alone else shown, self._found.readings)
             except Exception as error:  # as x.numpy() does, which only works without
                 reason = str(error).strip().split("\n", 1)[0][:200]

@@ -26,6 +26,8 @@ class NoisyTarget:
     al., "Parallel random numbers: as easy as 1, 2, 3", 2011): it has no state, does not depend on how trials are batched, and a resumed
     job meets the noise that an undisturbed one meets. Used by itself, it counts the trials that it was shown.
 
+    It stands for a measurement, so it has neither activations nor a module to hand out, whatever the target inside has.
+
     Parameters
     ----------
     target : Target

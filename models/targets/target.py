@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..spaces import StimulusSpec
 
@@ -143,5 +143,54 @@ class HasGraphEnd(Protocol):
         ------
         KeyError
             The layer does not exist.
+        """
+        ...
+
+
+@runtime_checkable
+class HasActivations(Protocol):
+    """A target that hands out the tensors that its layers compute, uncopied and with the autograd graph attached.
+
+    ``respond`` gives copies, read out over time. Wrappers such as ``noisy`` don't have it: what they answer stands for a measurement, and a
+    measured system shows no activations. Ask the target inside.
+    """
+
+    def activations(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Sequence[Tensor]]:
+        """Return what ``layers`` compute, for each a tensor a time step, (n, *layer), in the network's precision.
+
+        A target without time steps gives one tensor a layer. A spiking target gives spikes, or membranes where it is read out by those; a
+        layer that is computed once for all steps gives one tensor too. Gradients are recorded where ``stimuli`` require them. The network
+        goes on with the very tensors that are returned, so what deeper layers compute has a gradient with respect to them; but for
+        membranes and the heads of an ``nn.MultiheadAttention``, which only have one to the stimuli. Hold
+        :meth:`PreservesState.preserved` around this call and the backward passes.
+
+        Raises
+        ------
+        KeyError
+            A layer does not exist.
+        ValueError
+            The network is shown fewer stimuli at once, as where it mixes the rows of a batch, or can only be differentiated as a whole.
+        """
+        ...
+
+
+@runtime_checkable
+class HasModule(Protocol):
+    """A target around a torch module, for libraries that need the module. Wrappers such as ``noisy`` don't have it."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The network itself. Names of layers are those of its submodules, but for tensors within their answers."""
+        ...
+
+    @property
+    def steps(self) -> int | None:
+        """None where ``module(prepare(stimuli))`` is a forward pass; otherwise the time steps that a spiking network is presented for."""
+        ...
+
+    def prepare(self, stimuli: Tensor, /) -> Tensor:
+        """Return ``stimuli``, (n, *stimulus), as the module takes them: normalised or coded, on its device, in its precision.
+
+        They are in memory of their own, and have a time dimension in front, (steps, n, *input), where a spiking network's input changes.
         """
         ...

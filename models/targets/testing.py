@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from .target import Target
+from .target import HasActivations, HasModule, PreservesState, Target
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:
@@ -44,8 +46,8 @@ def check_target(target: Target, seed: int = 0) -> None:
     """
     assert isinstance(target, Target), "it lacks a member of the Target protocol"
     target.to("cpu")
-    module = getattr(target, "module", None) or getattr(target, "network", None)
-    before = state_of(module) if isinstance(module, nn.Module) else None
+    module = target.module if isinstance(target, HasModule) else None
+    before = None if module is None else state_of(module)
     spec = target.stimulus
     rng = torch.Generator().manual_seed(seed)
     stimuli = torch.rand(3, *spec.shape, generator=rng) * (spec.high - spec.low) + spec.low
@@ -71,5 +73,36 @@ def check_target(target: Target, seed: int = 0) -> None:
         (slope,) = torch.autograd.grad(target.respond(leaf, {last})[last].sum(), leaf)
         assert slope.shape == stimuli.shape
         assert bool(slope.isfinite().all()), "gradients are not finite"
-    if isinstance(module, nn.Module) and before is not None:
+    if isinstance(target, HasActivations):
+        _check_activations(target, stimuli[:1], together)
+    if isinstance(target, HasModule):
+        prepared = target.prepare(stimuli)
+        assert prepared.shape[:1] == (3,) or prepared.shape[:2] == (target.steps, 3), f"prepared stimuli are {tuple(prepared.shape)}"
+        prepared.detach().zero_()
+        assert bool(stimuli.any()), "prepared stimuli share the memory of the stimuli"
+    if module is not None and before is not None:
         check_unchanged(module, before)
+
+
+def _check_activations(target: HasActivations, stimulus: Tensor, answers: Mapping[str, Tensor]) -> None:
+    """Check that activations are what responses are read from, and that deeper layers are computed from them."""
+    assert isinstance(target, Target)
+    differentiable, names = target.differentiable, list(answers)
+    steps = target.steps if isinstance(target, HasModule) else None
+    leaf = stimulus.clone().requires_grad_(differentiable)
+    with target.preserved() if isinstance(target, PreservesState) else nullcontext(), torch.enable_grad():
+        found = target.activations(leaf, names)
+        assert set(found) == set(names), "it does not give activations of just the layers that were asked for"
+        for name, parts in found.items():
+            assert {tuple(part.shape) for part in parts} == {(1, *answers[name].shape[1:])}, f"{name} has activations of another shape"
+            assert len(parts) in (1, steps or 1), f"{name} has activations of {len(parts)} steps"
+            if steps is None:
+                assert torch.allclose(parts[0].float(), answers[name][:1], atol=1e-4), f"activations of {name} are not what it answers"
+        if differentiable:
+            earlier = [part for name in names[:-1] for part in found[name] if part.requires_grad]
+            last = torch.stack([part.sum() for part in found[names[-1]]]).sum()
+            slope, *slopes = torch.autograd.grad(last, [leaf, *earlier], allow_unused=True)
+            assert slope is not None, "no gradient of the last layer reaches the stimuli"
+            assert len(names) == 1 or any(one is not None for one in slopes), "the last layer is not computed from earlier activations"
+    with pytest.raises(KeyError):
+        target.activations(stimulus, {"no such layer"})

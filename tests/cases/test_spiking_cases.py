@@ -109,7 +109,7 @@ def test_a_counter_of_steps_counts() -> None:
     network = nn.Sequential(exact(nn.Linear(8, 16)), Counting(16, STEPS), leaky(), exact(nn.Linear(16, 4)), leaky())
     target = agrees(network.eval(), (8,), fast=False)
     assert any("state" in notice for notice in target.notices)
-    assert target.network.get_submodule("2").step == 0
+    assert target.module.get_submodule("2").step == 0
 
 
 def test_a_counter_of_steps_beside_a_neuron_that_takes_all_steps() -> None:

@@ -273,12 +273,23 @@ def arranged(calls: Sequence[Fired], layout: Layout, times: int, steps: int, whi
     tensors: list[Tensor] = parts  # type: ignore[assignment]
     if layout == "calls":
         return torch.stack(tensors[times - 1 :: times] if times else tensors)
-    (tensor,) = tensors
-    if layout == "time_first":
-        return tensor
-    if layout == "batch_first":
-        return tensor.transpose(0, 1)
-    return tensor.unflatten(0, (steps, -1)) if layout == "time_folded" else tensor.unflatten(0, (-1, steps)).transpose(0, 1)
+    return _timed(tensors[0], layout, steps)
+
+
+def over_time(tensor: Tensor, layout: Layout, steps: int) -> tuple[list[Tensor], Tensor]:
+    """Return a call's answer as tensors of a time step, (n, *units), and the answer itself, computed from those, in memory of its own."""
+    if layout == "calls":
+        return [tensor], tensor.clone()
+    parts = list(_timed(tensor, layout, steps))
+    joined = torch.stack(parts, 1 if layout.startswith("batch") else 0)
+    return parts, joined.flatten(0, 1) if layout.endswith("folded") else joined
+
+
+def _timed(tensor: Tensor, layout: Layout, steps: int) -> Tensor:
+    """One answer over all steps as (steps, n, *units)."""
+    if layout.endswith("folded"):
+        tensor = tensor.unflatten(0, (steps, -1) if layout == "time_folded" else (-1, steps))
+    return tensor.transpose(0, 1) if layout.startswith("batch") else tensor
 
 
 _COMPARED = 3

@@ -19,7 +19,9 @@ Record = dict[str, list[Fired]]
 """Spikes and membranes of every step of a layer, by name; for layers without a state their output as both."""
 
 
-def run_chain(chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collection[str], *, constant: bool) -> Record:
+def run_chain(
+    chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collection[str], *, constant: bool, attached: bool = False
+) -> Record:
     """Return a record of ``wanted``: every link at every step, as far as the deepest. To be called within ``preserve_state``.
 
     A neuron that takes all steps in one call has no step-by-step loop; a chain with one is run link by link, each link over all steps.
@@ -36,12 +38,14 @@ def run_chain(chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collect
         Names of links.
     constant : bool
         Whether every step has the same input.
+    attached : bool
+        Not to copy spikes and outputs: following links go on with the very tensors that are recorded.
     """
     deepest = max(index for index, link in enumerate(chain) if link.name in wanted)
     chain = chain[: deepest + 1]
     each = [inputs] * steps if constant else list(inputs)
     if any(takes_sequence(link.module) for link in chain):
-        return _link_by_link(chain, each, wanted)
+        return _link_by_link(chain, each, wanted, attached)
     record: Record = {link.name: [] for link in chain if link.name in wanted}
     for link in chain:
         if link.neuron:
@@ -55,22 +59,29 @@ def run_chain(chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collect
             # snntorch's surrogates spike in float32 whatever their input; here the next layer gets the input's precision
             x = require_rows(passed_on(output), x.shape[0], link).to(x.dtype) if link.neuron else require_rows(output, x.shape[0], link)
             if link.name in record:
-                record[link.name].append((copied(spikes), copied(membranes)))
+                if attached:
+                    spikes = None if spikes is None else x
+                    membranes = membranes if link.neuron and spikes is not None else x
+                record[link.name].append((spikes, membranes) if attached else (copied(spikes), copied(membranes)))
+                x = own(x) if attached else x
     return record
 
 
-def _link_by_link(chain: Sequence[Link], each: Sequence[Tensor], wanted: Collection[str]) -> Record:
+def _link_by_link(chain: Sequence[Link], each: Sequence[Tensor], wanted: Collection[str], attached: bool) -> Record:
     record: Record = {}
+    pairs: list[Fired]
     for link in chain:
         if link.neuron:
             values, spikes, membranes = through_neuron(link, torch.stack(list(each)), None)
-            pairs = [(None if spikes is None else spikes[t], None if membranes is None else membranes[t]) for t in range(len(each))]
             each = list(values)
+            if attached:
+                spikes, membranes = (None, each) if spikes is None else (each, membranes)
+            pairs = [(None if spikes is None else spikes[t], None if membranes is None else membranes[t]) for t in range(len(each))]
         else:
             each = [require_rows(link.module(own(x)), x.shape[0], link) for x in each]
             pairs = [(x, x) for x in each]
         if link.name in wanted:
-            record[link.name] = [(copied(one), copied(other)) for one, other in pairs]
+            record[link.name] = pairs if attached else [(copied(one), copied(other)) for one, other in pairs]
     return record
 
 

@@ -16,6 +16,7 @@ from ...near_names import near_names
 from ...networks.preserve_state import Habits, preserve_state
 from ...spaces import StimulusSpec
 from ..target import LayerInfo
+from .layout import own
 from .neurons import is_neuron
 from .readout import KINDS, Readout
 from .stepwise import respond_from, run_chain
@@ -103,7 +104,7 @@ class SpikingTarget:
             raise ValueError(f"readout must be one of {', '.join(KINDS)}, got {readout!r}")
         if not any(is_neuron(module) for module in network.modules()):
             raise ValueError("the network has no snntorch neuron; a network without spikes is an ordinary torch target")
-        self.network, self.steps, self.seed = network, steps, seed
+        self.module, self.steps, self.seed = network, steps, seed
         self.readout: Readout = readout
         self._stimulus = stimulus
         self.coding = coding_of(coding, Presentation(stimulus, steps, seed))
@@ -121,7 +122,7 @@ class SpikingTarget:
     @property
     def differentiable(self) -> bool:
         """Return whether gradients flow from responses to stimuli: unless the coding has none, or a neuron has its surrogate disabled."""
-        return self.coding.differentiable and not any(getattr(module, "surrogate_disable", False) for module in self.network.modules())
+        return self.coding.differentiable and not any(getattr(module, "surrogate_disable", False) for module in self.module.modules())
 
     @property
     def noisy(self) -> bool:
@@ -145,7 +146,7 @@ class SpikingTarget:
 
     def preserved(self) -> preserve_state:
         """Return a context within which the network is in evaluation mode, and after which it is as it was before, to the bit."""
-        return preserve_state(self.network, self._habits)
+        return preserve_state(self.module, self._habits)
 
     def layers(self) -> Sequence[LayerInfo]:
         """Return what can be maximised, in the order of the network."""
@@ -153,7 +154,7 @@ class SpikingTarget:
 
     def to(self, device: str, /) -> SpikingTarget:
         """Move the network to a device and return itself."""
-        self.network.to(device)
+        self.module.to(device)
         return self
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
@@ -178,25 +179,59 @@ class SpikingTarget:
         ValueError
             The stimuli have another shape, or the network answers otherwise than when it was tried.
         """
+        with self.preserved():
+            wanted = self._ready(stimuli, layers)
+            return self._asked(stimuli, wanted)
+
+    def activations(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Sequence[Tensor]]:
+        """Return what ``layers`` compute at every step, (n, *layer) each; see :class:`actmax.models.targets.target.HasActivations`.
+
+        Neurons give spikes, or membranes by the readout of that name. The plain loop over steps is run.
+        """
+        with self.preserved():
+            wanted, n = self._ready(stimuli, layers), stimuli.shape[0]
+            if not (wanted and n):
+                return {name: [stimuli.new_zeros(0, *self._layers[name].shape)] * self.steps for name in wanted}
+            if self._trial.mixes and n > 1:
+                raise ValueError("the network is shown one stimulus at a time, so what it computes has no common graph; show one")
+            self._seed_noise()
+            placed, constant = self._placed(stimuli), self.coding.constant
+            with torch.autocast(placed.device.type, enabled=False):
+                inputs = shown_over_time(self.coding, placed, self.steps)
+                if self._trial.chain is None:
+                    return self._trial.whole.activations(inputs, wanted, self.readout, constant=constant)
+                record = run_chain(self._trial.chain, inputs, self.steps, wanted, constant=constant, attached=True)
+        which = 1 if self.readout == "membrane" else 0
+        return {name: [call[which] for call in record[name]] for name in wanted}  # type: ignore[misc] - layers have what is read
+
+    def prepare(self, stimuli: Tensor, /) -> Tensor:
+        """Return the network's inputs: (n, *input) where the coding is constant, otherwise (steps, n, *input), in memory of their own."""
+        coded = shown_over_time(self.coding, self._placed(stimuli), self.steps)
+        return own(coded) if coded.untyped_storage().data_ptr() == stimuli.untyped_storage().data_ptr() else coded
+
+    def _ready(self, stimuli: Tensor, layers: Collection[str]) -> list[str]:
+        """Check what is asked for, find out anew how a network with other parts is evaluated, and return ``layers`` in their order."""
         for name in layers:
             self._check(name, KeyError)
         if tuple(stimuli.shape[1:]) != self._stimulus.shape or stimuli.dim() == 0:
             raise ValueError(f"stimuli must have shape (n, {', '.join(map(str, self._stimulus.shape))}), got {tuple(stimuli.shape)}")
-        with self.preserved():
-            if not same_parts(self._parts, parts_of(self.network)):
-                self._try()
-                for name in layers:
-                    self._check(name, KeyError)
-            return self._asked(stimuli, [name for name in self._layers if name in layers])
+        if not same_parts(self._parts, parts_of(self.module)):
+            self._try()
+            for name in layers:
+                self._check(name, KeyError)
+        return [name for name in self._layers if name in layers]
+
+    def _seed_noise(self) -> None:
+        if self.noisy:  # the caller's random state is put back, so that it would be the same noise every time
+            torch.manual_seed(self.seed + self._presentations)
+            self._presentations += 1
 
     def _asked(self, stimuli: Tensor, wanted: Sequence[str]) -> Mapping[str, Tensor]:
         if not wanted:
             return {}
         if not stimuli.shape[0]:
             return {name: stimuli.new_zeros(0, *self._layers[name].shape, dtype=torch.float32) for name in wanted}
-        if self.noisy:  # the caller's random state is put back, so that it would be the same noise every time
-            torch.manual_seed(self.seed + self._presentations)
-            self._presentations += 1
+        self._seed_noise()
         placed = self._placed(stimuli)
         with torch.autocast(placed.device.type, enabled=False):
             found = self._answer(shown_over_time(self.coding, placed, self.steps), wanted, stimuli.shape[0])
@@ -208,15 +243,15 @@ class SpikingTarget:
         device = "cpu" if anchor is None else anchor.device.type
         if device == "meta":
             raise ValueError("the network lies on the meta device and has no weights; load them, or move it by to_empty and initialise it")
-        with preserve_state(self.network, self._habits, thorough=True), torch.no_grad(), torch.autocast(device, enabled=False):
+        with preserve_state(self.module, self._habits, thorough=True), torch.no_grad(), torch.autocast(device, enabled=False):
             probes = self._placed(random_stimuli(self._stimulus, self.steps))
             coded = shown_over_time(self.coding, probes, self.steps)
             require_binary(self.coding, coded)
             typical = coded if self.coding.constant else coded.mean(0)
             if typical.shape == probes.shape:
                 typical = probes
-            self._trial = try_network(self.network, self._stimulus, typical, self.steps, self.readout, constant=self.coding.constant)
-        self._parts = parts_of(self.network)
+            self._trial = try_network(self.module, self._stimulus, typical, self.steps, self.readout, constant=self.coding.constant)
+        self._parts = parts_of(self.module)
         self._layers = dict(self._trial.layers)
         self._notices = list(self._trial.notices)
         self._layerwise = None if self._asked_plain else self._trial.layer_by_layer()
@@ -268,7 +303,7 @@ class SpikingTarget:
 
     def _anchor(self) -> Tensor | None:
         """A tensor of the network that tells its device and precision."""
-        tensors = itertools.chain(self.network.parameters(), self.network.buffers())
+        tensors = itertools.chain(self.module.parameters(), self.module.buffers())
         return next((tensor for tensor in tensors if tensor.is_floating_point()), None)
 
     def _placed(self, stimuli: Tensor) -> Tensor:

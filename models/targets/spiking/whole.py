@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .forms import Calls, Drive, Form, States, arranged, first_input, recognise
+from .forms import Calls, Drive, Form, Layout, States, arranged, first_input, over_time, recognise
 from .layerwise import read_neuron
 from .layout import own
-from .neurons import Fired, Inside, clear, is_neuron
+from .neurons import Fired, Inside, clear, is_neuron, passed_on
 from .readout import Readout
 from .restored_attributes import restored_attributes
 from .stepwise import copied
@@ -85,16 +85,44 @@ class WholeNetwork:
         calls = self._caught(self._inputs(form.drive, inputs, constant), wanted)
         found = {}
         for name in wanted:
+            self._require_calls(name, len(calls[name]))
             layout, times = form.layouts[name], form.calls[name]
-            expected = 1 if layout != "calls" or not times else times * self.steps
-            if len(calls[name]) != expected:
-                raise ValueError(f"{name} was called {len(calls[name])} times for {self.steps} steps; {expected} were expected")
             spikes, membranes = (arranged(calls[name], layout, times, self.steps, which) for which in (0, 1))
             if is_neuron(modules[name]):
                 found[name] = read_neuron(readout, name, spikes, membranes)
             elif spikes is not None:
                 found[name] = spikes.mean(0)
         return found
+
+    def activations(self, inputs: Tensor, wanted: Collection[str], readout: Readout, *, constant: bool) -> dict[str, list[Tensor]]:
+        """Return what the layers ``wanted`` compute in every step, uncopied, (n, *layer) each; parameters are those of ``respond``."""
+        modules, form = self.names(), self.form
+        calls: dict[str, list[list[Tensor]]] = {name: [] for name in wanted}
+        inside = Inside()
+        with ExitStack() as stack:
+            stack.enter_context(inside.watching([modules[name] for name in wanted]))
+            for name, found in calls.items():
+                hook = _attach(found, inside, form.layouts[name], self.steps, membranes=readout == "membrane")
+                stack.callback(modules[name].register_forward_hook(hook).remove)
+            self._called(self._inputs(form.drive, inputs, constant))
+        for name, found in calls.items():
+            self._require_calls(name, len(found))
+        last = {name: max(1, form.calls[name]) - 1 for name in wanted}
+        return {name: [part for call in found[last[name] :: last[name] + 1] for part in call] for name, found in calls.items()}
+
+    def _require_calls(self, name: str, count: int) -> None:
+        layout, times = self.form.layouts[name], self.form.calls[name]
+        expected = 1 if layout != "calls" or not times else times * self.steps
+        if count != expected:
+            raise ValueError(f"{name} was called {count} times for {self.steps} steps; {expected} were expected")
+
+    def _called(self, each: Sequence[Tensor]) -> None:
+        """Call the network from rest."""
+        for module in self.names().values():
+            if is_neuron(module):
+                clear(module)
+        for inputs in each:
+            self.network(own(inputs))  # a copy: the network may write into it
 
     def _inputs(self, drive: Drive, inputs: Tensor, constant: bool) -> Sequence[Tensor]:
         """What the network is called with, call by call."""
@@ -121,12 +149,9 @@ class WholeNetwork:
             stack.enter_context(inside.watching([module for name, module in modules.items() if name in calls]))
             for name, found in calls.items():
                 stack.callback(modules[name].register_forward_hook(_catch(found, inside)).remove)
-            for module in neurons:
-                clear(module)
             if states is not None:
                 stack.enter_context(_Watch(neurons, states))
-            for inputs in each:
-                self.network(own(inputs))  # a copy: the network may write into it
+            self._called(each)
         if states is not None:
             caught = {name: list(found) for name, found in calls.items()}
             with _Watch(neurons, states, again=True):
@@ -182,5 +207,20 @@ def _catch(calls: list[Fired], inside: Inside) -> Any:
             calls.append((copied(spikes), copied(membranes)))
         elif isinstance(output, Tensor):
             calls.append((copied(output), copied(output)))
+
+    return hook
+
+
+def _attach(calls: list[list[Tensor]], inside: Inside, layout: Layout, steps: int, *, membranes: bool) -> Any:
+    """A hook that takes a layer's answers apart into steps and lets the network go on with those parts."""
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        held = inside.read(module, output) if is_neuron(module) else None
+        if held is not None and held[0] is not None and membranes:
+            calls.append([] if held[1] is None else over_time(held[1], layout, steps)[0])
+            return None
+        parts, again = over_time(passed_on(output), layout, steps)
+        calls.append(parts)
+        return (again, *output[1:]) if isinstance(output, tuple) else again
 
     return hook
