@@ -1,4 +1,4 @@
-"""Figures in the README are those of the cards."""
+"""Figures of the zoo are those of the cards."""
 
 import re
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 
 from actmax.models.zoo.card import read_card
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/zoo.md").read_text()
 NAMES = ["cifar10-vqvae", "cifar10-sngan", "cifar10-snn", "cifar10-cnn", "cifar10-vit"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_zoo_table_says_what_the_card_says(name):
     card = read_card(name)
-    row = re.search(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
+    row = re.search(rf"^\| `{name}` \|.*$", PAGE, re.MULTILINE)
     assert row is not None
     if "accuracy" in card.figures:
         assert f"{100 * card.figures['accuracy']:.1f} %" in row[0]

@@ -6,8 +6,9 @@ from reader import ROOT, Reader, blocks, clean_copy, pages, usual_ports
 
 NIGHTLY = {"README.md", "docs/seeing.md", "docs/operations.md", "docs/sessions.md"}
 NOT_RUN = {
+    ("CONTRIBUTING.md", ".venv/bin/python -m pytest"),
     ("README.md", "make run"),
-    ("README.md", "pip install 'actmax[train]'"),
+    ("docs/zoo.md", "pip install 'actmax[train]'"),
     ("docs/operations.md", "actmax serve --executor ray://head.example"),
     ("docs/plugins.md", "from actmax.client.plugin import offer_target"),
     ("docs/rigs.md", "actmax rig sessions/"),
