@@ -21,14 +21,13 @@ from ..models.spaces import StimulusSpec
 from ..models.targets.target import HasNaturalResponses, HasNoise, HasNotices, HasUnitNames, LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
 from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
-from .analyses.folder_images import check_images
+from .analyses.resolving import JobAnalysis, analyses_of
 from .components.adapt import adapt
 from .components.registry import Kind, find, options_of
 from .errors import InvalidJob, Violation
 from .evaluation.gradients import GradientProbe, Missing
 from .evaluation.input_contract import input_notices
 from .evaluation.scoring import Scoring
-from .report.video import check_encoder
 from .search.design import Design
 from .search.distance import LatentDistance
 from .search.diverse import Diverse
@@ -57,6 +56,8 @@ class CheckedJob:
     """What is to be said of the pictures that its options name."""
     seen: tuple[str, ...] = ()
     """What a user should know that was seen when the job was checked, a line each."""
+    analyses: Sequence[JobAnalysis] = ()
+    """What is computed about the units once the searches have ended."""
 
     @property
     def differentiable(self) -> bool:
@@ -219,9 +220,7 @@ def _checked(
     taken = None if target is None else target.stimulus
     generator = _collect(violations, lambda: builder.component("generator", spec.generator, stimulus=taken))
     device = _collect(violations, lambda: _device(spec.device))
-    _collect(violations, lambda: check_encoder(spec.report.film))
-    if target is not None:
-        _collect(violations, lambda: check_images(spec.report, target.stimulus, allow_files))
+    analyses = _collect(violations, lambda: analyses_of(spec, target, builder.analysis, allow_files)) or []
     units: list[UnitAddress] = []
     if target is not None:
         layers = target.layers()
@@ -243,7 +242,18 @@ def _checked(
         raise InvalidJob(violations)
     optimizers = [spec.optimizer, *spec.baselines]
     job = CheckedJob(
-        spec, generator, target, units, optimizers, device, allow_imports, given, allow_files, pictures=pictures, seen=input_notices(target)
+        spec,
+        generator,
+        target,
+        units,
+        optimizers,
+        device,
+        allow_imports,
+        given,
+        allow_files,
+        pictures=pictures,
+        seen=input_notices(target),
+        analyses=analyses,
     )
     _check_diverse(job)
     _collect(violations, lambda: _check_scoring(job))
@@ -325,6 +335,10 @@ class _Builder:
         """One part; None for a generator that is made to fit a target that could not be built. torch's random state stays as it is."""
         with torch.random.fork_rng(devices=[]):  # networks draw weights before they load others
             return self._component(kind, spec, field or kind, stimulus)
+
+    def analysis(self, name: str, field: str) -> Any:
+        """The analysis of that name, or the class that makes it."""
+        return _found("analysis", name, field, self.allow_imports, self.given)
 
     def _component(self, kind: Kind, spec: ComponentSpec, field: str, stimulus: StimulusSpec | None) -> Any:
         found = _found(kind, spec.name, f"{field}.name", self.allow_imports, self.given)

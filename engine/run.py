@@ -1,71 +1,198 @@
-"""Runs a job from its text to its artifacts."""
+"""Runs a job from its text to its artifacts, step by step: build, search, finals, analyses, report."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from ..models.ambient import own_threads, under_default_settings
 from ..models.file_access import AllowedFiles
-from ..models.generators.constrained import ConstrainedGenerator
 from ..models.version import version_of
-from ..optimizers.optimizer import HasNote
-from .analyses.folder_images import most_activating
+from .analyses.analysis import AnalysisContext
+from .analyses.running import attach_recorders, run_analyses
 from .build import CheckedJob, check
 from .errors import Unmeasured
 from .evaluation.evaluator import Evaluator, Spread
-from .evaluation.loop import Loop, Observer
+from .evaluation.final_results import final_results
+from .evaluation.loop import Loop, Observer, StopReason
 from .evaluation.packing import pass_size
-from .evaluation.plain_responses import with_plain_responses
 from .jobs.observers import Checkpointer, ProgressReporter
 from .jobs.progress import Progress
 from .jobs.writing import NotWritten, prepare, write
-from .results.result import JobResult, Moment, Optimum, SearchResult
+from .results.result import JobResult, SearchResult
+from .results.section import Section
 from .search.diverse_search import DiverseSearch
-from .search.film import Film, room
-from .search.finals import Measured
+from .search.recorder import SearchPlan
 from .search.search import Search
 from .spec import JobSpec
 
 __all__ = ["NotWritten", "Suspended", "batch_of", "execute", "fingerprint", "replica", "run_job", "searches_of"]
-
-StopReason = Literal["", "cancel", "suspend"]
 
 
 class Suspended(Exception):
     """The job was checkpointed and can be resumed."""
 
 
-def searches_of(job: CheckedJob) -> list[Search]:
-    """One search a unit and optimizer, unit by unit, the main optimizer first."""
-    labels = job.labels()
-    kind = DiverseSearch if job.spec.diverse else Search
-    searches = [
-        kind(
-            str(unit),
-            labels[number],
-            job.generator.latent,
-            job.objective(unit),
-            job.optimizer(number, unit_number),
-            job.spec.budget,
-            job.natural_best(unit) if job.plain else None,  # of which its scores are multiples
-            job.unit_name(unit),
-            job.design,
+@dataclass
+class JobRun:
+    """A job under way: what its steps work on, and what they have found so far.
+
+    Attributes
+    ----------
+    job : CheckedJob
+        The job.
+    searches : sequence of Search
+        All of it.
+    loop : Loop
+        Drives them.
+    should_stop : callable
+        Asked between generations, and between the steps of an analysis.
+    saver : Checkpointer or None
+        Where checkpoints are kept.
+    reason : str
+        Why the job ends early; empty while it doesn't.
+    found : list of Search
+        Those that measured something.
+    results : list of SearchResult
+        What they found.
+    sections, notices : tuple
+        What analyses found, and what to say of the whole job.
+    """
+
+    job: CheckedJob
+    searches: Sequence[Search]
+    loop: Loop
+    should_stop: Callable[[], StopReason]
+    saver: Checkpointer | None = None
+    reason: StopReason = ""
+    found: list[Search] = field(default_factory=list)
+    results: list[SearchResult] = field(default_factory=list)
+    sections: tuple[Section, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def suspend(self) -> None:
+        """Save all, and leave by :class:`Suspended`."""
+        if self.saver is not None:
+            self.saver.save(self.searches, self.loop.seconds)
+        raise Suspended
+
+    def result(self) -> JobResult:
+        """All that was found."""
+        missed = [search for search in self.searches if search.scores.size and search not in self.found]
+        lost = [f"{search.unit} by {search.optimizer_label}: {warning}" for search in missed for warning in search.tally.warnings()]
+        return JobResult(
+            self.job.spec,
+            self.results,
+            self.loop.seconds,
+            cancelled=self.reason == "cancel",
+            sections=self.sections,
+            pictures=self.job.pictures,
+            notices=(*self.job.notices(), *lost, *self.notices),
+            unmeasured=len(missed),
         )
-        for unit_number, unit in enumerate(job.units)
-        for number in range(len(job.optimizers))
-    ]
-    if job.spec.report.film != "none":
-        latent, stimulus = job.generator.latent, job.generator.stimulus
-        filmed, moments = room(len(searches), max(latent.size, math.prod(stimulus.shape)))
-        for search in searches[:filmed]:
-            search.film = Film(job.spec.budget.evaluations, moments)
-    return searches
+
+
+def search(run: JobRun) -> None:
+    """Drive the searches to their end.
+
+    Raises
+    ------
+    Suspended
+        It was asked to; all is saved.
+    Unmeasured
+        Not a single response was a finite number.
+    """
+    run.reason = run.loop.run(run.should_stop)
+    if run.reason == "suspend":
+        run.suspend()
+    for one in run.searches:
+        one.stopped_by = one.stopped_by or "cancelled"
+    for observer in run.loop.observers:
+        if isinstance(observer, ProgressReporter):
+            observer.report_now(run.searches, run.loop.seconds)
+    run.found = [one for one in run.searches if one.scores.size and not _all_missed(one)]
+    if not run.found and run.reason != "cancel":
+        raise Unmeasured(_nothing_measured(run.searches))
+
+
+def finals(run: JobRun) -> None:
+    """Measure what each search recommends once more, where that was not part of the search."""
+    run.results, notices = final_results(run.job, run.loop, run.found)
+    run.notices += tuple(notices)
+
+
+def analyses(run: JobRun) -> None:
+    """Compute what the job asks for about its units, each analysis alone.
+
+    Raises
+    ------
+    Suspended
+        It was asked to; all is saved, and the next attempt comes straight to here.
+    """
+    saver = run.saver
+
+    def report(stage: str) -> None:
+        run.loop.report(stage)
+        if saver is not None:
+            saver.generation_done(run.searches, run.loop.seconds)
+
+    context = AnalysisContext(
+        run.loop.target,
+        run.loop.generator,
+        run.job.units,
+        run.results,
+        seed=run.job.spec.seed,
+        device=run.job.device,
+        batch=run.loop.max_batch,
+        trials=sum(one.evaluations for one in run.searches),
+        report=report,
+        should_stop=run.should_stop,
+    )
+    done = run_analyses(run.job.analyses, context, {} if saver is None else saver.analyses, run.reason)
+    run.sections, run.notices, run.reason = done.sections, (*run.notices, *done.notices), done.reason
+    if run.reason == "suspend":
+        run.suspend()
+
+
+STEPS: tuple[Callable[[JobRun], None], ...] = (search, finals, analyses)
+"""What is done between building a job and writing its report. Each works on what those before it have found."""
+
+
+@under_default_settings
+def execute(
+    job: CheckedJob,
+    searches: Sequence[Search],
+    *,
+    observers: Sequence[Observer] = (),
+    elapsed: float = 0.0,
+    should_stop: Callable[[], StopReason] = lambda: "",
+    saver: Checkpointer | None = None,
+    spread: Spread | None = None,
+) -> JobResult:
+    """Take a job that was built through :data:`STEPS`, and return what was found; parameters as of :func:`run_job`."""
+    loop = Loop(
+        job.generator.to(job.device),
+        job.target.to(job.device),
+        searches,
+        device=job.device,
+        observers=observers,
+        seconds=job.spec.budget.seconds,
+        elapsed=elapsed,
+        sharing=job.spec.sharing,
+        seed=job.spec.seed,
+        transformations=job.scoring.transformations(),
+        max_batch=batch_of(job),
+        spread=spread,
+    )
+    run = JobRun(job, searches, loop, should_stop, saver)
+    for step in STEPS:
+        step(run)
+    return run.result()
 
 
 @under_default_settings
@@ -165,6 +292,30 @@ def run_job(
         return written
 
 
+def searches_of(job: CheckedJob) -> list[Search]:
+    """One search a unit and optimizer, unit by unit, the main optimizer first; watched by the recorders of the job's analyses."""
+    labels = job.labels()
+    kind = DiverseSearch if job.spec.diverse else Search
+    searches = [
+        kind(
+            str(unit),
+            labels[number],
+            job.generator.latent,
+            job.objective(unit),
+            job.optimizer(number, unit_number),
+            job.spec.budget,
+            job.natural_best(unit) if job.plain else None,  # of which its scores are multiples
+            job.unit_name(unit),
+            job.design,
+        )
+        for unit_number, unit in enumerate(job.units)
+        for number in range(len(job.optimizers))
+    ]
+    plan = SearchPlan(0, len(searches), job.generator.latent, job.generator.stimulus, job.spec.budget.evaluations)
+    attach_recorders(job.analyses, searches, plan)
+    return searches
+
+
 @under_default_settings
 def replica(
     spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, threads: int | None = None
@@ -196,116 +347,6 @@ def batch_of(job: CheckedJob) -> int | None:
     return min(job.spec.replicas.chunk, pass_size(job.target, job.generator.stimulus, job.device))
 
 
-@under_default_settings
-def execute(
-    job: CheckedJob,
-    searches: Sequence[Search],
-    *,
-    observers: Sequence[Observer] = (),
-    elapsed: float = 0.0,
-    should_stop: Callable[[], StopReason] = lambda: "",
-    saver: Checkpointer | None = None,
-    spread: Spread | None = None,
-) -> JobResult:
-    """Drive ``searches`` to their end and measure what each recommends once more, where that was not part of the search."""
-    generator, target = job.generator.to(job.device), job.target.to(job.device)
-    loop = Loop(
-        generator,
-        target,
-        searches,
-        device=job.device,
-        observers=observers,
-        seconds=job.spec.budget.seconds,
-        elapsed=elapsed,
-        sharing=job.spec.sharing,
-        seed=job.spec.seed,
-        transformations=job.scoring.transformations(),
-        max_batch=batch_of(job),
-        spread=spread,
-    )
-    reason = loop.run(should_stop)
-    if reason == "suspend":
-        if saver is not None:
-            saver.save(searches, loop.seconds)
-        raise Suspended
-    for search in searches:
-        search.stopped_by = search.stopped_by or "cancelled"
-    for observer in observers:
-        if isinstance(observer, ProgressReporter):
-            observer.report_now(searches, loop.seconds)
-    found = [search for search in searches if search.scores.size and not _all_missed(search)]
-    if not found and reason != "cancel":
-        raise Unmeasured(_nothing_measured(searches))
-    results: list[SearchResult] = []
-    told: list[str] = []
-    for search, answers in zip(found, _measured(loop, found), strict=True):
-        optima = _optima(job, answers)
-        answer = optima[0]
-        results.append(
-            SearchResult(
-                unit=search.unit,
-                optimizer=search.optimizer_label,
-                response=answer.response,
-                natural_best=search.natural_best,
-                stimulus=answer.stimulus,
-                latent=answer.latent,
-                scores=search.scores,
-                seconds=search.seconds,
-                stopped_by=search.stopped_by,
-                unit_name=search.unit_name,
-                overheard=search.overheard,
-                response_sem=answer.response_sem,
-                measurements=answer.measurements,
-                note=search.optimizer.note if isinstance(search.optimizer, HasNote) else "",
-                importance=None if search.importance is None else search.importance.numpy(),
-                optima=optima,
-                film=_film(job, search, loop.max_batch, told),
-                stimulus_spec=generator.stimulus,
-                warnings=_warnings(search, answer.response),
-                outcome=search.tally.outcome,
-            )
-        )
-    results = with_plain_responses(job, loop, found, results)
-    missed = [search for search in searches if search.scores.size and search not in found]
-    told += [f"{search.unit} by {search.optimizer_label}: {warning}" for search in missed for warning in search.tally.warnings()]
-    images = None
-    if job.spec.report.images and reason != "cancel":
-        try:
-            images, reason = most_activating(
-                job.spec.report,
-                target,
-                job.units,
-                device=job.device,
-                batch=loop.max_batch,
-                seed=job.spec.seed,
-                trial=sum(search.evaluations for search in searches),
-                should_stop=should_stop,
-                on_shown=lambda shown: loop.report(f"showing the folder's pictures: {shown:,}"),
-            )
-        except Exception as error:  # what was found is worth more than pictures beside it
-            told.append(f"the pictures of {job.spec.report.images} could not be shown to the target: {type(error).__name__}: {error}")
-        if reason == "suspend":  # the searches have ended; the next attempt comes straight to here
-            if saver is not None:
-                saver.save(searches, loop.seconds)
-            raise Suspended
-    return JobResult(
-        job.spec,
-        results,
-        loop.seconds,
-        cancelled=reason == "cancel",
-        images=images,
-        pictures=job.pictures,
-        notices=(*job.notices(), *told),
-        unmeasured=len(missed),
-    )
-
-
-def _warnings(search: Search, response: float) -> tuple[str, ...]:
-    """What to know of a search's answer."""
-    lost = ("the response to the recommended stimulus was missed when it was measured again",)
-    return (*search.tally.warnings(), *(() if math.isfinite(response) else lost))
-
-
 def _nothing_measured(searches: Sequence[Search]) -> str:
     """Why a job has nothing to report, in a line."""
     tried = [search for search in searches if search.evaluations]
@@ -315,64 +356,6 @@ def _nothing_measured(searches: Sequence[Search]) -> str:
     units = ", ".join(dict.fromkeys(search.unit for search in tried[:3])) + (", …" if len(tried) > 3 else "")
     what = f"none of {responses} responses of {units} was a finite number ({nan} NaN, {responses - nan} infinite)"
     return f"{what}; check the target's weights (a broken checkpoint gives NaN) and the range of its stimuli, or whether it answers at all"
-
-
-def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
-    """The answers of each search, those that are still open measured once."""
-    answers = [search.answers() for search in searches]
-    open_ = [
-        (search, torch.stack(latents))
-        for search, found in zip(searches, answers, strict=True)
-        if (latents := [answer.latent for answer in found if not answer.measurements])
-    ]
-    told = torch.cat(loop.measure(open_)).double() if open_ else torch.empty(0, dtype=torch.float64)
-    scores = iter(torch.where(told.isfinite(), told, torch.nan).tolist())
-    return [[answer if answer.measurements else Measured(answer.latent, next(scores), None, 1) for answer in found] for found in answers]
-
-
-def _optima(job: CheckedJob, answers: Sequence[Measured]) -> list[Optimum]:
-    """The stimuli of ``answers``, and how far they are from each other."""
-    generator = job.generator
-    with torch.no_grad():
-        latents = torch.stack([answer.latent for answer in answers]).to(job.device)
-        latents = generator.project(latents) if isinstance(generator, ConstrainedGenerator) else latents
-        stimuli = generator(latents).float().cpu().numpy()
-        latents = latents.cpu()
-        distances = job.latent_distance().within(latents)
-    least = job.spec.diverse.distance if job.spec.diverse else 0.0
-    return [
-        Optimum(
-            number,
-            latents[number].numpy(),
-            stimuli[number],
-            answer.response,
-            answer.sem,
-            answer.measurements,
-            tuple(distances[number].tolist()),
-            bool((distances[number, :number] >= least).all()),
-        )
-        for number, answer in enumerate(answers)
-    ]
-
-
-def _film(job: CheckedJob, search: Search, batch: int, notices: list[str]) -> list[Moment]:
-    """Return the frames of a search's film; where the generator fails, none, with the reason added to ``notices``."""
-    try:
-        return _frames(job, search, batch)
-    except Exception as error:  # what was found is worth more than its film
-        notices.append(f"the film of {search.unit} could not be made: {type(error).__name__}: {error}")
-        return []
-
-
-def _frames(job: CheckedJob, search: Search, batch: int) -> list[Moment]:
-    moments = [] if search.film is None else search.film.moments
-    frames: list[Moment] = []
-    with torch.no_grad():
-        for start in range(0, len(moments), batch):
-            part = moments[start : start + batch]
-            stimuli = job.generator(torch.stack([latent for _, _, latent in part]).to(job.device)).float().cpu().numpy()
-            frames += [Moment(at, score, stimulus) for (at, score, _), stimulus in zip(part, stimuli, strict=True)]
-    return frames
 
 
 def fingerprint(spec: JobSpec) -> str:

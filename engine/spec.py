@@ -193,6 +193,7 @@ class JobSpec(_Strict):
     transformations: TransformationsSpec | None = None
     diverse: DiverseSpec | None = None
     report: ReportSpec = ReportSpec()
+    analyses: Annotated[list[ComponentSpec], Field(max_length=20)] = Field(default_factory=list)
     resources: ResourcesSpec = ResourcesSpec()
     replicas: ReplicasSpec | None = None
 

@@ -7,12 +7,12 @@ import importlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-Kind = Literal["generator", "target", "coding", "objective", "optimizer", "transformation"]
-KINDS: tuple[Kind, ...] = ("generator", "target", "coding", "objective", "optimizer", "transformation")
+Kind = Literal["generator", "target", "coding", "objective", "optimizer", "transformation", "analysis"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 IMPORTS = "imports"
 """Key of pydantic's validation context that says which modules options may name: prefixes, or "*" for any. Without a context, as in a
@@ -44,7 +44,8 @@ class NotFound(ValueError):
 @cache
 def entries(kind: Kind) -> Mapping[str, EntryPoint]:
     """Return the registered components of a kind, by name."""
-    return {entry.name: entry for entry in entry_points(group=f"actmax.{kind}s")}
+    group = "actmax.analyses" if kind == "analysis" else f"actmax.{kind}s"
+    return {entry.name: entry for entry in entry_points(group=group)}
 
 
 def find(kind: Kind, name: str, imports: Sequence[str] = ("*",)) -> Any:

@@ -23,7 +23,7 @@ Kind = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
-        help="Only one kind: generator, target, coding, objective, optimizer or transformation.",
+        help="Only one kind: generator, target, coding, objective, optimizer, transformation or analysis.",
         show_default=False,
     ),
 ]
@@ -46,7 +46,7 @@ def catalog(context: typer.Context, server: Server = SERVER, as_json: Json = Fal
 
 @app.command()
 def components(kind: Kind = "", server: Server = SERVER, as_json: Json = False) -> None:
-    """List the generators, targets, codings, objectives, optimizers and transformations."""
+    """List the generators, targets, codings, objectives, optimizers, transformations and analyses."""
     with connect(server) as client:
         found = client.components(kind)
     if as_json:

@@ -284,7 +284,7 @@ class Client:
         return tuple(paths)
 
     def components(self, kind: str = "") -> tuple[catalog_service_pb2.ComponentInfo, ...]:
-        """What the server offers; ``kind`` is "generator", "target", "objective", "optimizer", "transformation", or "" for all."""
+        """What the server offers of a kind ("generator", "target", "objective", "optimizer", "transformation", "analysis"), or of all."""
         return tuple(self._call(self._catalog.ListComponents, catalog_service_pb2.ListComponentsRequest(kind=kind_named(kind))).components)
 
     def describe_target(self, target: str | Mapping[str, Any] | job_pb2.Component) -> catalog_service_pb2.DescribeTargetResponse:

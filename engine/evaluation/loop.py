@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ from .evaluator import Evaluator, Outcome, Pass, Spread
 from .packing import pass_size
 
 Asked = list[tuple[Search, Tensor]]
+StopReason = Literal["", "cancel", "suspend"]
+"""Why to end early; empty to go on."""
 
 
 class Observer(Protocol):
@@ -107,7 +109,7 @@ class Loop:
         """Running time so far, earlier attempts included."""
         return self._elapsed + time.monotonic() - self._began
 
-    def run(self, should_stop: Callable[[], str] = lambda: "") -> str:
+    def run(self, should_stop: Callable[[], StopReason] = lambda: "") -> StopReason:
         """Run to the end; returns "" or, where ``should_stop`` gave a reason between generations, that reason."""
         self.report()
         while active := [search for search in self.searches if not search.stopped_by]:

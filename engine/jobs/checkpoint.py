@@ -58,6 +58,11 @@ def load(path: Path) -> dict[str, Any]:
         raise BadCheckpoint(f"{path} is no checkpoint that can be read: {error}") from error
 
 
+def require_plain(tree: Mapping[str, Any]) -> None:
+    """Raise TypeError where ``tree`` holds what :func:`save` can't."""
+    _encode(tree, {})
+
+
 def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         key = str(len(tensors))

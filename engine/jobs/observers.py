@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ..errors import InvalidJob
 from ..search.search import Search
@@ -143,6 +144,8 @@ class Checkpointer:
         self.versions = dict(versions or {})
         self.interval = interval
         self.required = required
+        self.analyses: dict[str, dict[str, Any]] = {}
+        """States of the job's analyses by their labels."""
         self._problem = ""
         self._next = time.monotonic() + interval
 
@@ -167,7 +170,13 @@ class Checkpointer:
         """Save at once."""
         began = time.monotonic()
         searched = [search.state_dict() for search in searches]
-        state = {"fingerprint": self.fingerprint, "versions": self.versions, "seconds": seconds, "searches": searched}
+        state = {
+            "fingerprint": self.fingerprint,
+            "versions": self.versions,
+            "seconds": seconds,
+            "searches": searched,
+            "analyses": self.analyses,
+        }
         checkpoint.save(self.path, state)
         took = time.monotonic() - began
         self._next = time.monotonic() + max(self.interval, 20 * took)
@@ -194,4 +203,5 @@ class Checkpointer:
                 raise InvalidJob.at(role, f"{what}, or submit it anew")
         for search, saved in zip(searches, state["searches"], strict=True):
             search.load_state_dict(saved)
+        self.analyses = state.get("analyses", {})
         return float(state["seconds"])

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from ...models.spaces import StimulusSpec
 from ..results.result import JobResult
-from .comparison import Comparison
 from .drawings import groups_of_drawings
 from .folder import replaced_folder
 from .html import report_html
-from .names import ArtifactNames
-from .results import arrays_npz, result_json
+from .results import Written, arrays_npz, result_json
 
 MARKER = "result.json"
 """The file by which a folder is known to hold artifacts."""
@@ -34,10 +32,9 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_
         What was found; it may hold no search at all.
     folder : Path
         Where: ``report.html``, ``montage.png`` (and ``montage-2.png`` … where there are many units), ``convergence.png``,
-        ``convergence/<unit>.png``, ``stimuli/<unit>--<optimizer>.png`` (enlarged; the further ones of a diverse set with ``--2`` and on),
-        ``stimuli/raw/…`` (an image at its own size), ``stimuli/importance/…`` (of a search by gradients, opaque where the score hung on
-        the image), ``result.json`` and ``arrays.npz``; where the job asks for them ``film/…``, and ``images.png``, what was found beside
-        the most activating pictures of a folder. It appears, or changes, at once when everything has been written.
+        ``convergence/<unit>.png``, ``stimuli/<unit>--<optimizer>.png`` (enlarged), ``stimuli/raw/…`` (an image at its own size),
+        ``result.json``, ``arrays.npz``, and the files of the sections' figures. It appears, or changes, at once when everything has been
+        written.
     stimulus : StimulusSpec
         What ``result``'s stimuli are: shape, value range, and whether images or series.
     on_drawn : callable
@@ -50,33 +47,31 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_
     OSError
         The numbers can't be written; what was there before is there still.
     """
-    comparison = Comparison(result.searches)
-    drawn = comparison.first(MOST_UNITS_DRAWN)
-    names = ArtifactNames(result.searches)
+    job = Written.of(result, stimulus, MOST_UNITS_DRAWN)
     with replaced_folder(folder, marker=MARKER) as fresh:
         for part in ("stimuli/raw", "convergence"):
             (fresh / part).mkdir(parents=True)
         (fresh / "arrays.npz").write_bytes(arrays_npz(result, stimulus))
-        (fresh / MARKER).write_text(result_json(result, comparison, drawn, stimulus, names, frozenset()), encoding="utf-8")
+        (fresh / MARKER).write_text(result_json(job, frozenset()), encoding="utf-8")
         pictures = _Pictures(fresh)
-        for called, lay_out in groups_of_drawings(result, comparison, drawn, stimulus, names):
+        for called, lay_out in groups_of_drawings(job):
             try:
                 for name, draw in lay_out():
                     pictures.draw(name, draw)
                     on_drawn(len(pictures.written))
             except Exception as error:  # of the layout
                 pictures.leave_out(called, error)
-        told = replace(result, notices=(*result.notices, *pictures.notices()))
-        pictures.draw("report.html", lambda: report_html(told, comparison, drawn, stimulus, names).encode())
+        told = replace(job, result=replace(result, notices=(*result.notices, *pictures.notices())))
+        pictures.draw("report.html", lambda: report_html(told, pictures.written).encode())
         while True:
-            told = replace(result, notices=(*result.notices, *pictures.notices()))
-            text = result_json(told, comparison, drawn, stimulus, names, pictures.written)
+            told = replace(job, result=replace(result, notices=(*result.notices, *pictures.notices())))
+            text = result_json(told, pictures.written)
             try:
                 _overwrite(fresh / MARKER, text.encode())
-                return told
+                return told.result
             except OSError as error:
                 if not pictures.drop_last(error):
-                    return told  # the first one stands, which lists no picture
+                    return told.result  # the first one stands, which lists no picture
 
 
 class _Pictures:

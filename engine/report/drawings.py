@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from ...models.spaces import StimulusSpec
-from ..results.result import JobResult, SearchResult
-from . import activating
+from ..results.section import Section
 from .comparison import Comparison
-from .film import film
-from .importance import faded, shows_importance
+from .figures import FigureFiles, figure_file
 from .montage import montage, sheets
 from .names import ArtifactNames
 from .pictures import enlarged, own_size, png
 from .plots import convergence_overview, convergence_plot
+from .results import Written
 
 Drawing = tuple[str, Callable[[], bytes]]
 """A file's name below the artifacts' folder, and the function that returns its content."""
@@ -23,48 +22,22 @@ Group = tuple[str, Callable[[], Iterator[Drawing]]]
 """What a group of drawings is called, and the function that lays the group out."""
 
 
-def groups_of_drawings(
-    result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec, names: ArtifactNames
-) -> list[Group]:
-    """Return all pictures of a job in groups, in the order in which they are drawn.
-
-    Parameters
-    ----------
-    result : JobResult
-        What was found.
-    comparison, drawn : Comparison
-        All searches, and those of the units that get a convergence plot.
-    stimulus : StimulusSpec
-        What the stimuli are.
-    names : ArtifactNames
-        Names of the files.
-    """
+def groups_of_drawings(job: Written) -> list[Group]:
+    """Return all pictures of a job in groups, in the order in which they are drawn."""
     return [
-        ("the stimuli", lambda: _stimuli(result, stimulus, names)),
-        ("the convergence plots", lambda: _plots(comparison, drawn, names)),
-        ("the montage", lambda: _montages(comparison, stimulus, names)),
-        ("the sheets of activating pictures", lambda: _activating(result, comparison, stimulus, names)),
+        ("the stimuli", lambda: _stimuli(job)),
+        ("the convergence plots", lambda: _plots(job.comparison, job.drawn, job.names)),
+        ("the montage", lambda: _montages(job.comparison, job.stimulus, job.names)),
+        *((f"the figures of {section.title.lower()}", partial(_figures, section, job.figures)) for section in job.result.sections),
     ]
 
 
-def _stimuli(result: JobResult, stimulus: StimulusSpec, names: ArtifactNames) -> Iterator[Drawing]:
-    for search in result.searches:
-        yield from _of_search(search, result.spec.report.film, stimulus, names)
-
-
-def _of_search(search: SearchResult, kind: str, stimulus: StimulusSpec, names: ArtifactNames) -> Iterator[Drawing]:
-    yield names.stimulus(search), lambda: png(enlarged(search.stimulus, stimulus))
-    if stimulus.modality == "image":
-        yield names.raw(search), lambda: png(own_size(search.stimulus, stimulus))
-    for one in search.optima[1:]:
-        yield names.stimulus(search, one.number), lambda one=one: png(enlarged(one.stimulus, stimulus))
+def _stimuli(job: Written) -> Iterator[Drawing]:
+    stimulus = job.stimulus
+    for search in job.result.searches:
+        yield job.names.stimulus(search), lambda search=search: png(enlarged(search.stimulus, stimulus))
         if stimulus.modality == "image":
-            yield names.raw(search, one.number), lambda one=one: png(own_size(one.stimulus, stimulus))
-    importance = search.importance
-    if importance is not None and shows_importance(stimulus):
-        yield names.importance(search), lambda: png(faded(search.stimulus, importance, stimulus))
-    if search.film:
-        yield names.film(search, kind), lambda: film(search, stimulus, kind)
+            yield job.names.raw(search), lambda search=search: png(own_size(search.stimulus, stimulus))
 
 
 def _plots(comparison: Comparison, drawn: Comparison, names: ArtifactNames) -> Iterator[Drawing]:
@@ -83,9 +56,7 @@ def _montages(comparison: Comparison, stimulus: StimulusSpec, names: ArtifactNam
         yield names.montage(number), lambda units=units, more=more: png(montage(units, stimulus, left_out=more))
 
 
-def _activating(result: JobResult, comparison: Comparison, stimulus: StimulusSpec, names: ArtifactNames) -> Iterator[Drawing]:
-    images = result.images
-    if images is None:
-        return
-    for number, units in enumerate(activating.pages(comparison, images)):
-        yield names.images(number), lambda units=units: png(activating.sheet(units, images, stimulus))
+def _figures(section: Section, files: FigureFiles) -> Iterator[Drawing]:
+    for figure in section.figures:
+        if path := files.path(figure):
+            yield path, partial(figure_file, figure)

@@ -42,36 +42,32 @@ class ArtifactNames:
         self._units = unique_names(search.unit for search in searches)
         self._optimizers = unique_names(search.optimizer for search in searches)
 
-    def _pair(self, search: SearchResult, optimum: int = 0, suffix: str = "png") -> str:
+    def knows(self, unit: str, optimizer: str = "") -> bool:
+        """Whether a unit, and an optimizer where one is given, are among the searches."""
+        return unit in self._units and (not optimizer or optimizer in self._optimizers)
+
+    def search(self, unit: str, optimizer: str) -> str:
+        """What files of a search are called."""
         # A safe name holds no double hyphen, so two pairs never make one name.
-        number = f"--{optimum + 1}" if optimum else ""
-        return f"{self._units[search.unit]}--{self._optimizers[search.optimizer]}{number}.{suffix}"
+        return f"{self._units[unit]}--{self._optimizers[optimizer]}"
 
-    def stimulus(self, search: SearchResult, optimum: int = 0) -> str:
-        """The found stimulus, or another of its optima, enlarged or plotted."""
-        return f"stimuli/{self._pair(search, optimum)}"
+    def path(self, template: str, unit: str, optimizer: str) -> str:
+        """A path of a figure, see :attr:`actmax.engine.results.section.Figure.file`."""
+        found = template.replace("{search}", self.search(unit, optimizer)) if unit and optimizer else template
+        return found.replace("{unit}", self._units[unit]) if unit else found
 
-    def raw(self, search: SearchResult, optimum: int = 0) -> str:
-        """The found image, or another of its optima, at its own size."""
-        return f"stimuli/raw/{self._pair(search, optimum)}"
+    def stimulus(self, search: SearchResult) -> str:
+        """The found stimulus, enlarged or plotted."""
+        return f"stimuli/{self.search(search.unit, search.optimizer)}.png"
 
-    def importance(self, search: SearchResult) -> str:
-        """The found image, opaque where its score hung on it."""
-        return f"stimuli/importance/{self._pair(search)}"
-
-    def film(self, search: SearchResult, kind: str) -> str:
-        """What its search had found best on the way, as a "gif" or "mp4"."""
-        return f"film/{self._pair(search, suffix=kind)}"
+    def raw(self, search: SearchResult) -> str:
+        """The found image at its own size."""
+        return f"stimuli/raw/{self.search(search.unit, search.optimizer)}.png"
 
     @staticmethod
     def montage(sheet: int) -> str:
         """A sheet of all found stimuli, from 0."""
         return f"montage-{sheet + 1}.png" if sheet else "montage.png"
-
-    @staticmethod
-    def images(sheet: int) -> str:
-        """A sheet of what was found beside pictures of the folder, from 0."""
-        return f"images-{sheet + 1}.png" if sheet else "images.png"
 
     def convergence(self, unit: str) -> str:
         """The unit's convergence plot."""

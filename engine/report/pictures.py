@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...models.spaces import StimulusSpec
+from ..results.section import StimulusPicture
 from .plots import series_plot
 
 ENLARGED_TO = 256
 _GAP = 128
 """Grey of the one-pixel gap between channels shown side by side."""
+COLOURS_CLIPPED = 1.0
+"""Per cent of values clipped at either end before the colours are stretched to the full range."""
+OPAQUE = 80.0
+"""Percentile of the weights from which a place is opaque."""
 
 
 def pixels(stimulus: NDArray[np.float32], spec: StimulusSpec) -> NDArray[np.uint8]:
@@ -67,8 +72,54 @@ def enlarged(stimulus: NDArray[np.float32], spec: StimulusSpec, to: int = ENLARG
     return small.resize((small.width * times, small.height * times), Image.Resampling.NEAREST)
 
 
+def can_be_faded(spec: StimulusSpec) -> bool:
+    """Whether such a stimulus has a picture with one colour a place."""
+    return spec.modality == "image" and spec.shape[0] in (1, 3)
+
+
+def opacity(weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Weights, (height, width) >= 0, clipped at their 80th percentile, as a share of it; 1 everywhere where nothing counts."""
+    clipped = np.minimum(weights, np.percentile(weights, OPAQUE)) if weights.any() else weights
+    most = float(clipped.max())
+    if most <= 0:  # fewer than a fifth of the places count at all
+        most, clipped = float(weights.max()), weights
+    return clipped.astype(np.float64) / most if most > 0 else np.ones(weights.shape)
+
+
+def faded(stimulus: NDArray[np.float32], weights: NDArray[np.float32], spec: StimulusSpec, to: int = ENLARGED_TO) -> Image.Image:
+    """The image as RGBA, enlarged as other pictures are: opaque where its weights are high, transparent elsewhere.
+
+    As MACO shows its pictures (Fel et al., 2023; the authors' ``plot_maco``): colours between their 1st and 99th percentile are stretched
+    to the full range, and the weights, clipped at their 80th percentile, are the opacity.
+
+    Parameters
+    ----------
+    stimulus : ndarray
+        (1 or 3, height, width).
+    weights : ndarray
+        (height, width), >= 0.
+    spec : StimulusSpec
+        The stimulus's.
+    """
+    low, high = np.percentile(stimulus, (COLOURS_CLIPPED, 100 - COLOURS_CLIPPED))
+    stretched = stimulus if high - low < 1e-6 else spec.low + (spec.high - spec.low) * (stimulus - low) / (high - low)
+    shown = pixels(stretched.astype(np.float32), spec)
+    colours = shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, -1)
+    alpha = np.rint(255 * opacity(weights)).astype(np.uint8)
+    small = Image.fromarray(np.concatenate([colours, alpha[..., None]], -1))
+    times = factor(small.size, to)
+    return small.resize((small.width * times, small.height * times), Image.Resampling.NEAREST)
+
+
 def png(image: Image.Image) -> bytes:
     """The image as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def picture_file(picture: StimulusPicture) -> bytes:
+    """A figure's stimulus as a PNG file: enlarged or plotted, at its own size, or faded where its weights are low."""
+    if picture.weights is not None:
+        return png(faded(picture.stimulus, picture.weights, picture.spec))
+    return png((own_size if picture.own_size else enlarged)(picture.stimulus, picture.spec))

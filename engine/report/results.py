@@ -5,76 +5,64 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...models.spaces import StimulusSpec
-from ..results.result import JobResult
-from .activating import images_json
-from .comparison import Comparison, best_seen, exceeds, natural_best, natural_multiple
-from .importance import shows_importance
+from ..results.result import JobResult, SearchResult
+from ..results.section import Layout, Section
+from .comparison import Comparison, best_seen
+from .figures import FigureFiles
 from .names import ArtifactNames
-from .optima import optima_arrays, optima_json
 
 FORMAT = 1
 """Version of both files; raised when a reader of the former one would be misled."""
 
 
-def result_json(
-    result: JobResult, comparison: Comparison, drawn: Comparison, stimulus: StimulusSpec, names: ArtifactNames, files: frozenset[str]
-) -> str:
+@dataclass(frozen=True)
+class Written:
+    """A job as it is written: its result, and the names of its files.
+
+    Attributes
+    ----------
+    result : JobResult
+        What was found.
+    stimulus : StimulusSpec
+        What its stimuli are.
+    comparison, drawn : Comparison
+        All its searches, and those of the units that have a convergence plot and a place in the report.
+    names : ArtifactNames
+        Of files of units and searches.
+    figures : FigureFiles
+        Of files of sections' figures.
+    """
+
+    result: JobResult
+    stimulus: StimulusSpec
+    comparison: Comparison
+    drawn: Comparison
+    names: ArtifactNames
+    figures: FigureFiles
+
+    @classmethod
+    def of(cls, result: JobResult, stimulus: StimulusSpec, most_drawn: int) -> Written:
+        """Name the files of a job; ``most_drawn`` units are drawn."""
+        comparison, names = Comparison(result.searches), ArtifactNames(result.searches)
+        return cls(result, stimulus, comparison, comparison.first(most_drawn), names, FigureFiles(result.sections, names))
+
+
+def result_json(job: Written, files: frozenset[str]) -> str:
     """Return ``result.json``: strict JSON, null where there is no finite number.
 
-    Its ``searches`` are in the order of the rows of ``arrays.npz``; their ``optima`` are those of a search for a diverse set, empty else.
-    File names are relative to its own folder, null where there is no such file (a series has no picture at its own size, only units in
-    ``drawn`` have a convergence plot, and ``files`` are all that could be drawn); ``sheets`` names all parts of what is too long for one
-    picture.
+    Its ``searches`` are in the order of the rows of ``arrays.npz``. File names are relative to its own folder, null where there is no such
+    file (a series has no picture at its own size, only units that are drawn have a convergence plot, and ``files`` are all that could be
+    drawn); ``sheets`` names all parts of what is too long for one picture. ``sections`` is what analyses computed.
     """
-    plotted = frozenset(drawn.units)
-    searches = [
-        {
-            "unit": search.unit,
-            "unit_name": search.unit_name,
-            "optimizer": search.optimizer,
-            "note": search.note,
-            "response": search.response,
-            "response_sem": search.response_sem,
-            "score": search.score,
-            "score_sem": search.score_sem,
-            "measurements": search.measurements,
-            "best_seen": best_seen(search),
-            "natural_best": natural_best(search),
-            "natural_multiple": natural_multiple(search),
-            "above_natural": exceeds(search),
-            "evaluations": search.evaluations,
-            "overheard": search.overheard,
-            "ended_after_seconds": search.seconds,
-            "stopped_by": search.stopped_by,
-            "outcome": search.outcome,
-            "warnings": list(search.warnings),
-            "optima": optima_json(search, names, stimulus),
-            "files": {
-                "stimulus": names.stimulus(search),
-                "raw": names.raw(search) if stimulus.modality == "image" else None,
-                "importance": names.importance(search) if search.importance is not None and shows_importance(stimulus) else None,
-                "film": names.film(search, result.spec.report.film) if search.film else None,
-                "convergence": names.convergence(search.unit) if search.unit in plotted else None,
-            },
-        }
-        for search in result.searches
-    ]
-    optimizers = [
-        {
-            "optimizer": standing.optimizer,
-            "searches": standing.searches,
-            "units_compared": standing.compared,
-            "units_above_natural": len(standing.above_natural),
-            "median_multiple": standing.median_multiple,
-            "units_best": len(standing.best_for),
-        }
-        for standing in comparison.standings()
-    ]
+    result, stimulus = job.result, job.stimulus
+    layouts = [section.layout for section in result.sections if section.layout is not None]
     document = {
         "format": FORMAT,
         "title": result.spec.title,
@@ -88,51 +76,122 @@ def result_json(
             "low": stimulus.low,
             "high": stimulus.high,
         },
-        "summary": {
-            "units": len(comparison.units),
-            "units_compared": len(comparison.compared()),
-            "units_above_natural": len(comparison.above_natural()),
-            "optimizers": optimizers,
-        },
-        "searches": searches,
-        "images": images_json(result.images),
+        "summary": _summary(job, layouts),
+        "searches": [_search(job, search, layouts) for search in result.searches],
+        "sections": [section_json(section, job.figures, files) for section in result.sections if section.layout is None],
+        **{name: value for layout in layouts for name, value in layout.job.items()},
         "pictures": [reading.to_json() for reading in result.pictures],
         "files": {
             "report": "report.html",
             "arrays": "arrays.npz",
-            "montage": "montage.png" if comparison.units else None,
-            "convergence": "convergence.png" if comparison.units else None,
+            "montage": "montage.png" if job.comparison.units else None,
+            "convergence": "convergence.png" if job.comparison.units else None,
         },
         "sheets": {
-            "montage": [name for name in map(names.montage, range(len(files))) if name in files],
-            "images": [name for name in map(names.images, range(len(files))) if name in files],
+            "montage": [name for name in map(job.names.montage, range(len(files))) if name in files],
+            **{
+                section.layout.sheets: _sheets(section, job.figures, files)
+                for section in result.sections
+                if section.layout and section.layout.sheets
+            },
         },
         "spec": result.spec.model_dump(mode="json"),
     }
-    return json.dumps(_finite(_present(document, files | {"arrays.npz"})), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(finite(_present(document, files | {"arrays.npz"})), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _search(job: Written, search: SearchResult, layouts: Sequence[Layout]) -> dict[str, Any]:
+    """One search, with the fields that sections lay out there."""
+    plotted = search.unit in job.drawn.units
+    fields: dict[str, Any] = {}
+    files: dict[str, str] = {}
+    for layout in layouts:
+        fields.update(_named(layout.searches.get((search.unit, search.optimizer), {}), search, job.names))
+        files.update({key: job.names.path(path, search.unit, search.optimizer) for key, path in layout.search_files.items()})
+    return {
+        "unit": search.unit,
+        "unit_name": search.unit_name,
+        "optimizer": search.optimizer,
+        "note": search.note,
+        "response": search.response,
+        "response_sem": search.response_sem,
+        "score": search.score,
+        "score_sem": search.score_sem,
+        "measurements": search.measurements,
+        "best_seen": best_seen(search),
+        "evaluations": search.evaluations,
+        "overheard": search.overheard,
+        "ended_after_seconds": search.seconds,
+        "stopped_by": search.stopped_by,
+        "outcome": search.outcome,
+        "warnings": list(search.warnings),
+        **fields,
+        "files": {
+            "stimulus": job.names.stimulus(search),
+            "raw": job.names.raw(search) if job.stimulus.modality == "image" else None,
+            **files,
+            "convergence": job.names.convergence(search.unit) if plotted else None,
+        },
+    }
+
+
+def _summary(job: Written, layouts: Sequence[Layout]) -> dict[str, Any]:
+    optimizers = [
+        {
+            "optimizer": standing.optimizer,
+            "searches": standing.searches,
+            **{name: value for layout in layouts for name, value in layout.optimizers.get(standing.optimizer, {}).items()},
+            "units_best": len(standing.best_for),
+        }
+        for standing in job.comparison.standings()
+    ]
+    fields = {name: value for layout in layouts for name, value in layout.summary.items()}
+    return {"units": len(job.comparison.units), **fields, "optimizers": optimizers}
+
+
+def section_json(section: Section, figures: FigureFiles, files: Collection[str]) -> dict[str, Any]:
+    """One section of ``sections``; its figures are those of ``files``."""
+    return {
+        "analysis": section.analysis,
+        "name": section.name,
+        "title": section.title,
+        "notes": list(section.notes),
+        "columns": section.columns,
+        "rows": [dict(row) for row in section.rows],
+        "arrays": {name: array_name(section, name) for name in section.arrays},
+        "figures": [
+            {
+                "title": figure.title,
+                "alt": figure.alt,
+                "caption": list(figure.caption),
+                "media_type": figure.media_type,
+                "unit": figure.unit,
+                "optimizer": figure.optimizer,
+                "file": figures.path(figure),
+            }
+            for figure in section.figures
+            if figures.path(figure) in files
+        ],
+    }
+
+
+def array_name(section: Section, name: str) -> str:
+    """What ``arrays.npz`` calls an array of a section."""
+    return name if section.layout is not None else f"{section.label}/{name}"
 
 
 def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
-    """``arrays.npz``: one row a search in every array, nothing pickled.
+    """``arrays.npz``: one row a search in every array, nothing pickled; see ``docs/outputs.md``.
 
     ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, *stimulus) float32 as the generator made them,
-    ``latents`` (n, *latent), ``responses``, ``response_sems`` and ``natural_best`` (n,) float64 with NaN where unknown,
-    ``importance`` (n, *stimulus without its channels) float32 with NaN where a search had no gradients, ``evaluations`` (n,) int64, and
+    ``latents`` (n, *latent), ``responses`` and ``response_sems`` (n,) float64 with NaN where unknown, ``evaluations`` (n,) int64, and
     ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores, NaN where a trial was
-    missed, and NaN behind them.
-
-    ``optima_stimuli``, ``optima_latents``, ``optima_responses`` and ``optima_response_sems`` have a row for each optimum of the searches
-    for a diverse set, ``optima_searches`` the row of its search above; without such a search they have none.
+    missed, and NaN behind them. The arrays of sections follow, by :func:`array_name`.
     """
     searches = result.searches
     scores = np.full((len(searches), max((search.evaluations for search in searches), default=0)), np.nan)
     for row, search in zip(scores, searches, strict=True):
         row[: search.evaluations] = search.scores
-    importance = np.full((len(searches), *stimulus.shape[1:]), np.nan, np.float32)
-    for map_, search in zip(importance, searches, strict=True):
-        if search.importance is not None:
-            map_[...] = search.importance
-    buffer = io.BytesIO()
     rows: dict[str, Any] = {
         "format": np.array(FORMAT),
         "units": np.array([search.unit for search in searches], dtype=np.str_),
@@ -142,14 +201,28 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
         "latents": np.stack([search.latent for search in searches]) if searches else np.empty((0,), np.float32),
         "responses": np.array([search.response for search in searches], np.float64),
         "response_sems": np.array([_or_nan(search.response_sem) for search in searches], np.float64),
-        "natural_best": np.array([_or_nan(natural_best(search)) for search in searches], np.float64),
         "evaluations": np.array([search.evaluations for search in searches], np.int64),
-        "importance": importance,
         "scores": scores,
     }
-    rows.update(optima_arrays(searches, stimulus))
+    for section in result.sections:
+        rows.update({array_name(section, name): array for name, array in section.arrays.items()})
+    buffer = io.BytesIO()
     np.savez_compressed(buffer, **rows)
     return buffer.getvalue()
+
+
+def _sheets(section: Section, figures: FigureFiles, files: Collection[str]) -> list[str]:
+    paths = [figures.path(figure) for figure in section.figures if figure.place == "file"]
+    return [path for path in paths if path in files]
+
+
+def _named(value: Any, search: SearchResult, names: ArtifactNames, in_files: bool = False) -> Any:
+    """``value`` with the names of a search's files in the paths below ``files``."""
+    if isinstance(value, Mapping):
+        return {key: _named(item, search, names, in_files or key == "files") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_named(item, search, names, in_files) for item in value]
+    return names.path(value, search.unit, search.optimizer) if in_files and isinstance(value, str) else value
 
 
 def _or_nan(value: float | None) -> float:
@@ -163,15 +236,15 @@ def _present(value: Any, files: frozenset[str]) -> Any:
     if not isinstance(value, dict):
         return value
     kept = {**value, "files": {key: name if name in files else None for key, name in value["files"].items()}} if "files" in value else value
-    return {key: item if key in ("files", "spec") else _present(item, files) for key, item in kept.items()}
+    return {key: item if key in ("files", "sections", "spec") else _present(item, files) for key, item in kept.items()}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """``value`` as plain JSON, with null for every number that is none."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
+    return value.item() if isinstance(value, np.generic) else value

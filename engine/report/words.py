@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 
 def shown(value: float | None) -> str:
     """Four significant digits, or a whole number; a dash where there is no number."""
@@ -37,6 +39,15 @@ def times(multiple: float | None) -> str:
     if text == "1.00" and multiple != 1:
         text = f"{multiple:.3f}"
     return f"{text.replace('-', '−')}×"
+
+
+def cell(value: str | int | float | bool | None) -> str:
+    """A table's value: numbers by :func:`shown`, truths as yes or no, nothing as a dash."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return shown(None if value is None else float(value))
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from ...models.pictures.log import Reading
 from ...models.spaces import StimulusSpec
 from ..search.tally import JobOutcome, SearchOutcome, job_outcome
 from ..spec import JobSpec
+from .section import Section
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,8 @@ class SearchResult:
         the mean over transformations. None: the response itself.
     score_sem : float or None
         Standard error of ``score``; None where it is a single measurement.
-    importance : ndarray or None
-        float32, the stimulus's shape without its channels: |d score / d stimulus|, summed over channels and over all candidates that
-        were evaluated with gradients; None where none was.
-    film : list of Moment
-        What it had found best on the way, where the job asks for a film.
+    recorded : mapping of str to object
+        What analyses have kept of the search while it ran, by their names; see :attr:`importance` and :attr:`film`.
     stimulus_spec : StimulusSpec or None
         What ``stimulus`` is; None: an image or a series of unknown range.
     warnings : tuple of str
@@ -190,14 +189,26 @@ class SearchResult:
     response_sem: float | None = None
     measurements: int = 1
     note: str = ""
-    importance: NDArray[np.float32] | None = None
     score: float | None = None
     score_sem: float | None = None
     optima: list[Optimum] = field(default_factory=list)
-    film: list[Moment] = field(default_factory=list)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
     stimulus_spec: StimulusSpec | None = None
     warnings: tuple[str, ...] = ()
     outcome: SearchOutcome = "success"
+
+    @property
+    def importance(self) -> NDArray[np.float32] | None:
+        """|d score / d stimulus| summed over channels and over all candidates that were evaluated with gradients; None where none was.
+
+        It is float32, of the stimulus's shape without its channels.
+        """
+        return self.recorded.get("importance")
+
+    @property
+    def film(self) -> list[Moment]:
+        """What it had found best on the way, where the job asks for a film."""
+        return self.recorded.get("film") or []
 
     @property
     def sought(self) -> float:
@@ -216,17 +227,13 @@ class SearchResult:
             return None
         return self.response / self.natural_best
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         """What was found, its response and its curve, as a notebook shows it."""
-        from ..report.notebook import search_html
+        return _view.search_html(self) if _view else None
 
-        return search_html(self)
-
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
         """What was found, for notebooks that show no HTML."""
-        from ..report.notebook import search_png
-
-        return search_png(self)
+        return _view.search_png(self) if _view else None
 
 
 @dataclass(frozen=True)
@@ -243,8 +250,8 @@ class JobResult:
         Running time.
     cancelled : bool
         Whether the job was ended before its budget.
-    images : FolderImages or None
-        Where the job names a folder.
+    sections : sequence of Section
+        What the job's analyses computed, in their order.
     pictures : sequence of Reading
         What is to be said of the pictures that the job's options name.
     notices : tuple of str
@@ -257,10 +264,15 @@ class JobResult:
     searches: list[SearchResult] = field(default_factory=list)
     seconds: float = 0.0
     cancelled: bool = False
-    images: FolderImages | None = None
+    sections: Sequence[Section] = ()
     pictures: Sequence[Reading] = ()
     notices: tuple[str, ...] = ()
     unmeasured: int = 0
+
+    @property
+    def images(self) -> FolderImages | None:
+        """The most activating pictures, where the job names a folder of them."""
+        return next((section.value for section in self.sections if isinstance(section.value, FolderImages)), None)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -279,14 +291,39 @@ class JobResult:
         unmeasured: list[SearchOutcome] = ["unmeasured"] * self.unmeasured
         return job_outcome([*(search.outcome for search in self.searches), *unmeasured])
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         """The first searches, as a notebook shows them."""
-        from ..report.notebook import job_html
-
-        return job_html(self)
+        return _view.job_html(self) if _view else None
 
     def _repr_png_(self) -> bytes | None:
         """The montage, for notebooks that show no HTML."""
-        from ..report.notebook import job_png
+        return _view.job_png(self) if _view else None
 
-        return job_png(self)
+
+class NotebookView(Protocol):
+    """How notebooks show results."""
+
+    def search_html(self, search: SearchResult, /) -> str:
+        """One search."""
+        ...
+
+    def search_png(self, search: SearchResult, /) -> bytes:
+        """One search, for notebooks that show no HTML."""
+        ...
+
+    def job_html(self, result: JobResult, /) -> str:
+        """A job."""
+        ...
+
+    def job_png(self, result: JobResult, /) -> bytes | None:
+        """A job, for notebooks that show no HTML; None where nothing was found."""
+        ...
+
+
+_view: NotebookView | None = None
+
+
+def show_in_notebooks_by(view: NotebookView) -> None:
+    """Have notebooks show results by ``view``; without one they show plain text."""
+    global _view
+    _view = view

@@ -14,9 +14,9 @@ from ...models.spaces import Categorical, LatentSpace
 from ...optimizers.optimizer import Evaluations, Listener, Optimizer
 from ..spec import BudgetSpec
 from .design import Design
-from .film import Film
 from .finals import CLOSING, MOST_LEADERS, Finals, Measured, Remeasurement
 from .leaders import Leaders
+from .recorder import Recorder
 from .tally import Tally
 
 
@@ -79,12 +79,10 @@ class Search:
         """Share of what is kept back by which the winner alone is measured."""
         self._finals: Remeasurement | None = None
         self._ended_by = ""
-        self.importance: Tensor | None = None
-        """Where the score hung on the stimulus; see :meth:`attend`."""
         self.tally = Tally()
         """What was missed, and what stood still."""
-        self.film: Film | None = None
-        """Keeps what it had found best on the way, where someone wants to see it."""
+        self.recorders: dict[str, Recorder] = {}
+        """What watches it for analyses, by their names."""
 
     @property
     def needs_gradient(self) -> bool:
@@ -142,18 +140,14 @@ class Search:
         self.optimizer.tell(Evaluations(asked, padded, variance, None if gradients is None else gradients.cpu()))
         if self.leaders.capacity:
             self.leaders.add(self._hard(asked[:shown].detach().cpu()), means)
-        if self.film is not None:
-            self.film.see(self.evaluations, asked[:shown], means.numpy(), self.design.replicates, self._hard)
+        for recorder in self.recorders.values():
+            recorder.see(self.evaluations, asked[:shown], means.numpy(), self.design.replicates, self._hard)
         self._remember(told.numpy(), means.numpy())
 
     def attend(self, gradients: Tensor) -> None:
-        """Add |d score / d stimulus| of candidates, (n, *stimulus), summed over them and over channels, to the importance map.
-
-        Accumulated over a whole search it says which places of the stimulus the unit went by: MACO's importance map (Fel et al.,
-        "Unlocking feature visualization for deeper networks with magnitude constrained optimization", 2023, section 4.3).
-        """
-        found = gradients.detach().nan_to_num(0.0, 0.0, 0.0).abs().sum((0, 1)).cpu()
-        self.importance = found if self.importance is None else self.importance + found
+        """Tell its recorders the gradients of candidates' scores at the stimuli, (n, *stimulus)."""
+        for recorder in self.recorders.values():
+            recorder.attend(gradients)
 
     @property
     def listens(self) -> bool:
@@ -264,8 +258,7 @@ class Search:
             "leaders": self.leaders.state_dict(),
             "finals": None if self._finals is None else self._finals.state_dict(),
             "ended_by": self._ended_by,
-            "importance": self.importance,
-            "film": None if self.film is None else self.film.state_dict(),
+            "recorders": {name: recorder.state_dict() for name, recorder in self.recorders.items()},
             "tally": self.tally.state_dict(),
             "stopped_by": self.stopped_by,
             "seconds": self.seconds,
@@ -287,9 +280,9 @@ class Search:
         self.leaders.load_state_dict(state["leaders"])
         self._finals = None if state["finals"] is None else self._restored_finals(state["finals"])
         self._ended_by = str(state["ended_by"])
-        self.importance = state["importance"]
-        if self.film is not None and state["film"] is not None:
-            self.film.load_state_dict(state["film"])
+        for name, kept in state.get("recorders", {}).items():
+            if name in self.recorders:
+                self.recorders[name].load_state_dict(kept)
         self.tally.load_state_dict(state.get("tally", {}))
         self.stopped_by = str(state["stopped_by"])
         self.seconds = float(state["seconds"])

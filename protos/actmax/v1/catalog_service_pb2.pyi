@@ -19,6 +19,7 @@ class ComponentKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMPONENT_KIND_OPTIMIZER: _ClassVar[ComponentKind]
     COMPONENT_KIND_TRANSFORMATION: _ClassVar[ComponentKind]
     COMPONENT_KIND_CODING: _ClassVar[ComponentKind]
+    COMPONENT_KIND_ANALYSIS: _ClassVar[ComponentKind]
 COMPONENT_KIND_UNSPECIFIED: ComponentKind
 COMPONENT_KIND_GENERATOR: ComponentKind
 COMPONENT_KIND_TARGET: ComponentKind
@@ -26,6 +27,7 @@ COMPONENT_KIND_OBJECTIVE: ComponentKind
 COMPONENT_KIND_OPTIMIZER: ComponentKind
 COMPONENT_KIND_TRANSFORMATION: ComponentKind
 COMPONENT_KIND_CODING: ComponentKind
+COMPONENT_KIND_ANALYSIS: ComponentKind
 
 class ListComponentsRequest(_message.Message):
     __slots__ = ("kind",)

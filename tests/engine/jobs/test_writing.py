@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from actmax.engine import run as run_module
+from actmax.engine.analyses.film_recorder import Film
+from actmax.engine.analyses.most_activating import MostActivating
 from actmax.engine.jobs import writing
 from actmax.engine.maximize import maximize
 from actmax.engine.report import drawings
@@ -133,10 +135,10 @@ def test_pictures_and_films_that_cannot_be_made_are_named(tmp_path, monkeypatch,
         (tmp_path / "pictures").mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / "pictures/a.png")
         result_options = {"images": tmp_path / "pictures"}
-        monkeypatch.setattr(run_module, "most_activating", fails)
+        monkeypatch.setattr(MostActivating, "found", fails)
     else:
         result_options = {"film": "gif"}
-        monkeypatch.setattr(run_module, "_frames", fails)
+        monkeypatch.setattr(Film, "result", fails)
     result = maximized(folder=tmp_path / "out", **result_options)
     (warning,) = result.warnings
     assert "RuntimeError: no more memory" in warning

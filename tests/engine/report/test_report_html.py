@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from actmax.engine.report.comparison import Comparison
 from actmax.engine.report.html import report_html
+from actmax.engine.report.results import Written
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec
 
@@ -65,8 +65,7 @@ class Page(HTMLParser):
 
 
 def page(result, spec=SPEC, most=200) -> tuple[str, Page]:
-    comparison = Comparison(result.searches)
-    text = report_html(result, comparison, comparison.first(most), spec)
+    text = report_html(Written.of(result, spec, most))
     return text, Page(text)
 
 

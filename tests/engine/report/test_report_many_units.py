@@ -10,9 +10,11 @@ from PIL import Image
 
 from actmax.engine.report.comparison import Comparison
 from actmax.engine.report.html import report_html
-from actmax.engine.report.importance import opacity
 from actmax.engine.report.montage import MOST_CELLS, montage, sheets
+from actmax.engine.report.pictures import opacity
+from actmax.engine.report.results import Written
 from actmax.models.spaces import StimulusSpec
+from analysed import analysed
 
 
 def pictures(text: str) -> list[Image.Image]:
@@ -22,14 +24,13 @@ def pictures(text: str) -> list[Image.Image]:
 def faded_too(result, shape):
     random = np.random.RandomState(0)
     maps = [random.rand(*shape).astype(np.float32) for _ in result.searches]
-    return replace(result, searches=[replace(one, importance=map_) for one, map_ in zip(result.searches, maps, strict=True)])
+    return replace(result, searches=[replace(one, recorded={"importance": map_}) for one, map_ in zip(result.searches, maps, strict=True)])
 
 
 def test_large_pictures_of_many_units_are_small_in_the_report(make_job):
     spec = StimulusSpec((3, 192, 192))
     result = faded_too(make_job(60, 1, spec, evaluations=5), (192, 192))
-    comparison = Comparison(result.searches)
-    text = report_html(result, comparison, comparison, spec)
+    text = report_html(Written.of(analysed(result, spec), spec, 200))
     found = pictures(text)
     assert len(found) == 40 + 2 * 60
     assert max(max(picture.size) for picture in found) <= 160
@@ -40,8 +41,7 @@ def test_large_pictures_of_many_units_are_small_in_the_report(make_job):
 def test_few_are_shown_whole_each_with_where_it_looked(make_job):
     spec = StimulusSpec((3, 8, 8))
     result = faded_too(make_job(2, 1, spec), (8, 8))
-    comparison = Comparison(result.searches)
-    text = report_html(result, comparison, comparison, spec)
+    text = report_html(Written.of(analysed(result, spec), spec, 200))
     found = [np.asarray(picture) for picture in pictures(text)]
     faded = [picture for picture in found if picture.shape == (8, 8, 4)]
     assert len(found) == 2 + 2 * 2
@@ -51,7 +51,7 @@ def test_few_are_shown_whole_each_with_where_it_looked(make_job):
         assert (picture[..., 3] == 255).sum() >= 12  # a fifth of the places is opaque
     assert "where it looked" in text
     plain = make_job(2, 1, spec)
-    assert "where it looked" not in report_html(plain, Comparison(plain.searches), Comparison(plain.searches), spec)
+    assert "where it looked" not in report_html(Written.of(analysed(plain, spec), spec, 200))
 
 
 def test_the_montage_goes_on_over_further_sheets(make_job):

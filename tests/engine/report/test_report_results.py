@@ -9,6 +9,7 @@ import pytest
 from actmax.engine.report import write_artifacts
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec
+from analysed import analysed
 
 SPEC = StimulusSpec((3, 8, 8))
 
@@ -18,7 +19,7 @@ def refuse(name: str):
 
 
 def written(result, folder, spec=SPEC):
-    write_artifacts(result, folder, spec)
+    write_artifacts(analysed(result, spec), folder, spec)
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"), parse_constant=refuse)
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         return document, dict(arrays)

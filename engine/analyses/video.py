@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidJob
+from ...models.options import InvalidOption
 
 _MACROBLOCK = 16
 """Width and height are made a multiple of it by adding paper."""
 
 
-def check_encoder(film: str) -> None:
+def check_encoder(format: str, option: str) -> None:
     """Refuse films that can't be written here.
 
     Raises
     ------
-    InvalidJob
-        At ``report.film``.
+    InvalidOption
+        At ``option``.
     """
-    if film == "mp4" and find_spec("imageio_ffmpeg") is None:
-        raise InvalidJob.at("report.film", "there is no encoder for MP4 here: pip install 'actmax[video]', or take gif")
+    if format == "mp4" and find_spec("imageio_ffmpeg") is None:
+        raise InvalidOption(option, "there is no encoder for MP4 here: pip install 'actmax[video]', or take gif")
 
 
 def mp4(frames: Iterable[NDArray[np.uint8]], fps: int) -> bytes:

@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..results.result import Moment
+from ..search.recorder import Decode
+
 MOST_MOMENTS = 60
 FEWEST_MOMENTS = 24
 """A film of fewer is not worth its place; then some searches have none."""
@@ -60,6 +63,16 @@ class Film:
         if len(self.moments) > self.most:
             self.moments = self.moments[::2]
             self._growth = self._growth**2
+
+    def attend(self, gradients: Tensor) -> None:
+        """Nothing is kept of gradients."""
+
+    def result(self, decode: Decode) -> list[Moment]:
+        """The frames."""
+        if not self.moments:
+            return []
+        stimuli = decode(torch.stack([latent for _, _, latent in self.moments]))
+        return [Moment(at, score, stimulus) for (at, score, _), stimulus in zip(self.moments, stimuli, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """All that it needs to go on."""

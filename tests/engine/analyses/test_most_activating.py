@@ -9,7 +9,8 @@ from PIL import Image
 
 import toy_lab
 from actmax.client.jobs import jobfile
-from actmax.engine.analyses.folder_images import most_activating
+from actmax.engine.analyses.analysis import AnalysisContext
+from actmax.engine.analyses.most_activating import MostActivating
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
 from actmax.engine.maximize import maximize
@@ -39,8 +40,7 @@ def folder(tmp_path):
 def test_they_are_those_with_the_highest_responses(folder, batch, top):
     target = toy_lab.network()
     units = [*resolve("4[*]", target.layers()), *resolve("0[2]", target.layers())]
-    found, reason = most_activating(ReportSpec(images=str(folder), top=top), target, units, device="cpu", batch=batch, seed=0)
-    assert reason == ""
+    found = MostActivating(str(folder), top).found(AnalysisContext(target, toy_lab.decoder(), units, [], batch=batch))
     assert found.unread == ["broken.png"]
     assert found.shown == 24
     (folder / "broken.png").unlink()
@@ -60,10 +60,24 @@ def test_they_are_those_with_the_highest_responses(folder, batch, top):
 def test_reading_ends_early_where_it_is_asked_to(folder):
     target = toy_lab.network()
     units = resolve("4[0]", target.layers())
-    found, reason = most_activating(
-        ReportSpec(images=str(folder)), target, units, device="cpu", batch=3, seed=0, should_stop=lambda: "suspend"
-    )
-    assert (found.shown, reason) == (3, "suspend")
+    found = MostActivating(str(folder)).found(AnalysisContext(target, toy_lab.decoder(), units, [], batch=3, should_stop=lambda: "suspend"))
+    assert found.shown == 3
+
+
+@pytest.mark.parametrize("batch", [3, 5])
+def test_an_interrupted_reading_goes_on_and_shows_no_picture_twice(folder, monkeypatch, batch):
+    target = toy_lab.network()
+    units = resolve("4[*]", target.layers())
+    whole = MostActivating(str(folder)).found(AnalysisContext(target, toy_lab.decoder(), units, [], batch=3))
+    state, shown, respond = {}, [], target.respond
+    monkeypatch.setattr(target, "respond", lambda stimuli, layers: shown.append(len(stimuli)) or respond(stimuli, layers))
+    first = AnalysisContext(target, toy_lab.decoder(), units, [], batch=3, state=state, should_stop=lambda: "suspend")
+    MostActivating(str(folder)).found(first)
+    found = MostActivating(str(folder)).found(AnalysisContext(target, toy_lab.decoder(), units, [], batch=batch, state=state))
+    assert sum(shown) == found.shown == whole.shown == 24
+    for unit, images in whole.of.items():
+        assert [image.name for image in found.of[unit]] == [image.name for image in images]
+        np.testing.assert_allclose([image.response for image in found.of[unit]], [image.response for image in images], rtol=1e-6)
 
 
 def test_the_report_and_its_files_have_them(folder, tmp_path):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from actmax.engine.analyses.diversity import apart
 from actmax.engine.report.artifacts import write_artifacts
-from actmax.engine.report.optima import apart
 from actmax.engine.results.result import Optimum
 from actmax.engine.spec import DiverseSpec
 from actmax.models.spaces import StimulusSpec
+from analysed import analysed
 
 IMAGE, SERIES = StimulusSpec((3, 8, 8)), StimulusSpec((2, 30), -1, 1, "series")
 
@@ -36,7 +37,7 @@ def with_optima(made, spec, n=3):
 @pytest.mark.parametrize("optimizers", [1, 2])
 def test_every_optimum_has_its_files_its_numbers_and_its_place_in_the_report(make_job, tmp_path, spec, optimizers):
     result = with_optima(make_job(2, optimizers, spec=spec), spec)
-    write_artifacts(result, tmp_path / "out", spec)
+    write_artifacts(analysed(result, spec), tmp_path / "out", spec)
     document = json.loads((tmp_path / "out/result.json").read_text())
     arrays = np.load(tmp_path / "out/arrays.npz")
     row = 0
@@ -58,7 +59,7 @@ def test_every_optimum_has_its_files_its_numbers_and_its_place_in_the_report(mak
             row += 1
     assert row == len(arrays["optima_responses"]) == 3 * len(result.searches)
     page = (tmp_path / "out/report.html").read_text()
-    assert page.count('<ol class="optima">') == len(result.searches)
+    assert page.count('<ol class="row">') == len(result.searches)
     assert page.count("nearer than was asked") == len(result.searches)
     assert "11.25 ± 0.5" in page
     assert "0.10 from 1" in page
@@ -67,7 +68,7 @@ def test_every_optimum_has_its_files_its_numbers_and_its_place_in_the_report(mak
 
 
 def test_without_a_diverse_set_there_is_none(make_job, tmp_path):
-    write_artifacts(make_job(1, 1), tmp_path / "out", IMAGE)
+    write_artifacts(analysed(make_job(1, 1), IMAGE), tmp_path / "out", IMAGE)
     (search,) = json.loads((tmp_path / "out/result.json").read_text())["searches"]
     assert search["optima"] == []
     arrays = np.load(io.BytesIO((tmp_path / "out/arrays.npz").read_bytes()))

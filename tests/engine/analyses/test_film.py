@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
+from actmax.engine.analyses import film_recorder as films
+from actmax.engine.analyses.film_recorder import Film, room
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
 from actmax.engine.run import run_job, searches_of
-from actmax.engine.search import film as films
-from actmax.engine.search.film import Film, room
 from jobs import ALLOWED, job, run_with_stops
 
 FILMED = {"report": {"film": "gif"}, "baselines": [{"name": "adam"}], "budget": {"evaluations": 60}}
@@ -95,8 +95,8 @@ def test_codes_are_kept_as_codes():
         allow_imports=ALLOWED,
     )
     search = searches_of(checked)[0]
-    film = search.film
-    assert film is not None
+    film = search.recorders["film"]
+    assert isinstance(film, Film)
     asked = search.ask()
     search.tell(torch.arange(len(asked)).double(), torch.zeros_like(asked))
     assert film.moments
@@ -117,7 +117,7 @@ def test_an_mp4_where_there_is_an_encoder(tmp_path, monkeypatch):
 
 
 def test_it_is_refused_where_there_is_none(monkeypatch):
-    monkeypatch.setattr("actmax.engine.report.video.find_spec", lambda name: None)
+    monkeypatch.setattr("actmax.engine.analyses.video.find_spec", lambda name: None)
     with pytest.raises(InvalidJob, match=r"report\.film: .*actmax\[video\]"):
         check(job(report={"film": "mp4"}), allow_imports=ALLOWED)
     check(job(report={"film": "gif"}), allow_imports=ALLOWED)

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image, ImageDraw
 
 from ...models.spaces import StimulusSpec
+from ..report.comparison import Comparison
+from ..report.lettering import Fonts, write
+from ..report.pictures import enlarged
+from ..report.style import GRID, INK, MUTED, PAPER
+from ..report.words import measured, shown, times
 from ..results.result import FolderImage, FolderImages, SearchResult
-from .comparison import Comparison
-from .embedded import embedded
-from .lettering import Fonts, write
-from .pictures import enlarged
-from .style import GRID, INK, MUTED, PAPER
-from .words import count, measured, shown, times
 
 _TILE, _LARGEST = 128, 192
 _MARGIN, _GAP, _CAPTION, _LABEL = 24, 14, 38, 170
-_SIZE = 96
 MOST_ROWS = 40
 """Units on one sheet."""
-
-
-@dataclass(frozen=True)
-class ImageCell:
-    """One picture of the folder as the report shows it, ``width`` wide."""
-
-    image: FolderImage
-    picture: str
-    width: int
 
 
 def spec_of(image: FolderImage, spec: StimulusSpec) -> StimulusSpec:
@@ -38,45 +25,15 @@ def spec_of(image: FolderImage, spec: StimulusSpec) -> StimulusSpec:
     return StimulusSpec(image.stimulus.shape, spec.low, spec.high)
 
 
-def image_cells(images: FolderImages | None, unit: str, spec: StimulusSpec, *, light: bool = False) -> list[ImageCell]:
-    """A cell for each picture that drives ``unit`` the most; none without a folder."""
-    cells: list[ImageCell] = []
-    for image in images.of.get(unit, []) if images else []:
-        made = embedded(image.stimulus, spec_of(image, spec), "", _SIZE, light=light)
-        cells.append(ImageCell(image, made.picture or "", made.width))
-    return cells
-
-
-def multiple_of_best(search: SearchResult, images: FolderImages | None) -> float | None:
+def multiple_of_best(search: SearchResult, images: FolderImages) -> float | None:
     """The search's response ÷ that to the strongest picture, where both are above zero."""
-    best = max((image.response for image in images.of.get(search.unit, [])), default=0.0) if images else 0.0
+    best = max((image.response for image in images.of.get(search.unit, [])), default=0.0)
     return search.response / best if best > 0 and math.isfinite(search.response) else None
 
 
-def says(images: FolderImages) -> str:
-    """Return in a sentence what was read, and what was not."""
-    text = f"{count(images.shown, 'picture')} of {images.reading.folder}, cropped and scaled to what the target takes"
-    more = images.reading.sentence()
-    return f"{text}; {more}" if more else text
-
-
-def images_json(images: FolderImages | None) -> dict[str, Any] | None:
-    """What ``result.json`` holds of them."""
-    if images is None:
-        return None
-    return {
-        "folder": images.reading.folder,
-        "shown": images.shown,
-        "unread": images.unread,
-        "left_out": images.left_out,
-        "reading": images.reading.to_json(),
-        "units": {unit: [{"name": image.name, "response": image.response} for image in found] for unit, found in images.of.items()},
-    }
-
-
-def pages(comparison: Comparison, images: FolderImages | None) -> list[Comparison]:
-    """The units of each sheet; none without a folder."""
-    units = comparison.units if images else []
+def pages(comparison: Comparison) -> list[Comparison]:
+    """The units of each sheet."""
+    units = comparison.units
     return [comparison.of(units[start : start + MOST_ROWS]) for start in range(0, len(units), MOST_ROWS)]
 
 

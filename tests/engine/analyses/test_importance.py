@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from actmax.engine.build import check
-from actmax.engine.report.importance import faded, opacity
+from actmax.engine.report.pictures import faded, opacity
 from actmax.engine.run import execute, run_job, searches_of
 from actmax.models.spaces import StimulusSpec
 from jobs import ALLOWED, job, run_with_stops

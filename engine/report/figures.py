@@ -1,0 +1,128 @@
+"""The figures of sections: their files, and how they stand in a page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..results.section import MEDIA, Figure, Section, StimulusPicture
+from .charts import Chart
+from .embedded import data_uri, embedded
+from .names import ArtifactNames, safe_name
+from .pictures import faded, picture_file
+
+IN_ROW = 96
+"""Pixels to which stimuli in a row are enlarged."""
+MOST_INLINE = 2_000_000
+"""Bytes of a figure's file up to which a page has it in itself; a larger one is a link."""
+
+
+class FigureFiles:
+    """Paths of the figures of a job's sections, each its own.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        In their order.
+    names : ArtifactNames
+        Of the job's units and searches. Figures of units that it doesn't know have no files.
+    """
+
+    def __init__(self, sections: Sequence[Section], names: ArtifactNames) -> None:
+        self._paths: dict[int, str] = {}
+        taken: set[str] = set()
+        for section in sections:
+            for number, figure in enumerate(section.figures, 1):
+                path = next((path for path in self._paths_of(section, figure, number, names) if path not in taken), "")
+                if path:
+                    taken.add(path)
+                    self._paths[id(figure)] = path
+
+    @staticmethod
+    def _paths_of(section: Section, figure: Figure, number: int, names: ArtifactNames) -> list[str]:
+        """The path that a figure asks for, and the one that is chosen where it asks for none or another has it."""
+        if figure.file is None or (figure.unit and not names.knows(figure.unit, figure.optimizer)):
+            return []
+        about = "{search}" if figure.unit and figure.optimizer else "{unit}" if figure.unit else safe_name(figure.title)
+        chosen = f"analyses/{safe_name(section.label)}/{about}-{number}.{MEDIA[figure.media_type]}"
+        return [names.path(path, figure.unit, figure.optimizer) for path in (figure.file, chosen) if path]
+
+    def path(self, figure: Figure) -> str:
+        """Where a figure's file is; empty where it has none."""
+        return self._paths.get(id(figure), "")
+
+
+def figure_file(figure: Figure) -> bytes:
+    """A figure's file, drawn now where it wasn't before."""
+    content = figure.content
+    if isinstance(content, StimulusPicture):
+        return picture_file(content)
+    return content if isinstance(content, bytes) else content()
+
+
+@dataclass(frozen=True)
+class FigureCell:
+    """A figure in a page: a picture as a data URI, ``width`` wide (0: as it is); or a chart; or, of what a page can't hold, a link."""
+
+    figure: Figure
+    picture: str | None
+    width: int
+    chart: Chart | None
+    link: str = ""
+
+
+def figure_cell(figure: Figure, path: str = "", size: int = IN_ROW, *, light: bool = False) -> FigureCell:
+    """``figure`` for a page.
+
+    Parameters
+    ----------
+    path : str
+        Where its file lies beside the page.
+    size : int
+        Pixels to which a stimulus is enlarged.
+    light : bool
+        Whether the page is to be small.
+    """
+    content = figure.content
+    if isinstance(content, StimulusPicture) and content.weights is not None:
+        picture = data_uri(faded(content.stimulus, content.weights, content.spec, to=1), size if light else None)
+        return FigureCell(figure, picture, size, None)
+    if isinstance(content, StimulusPicture):
+        made = embedded(content.stimulus, content.spec, figure.alt, size, light=light)
+        return FigureCell(figure, made.picture, made.width, made.chart)
+    if figure.place == "link" or figure.media_type == "video/mp4":
+        return FigureCell(figure, None, 0, None, path)
+    data = figure_file(figure)
+    if len(data) > MOST_INLINE:
+        return FigureCell(figure, None, 0, None, path)
+    return FigureCell(figure, f"data:{figure.media_type};base64,{base64.b64encode(data).decode('ascii')}", 0, None)
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """Figures that stand in a row below a unit, with a heading; ``optimizer`` is empty where they are about the unit as such."""
+
+    title: str
+    optimizer: str
+    cells: list[FigureCell]
+
+
+def placed(sections: Sequence[Section], place: str, unit: str, optimizer: str | None = None) -> Iterator[Figure]:
+    """The figures of a place about a unit, and one optimizer where that is given."""
+    for section in sections:
+        for figure in section.figures:
+            if figure.place == place and figure.unit == unit and optimizer in (None, figure.optimizer):
+                yield figure
+
+
+def rows_below(sections: Sequence[Section], unit: str, *, light: bool) -> list[FigureRow]:
+    """The rows of figures below a unit, section by section and search by search."""
+    rows: list[FigureRow] = []
+    for section in sections:
+        grouped: dict[tuple[str, str], list[Figure]] = {}
+        for figure in placed([section], "unit", unit):
+            grouped.setdefault((figure.optimizer, figure.title), []).append(figure)
+        for (optimizer, title), figures in grouped.items():
+            rows.append(FigureRow(title, optimizer, [figure_cell(figure, light=light) for figure in figures]))
+    return rows
