@@ -109,6 +109,7 @@ async def test_what_no_machine_has_is_refused_with_what_there_is(serving, execut
                 await calls.create(asked)
 
 
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.nightly)], indirect=True)
 async def test_workers_and_replicas_die_and_no_bit_changes(serving, executor, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(FIXTURES)
 

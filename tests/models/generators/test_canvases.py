@@ -74,11 +74,12 @@ def test_perturbations_stay_in_the_ball_and_in_the_range(shape, norm, epsilon, s
     stimuli = generator(latents).double()
     apart = (stimuli - generator.image.double()).flatten(1)
     length = {"linf": apart.abs().amax(1), "l2": apart.norm(dim=1), "l1": apart.abs().sum(1)}[norm]
-    assert float(length.max()) <= epsilon + 3e-7 * {"linf": 1, "l2": apart.shape[1] ** 0.5, "l1": apart.shape[1]}[norm]
+    rounding = 3e-7 * {"linf": 1, "l2": apart.shape[1] ** 0.5, "l1": apart.shape[1]}[norm]
+    assert float(length.max()) <= epsilon + rounding
     assert float(length[1]) == 0
     inside = stimuli.flatten(1)[0] < 1.5 - 1e-6
     if bool(inside.all()):  # nothing was clipped: the ball is reached
-        assert float(length[0]) == pytest.approx(epsilon, rel=1e-4, abs=1e-6)
+        assert float(length[0]) == pytest.approx(epsilon, rel=1e-4, abs=max(1e-6, rounding))
 
 
 def test_one_value_may_use_up_the_ball():

@@ -1,6 +1,7 @@
 """Servers of the Open Inference Protocol for tests: a real MLServer in an environment of its own, and one that fails on demand."""
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -28,6 +29,11 @@ RUNTIME = ROOT / "tests/fixtures/oip/small_network.py"
 VENV = ROOT / "build/mlserver-venv"
 LOCK = ROOT / "locks/mlserver.txt"
 VERSION = "mlserver==1.7.1"
+_spec = importlib.util.spec_from_file_location("installing", ROOT / "locks/install.py")
+assert _spec is not None
+assert _spec.loader is not None
+installing = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(installing)
 
 
 def mlserver_python() -> Path:
@@ -37,10 +43,10 @@ def mlserver_python() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = VENV / VERSION
         if not done.exists():
-            shutil.rmtree(VENV, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-            install = [str(VENV / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--constraint", str(LOCK), VERSION]
-            made = subprocess.run(install, capture_output=True, text=True, check=False)
+            uv, environment = Path(sys.executable).with_name("uv"), installing.read_uv_environment()
+            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], check=True, env=environment)
+            install = [uv, "pip", "install", "--quiet", "--python", VENV / "bin/python", "--constraint", LOCK, VERSION]
+            made = subprocess.run(install, capture_output=True, text=True, check=False, env=environment)
             if made.returncode:
                 pytest.skip(f"MLServer can't be installed here: {made.stderr.strip().splitlines()[-1:]}")
             done.touch()
