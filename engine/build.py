@@ -20,7 +20,7 @@ from ..models.pictures.log import Reading, readings
 from ..models.spaces import StimulusSpec
 from ..models.targets.target import HasNaturalResponses, HasNoise, HasNotices, HasUnitNames, LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
-from ..optimizers.optimizer import Optimizer, Problem, Unsuitable
+from ..optimizers.optimizer import Optimizer, Problem, StimulusMap, Unsuitable
 from .analyses.resolving import JobAnalysis, analyses_of
 from .components.adapt import adapt
 from .components.registry import Kind, find, options_of
@@ -146,6 +146,7 @@ class CheckedJob:
             noisy=self.design.noisy,
             step=self.generator.step if isinstance(self.generator, HasStep) else None,
             starts=self.starts,
+            stimuli=StimulusMap(self.generator, self.generator.stimulus, self.generator.differentiable, self.device),
         )
         try:
             return self._diverse(found, problem, options) if self.spec.diverse else found(problem, options)

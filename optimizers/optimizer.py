@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from torch import Tensor
 
 from ..models.densities import Density
-from ..models.spaces import LatentSpace
+from ..models.spaces import LatentSpace, StimulusSpec
 
 State = Mapping[str, Any]
 """Nested mappings and lists of tensors, strings, numbers, booleans and None: what a checkpoint can hold."""
@@ -17,6 +17,44 @@ State = Mapping[str, Any]
 
 class Unsuitable(ValueError):
     """An optimizer can't search a space; the message says why and what would work instead."""
+
+
+@dataclass(frozen=True)
+class StimulusMap:
+    """The way from latents to stimuli, for optimizers that model stimuli instead of latents.
+
+    Attributes
+    ----------
+    make : callable
+        Latents, (n, *latent), to stimuli, (n, *stimulus), on one device.
+    stimulus : StimulusSpec
+        Shape, range and modality of a stimulus.
+    differentiable : bool
+        Whether gradients flow from stimuli to latents.
+    device : str
+        Where ``make`` computes.
+    """
+
+    make: Callable[[Tensor], Tensor]
+    stimulus: StimulusSpec
+    differentiable: bool = False
+    device: str = "cpu"
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Return the stimuli that ``latents`` are shown as, before any transformation.
+
+        Parameters
+        ----------
+        latents : Tensor
+            (n, *latent), as they are asked: codes or, where the map is ``differentiable``, relaxed weights too. A graph is recorded where
+            they require gradients and the grad mode allows it.
+
+        Returns
+        -------
+        Tensor
+            (n, *stimulus), float32, on the device of ``latents``.
+        """
+        return self.make(latents.to(self.device)).to(latents.device)
 
 
 @dataclass(frozen=True)
@@ -52,6 +90,9 @@ class Problem:
     starts : Tensor or None
         (k, *latent) latents to try before any other, the most promising first, such as what an earlier search has found. Their scores
         are not known: they are asked like all others.
+    stimuli : StimulusMap or None
+        The map from latents to the stimuli that are shown, as the search's generator makes them; None where there is no generator. The
+        constructor must not call it: the generator may not be on its device yet.
     """
 
     latent: LatentSpace
@@ -67,6 +108,7 @@ class Problem:
     starts: Tensor | None = None
     lacks: str = ""
     pixels: bool = False
+    stimuli: StimulusMap | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -18,9 +19,10 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from ..models.spaces import Box, Categorical, LatentSpace
-from .optimizer import Evaluations, Optimizer, Problem, Unsuitable
+from ..models.spaces import Box, Categorical, LatentSpace, StimulusSpec
+from .optimizer import Evaluations, Optimizer, Problem, StimulusMap, Unsuitable
 
 OptimizerClass = Callable[[Problem, Any], Any]
 
@@ -75,7 +77,21 @@ def contract_problems(evaluations: int | None = 600, seed: int = 3) -> list[Prob
     generator = torch.Generator().manual_seed(seed)
     spaces: list[LatentSpace] = [Categorical((3, 3), 8), Categorical((7,), 3), Box((2, 3), -1.0, 0.3), Box((6,), -3.0, 3.0)]
     problems = [Problem(space, seed, evaluations, bank) for space in spaces for bank in (None, space.sample(40, generator))]
-    return [*problems, Problem(spaces[0], seed, evaluations, code_vectors=torch.randn(8, 2, generator=generator))]
+    problems.append(Problem(spaces[0], seed, evaluations, code_vectors=torch.randn(8, 2, generator=generator)))
+    return [replace(problem, stimuli=easy_map(problem.latent, seed)) for problem in problems]
+
+
+def easy_map(space: LatentSpace, seed: int = 0) -> StimulusMap:
+    """Return a differentiable map from a space's latents to small images: a random linear one, squashed into [0, 1]."""
+    width = space.size * (space.cardinality if isinstance(space, Categorical) else 1)
+    weights = torch.randn(width, 16, generator=torch.Generator().manual_seed(seed))
+
+    def make(latents: Tensor) -> Tensor:
+        if isinstance(space, Categorical) and not latents.is_floating_point():
+            latents = one_hot(latents, space.cardinality)
+        return (latents.float().flatten(1) @ weights).sigmoid().view(-1, 1, 4, 4)
+
+    return StimulusMap(make, StimulusSpec((1, 4, 4)), differentiable=True)
 
 
 def run(optimizer: Any, landscape: Landscape, rounds: int, missing: float = 0.0, seed: int = 0) -> list[Evaluations]:

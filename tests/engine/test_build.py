@@ -96,7 +96,7 @@ def test_missing_parts_are_named():
 
 def test_the_catalog_holds_every_built_in_with_a_summary_and_a_schema():
     entries = components()
-    assert {entry.kind for entry in entries} == {"generator", "target", "coding", "objective", "optimizer", "transformation"}
+    assert {entry.kind for entry in entries} == set(KINDS)
     assert {entry.name for entry in components("optimizer")} >= {"random", "adam", "protes", "tt-cross", "nevergrad"}
     for entry in entries:
         assert not entry.unavailable, entry
