@@ -4,6 +4,7 @@ from actmax.engine.build import check
 from actmax.engine.components.registry import components
 from actmax.engine.errors import InvalidJob
 from actmax.engine.spec import JobSpec
+from actmax.models.components import KINDS
 from jobs import ALLOWED, job
 
 
