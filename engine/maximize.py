@@ -13,6 +13,7 @@ from ..models.generators.generator import Generator
 from ..models.objectives.expressions import Expression
 from ..models.targets.target import Target
 from ..optimizers.optimizer import Optimizer
+from .analyses.analysis import Analysis
 from .jobs.progress import Progress
 from .jobs.writing import NotWritten
 from .results.result import JobResult
@@ -50,6 +51,7 @@ def maximize(
     transformations: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None = None,
     images: str | Path | None = None,
     film: str = "none",
+    analyses: Sequence[str | Mapping[str, Any] | type | Analysis] = (),
     folder: str | Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> JobResult:
@@ -101,6 +103,9 @@ def maximize(
         A folder of pictures: the result's ``.images`` and the report show which of them drive each unit the most.
     film : {"none", "gif", "mp4"}
         Whether each search's ``.film`` keeps what it had found best on the way, and ``folder`` gets it as a film.
+    analyses : sequence of str, mapping, type or Analysis
+        What to compute about the units once the searches have ended: a name of the catalog, ``{"name": …, "options": {…}}``, a class or an
+        object of yours. The result's ``.sections`` has what they find.
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
         Nothing is drawn or written when None. A fault while drawing or writing never loses the result: ``.warnings`` names what is missing.
@@ -131,7 +136,9 @@ def maximize(
     def named(kind: str, part: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
         if isinstance(part, str):
             return {"name": part, "options": dict(options or {})}
-        name = f"{kind} {getattr(part, '__name__', type(part).__name__)}"
+        name = f"{kind} {getattr(part, '__name__', type(part).__name__)}".strip()
+        if given.get(name, part) is not part:  # another object of the same class
+            name = f"{name} {len(given)}"
         given[name] = part
         return {"name": name, "options": dict(options or {})}
 
@@ -155,6 +162,7 @@ def maximize(
             "transformations": _transformations(transformations),
             "diverse": {"n": diverse} if isinstance(diverse, int) else diverse,
             "report": {"images": str(images or ""), "film": film},
+            "analyses": [one if isinstance(one, Mapping) else named("", one, None) for one in analyses],
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )

@@ -41,11 +41,15 @@ class NotFound(ValueError):
     """A component that can't be had here; the message says why, and what would work."""
 
 
+def plural(kind: Kind) -> str:
+    """Return what several components of a kind are called, as in their group of entry points."""
+    return "analyses" if kind == "analysis" else f"{kind}s"
+
+
 @cache
 def entries(kind: Kind) -> Mapping[str, EntryPoint]:
     """Return the registered components of a kind, by name."""
-    group = "actmax.analyses" if kind == "analysis" else f"actmax.{kind}s"
-    return {entry.name: entry for entry in entry_points(group=group)}
+    return {entry.name: entry for entry in entry_points(group=f"actmax.{plural(kind)}")}
 
 
 def find(kind: Kind, name: str, imports: Sequence[str] = ("*",)) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actmax.engine.components.registry import KINDS, components
+from actmax.engine.components.registry import components
+from actmax.models.components import KINDS, plural
 
 from .options import option_table
 
@@ -18,4 +19,4 @@ def component_pages() -> Iterator[tuple[str, str]]:
                 raise RuntimeError(f"{kind} {entry.name} can't be loaded, so its page can't be made: {entry.unavailable}")
             options = option_table(entry.options_schema) or "It has no options.\n"
             parts.append(f"## `{entry.name}` {{#{entry.name}}}\n\n{entry.summary}\n\n{options}")
-        yield f"reference/{kind}s.md", "\n".join(parts)
+        yield f"reference/{plural(kind)}.md", "\n".join(parts)

@@ -14,8 +14,8 @@ from .wire import Comments
 _INTRODUCTION = """# Every field of a job
 
 Made from the code. A component is a name, or a mapping of `name` and `options`: see
-[generators](generators.md), [targets](targets.md), [objectives](objectives.md), [optimizers](optimizers.md) and
-[transformations](transformations.md). The same fields go over the wire as `actmax.v1.JobSpec`.
+[generators](generators.md), [targets](targets.md), [objectives](objectives.md), [optimizers](optimizers.md),
+[transformations](transformations.md) and [analyses](analyses.md). The same fields go over the wire as `actmax.v1.JobSpec`.
 
 """
 

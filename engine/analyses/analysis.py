@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -113,8 +113,10 @@ class Analysis(Protocol):
     ``state`` that it had saved. An exception ends the analysis alone: the job's results stay, and a notice has the error.
     """
 
-    needs: ClassVar[tuple[type, ...]]
-    """Runtime-checkable protocols of :mod:`actmax.models.targets.target` that the target must keep to."""
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Runtime-checkable protocols of :mod:`actmax.models.targets.target` that the target must keep to."""
+        ...
 
     def run(self, context: AnalysisContext, /) -> Sequence[Section]:
         """Return what was found, in the order in which it is shown."""
@@ -134,8 +136,10 @@ class ChecksTarget(Protocol):
 class RecordsSearches(Protocol):
     """An analysis that looks at the searches while they run. ``SearchResult.recorded[name]`` holds what its recorders have kept."""
 
-    name: ClassVar[str]
-    """The key; no other analysis of a job has it."""
+    @property
+    def name(self) -> str:
+        """The key; no other analysis of a job has it."""
+        ...
 
     def recorder(self, plan: SearchPlan, /) -> Recorder | None:
         """Return what watches the search, or None."""
@@ -144,9 +148,12 @@ class RecordsSearches(Protocol):
 
 @runtime_checkable
 class Instant(Protocol):
-    """An analysis that looks only at what the searches hold, so that it runs for a cancelled job too."""
+    """An analysis that says whether it looks only at what the searches hold."""
 
-    instant: ClassVar[Literal[True]]
+    @property
+    def instant(self) -> bool:
+        """Whether it does, so that it runs for a cancelled job too."""
+        ...
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,8 @@ class Diversity:
 
         model_config = ConfigDict(extra="forbid")
 
-    needs: ClassVar[tuple[type, ...]] = ()
-    instant: ClassVar[Literal[True]] = True
+    needs: tuple[type, ...] = ()
+    instant = True
 
     @classmethod
     def from_options(cls, options: Options) -> Diversity:

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -41,9 +41,9 @@ class FilmAnalysis:
         model_config = ConfigDict(extra="forbid")
         format: Annotated[Literal["none", "gif", "mp4"], Field(description="MP4 needs actmax[video]; 'none' makes no film.")] = "gif"
 
-    name: ClassVar[str] = "film"
-    needs: ClassVar[tuple[type, ...]] = ()
-    instant: ClassVar[Literal[True]] = True
+    name = "film"
+    needs: tuple[type, ...] = ()
+    instant = True
 
     def __init__(self, format: str = "gif") -> None:
         self.format = format

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,9 @@ class Importance:
 
         model_config = ConfigDict(extra="forbid")
 
-    name: ClassVar[str] = "importance"
-    needs: ClassVar[tuple[type, ...]] = ()
-    instant: ClassVar[Literal[True]] = True
+    name = "importance"
+    needs: tuple[type, ...] = ()
+    instant = True
 
     @classmethod
     def from_options(cls, options: Options) -> Importance:

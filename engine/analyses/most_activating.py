@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -43,7 +43,7 @@ class MostActivating:
         ]
         top: Annotated[int, Field(ge=1, le=50, description="How many of them a unit.")] = 5
 
-    needs: ClassVar[tuple[type, ...]] = ()
+    needs: tuple[type, ...] = ()
 
     def __init__(self, images: str, top: int = 5) -> None:
         self.folder, self.top = images, top

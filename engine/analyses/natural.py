@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -22,8 +21,8 @@ class Natural:
 
         model_config = ConfigDict(extra="forbid")
 
-    needs: ClassVar[tuple[type, ...]] = ()
-    instant: ClassVar[Literal[True]] = True
+    needs: tuple[type, ...] = ()
+    instant = True
 
     @classmethod
     def from_options(cls, options: Options) -> Natural:

@@ -70,7 +70,7 @@ def run_analyses(
             break
         given = replace(context, state=states.setdefault(one.label, {}), options_field=one.options, should_stop=should_stop)
         made: list[Section] = []
-        if not stopped or isinstance(one.analysis, Instant):
+        if not stopped or (isinstance(one.analysis, Instant) and one.analysis.instant):
             try:
                 made = [checked_section(section).of(one.label) for section in one.analysis.run(given)]
                 require_plain(given.state)

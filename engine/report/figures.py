@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..results.section import MEDIA, Figure, Section, StimulusPicture
+from ..results.section import MEDIA, Figure, Section, StimulusPicture, Value
 from .charts import Chart
 from .embedded import data_uri, embedded
 from .names import ArtifactNames, safe_name
@@ -14,6 +14,12 @@ from .pictures import faded, picture_file
 
 IN_ROW = 96
 """Pixels to which stimuli in a row are enlarged."""
+MOST_ROWS = 200
+"""Of a section's table; result.json has them all."""
+MOST_FIGURES = 200
+"""Of a section in the page; further ones are files."""
+FIGURE_SIZE = 160
+"""Pixels to which stimuli are enlarged."""
 MOST_INLINE = 2_000_000
 """Bytes of a figure's file up to which a page has it in itself; a larger one is a link."""
 
@@ -126,3 +132,39 @@ def rows_below(sections: Sequence[Section], unit: str, *, light: bool) -> list[F
         for (optimizer, title), figures in grouped.items():
             rows.append(FigureRow(title, optimizer, [figure_cell(figure, light=light) for figure in figures]))
     return rows
+
+
+def stands_alone(section: Section) -> bool:
+    """Whether a section has a place of its own in a page, and does not stand among the units alone."""
+    among_units = section.figures and all(figure.place != "section" for figure in section.figures)
+    return section.layout is None and bool(section.rows or not among_units)
+
+
+@dataclass(frozen=True)
+class SectionBlock:
+    """A section with a place of its own in the page."""
+
+    section: Section
+    anchor: str
+    rows: Sequence[Mapping[str, Value]]
+    figures: list[FigureCell]
+    more_rows: int
+    more_figures: int
+
+
+def section_blocks(
+    sections: Sequence[Section],
+    path: Callable[[Figure], str],
+    most_rows: int = MOST_ROWS,
+    most_figures: int = MOST_FIGURES,
+    *,
+    light: bool = False,
+) -> list[SectionBlock]:
+    """Sections with a place of their own, cut to so many rows and figures; ``path`` says where a figure's file lies beside the page."""
+    found: list[SectionBlock] = []
+    for number, section in enumerate(filter(stands_alone, sections), 1):
+        figures = [figure for figure in section.figures if figure.place in ("section", "link")]
+        cells = [figure_cell(figure, path(figure), FIGURE_SIZE, light=light) for figure in figures[:most_figures]]
+        more = max(0, len(section.rows) - most_rows), len(figures) - len(cells)
+        found.append(SectionBlock(section, f"section-{number}", section.rows[:most_rows], cells, *more))
+    return found

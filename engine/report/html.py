@@ -11,13 +11,12 @@ import jinja2
 
 from ...models.spaces import StimulusSpec
 from ..results.result import SearchResult
-from ..results.section import Section
 from ..search.tally import JobOutcome
 from .charts import Chart, convergence_chart, mean_chart
 from .comparison import Comparison, exceeds, natural_best, natural_multiple
 from .embedded import embedded
 from .facts import budget, facts, job_yaml
-from .figures import FigureCell, FigureRow, figure_cell, placed, rows_below
+from .figures import FIGURE_SIZE, FigureCell, FigureRow, figure_cell, placed, rows_below, section_blocks, stands_alone
 from .results import Written
 from .style import line_style
 from .words import cell, count, duration, listed, measured, printable, shown, times
@@ -32,13 +31,6 @@ TEMPLATES = jinja2.Environment(
 )
 LIGHT = 1_500_000
 """Pixels of all found stimuli together from which the report's pictures are small ones; the files have them whole."""
-
-MOST_ROWS = 200
-"""Of a section's table; result.json has them all."""
-MOST_FIGURES = 200
-"""Of a section in the page; further ones are files."""
-FIGURE_SIZE = 160
-"""Pixels to which stimuli are enlarged."""
 
 OUTCOMES: dict[JobOutcome, str] = {
     "success": "Before you trust this:",
@@ -84,17 +76,6 @@ class UnitRow:
     verdict: str
     chart: Chart
     rows: list[FigureRow]
-
-
-@dataclass(frozen=True)
-class SectionBlock:
-    """A section with a place of its own in the page."""
-
-    section: Section
-    anchor: str
-    figures: list[FigureCell]
-    more_rows: int
-    more_figures: int
 
 
 @dataclass(frozen=True)
@@ -157,26 +138,7 @@ class Page:
 
     def notes(self) -> list[str]:
         """Notes of sections that stand among the units."""
-        return [note for section in self.job.result.sections if not _alone(section) for note in section.notes]
-
-    def blocks(self) -> list[SectionBlock]:
-        """Sections with a place of their own."""
-        found: list[SectionBlock] = []
-        for section in self.job.result.sections:
-            if _alone(section):
-                figures = [figure for figure in section.figures if figure.place in ("section", "link")]
-                cells = [
-                    figure_cell(figure, self.job.figures.path(figure), FIGURE_SIZE, light=self.light) for figure in figures[:MOST_FIGURES]
-                ]
-                more = max(0, len(section.rows) - MOST_ROWS), len(figures) - len(cells)
-                found.append(SectionBlock(section, f"section-{len(found) + 1}", cells, *more))
-        return found
-
-
-def _alone(section: Section) -> bool:
-    """Whether a section has a place of its own in the page, and does not stand among the units alone."""
-    among_units = section.figures and all(figure.place != "section" for figure in section.figures)
-    return section.layout is None and bool(section.rows or not among_units)
+        return [note for section in self.job.result.sections if not stands_alone(section) for note in section.notes]
 
 
 def report_html(job: Written, files: Collection[str] = ()) -> str:
@@ -220,8 +182,7 @@ def report_html(job: Written, files: Collection[str] = ()) -> str:
         mean=mean_chart(comparison),
         light=page.light,
         notes=page.notes(),
-        blocks=page.blocks(),
-        most_rows=MOST_ROWS,
+        blocks=section_blocks(result.sections, job.figures.path, light=page.light),
         other_files=[section.files for section in result.sections if section.files],
         outcome_says=OUTCOMES[result.outcome],
         job_yaml=job_yaml(result.spec),

@@ -10,9 +10,11 @@ import numpy as np
 
 from ...models.spaces import StimulusSpec
 from ..results.result import JobResult, SearchResult
+from ..results.section import Section
 from .charts import Chart, convergence_chart
 from .comparison import Comparison
 from .embedded import Embedded, embedded
+from .figures import section_blocks
 from .html import TEMPLATES
 from .montage import montage, sheets
 from .pictures import enlarged, png
@@ -25,6 +27,8 @@ MOST_WARNINGS = 5
 """Of a job in one cell of a notebook; the others are in ``.warnings``."""
 MOST_CURVES = 8
 """Units of a job up to which each has its curve."""
+MOST_ROWS, MOST_FIGURES = 20, 12
+"""Of a section in one cell of a notebook."""
 _SIZE = 128
 
 
@@ -56,7 +60,7 @@ def job_html(result: JobResult) -> str:
     units = len(Comparison(result.searches).units)
     end = "cancelled" if result.cancelled else duration(result.seconds)
     note = f"{count(len(result.searches), 'search', 'searches')} of {count(units, 'unit')} of {result.spec.target.name}, {end}"
-    return _html(result.searches, result.spec.title, note, MOST_CURVES, result.warnings)
+    return _html(result.searches, result.spec.title, note, MOST_CURVES, result.warnings, result.sections)
 
 
 def search_png(search: SearchResult) -> bytes:
@@ -83,7 +87,9 @@ def spec_of(search: SearchResult) -> StimulusSpec:
     return StimulusSpec(search.stimulus.shape, low, max(high, low + 1e-6), "image" if search.stimulus.ndim == 3 else "series")
 
 
-def _html(searches: list[SearchResult], title: str, note: str, curves: int, warnings: Sequence[str]) -> str:
+def _html(
+    searches: list[SearchResult], title: str, note: str, curves: int, warnings: Sequence[str], sections: Sequence[Section] = ()
+) -> str:
     every = Comparison(searches)
     drawn = every.first(MOST_UNITS)
     rows: list[_Row] = []
@@ -105,6 +111,7 @@ def _html(searches: list[SearchResult], title: str, note: str, curves: int, warn
         warnings=warnings[:MOST_WARNINGS],
         further_warnings=max(0, len(warnings) - MOST_WARNINGS),
         rows=rows,
+        blocks=section_blocks(sections, lambda _: "", MOST_ROWS, MOST_FIGURES, light=True),
         several=len(every.optimizers) > 1,
         left_out=f"{count(left_out, 'further unit')} in .searches" if left_out else "",
         colors=[line_style(number).color for number in range(6)],
