@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ..models.ambient import under_default_settings
-from ..models.file_access import AllowedFiles
 from ..models.generators.constrained import ConstrainedGenerator, Unconstrainable
 from ..models.generators.generator import FitsStimulus, Generator, HasCodebook, HasStep, Unfit
 from ..models.objectives.objective import Objective, compares
 from ..models.options import InvalidOption
+from ..models.permissions import NOTHING, Permissions
 from ..models.pictures.log import Reading, readings
 from ..models.spaces import StimulusSpec
 from ..models.targets.target import HasNaturalResponses, HasNoise, HasNotices, HasUnitNames, LayerInfo, Target
@@ -23,7 +23,7 @@ from ..models.units import BadAddress, UnitAddress, resolve
 from ..optimizers.optimizer import Optimizer, Problem, StimulusMap, Unsuitable
 from .analyses.resolving import JobAnalysis, analyses_of
 from .components.adapt import adapt
-from .components.registry import Kind, find, options_of
+from .components.registry import Kind, Resolver
 from .errors import InvalidJob, Violation
 from .evaluation.gradients import GradientProbe, Missing
 from .evaluation.input_contract import input_notices
@@ -47,9 +47,7 @@ class CheckedJob:
     units: list[UnitAddress]
     optimizers: list[ComponentSpec]
     device: str
-    allow_imports: tuple[str, ...]
-    given: Mapping[str, Any]
-    allow_files: AllowedFiles = False
+    resolver: Resolver
     starts: torch.Tensor | None = None
     """(k, *latent) latents that every search tries first; None for none."""
     pictures: Sequence[Reading] = ()
@@ -66,7 +64,7 @@ class CheckedJob:
 
     @cached_property
     def _probe(self) -> GradientProbe:
-        given = bool(self.given)  # parts at hand may lie elsewhere already; others are on the CPU until the job runs
+        given = bool(self.resolver.given)  # parts at hand may lie elsewhere already; others are on the CPU until the job runs
         generator = self.generator.to(self.device) if given else self.generator
         target = self.target.to(self.device) if given else self.target
         device = self.device if given else "cpu"
@@ -113,7 +111,7 @@ class CheckedJob:
     @cached_property
     def scoring(self) -> Scoring:
         """Builds its objectives and transformations."""
-        return Scoring(self.spec, self.generator, self.target, self.allow_imports, self.given, self.allow_files)
+        return Scoring(self.spec, self.generator, self.target, self.resolver)
 
     @property
     def plain(self) -> bool:
@@ -124,8 +122,8 @@ class CheckedJob:
         """A fresh optimizer for one search, with a seed of its own."""
         field = "optimizer" if number == 0 else f"baselines[{number - 1}]"
         component = self.optimizers[number]
-        found = _found("optimizer", component.name, f"{field}.name", self.allow_imports, self.given)
-        options = options_of(found, component.options, f"{field}.options", allow_files=self.allow_files)
+        found = self.resolver.find("optimizer", component.name, field)
+        options = self.resolver.options(found, component.options, field)
         unit = self.units[min(unit_number, len(self.units) - 1)]  # sessions number further objectives of their last unit on
         missing = self.missing_gradient(unit) if found.needs_gradient is not False else Missing()
         if found.needs_gradient is True and missing.structural:
@@ -187,7 +185,12 @@ class CheckedJob:
 
 @under_default_settings
 def check(
-    spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, given: Mapping[str, Any] | None = None
+    spec: JobSpec,
+    *,
+    permissions: Permissions | None = None,
+    allow_imports: Sequence[str] = (),
+    allow_files: bool | Sequence[str] = False,
+    given: Mapping[str, Any] | None = None,
 ) -> CheckedJob:
     """Resolve every component, option, layer, unit and pairing of a job without starting it.
 
@@ -195,10 +198,10 @@ def check(
     ----------
     spec : JobSpec
         The job.
-    allow_imports : sequence of str
-        Packages that ``package:attribute`` names may come from; ``*`` for any.
-    allow_files : bool or tuple of str
-        Whether options may name files of this machine and servers, or the folders and addresses that they may name.
+    permissions : Permissions, optional
+        What the job may import, read and ask.
+    allow_imports, allow_files
+        The same as lists, where ``permissions`` is not given; see :meth:`actmax.models.permissions.Permissions.of`.
     given : mapping of str to object, optional
         Parts that the job names and that are at hand: generators, targets, and classes of objectives and optimizers.
 
@@ -207,21 +210,20 @@ def check(
     InvalidJob
         With a violation for each wrong part.
     """
+    resolver = Resolver(permissions or Permissions.of(allow_imports, allow_files), given or {})
     with readings() as found:
-        return _checked(spec, tuple(allow_imports), allow_files, given or {}, found)
+        return _checked(spec, resolver, found)
 
 
-def _checked(
-    spec: JobSpec, allow_imports: tuple[str, ...], allow_files: AllowedFiles, given: Mapping[str, Any], pictures: Sequence[Reading]
-) -> CheckedJob:
+def _checked(spec: JobSpec, resolver: Resolver, pictures: Sequence[Reading]) -> CheckedJob:
     """See :func:`check`; ``pictures`` grows as its parts are made."""
     violations: list[Violation] = []
-    builder = _Builder(allow_imports, given, allow_files)
+    builder = _Builder(resolver)
     target = _collect(violations, lambda: builder.component("target", spec.target))
     taken = None if target is None else target.stimulus
     generator = _collect(violations, lambda: builder.component("generator", spec.generator, stimulus=taken))
     device = _collect(violations, lambda: _device(spec.device))
-    analyses = _collect(violations, lambda: analyses_of(spec, target, builder.analysis, allow_files)) or []
+    analyses = _collect(violations, lambda: analyses_of(spec, target, resolver)) or []
     units: list[UnitAddress] = []
     if target is not None:
         layers = target.layers()
@@ -243,18 +245,7 @@ def _checked(
         raise InvalidJob(violations)
     optimizers = [spec.optimizer, *spec.baselines]
     job = CheckedJob(
-        spec,
-        generator,
-        target,
-        units,
-        optimizers,
-        device,
-        allow_imports,
-        given,
-        allow_files,
-        pictures=pictures,
-        seen=input_notices(target),
-        analyses=analyses,
+        spec, generator, target, units, optimizers, device, resolver, pictures=pictures, seen=input_notices(target), analyses=analyses
     )
     _check_diverse(job)
     _collect(violations, lambda: _check_scoring(job))
@@ -267,7 +258,7 @@ def _checked(
 
 @under_default_settings
 def describe_target(
-    component: ComponentSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, field: str = "target"
+    component: ComponentSpec, *, permissions: Permissions = NOTHING, field: str = "target"
 ) -> tuple[StimulusSpec, bool, list[LayerInfo]]:
     """What a target takes, whether it gives gradients, and its layers.
 
@@ -276,7 +267,7 @@ def describe_target(
     InvalidJob
         The component or its options are wrong, below ``field``.
     """
-    target = _Builder(tuple(allow_imports), {}, allow_files).component("target", component, field)
+    target = build_target(component, permissions=permissions, field=field)
     return target.stimulus, target.differentiable, list(target.layers())
 
 
@@ -285,8 +276,7 @@ def build_generator(
     component: ComponentSpec,
     stimulus: StimulusSpec | None,
     *,
-    allow_imports: Sequence[str] = (),
-    allow_files: AllowedFiles = False,
+    permissions: Permissions = NOTHING,
     given: Mapping[str, Any] | None = None,
     field: str = "generator",
 ) -> Generator | None:
@@ -297,11 +287,11 @@ def build_generator(
     InvalidJob
         The component or its options are wrong, below ``field``.
     """
-    return _Builder(tuple(allow_imports), given or {}, allow_files).component("generator", component, field, stimulus=stimulus)
+    return _Builder(Resolver(permissions, given or {})).component("generator", component, field, stimulus=stimulus)
 
 
 @under_default_settings
-def build_target(component: ComponentSpec, *, allow_imports: Sequence[str] = (), field: str = "target") -> Target:
+def build_target(component: ComponentSpec, *, permissions: Permissions = NOTHING, field: str = "target") -> Target:
     """A target by itself.
 
     Raises
@@ -309,7 +299,7 @@ def build_target(component: ComponentSpec, *, allow_imports: Sequence[str] = (),
     InvalidJob
         The component or its options are wrong, below ``field``.
     """
-    return _Builder(tuple(allow_imports), {}, False).component("target", component, field)
+    return _Builder(Resolver(permissions)).component("target", component, field)
 
 
 def _collect(violations: list[Violation], attempt: Any) -> Any:
@@ -320,39 +310,30 @@ def _collect(violations: list[Violation], attempt: Any) -> Any:
         return None
 
 
-def _found(kind: Kind, name: str, field: str, allow_imports: Sequence[str], given: Mapping[str, Any]) -> Any:
-    return given[name] if name in given else find(kind, name, field, allow_imports=allow_imports)
-
-
 @dataclass(frozen=True)
 class _Builder:
-    """Makes generators and targets, with what a job may do."""
+    """Makes generators and targets."""
 
-    allow_imports: tuple[str, ...]
-    given: Mapping[str, Any]
-    allow_files: AllowedFiles
+    resolver: Resolver
 
     def component(self, kind: Kind, spec: ComponentSpec, field: str | None = None, *, stimulus: StimulusSpec | None = None) -> Any:
         """One part; None for a generator that is made to fit a target that could not be built. torch's random state stays as it is."""
         with torch.random.fork_rng(devices=[]):  # networks draw weights before they load others
             return self._component(kind, spec, field or kind, stimulus)
 
-    def analysis(self, name: str, field: str) -> Any:
-        """The analysis of that name, or the class that makes it."""
-        return _found("analysis", name, field, self.allow_imports, self.given)
-
     def _component(self, kind: Kind, spec: ComponentSpec, field: str, stimulus: StimulusSpec | None) -> Any:
-        found = _found(kind, spec.name, f"{field}.name", self.allow_imports, self.given)
+        options: Any
+        found = self.resolver.find(kind, spec.name, field)
         made = not isinstance(found, type)  # an object at hand, whatever its class could be made from
         if not made and hasattr(found, "around"):  # it wraps another of its kind, which its options name
-            options = self._options(found, spec, field)
+            options = self.resolver.options(found, spec.options, field)
             inside = ComponentSpec.model_validate(getattr(options, kind).model_dump())
             wrapped = self.component(kind, inside, f"{field}.options.{kind}", stimulus=stimulus)
             return None if wrapped is None else found.around(wrapped, options)
         fits = kind == "generator" and isinstance(found, FitsStimulus)
         if made or not (fits or hasattr(found, "from_options")):
-            return adapt(kind, found, spec.options, field, allow_imports=self.allow_imports)
-        options = self._options(found, spec, field)
+            return adapt(kind, found, spec.options, field, self.resolver.permissions)
+        options = self.resolver.options(found, spec.options, field)
         try:
             if not fits:
                 return found.from_options(options)
@@ -361,9 +342,6 @@ class _Builder:
             raise InvalidJob.at(f"{field}.options.{error.option}", str(error)) from error
         except Unfit as error:
             raise InvalidJob.at(field, str(error)) from error
-
-    def _options(self, found: Any, spec: ComponentSpec, field: str) -> Any:
-        return options_of(found, spec.options, f"{field}.options", allow_files=self.allow_files, allow_imports=self.allow_imports)
 
 
 def _constrained(generator: Generator, spec: JobSpec) -> Generator:
@@ -402,7 +380,7 @@ def _check_optimizer(job: CheckedJob, number: int) -> None:
         job.optimizer(number, at)
     component = job.optimizers[number]
     field = "optimizer" if number == 0 else f"baselines[{number - 1}]"
-    found = _found("optimizer", component.name, f"{field}.name", job.allow_imports, job.given)
+    found = job.resolver.find("optimizer", component.name, field)
     if found.needs_gradient is True:
         missing = [job.missing_gradient(unit) for unit in job.units]
         if all(one.reason for one in missing):

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..models.generators.generator import Generator
 from ..models.objectives.expressions import Expression
+from ..models.permissions import EVERYTHING
 from ..models.targets.target import Target
 from ..optimizers.optimizer import Optimizer
 from .analyses.analysis import Analysis
@@ -168,7 +169,7 @@ def maximize(
     )
     place = None if folder is None else Path(folder)
     try:
-        return run_job(spec, place, on_progress=on_progress, allow_imports=("*",), allow_files=True, given=given)
+        return run_job(spec, place, on_progress=on_progress, permissions=EVERYTHING, given=given)
     except NotWritten as error:
         lost = f"nothing could be written into {error.filename}: {error.strerror}; this result is all there is of it"
         return replace(error.result, notices=(*error.result.notices, lost))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..models.ambient import own_threads, under_default_settings
-from ..models.file_access import AllowedFiles
+from ..models.permissions import NOTHING, Permissions
 from ..models.version import version_of
 from .analyses.analysis import AnalysisContext
 from .analyses.running import attach_recorders, run_analyses
@@ -202,8 +202,9 @@ def run_job(
     *,
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
+    permissions: Permissions | None = None,
     allow_imports: Sequence[str] = (),
-    allow_files: AllowedFiles = False,
+    allow_files: bool | Sequence[str] = False,
     threads: int | None = None,
     checkpoint_interval: float = 5.0,
     given: Mapping[str, Any] | None = None,
@@ -223,10 +224,10 @@ def run_job(
         was found is measured, and at the end.
     should_stop : callable
         Asked between generations: "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
-    allow_imports : sequence of str
-        Packages that ``package:attribute`` names may come from.
-    allow_files : bool or tuple of str
-        Whether options may name files of this machine and servers, or the folders and addresses that they may name.
+    permissions : Permissions, optional
+        What the job may import, read and ask.
+    allow_imports, allow_files
+        The same as lists, where ``permissions`` is not given; see :meth:`actmax.models.permissions.Permissions.of`.
     threads : int or None
         CPU threads for torch; its own number when None.
     checkpoint_interval : float
@@ -258,7 +259,7 @@ def run_job(
         After it: the numbers can't be written; the error holds the result. What can't be drawn is only named in the result's ``notices``.
     """
     with own_threads(threads):
-        job = check(spec, allow_imports=allow_imports, allow_files=allow_files, given=given)
+        job = check(spec, permissions=permissions or Permissions.of(allow_imports, allow_files), given=given)
         searches = searches_of(job)
         if folder is None:
             reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
@@ -317,9 +318,7 @@ def searches_of(job: CheckedJob) -> list[Search]:
 
 
 @under_default_settings
-def replica(
-    spec: JobSpec, *, allow_imports: Sequence[str] = (), allow_files: AllowedFiles = False, threads: int | None = None
-) -> Evaluator:
+def replica(spec: JobSpec, *, permissions: Permissions = NOTHING, threads: int | None = None) -> Evaluator:
     """What another process evaluates passes of this job with; parameters as of :func:`run_job`.
 
     Raises
@@ -329,7 +328,7 @@ def replica(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    job = check(spec, allow_imports=allow_imports, allow_files=allow_files)
+    job = check(spec, permissions=permissions)
     return Evaluator(
         job.generator.to(job.device),
         job.target.to(job.device),

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from .permissions import EVERYTHING, Permissions
 
 Kind = Literal["generator", "target", "coding", "objective", "optimizer", "transformation", "analysis"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-IMPORTS = "imports"
-"""Key of pydantic's validation context that says which modules options may name: prefixes, or "*" for any. Without a context, as in a
-library call, any."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200, description="A component of the catalog, or package:attribute.")]
 
@@ -52,7 +50,7 @@ def entries(kind: Kind) -> Mapping[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=f"actmax.{plural(kind)}")}
 
 
-def find(kind: Kind, name: str, imports: Sequence[str] = ("*",)) -> Any:
+def find(kind: Kind, name: str, permissions: Permissions = EVERYTHING) -> Any:
     """Return the component of that name, or, for ``package:attribute``, the object.
 
     Parameters
@@ -61,8 +59,8 @@ def find(kind: Kind, name: str, imports: Sequence[str] = ("*",)) -> Any:
         One of :data:`KINDS`.
     name : str
         Name of an entry point, or ``package:attribute``.
-    imports : sequence of str
-        Modules that may be imported, with all below them; "*" for any.
+    permissions : Permissions
+        Say which modules may be imported.
 
     Raises
     ------
@@ -76,21 +74,16 @@ def find(kind: Kind, name: str, imports: Sequence[str] = ("*",)) -> Any:
         except Exception as error:  # another package's component may fail in any way
             raise NotFound(f"{name} can't be loaded here: {type(error).__name__}: {error}") from error
     if ":" in name:
-        return _import(name, imports)
+        return _import(name, permissions)
     names = list(entries(kind))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(names))}"
     raise NotFound(f"there is no {kind} {name!r}; {hint}")
 
 
-def allowed_imports(info: ValidationInfo) -> Sequence[str]:
-    """Return which modules the options that are being validated may name."""
-    return ("*",) if info.context is None else info.context.get(IMPORTS, ())
-
-
-def _import(name: str, imports: Sequence[str]) -> Any:
+def _import(name: str, permissions: Permissions) -> Any:
     module, _, attribute = name.partition(":")
-    if not any(allowed == "*" or module == allowed or module.startswith(allowed + ".") for allowed in imports):
+    if not permissions.may_import(module):
         raise NotFound(
             f"importing {module!r} is not allowed here; start with --allow-import {module.split('.')[0]}, or install it as an entry point"
         )

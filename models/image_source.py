@@ -15,8 +15,8 @@ from PIL import Image
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from .file_access import permitted_image
 from .options import InvalidOption
+from .permissions import permitted_image
 from .pictures import log
 from .pictures.decoding import MAX_FILE_PIXELS, decode
 from .pictures.errors import UnreadablePicture
@@ -26,7 +26,7 @@ from .spaces import StimulusSpec
 MAX_PIXELS = 4096 * 4096
 """Of a picture that came with a job, where it has to be decoded whole; one that unpacks to more is refused from its header."""
 MAX_BYTES = 64 << 20
-"""Of a ``.npy`` file, or a data URI; what comes with a job is held to :data:`actmax.models.file_access.MAX_URI_BYTES`."""
+"""Of a ``.npy`` file, or a data URI; what comes with a job is held to :data:`actmax.models.permissions.MAX_PICTURE_BYTES`."""
 LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue in grey (ITU-R BT.601)."""
 

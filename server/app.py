@@ -32,7 +32,6 @@ from actmax.v1 import (
     session_service_pb2_grpc,
 )
 
-from .allowed import doubts
 from .config import ConfigError, ServerConfig, split_address
 from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
@@ -186,9 +185,7 @@ class Server:
         except OSError as error:
             raise StartError(str(error)) from error
         self._undo.push_async_callback(door.stop)
-        inspector = self.inspector = Inspector(
-            self._engine, config.allow_imports, config.check_seconds, config.logs, allowances=partial(door.allowed, patient=False)
-        )
+        inspector = self.inspector = Inspector(self._engine, config, relay=partial(door.relay, patient=False))
         self._undo.push_async_callback(inspector.close)
         await inspector.start()
         launching = self.launcher = launcher(config)
@@ -205,7 +202,7 @@ class Server:
             metrics,
             tracer,
             launcher=launching,
-            allowances=partial(door.allowed, patient=True),
+            relay=partial(door.relay, patient=True),
         )
         shared = store.database.shared
         steward = Steward(config, store, lifecycle, files, executor, hub, shared=shared, address=self.address)
@@ -216,7 +213,7 @@ class Server:
         jobs = Jobs(config, store, files, lifecycle, executor, inspector, hub, threads, metrics)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, inspector), server)
-        sessions = self._sessions = Sessions(config, Shelf(config.data / "sessions"), allowances=partial(door.allowed, patient=False))
+        sessions = self._sessions = Sessions(config, Shelf(config.data / "sessions"), relay=partial(door.relay, patient=False))
         self._undo.push_async_callback(sessions.stop)
         session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(sessions), server)
         plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(PluginServicer(plugins), server)
@@ -313,8 +310,8 @@ async def _serve(config: ServerConfig, engine: Engine | None) -> None:
     signals = asyncio.Queue[signal.Signals]()
     with _handling(signals.put_nowait):
         await server.start()
-        for doubt in doubts(config.allow_imports):
-            _log.warning("allow_imports: %s", doubt)
+        for line in config.permissions.idle_entries():
+            _log.warning("allow_imports: %s", line)
         print(f"actmax serving on {server.address}, data in {config.data}", flush=True)
         received = await signals.get()
         _log.info("%s: stopping", received.name)

@@ -7,8 +7,10 @@ import logging
 import os
 import socket
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from ..models.permissions import Permissions
 from .observing.logs import Logs
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -199,6 +201,11 @@ class ServerConfig:
     def logs(self) -> Logs:
         """How each of its processes logs."""
         return Logs(getattr(logging, self.log_level.upper()), self.log_format == "json")
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        """What every request may use; an owner's requests may use the relay to their plugins besides."""
+        return Permissions.of(self.allow_imports)
 
     @property
     def worker_threads(self) -> int:

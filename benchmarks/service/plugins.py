@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from actmax.client.plugin import PluginOffering, PluginServer, TargetPlugin
-from actmax.models.file_access import FILES
+from actmax.models.permissions import PERMISSIONS, Permissions
 from actmax.models.targets.remote import RemoteTarget
 from actmax.server.app import Server
 from actmax.server.config import ServerConfig
@@ -94,7 +94,7 @@ def main() -> None:
         PluginOffering(plugin, "first", server.address),
         echo() as bare,
     ):
-        context = {FILES: server._door.allowed("", patient=False)}
+        context = {PERMISSIONS: Permissions(relay=server._door.relay("", patient=False))}
         relayed = RemoteTarget.from_options(RemoteTarget.Options.model_validate({"plugin": "first"}, context=context))
         direct = RemoteTarget.from_options(RemoteTarget.Options(address=f"grpc://{served.address}"))
         report = {

@@ -34,6 +34,7 @@ from actmax.engine.session.session import Session as EngineSession
 from actmax.engine.session.spec import SessionSpec
 from actmax.engine.session.trials import Told
 from actmax.models.generators.decoder import DecoderGenerator
+from actmax.models.permissions import Permissions
 from actmax.models.spaces import Box
 from actmax.server.memory import keep_freed
 from benchmarks.service.cluster import ENVIRONMENT, ServerProcess
@@ -161,7 +162,7 @@ def steps(n: int, size: int, rest: float) -> list[float]:
     """Seconds in which a session in this process takes a generation's responses and plans the next, each after so many seconds of rest."""
     asked = spec((n + 2) * size, size)
     parts = {"generator": {"name": asked["generator"]}, "units": [{"name": "a"}], "optimizer": {"name": asked["optimizer"]}}
-    session = EngineSession(check_session(SessionSpec.parse(asked | parts), allow_imports=("benchmarks",)))
+    session = EngineSession(check_session(SessionSpec.parse(asked | parts), permissions=Permissions(imports=("benchmarks",))))
     times = []
     for _ in range(n):
         told = [Told(trial.number, (float(at),)) for at, trial in enumerate(session.current)]

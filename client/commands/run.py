@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -71,7 +71,7 @@ def run(
     folder = folder or Path("runs") / job.stem
     try:
         with display_on(err, silent=as_json) as display:
-            result = _run(file, folder, display, threads, tuple(allow_import or ()))
+            result = _run(file, folder, display, threads, allow_import or ())
     except OSError as error:
         raise ActmaxError(f"cannot write the results into {folder}: {error.strerror or error}", code="IO_ERROR") from None
     results = read_results(folder)
@@ -92,13 +92,14 @@ def run(
         raise typer.Exit(ExitCode.NOTHING_FOUND)
 
 
-def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | None, allow_imports: tuple[str, ...]) -> JobResult:
+def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | None, allow_import: Sequence[str]) -> JobResult:
     display.state("checking")
     with needing_server("run"):
         from ...engine.errors import InvalidJob, Unmeasured
         from ...engine.jobs.checkpoint import BadCheckpoint
         from ...engine.run import NotWritten, run_job
         from ...engine.spec import JobSpec
+        from ...models.permissions import Permissions
         from ...server.execution.engine import progress_message
 
     def show(progress: Progress) -> None:
@@ -114,8 +115,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
                 work,
                 on_progress=show,
                 should_stop=should_stop,
-                allow_imports=allow_imports,
-                allow_files=True,
+                permissions=Permissions.of(allow_import, allow_files=True),
                 threads=threads,
             )
     except InvalidJob as error:

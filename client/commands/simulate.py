@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,7 +72,7 @@ def simulate(
     }
     if folder is not None:
         check_folder(folder)
-    rig = _rig(target, unit, options, tuple(allow_import or ()))
+    rig = _rig(target, unit, options, allow_import or ())
     counts = noise == "poisson"
     spec: dict[str, Any] = {
         "title": f"simulated {target} {', '.join(unit)}",
@@ -128,15 +129,16 @@ def _show(running: Session, rig: SimulatedRig, generation: Generation, latency: 
         running.tell_trial(trial, row, onset=onset, offset=time.monotonic())
 
 
-def _rig(target: str, units: list[str], options: dict[str, Any], allow_imports: tuple[str, ...]) -> SimulatedRig:
+def _rig(target: str, units: list[str], options: dict[str, Any], allow_import: Sequence[str]) -> SimulatedRig:
     with needing_server("simulate"):
         from pydantic import ValidationError
 
         from ...engine.errors import InvalidJob
         from ...engine.session.rig import RigOptions, simulated_rig
         from ...engine.spec import violations_of
+        from ...models.permissions import Permissions
     try:
-        return simulated_rig(target, units, RigOptions.model_validate(options), allow_imports=allow_imports)
+        return simulated_rig(target, units, RigOptions.model_validate(options), Permissions.of(allow_import))
     except ValidationError as error:
         found = [FieldViolation(v.field, v.description) for v in violations_of(error, "")]
         raise InvalidInput("such a rig can't be simulated", violations=found) from None

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ...models.file_access import permitted_model
 from ...models.options import InvalidOption
+from ...models.permissions import permitted_model
 from ...models.pictures.folder import FolderReading, shown_name
 from ...models.spaces import StimulusSpec
 from ...models.targets.target import Target

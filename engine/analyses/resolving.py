@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...models.file_access import AllowedFiles
 from ...models.options import InvalidOption
 from ...models.targets.target import Target
-from ..components.registry import options_of
+from ..components.registry import Resolver, options_of
 from ..errors import InvalidJob, Violation
 from ..spec import ComponentSpec, JobSpec
 from .analysis import Analysis, ChecksTarget, RecordsSearches
@@ -19,9 +18,6 @@ from .film import FilmAnalysis
 from .importance import Importance
 from .most_activating import MostActivating
 from .natural import Natural
-
-Find = Callable[[str, str], Any]
-"""The component of a name, and the field that gives it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class JobAnalysis:
     options: str
 
 
-def analyses_of(spec: JobSpec, target: Target | None, find: Find, allow_files: AllowedFiles) -> list[JobAnalysis]:
+def analyses_of(spec: JobSpec, target: Target | None, resolver: Resolver) -> list[JobAnalysis]:
     """Return the analyses that every job has, with the options that ``report`` gives them, then those that the job names.
 
     One that the job names takes the place of the same one that every job has.
@@ -61,13 +57,11 @@ def analyses_of(spec: JobSpec, target: Target | None, find: Find, allow_files: A
     for number, (component, label) in enumerate(zip(spec.analyses, _labels(spec.analyses), strict=True)):
         field = f"analyses[{number}]"
         try:
-            named.append(
-                JobAnalysis(label, _made(component, find(component.name, f"{field}.name"), field, allow_files), field, f"{field}.options")
-            )
+            named.append(JobAnalysis(label, _made(component, resolver, field), field, f"{field}.options"))
         except InvalidJob as error:
             violations.extend(error.violations)
     try:
-        every = _standard(spec, allow_files)
+        every = _standard(spec, resolver)
     except InvalidJob as error:
         violations.extend(error.violations)
         every = []
@@ -83,10 +77,10 @@ def analyses_of(spec: JobSpec, target: Target | None, find: Find, allow_files: A
     return found
 
 
-def _standard(spec: JobSpec, allow_files: AllowedFiles) -> list[JobAnalysis]:
+def _standard(spec: JobSpec, resolver: Resolver) -> list[JobAnalysis]:
     report = spec.report
     if report.images:
-        options_of(MostActivating, {"images": report.images, "top": report.top}, "report", allow_files=allow_files)
+        options_of(MostActivating, {"images": report.images, "top": report.top}, "report", resolver.permissions)
     every: dict[str, Analysis] = {
         "natural": Natural(),
         "importance": Importance(),
@@ -102,7 +96,8 @@ def _labels(components: Sequence[ComponentSpec]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name} {names[: at + 1].count(name)}" for at, name in enumerate(names)]
 
 
-def _made(component: ComponentSpec, found: Any, field: str, allow_files: AllowedFiles) -> Analysis:
+def _made(component: ComponentSpec, resolver: Resolver, field: str) -> Analysis:
+    found: Any = resolver.find("analysis", component.name, field)
     if not isinstance(found, type) and isinstance(found, Analysis):
         if component.options:
             raise InvalidJob.at(f"{field}.options", f"it is ready made and takes no options, got {', '.join(component.options)}")
@@ -112,7 +107,7 @@ def _made(component: ComponentSpec, found: Any, field: str, allow_files: Allowed
             f"{field}.name", f"{component.name} is no analysis: it has no Options and from_options; see docs/how-to-analysis.md"
         )
     try:
-        made = found.from_options(options_of(found, component.options, f"{field}.options", allow_files=allow_files))
+        made = found.from_options(resolver.options(found, component.options, field))
     except InvalidOption as error:
         raise InvalidJob.at(_at(f"{field}.options", error.option, field), str(error)) from error
     if not isinstance(made, Analysis):

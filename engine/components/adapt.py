@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from ...models.ambient import usable_by_autograd
 from ...models.generators.decoder import DecoderGenerator
 from ...models.generators.generator import Generator
 from ...models.options import InvalidOption
+from ...models.permissions import NOTHING, Permissions
 from ...models.spaces import Box, StimulusSpec
 from ...models.targets.function import FunctionTarget, is_estimator
 from ...models.targets.module import OUTPUT, ModuleTarget, Redirect
@@ -106,7 +107,7 @@ def is_spiking(module: nn.Module) -> bool:
     return any(is_neuron(part) for part in module.modules())
 
 
-def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str, *, allow_imports: Sequence[str] = ()) -> Any:
+def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str, permissions: Permissions = NOTHING) -> Any:
     """Return a generator or target made of ``found``.
 
     Parameters
@@ -121,8 +122,8 @@ def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str, *, allo
         answering function and an estimator get those of their adapter, such as ``shape``. An option may be both.
     field : str
         Where the job names it.
-    allow_imports : sequence of str
-        Modules that the options may name.
+    permissions : Permissions
+        What the options may name.
 
     Raises
     ------
@@ -138,9 +139,9 @@ def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str, *, allo
             found = usable_by_autograd(found)
         except ValueError as error:
             raise InvalidJob.at(field, str(error)) from error
-        return _adapted(_module_adapter(kind, found), found, options, field, allow_imports)
+        return _adapted(_module_adapter(kind, found), found, options, field, permissions)
     if kind == "target" and not isinstance(found, contract) and (is_estimator(found) or callable(found)):
-        return _adapted(FunctionAdapter, found, options, field, allow_imports)
+        return _adapted(FunctionAdapter, found, options, field, permissions)
     if not isinstance(found, contract):
         raise InvalidJob.at(
             field, f"a {kind} was expected, {type(found).__name__} is none, nor a torch module or a function that makes one"
@@ -160,8 +161,8 @@ def _module_adapter(kind: str, module: nn.Module) -> Any:
     return DecoderAdapter if kind == "generator" else SpikingAdapter if is_spiking(module) else ModuleAdapter
 
 
-def _adapted(adapter: Any, found: Any, options: Mapping[str, Any], field: str, allow_imports: Sequence[str]) -> Any:
-    checked = options_of(adapter, options, f"{field}.options", allow_imports=allow_imports)
+def _adapted(adapter: Any, found: Any, options: Mapping[str, Any], field: str, permissions: Permissions) -> Any:
+    checked = options_of(adapter, options, f"{field}.options", permissions)
     try:
         return adapter.adapt(found, checked)
     except InvalidOption as error:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ...models.components import IMPORTS, KINDS, Kind, NotFound, entries
+from ...models.components import KINDS, Kind, NotFound, entries
 from ...models.components import find as find_component
-from ...models.file_access import FILES, AllowedFiles
+from ...models.permissions import NOTHING, PERMISSIONS, Permissions
 from ..errors import InvalidJob
 from ..spec import violations_of
 
@@ -43,7 +43,7 @@ def components(kind: str | None = None) -> list[ComponentEntry]:
     return found
 
 
-def find(kind: Kind, name: str, field: str, *, allow_imports: Sequence[str] = ()) -> Any:
+def find(kind: Kind, name: str, field: str, permissions: Permissions = NOTHING) -> Any:
     """The component (or, for ``package:attribute``, the object) that a job names.
 
     Raises
@@ -52,15 +52,13 @@ def find(kind: Kind, name: str, field: str, *, allow_imports: Sequence[str] = ()
         At ``field``: unknown, not importable, or an import that is not allowed.
     """
     try:
-        return find_component(kind, name, allow_imports)
+        return find_component(kind, name, permissions)
     except NotFound as error:
         raise InvalidJob.at(field, str(error)) from error
 
 
-def options_of(
-    component: Any, options: Mapping[str, Any], field: str, *, allow_files: AllowedFiles = False, allow_imports: Sequence[str] = ()
-) -> BaseModel:
-    """``options`` checked by the component's own model; paths of images, and components by import, are refused unless allowed.
+def options_of(component: Any, options: Mapping[str, Any], field: str, permissions: Permissions = NOTHING) -> BaseModel:
+    """Validate ``options`` by the component's own model; files and servers that ``permissions`` don't cover are refused.
 
     Raises
     ------
@@ -75,6 +73,30 @@ def options_of(
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}" if known else "it has no options"
         raise InvalidJob.at(f"{field}.{unknown[0]}", f"there is no such option; {hint}")
     try:
-        return model.model_validate(dict(options), context={FILES: allow_files, IMPORTS: allow_imports})
+        return model.model_validate(dict(options), context={PERMISSIONS: permissions})
     except ValidationError as error:
         raise InvalidJob(violations_of(error, field)) from None
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Finds the components that a request names, as far as it may use them.
+
+    Attributes
+    ----------
+    permissions : Permissions
+        What the request may import, read and ask.
+    given : mapping of str to object
+        Parts at hand, by the names that the request gives them.
+    """
+
+    permissions: Permissions = NOTHING
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def find(self, kind: Kind, name: str, field: str) -> Any:
+        """Return the part at hand, or what :func:`find` finds; ``field`` is the component's."""
+        return self.given[name] if name in self.given else find(kind, name, f"{field}.name", self.permissions)
+
+    def options(self, component: Any, options: Mapping[str, Any], field: str) -> BaseModel:
+        """Validate a component's options, see :func:`options_of`; ``field`` is the component's."""
+        return options_of(component, options, f"{field}.options", self.permissions)

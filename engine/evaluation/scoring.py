@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from ...models.components import Named
-from ...models.file_access import AllowedFiles
 from ...models.generators.generator import Generator
 from ...models.objectives.objective import Objective
 from ...models.objectives.setting import Setting, built
@@ -20,7 +17,7 @@ from ...models.transformations.pipeline import Pipeline
 from ...models.transformations.presets import PRESETS
 from ...models.transformations.transformation import Transformation
 from ...models.units import UnitAddress
-from ..components.registry import Kind, find, options_of
+from ..components.registry import Resolver
 from ..errors import InvalidJob
 from ..spec import ComponentSpec, JobSpec
 
@@ -35,16 +32,14 @@ class Scoring:
         The job.
     generator, target : Generator, Target
         Its parts.
-    allow_imports, given, allow_files
-        See :func:`actmax.engine.build.check`.
+    resolver : Resolver
+        Finds what the job names.
     """
 
     spec: JobSpec
     generator: Generator
     target: Target
-    allow_imports: Sequence[str] = ()
-    given: Mapping[str, Any] | None = None
-    allow_files: AllowedFiles = False
+    resolver: Resolver
 
     @cached_property
     def _setting(self) -> Setting:
@@ -62,8 +57,8 @@ class Scoring:
         return self._objective(Named(name=self.spec.objective.name, options=self.spec.objective.options), unit, "objective", "units")
 
     def _objective(self, component: Named, unit: UnitAddress, field: str, of_unit: str) -> Objective:
-        found = self._found("objective", component.name, field)
-        options = options_of(found, component.options, f"{field}.options", allow_files=self.allow_files)
+        found = self.resolver.find("objective", component.name, field)
+        options = self.resolver.options(found, component.options, field)
         own = of_unit if getattr(options, "unit", None) is None else f"{field}.options.unit"
 
         def nested(inner: Named, its_unit: UnitAddress, option: str) -> Objective:
@@ -98,8 +93,8 @@ class Scoring:
         parts: list[Transformation] = []
         for number, step in enumerate(steps):
             field = below if asked.preset else f"{below}[{number}]"
-            found = self._found("transformation", step.name, field)
-            options = options_of(found, step.options, f"{field}.options", allow_files=self.allow_files)
+            found = self.resolver.find("transformation", step.name, field)
+            options = self.resolver.options(found, step.options, field)
             try:
                 parts.append(found.from_options(options, made))
             except InvalidOption as error:
@@ -108,7 +103,3 @@ class Scoring:
                 raise InvalidJob.at(field, f"{step.name} can't change {'an image' if made.modality == 'image' else 'a series'}")
         # a target without gradients may be a screen, or a network that reads brightness as probability: what it is shown must be a stimulus
         return Pipeline(parts, made, taken, samples=samples or 1, seed=self.spec.seed, clip=not self.target.differentiable)
-
-    def _found(self, kind: Kind, name: str, field: str) -> Any:
-        given = self.given or {}
-        return given[name] if name in given else find(kind, name, f"{field}.name", allow_imports=self.allow_imports)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...models.file_access import AllowedFiles
 from ...models.generators.generator import Generator
 from ...models.objectives.objective import compares
+from ...models.permissions import NOTHING, Permissions
 from ...models.plugins.keeping import KeptPlugin
 from ...models.spaces import Box, StimulusSpec
 from ...optimizers.optimizer import HasNote
 from ..build import CheckedJob, build_generator, check
-from ..components.registry import find
+from ..components.registry import Resolver
 from ..errors import InvalidJob
 from ..run import searches_of
 from ..search.search import Search
@@ -70,9 +70,7 @@ class CheckedSession:
     references: Tensor | None
     pictures: Tensor | None
     starts: Tensor | None
-    allow_imports: tuple[str, ...]
-    given: Mapping[str, Any]
-    allow_files: AllowedFiles = False
+    resolver: Resolver
     plugin: KeptPlugin = field(default_factory=KeptPlugin)
 
     @property
@@ -143,7 +141,7 @@ class CheckedSession:
         """The optimizer with as many candidates an ask as fit into a generation; None where it asks as many as it likes."""
         if asked.name == "auto":
             asked = ComponentSpec(name=note.partition(":")[0], options={})
-        found = self.given.get(asked.name) or find("optimizer", asked.name, "optimizer.name", allow_imports=self.allow_imports)
+        found = self.resolver.find("optimizer", asked.name, "optimizer")
         design = self.spec.design
         room = self.rooms(range(len(self.threads)))[thread] - design.leaders
         candidates = max(room // design.replicates, 2)
@@ -174,11 +172,11 @@ class CheckedSession:
             constraints=spec.constraints,
             design=DesignSpec(replicates=design.replicates, remeasure=design.remeasure, noisy=True),
         )
-        given = {**self.given, _GENERATOR: self.generator, _TARGET: self.target}
+        given = {**self.resolver.given, _GENERATOR: self.generator, _TARGET: self.target}
         try:
             # the design is the session's own matter, and none of what a job refuses about it applies
             plain = job.model_copy(update={"design": DesignSpec(remeasure=0.0, noisy=True)})
-            checked = check(plain, allow_imports=self.allow_imports, allow_files=self.allow_files, given=given)
+            checked = check(plain, permissions=self.resolver.permissions, given=given)
             checked = replace(checked, spec=job, starts=self.starts)
         except NotAskable:
             what = "it asks the target before the first trial, and recorded units can't be asked"
@@ -205,8 +203,7 @@ class CheckedSession:
 def check_session(
     spec: SessionSpec,
     *,
-    allow_imports: Sequence[str] = (),
-    allow_files: AllowedFiles = False,
+    permissions: Permissions = NOTHING,
     given: Mapping[str, Any] | None = None,
     plugin: KeptPlugin | None = None,
 ) -> CheckedSession:
@@ -216,10 +213,8 @@ def check_session(
     ----------
     spec : SessionSpec
         The session.
-    allow_imports : sequence of str
-        Packages that ``package:attribute`` names may come from.
-    allow_files : bool or tuple of str
-        Files and servers that options may name; see :func:`actmax.engine.build.check`.
+    permissions : Permissions
+        What the session may import, read and ask.
     given : mapping of str to object, optional
         Parts that the session names and that are at hand.
     plugin : KeptPlugin, optional
@@ -241,7 +236,7 @@ def check_session(
         except ValueError as error:
             raise InvalidJob.at("stimulus.shape", str(error)) from None
     with plugin.keeping():
-        generator = build_generator(spec.generator, wanted, allow_imports=allow_imports, allow_files=allow_files, given=given)
+        generator = build_generator(spec.generator, wanted, permissions=permissions, given=given)
     if generator is None:
         raise InvalidJob.at("stimulus", f"{spec.generator.name} makes stimuli of any shape; say which")
     if wanted is not None and generator.stimulus != wanted:
@@ -255,7 +250,7 @@ def check_session(
     target = RecordedTarget(spec.units, generator.stimulus)
     starts = _starts(spec, generator)
     parts = (spec, generator, generator, target, references, pictures, starts)
-    checked = CheckedSession(*parts, tuple(allow_imports), given, allow_files, plugin)
+    checked = CheckedSession(*parts, Resolver(permissions, given), plugin)
     design, threads = spec.design, range(len(checked.threads))
     least = min(checked.rooms(threads))
     if least < design.leaders + design.replicates:

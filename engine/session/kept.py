@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...models.file_access import AllowedFiles
+from ...models.permissions import NOTHING, Permissions
 from ...models.plugins.keeping import KeptPlugin
 from ..durable import sync
 from ..jobs import checkpoint
@@ -40,10 +40,8 @@ class KeptSession:
         Of the log, the snapshot, and what the generator's plugin said of itself when the session was created.
     checked : CheckedSession, optional
         Where it is at hand; else it is made from the log's first record.
-    allow_imports : sequence of str
-        Packages that components may come from.
-    allow_files : bool or tuple of str
-        Files and servers that options may name.
+    permissions : Permissions
+        What the session may import, read and ask.
     plugin : KeptPlugin, optional
         Takes in what is known of the generator's plugin, so that whoever has it can let go of the plugin meanwhile.
 
@@ -64,8 +62,7 @@ class KeptSession:
         folder: Path,
         *,
         checked: CheckedSession | None = None,
-        allow_imports: Sequence[str] = (),
-        allow_files: AllowedFiles = False,
+        permissions: Permissions = NOTHING,
         given: Mapping[str, Any] | None = None,
         plugin: KeptPlugin | None = None,
     ) -> None:
@@ -77,7 +74,7 @@ class KeptSession:
             self.header = self._log.records[0]
             if checked is None:
                 spec, heard = SessionSpec.parse(self.header["spec"]), _heard(folder, plugin or KeptPlugin())
-                checked = check_session(spec, allow_imports=allow_imports, allow_files=allow_files, given=given, plugin=heard)
+                checked = check_session(spec, permissions=permissions, given=given, plugin=heard)
             self.session = Session(checked)
             self.sequence = 0
             self.changed = int(self.header["at"])

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...models.permissions import NOTHING, Permissions
 from ...models.targets.target import Target
 from ...models.units import BadAddress, UnitAddress, resolve
 from ..build import build_target
@@ -110,7 +111,7 @@ class SimulatedRig:
         return found
 
 
-def simulated_rig(target: str, units: Sequence[str], options: RigOptions, *, allow_imports: Sequence[str] = ()) -> SimulatedRig:
+def simulated_rig(target: str, units: Sequence[str], options: RigOptions, permissions: Permissions = NOTHING) -> SimulatedRig:
     """A rig in a target by name, at units by address.
 
     Raises
@@ -118,7 +119,7 @@ def simulated_rig(target: str, units: Sequence[str], options: RigOptions, *, all
     InvalidJob
         At "target" or "unit": there is none such.
     """
-    found = build_target(ComponentSpec(name=target), allow_imports=allow_imports)
+    found = build_target(ComponentSpec(name=target), permissions=permissions)
     try:
         addresses = [address for unit in units for address in resolve(unit, found.layers())]
     except BadAddress as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -10,8 +9,9 @@ import torch
 from pydantic import AfterValidator, ValidationError, ValidationInfo
 from torch import Tensor
 
-from ..components import Named, NamedComponent, allowed_imports, find
+from ..components import Named, NamedComponent, find
 from ..options import InvalidOption
+from ..permissions import EVERYTHING, PERMISSIONS, Permissions, permissions_of
 from ..spaces import StimulusSpec
 
 
@@ -119,21 +119,21 @@ def wants_gradient(stimuli: Tensor) -> bool:
     return torch.is_grad_enabled() and stimuli.requires_grad
 
 
-def _resolved(coding: str | Named, imports: Sequence[str] = ("*",)) -> tuple[Any, Any]:
+def _resolved(coding: str | Named, permissions: Permissions = EVERYTHING) -> tuple[Any, Any]:
     """Class and options of a named coding."""
     named = Named(name=coding) if isinstance(coding, str) else coding
-    component = find("coding", named.name, imports)
+    component = find("coding", named.name, permissions)
     if not (hasattr(component, "Options") and hasattr(component, "from_options")):
         raise ValueError(f"{named.name} is no coding: it has no Options or no from_options")
     try:
-        return component, component.Options.model_validate(dict(named.options))
+        return component, component.Options.model_validate(dict(named.options), context={PERMISSIONS: permissions})
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(('options', *map(str, first['loc'])))}: {first['msg']}") from None
 
 
 def _known(named: Named, info: ValidationInfo) -> Named:
-    _resolved(named, allowed_imports(info))
+    _resolved(named, permissions_of(info))
     return named
 
 

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..file_access import FolderSource
 from ..image_source import folder_stimuli
+from ..permissions import FolderSource
 from ..spaces import Box, StimulusSpec
 from .canvas import MAPPING, Canvas, CanvasOptions, Mapping, images_only, in_range, out_of_range
 from .generator import Unfit

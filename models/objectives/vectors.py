@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..file_access import permitted_path
 from ..options import InvalidOption
+from ..permissions import permitted_path
 from ..units import UnitAddress
 from .channels import Channels, channel_axis
 from .options import UnitOptions

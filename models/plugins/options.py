@@ -11,11 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from ..file_access import FILES, permitted_address, permitted_model
+from ..permissions import permissions_of, permitted_address, permitted_model
 
 RELAY = "relay"
-"""Scheme of the address, among those that a job may use, of the server's own door to the plugins that have dialled in to it:
-``relay://TICKET@127.0.0.1:PORT``, with ``?patient`` in the processes that run jobs. Jobs can't name it, nor learn another's ticket."""
+"""Scheme of :attr:`actmax.models.permissions.Permissions.relay`. Jobs can't name that address, nor learn another owner's ticket."""
 
 TOKENS = "ACTMAX_PLUGIN_TOKENS"
 """Environment variable that names a file of bearer tokens, ``grpcs://host:port token``, one a line. A token never stands in a job, and
@@ -97,13 +96,11 @@ class PluginOptions(BaseModel):
 
     @model_validator(mode="after")
     def _found(self, info: ValidationInfo) -> PluginOptions:
-        allowed = (info.context or {}).get(FILES)
-        for each in allowed if isinstance(allowed, tuple) else ():
-            if each.startswith(f"{RELAY}://"):
-                parts = urlsplit(each)
-                ticket, _, address = parts.netloc.rpartition("@")
-                patient = "patient" in parse_qs(parts.query, keep_blank_values=True)
-                self._relay = Place(address, False, "this server", ticket, patient)
+        if relay := permissions_of(info).relay:
+            parts = urlsplit(relay)
+            ticket, _, address = parts.netloc.rpartition("@")
+            patient = "patient" in parse_qs(parts.query, keep_blank_values=True)
+            self._relay = Place(address, False, "this server", ticket, patient)
         if not self.address and self._relay is None:
             raise ValueError("address is needed: no plugin can have dialled in, since this is no server")
         if not self.address and not self.plugin:

@@ -12,8 +12,8 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from ..file_access import permitted_model
 from ..options import InvalidOption
+from ..permissions import permitted_model
 from ..spaces import StimulusSpec
 from .layers import require_layers
 from .onnx_graph import Graph, read_graph

@@ -13,9 +13,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from ..file_access import permitted_model
 from ..near_names import near_names
 from ..options import InvalidOption
+from ..permissions import permitted_model
 from ..spaces import StimulusSpec
 from .module import ModuleTarget, Redirect
 from .normalise import IMAGENET, Normalise, for_channels

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from ..file_access import permitted_model
 from ..networks.weights import load_into
 from ..options import InvalidOption
+from ..permissions import permitted_model
 from .module import ModuleTarget
 from .normalise import IMAGENET, Normalise
 from .pretrained import RANDOM, PretrainedOptions, as_target, fetched, known, labels, needs, read_weights, seeded

@@ -8,11 +8,11 @@ from typing import Annotated
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ..file_access import permitted_model
 from ..generators.codebook import CodebookGenerator
 from ..generators.decoder import DecoderGenerator
 from ..networks.weights import load_into, read_tensors
 from ..options import InvalidOption
+from ..permissions import permitted_model
 from ..spaces import Box
 from .architectures.sngan import LATENT, Generator
 from .architectures.vqvae import CODES, MAP, WIDTH, Decoder

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -47,7 +48,7 @@ class Attempt:
         metrics: Metrics,
         launcher: Launcher,
         device: str = "",
-        allowed: tuple[str, ...] = (),
+        relay: str = "",
         standby: Standby | None = None,
     ) -> None:
         self.job = job
@@ -58,7 +59,7 @@ class Attempt:
         self._metrics = metrics
         self._launcher = launcher
         self._device = device
-        self._allowed = allowed
+        self._relay = relay
         self._standby = standby
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
@@ -173,7 +174,7 @@ class Attempt:
             self.job.attempt,
             spec,
             self._files.begin(self.job.id, self.job.attempt),
-            (*self._config.allow_imports, *self._allowed),
+            replace(self._config.permissions, relay=self._relay),
             self._config.worker_threads,
             self._config.checkpoint_seconds,
             self._device,

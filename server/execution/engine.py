@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from actmax.v1 import job_pb2
+
+from ...models.permissions import Permissions
 
 Command = Literal["", "cancel", "suspend"]
 
@@ -37,7 +39,7 @@ class Engine(Protocol):
         """Load what the other methods will need; ``run``, too, where ``running``."""
         ...
 
-    def check(self, spec: Mapping[str, Any], allow_imports: Sequence[str]) -> Checked:
+    def check(self, spec: Mapping[str, Any], permissions: Permissions) -> Checked:
         """All that can be known before a job starts."""
         ...
 
@@ -45,7 +47,7 @@ class Engine(Protocol):
         """Every component: kind, name, summary, options_schema, unavailable."""
         ...
 
-    def describe(self, target: Mapping[str, Any], allow_imports: Sequence[str]) -> dict[str, Any]:
+    def describe(self, target: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
         """A target: shape, modality, differentiable, and layers (name, shape, kind)."""
         ...
 
@@ -56,7 +58,7 @@ class Engine(Protocol):
         *,
         on_progress: Callable[[bytes], None],
         should_stop: Callable[[], Command],
-        allow_imports: Sequence[str],
+        permissions: Permissions,
         threads: int,
         checkpoint_seconds: float,
     ) -> bool:
@@ -75,7 +77,7 @@ class Engine(Protocol):
 class Replicating(Engine, Protocol):
     """An engine whose generations several processes may evaluate."""
 
-    def replica(self, spec: Mapping[str, Any], allow_imports: Sequence[str], threads: int) -> Callable[[Any], Any]:
+    def replica(self, spec: Mapping[str, Any], permissions: Permissions, threads: int) -> Callable[[Any], Any]:
         """Return what another process evaluates passes with, from ``engine.evaluation.evaluator.Pass`` to its ``Outcome``."""
         ...
 
@@ -86,18 +88,13 @@ class Replicating(Engine, Protocol):
         *,
         on_progress: Callable[[bytes], None],
         should_stop: Callable[[], Command],
-        allow_imports: Sequence[str],
+        permissions: Permissions,
         threads: int,
         checkpoint_seconds: float,
         spread: Any = None,
     ) -> bool:
         """See ``Engine``; ``spread`` is an ``engine.evaluation.evaluator.Spread``, which shares the parts out."""
         ...
-
-
-def sources(allow_imports: Sequence[str]) -> tuple[str, ...]:
-    """What jobs may name besides packages: folders and servers' addresses that the owner allows, the server's door; they have a slash."""
-    return tuple(allowed for allowed in allow_imports if "/" in allowed)
 
 
 class ActmaxEngine:
@@ -110,12 +107,12 @@ class ActmaxEngine:
         if running:
             from ...engine import run  # noqa: F401
 
-    def check(self, spec: Mapping[str, Any], allow_imports: Sequence[str]) -> Checked:
+    def check(self, spec: Mapping[str, Any], permissions: Permissions) -> Checked:
         """See ``Engine``."""
         from ...engine.build import check
         from ...engine.spec import JobSpec
 
-        checked = check(JobSpec.parse(spec), allow_imports=allow_imports, allow_files=sources(allow_imports))
+        checked = check(JobSpec.parse(spec), permissions=permissions)
         return Checked(checked.total_evaluations, checked.searches)
 
     def components(self) -> list[dict[str, Any]]:
@@ -124,7 +121,7 @@ class ActmaxEngine:
 
         return [asdict(entry) for entry in components(None)]
 
-    def describe(self, target: Mapping[str, Any], allow_imports: Sequence[str]) -> dict[str, Any]:
+    def describe(self, target: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
         """See ``Engine``."""
         from pydantic import ValidationError
 
@@ -136,7 +133,7 @@ class ActmaxEngine:
             component = ComponentSpec.model_validate(target)
         except ValidationError as error:
             raise InvalidJob(violations_of(error, "target")) from None
-        stimulus, differentiable, layers = describe_target(component, allow_imports=allow_imports, allow_files=sources(allow_imports))
+        stimulus, differentiable, layers = describe_target(component, permissions=permissions)
         return {
             "shape": list(stimulus.shape),
             "modality": stimulus.modality,
@@ -151,7 +148,7 @@ class ActmaxEngine:
         *,
         on_progress: Callable[[bytes], None],
         should_stop: Callable[[], Command],
-        allow_imports: Sequence[str],
+        permissions: Permissions,
         threads: int,
         checkpoint_seconds: float,
         spread: Any = None,
@@ -170,8 +167,7 @@ class ActmaxEngine:
                 folder,
                 on_progress=report,
                 should_stop=should_stop,
-                allow_imports=allow_imports,
-                allow_files=sources(allow_imports),
+                permissions=permissions,
                 threads=threads,
                 checkpoint_interval=checkpoint_seconds,
                 keep_checkpoint=True,
@@ -181,12 +177,12 @@ class ActmaxEngine:
             raise Suspended from suspended
         return result.cancelled
 
-    def replica(self, spec: Mapping[str, Any], allow_imports: Sequence[str], threads: int) -> Callable[[Any], Any]:
+    def replica(self, spec: Mapping[str, Any], permissions: Permissions, threads: int) -> Callable[[Any], Any]:
         """See ``Replicating``."""
         from ...engine.run import replica
         from ...engine.spec import JobSpec
 
-        return replica(JobSpec.parse(spec), allow_imports=allow_imports, allow_files=sources(allow_imports), threads=threads)
+        return replica(JobSpec.parse(spec), permissions=permissions, threads=threads)
 
 
 def progress_message(progress: Any) -> job_pb2.Progress:

@@ -40,8 +40,8 @@ class Executor:
         Told of attempts; no spans where ``tracer`` is None.
     launcher : Launcher
         Where attempts run; on this machine where it is not given.
-    allowances : callable
-        What jobs of the owner of that name may use besides ``config.allow_imports``.
+    relay : callable
+        Gives the address of the relay to the plugins of the owner of that name, empty for none.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Executor:
         tracer: Any = None,
         *,
         launcher: Launcher | None = None,
-        allowances: Callable[[str], tuple[str, ...]] = lambda owner: (),
+        relay: Callable[[str], str] = lambda owner: "",
     ) -> None:
         self.holder = secrets.token_hex(8)
         """What the jobs that this server has are marked with; another one after it was taken for dead."""
@@ -66,7 +66,7 @@ class Executor:
         self._tracer = tracer
         self._launcher = launcher or Local(config)
         self.standby = Standby(config, engine) if config.standby and isinstance(self._launcher, Local) else None
-        self._allowances = allowances
+        self._relay = relay
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
         self._stopping = False
@@ -180,7 +180,6 @@ class Executor:
                 except Exception:
                     _log.exception("the queue can't be read or written; trying again")
                 if job is not None:
-                    allowed = self._allowances(job.owner)
                     attempt = Attempt(
                         self._config,
                         self._lifecycle,
@@ -190,7 +189,7 @@ class Executor:
                         self._metrics,
                         self._launcher,
                         device,
-                        allowed,
+                        self._relay(job.owner),
                         self.standby,
                     )
                     self._attempts[job.id] = attempt

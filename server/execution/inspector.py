@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import multiprocessing
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import grpc
 
+from ...models.permissions import Permissions
+from ..config import ServerConfig
 from ..errors import FieldViolation, ServiceError, invalid_fields, stopping
 from ..observing.logs import Logs
 from ..security.principal import calling
@@ -39,30 +41,17 @@ class Inspector:
     ----------
     engine : Engine
         What the process runs.
-    allow_imports : sequence of str
-        See ``ServerConfig``.
-    seconds : float
-        Longest time that an answer may take.
-    logs : Logs
-        How the process logs.
-    allowances : callable
-        What the caller of that name may use besides ``allow_imports``.
+    config : ServerConfig
+        The server's settings; an answer may take ``check_seconds``.
+    relay : callable
+        Gives the address of the relay to the plugins of the owner of that name, empty for none.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        allow_imports: Sequence[str],
-        seconds: float,
-        logs: Logs = Logs(),  # noqa: B008 - frozen
-        *,
-        allowances: Callable[[str], Sequence[str]] = lambda owner: (),
-    ) -> None:
+    def __init__(self, engine: Engine, config: ServerConfig, *, relay: Callable[[str], str] = lambda owner: "") -> None:
         self._engine = engine
-        self._allowances = allowances
-        self._allow_imports = tuple(allow_imports)
-        self._seconds = seconds
-        self._logs = logs
+        self._config = config
+        self._relay = relay
+        self._seconds = config.check_seconds
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1, "inspector")
         self._state = threading.Lock()
@@ -108,8 +97,8 @@ class Inspector:
             return (self._process.pid or 0) if self._process is not None else 0
 
     async def _ask(self, what: str, content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        allowed = list(self._allowances(calling.get().owner))
-        question = json.dumps({"what": what, "content": content, "allowed": allowed}).encode()
+        permissions = replace(self._config.permissions, relay=self._relay(calling.get().owner))
+        question = json.dumps({"what": what, "content": content, "permissions": asdict(permissions)}).encode()
         if self._closed:
             raise stopping()
         if self._waiting >= _WAITING:
@@ -152,7 +141,7 @@ class Inspector:
             process, connection = self._process, self._connection
             if process is None or connection is None:
                 ours, theirs = child.pipe()
-                arguments = (theirs, self._engine, self._allow_imports, self._logs)
+                arguments = (theirs, self._engine, self._config.logs)
                 process = _spawn.Process(target=main, args=arguments, daemon=True, name="inspector")
                 try:
                     process.start()
@@ -193,7 +182,7 @@ class Inspector:
                 connection.close()
 
 
-def main(connection: Connection, engine: Engine, allow_imports: Sequence[str], logs: Logs) -> None:
+def main(connection: Connection, engine: Engine, logs: Logs) -> None:
     """Answer questions until the server is gone."""
     child.settle("inspector", logs, threads=1)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends with its server, which may still be asking
@@ -203,22 +192,23 @@ def main(connection: Connection, engine: Engine, allow_imports: Sequence[str], l
         # The main thread listens, so a server that goes away during a check is noticed after it.
         question = json.loads(child.receive(connection))
         try:
-            connection.send_bytes(json.dumps(_answer(engine, (*allow_imports, *question["allowed"]), question)).encode())
+            connection.send_bytes(json.dumps(_answer(engine, question)).encode())
         except OSError:
             return
 
 
-def _answer(engine: Engine, allow_imports: Sequence[str], question: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(engine: Engine, question: Mapping[str, Any]) -> dict[str, Any]:
     from ...engine.errors import InvalidJob
 
+    permissions = Permissions.from_plain(question["permissions"])
     try:
         match question["what"]:
             case "check":
-                return {"answer": dataclasses.asdict(engine.check(question["content"], allow_imports))}
+                return {"answer": asdict(engine.check(question["content"], permissions))}
             case "components":
                 return {"answer": {"components": engine.components()}}
             case _:
-                return {"answer": engine.describe(question["content"], allow_imports)}
+                return {"answer": engine.describe(question["content"], permissions)}
     except InvalidJob as error:
         return {"invalid": [[violation.field, violation.description] for violation in error.violations]}
     except Exception as error:

@@ -26,7 +26,7 @@ class RayReplica:
     def __init__(self, maker: Replicating, order: Order, number: int) -> None:
         Logs(order.logs.level, order.logs.as_json).configure(f"jobs/{order.job_id}#{order.attempt} replica {number}")
         child.limit_threads(order.threads)
-        self._evaluate = maker.replica(order.spec, order.allow_imports, order.threads)
+        self._evaluate = maker.replica(order.spec, order.permissions, order.threads)
 
     def ready(self) -> None:
         """Returns once it can evaluate."""

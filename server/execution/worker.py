@@ -10,11 +10,12 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ...models.permissions import Permissions
 from ..errors import OUT_OF_ROOM
 from ..observing.logs import Logs
 from ..storage.folders import artifact_files
@@ -30,27 +31,28 @@ class Order:
     attempt: int
     spec: Mapping[str, Any]
     folder: Path
-    allow_imports: tuple[str, ...]
+    permissions: Permissions
     threads: int
     checkpoint_seconds: float
     device: str
     logs: Logs
 
 
-_PLAIN = ("job_id", "attempt", "spec", "allow_imports", "threads", "checkpoint_seconds", "device")
+_PLAIN = ("job_id", "attempt", "spec", "threads", "checkpoint_seconds", "device")
 
 
 def encode_order(order: Order) -> bytes:
     """An order as bytes: what is in a job's spec stands in JSON, where it came from."""
     fields = {name: getattr(order, name) for name in _PLAIN}
-    return json.dumps(fields | {"folder": str(order.folder), "level": order.logs.level, "as_json": order.logs.as_json}).encode()
+    fields |= {"folder": str(order.folder), "permissions": asdict(order.permissions), "logs": asdict(order.logs)}
+    return json.dumps(fields).encode()
 
 
 def decode_order(data: bytes) -> Order:
     """The order in ``data``."""
     fields = json.loads(data)
-    fields["allow_imports"] = tuple(fields["allow_imports"])
-    return Order(folder=Path(fields.pop("folder")), logs=Logs(fields.pop("level"), fields.pop("as_json")), **fields)
+    made = {"folder": Path, "permissions": Permissions.from_plain, "logs": lambda plain: Logs(**plain)}
+    return Order(**{name: made[name](value) if name in made else value for name, value in fields.items()})
 
 
 def main(connection: Connection, maker: engine.Engine, order: Order) -> None:
@@ -74,7 +76,7 @@ def attempt(
             order.folder,
             on_progress=on_progress,
             should_stop=should_stop,
-            allow_imports=order.allow_imports,
+            permissions=order.permissions,
             threads=order.threads,
             checkpoint_seconds=order.checkpoint_seconds,
         )

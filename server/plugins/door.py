@@ -72,12 +72,12 @@ class PluginDoor:
         if self._server is not None:
             await self._server.stop(0)
 
-    def allowed(self, owner: str, *, patient: bool) -> tuple[str, ...]:
-        """What jobs of ``owner`` may use beyond the server's settings: this door, with a ticket of theirs.
+    def relay(self, owner: str, *, patient: bool) -> str:
+        """Return this relay's address with a ticket of ``owner``, for :attr:`actmax.models.permissions.Permissions.relay`.
 
         ``patient`` is for the processes that run jobs, which wait for a plugin that is away.
         """
-        return (f"relay://{self._ticket(owner)}@{_HOST}:{self._port}" + ("?patient" if patient else ""),) if self._port else ()
+        return f"relay://{self._ticket(owner)}@{_HOST}:{self._port}" + ("?patient" if patient else "") if self._port else ""
 
     async def describe(self, kind: Kind, request: pb.DescribePluginRequest, context: Context) -> Any:
         """A plugin's own words, but for what this server can pass on at once."""

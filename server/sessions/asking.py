@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import grpc
@@ -12,14 +13,13 @@ from actmax.v1 import session_pb2
 
 from ..config import ServerConfig
 from ..errors import ServiceError
-from ..execution.engine import sources
 
 if TYPE_CHECKING:
     from ...models.plugins.connection import PluginError
     from ...models.plugins.keeping import KeptPlugin
 
-Allowances = Callable[[str], Iterable[str]]
-"""What components of an owner may use besides ``allow_imports``."""
+Relay = Callable[[str], str]
+"""Gives the address of the relay to the plugins of the owner of that name, empty for none."""
 
 _REMOTE = "remote"
 PLUGIN_AWAY = "PLUGIN_AWAY"
@@ -32,8 +32,8 @@ class Asking:
     ----------
     config : ServerConfig
         The server's settings.
-    allowances : callable
-        What the owner may use besides.
+    relay : callable
+        Gives the address of the relay to the owner's plugins.
     owner : str
         Whose session it is, whoever asks for it.
     spec : SessionSpec
@@ -42,9 +42,8 @@ class Asking:
         Threads that sessions without a plugin share.
     """
 
-    def __init__(self, config: ServerConfig, allowances: Allowances, owner: str, spec: session_pb2.SessionSpec, work: Executor) -> None:
-        self.allow_imports = config.allow_imports
-        self.allow_files = sources((*config.allow_imports, *allowances(owner)))
+    def __init__(self, config: ServerConfig, relay: Relay, owner: str, spec: session_pb2.SessionSpec, work: Executor) -> None:
+        self.permissions = replace(config.permissions, relay=relay(owner))
         self._own = ThreadPoolExecutor(1, "session-plugin") if spec.generator.name == _REMOTE else None
         self.work: Executor = self._own or work
         self._seconds = config.check_seconds

@@ -22,7 +22,7 @@ from ..errors import OUT_OF_ROOM, ServiceError, exhausted, invalid, not_found, s
 from ..jobs.wire import timestamp
 from ..security.principal import calling
 from . import wire
-from .asking import Allowances, Asking, unanswered
+from .asking import Asking, Relay, unanswered
 from .described import PREFIX, expiry, message, state
 from .live import Live, alone
 from .shelf import Entry, Shelf
@@ -46,14 +46,14 @@ class InMemory:
         The server's settings.
     shelf : Shelf
         Where they lie.
-    allowances : callable
-        What components of an owner may use besides ``config.allow_imports``.
+    relay : callable
+        Gives the address of the relay to an owner's plugins.
     """
 
-    def __init__(self, config: ServerConfig, shelf: Shelf, allowances: Allowances) -> None:
+    def __init__(self, config: ServerConfig, shelf: Shelf, relay: Relay) -> None:
         self._config = config
         self._shelf = shelf
-        self._allowances = allowances
+        self._relay = relay
         self._opening: set[Asking] = set()
         self._live: dict[str, asyncio.Future[Live]] = {}
         self._work = ThreadPoolExecutor(max(1, config.worker_threads), "sessions")
@@ -76,7 +76,7 @@ class InMemory:
         """What a session of ``owner`` is made with; let go of where that fails."""
         if self.closed:
             raise stopping()
-        found = Asking(self._config, self._allowances, owner, spec, self._work)
+        found = Asking(self._config, self._relay, owner, spec, self._work)
         self._opening.add(found)
         try:
             yield found
@@ -144,7 +144,7 @@ class InMemory:
                 from ...engine.session.kept import KeptSession
 
                 folder, plugin = self._shelf.folder(entry.id), asking.plugin()
-                return KeptSession(folder, allow_imports=asking.allow_imports, allow_files=asking.allow_files, plugin=plugin)
+                return KeptSession(folder, permissions=asking.permissions, plugin=plugin)
 
             try:
                 kept = await self.computed(load, asking.work)

@@ -31,7 +31,7 @@ from ..jobs.plain import plain
 from ..security.principal import calling
 from ..storage.records import Filter
 from . import earlier
-from .asking import Allowances, Asking
+from .asking import Asking, Relay
 from .described import PREFIX, batch
 from .inmemory import InMemory, unknown, unwritable
 from .live import Live, Step, Ticket
@@ -54,14 +54,14 @@ class Sessions:
         The server's settings.
     shelf : Shelf
         Where they lie.
-    allowances : callable
-        What components of an owner may use besides ``config.allow_imports``.
+    relay : callable
+        Gives the address of the relay to an owner's plugins.
     """
 
-    def __init__(self, config: ServerConfig, shelf: Shelf, *, allowances: Allowances = lambda owner: ()) -> None:
+    def __init__(self, config: ServerConfig, shelf: Shelf, *, relay: Relay = lambda owner: "") -> None:
         self._config = config
         self._shelf = shelf
-        self._memory = InMemory(config, shelf, allowances)
+        self._memory = InMemory(config, shelf, relay)
         self._creating: dict[tuple[str, str], asyncio.Lock] = {}
         self._counting: dict[str, asyncio.Lock] = {}
         self._tickets: set[Ticket] = set()
@@ -156,7 +156,7 @@ class Sessions:
             if spec.stop.evaluations > self._config.max_evaluations:
                 raise InvalidJob.at("stop.evaluations", f"at most {self._config.max_evaluations} are taken here")
             plugin = asking.plugin(created=True)
-            checked = check_session(spec, allow_imports=asking.allow_imports, allow_files=asking.allow_files, plugin=plugin)
+            checked = check_session(spec, permissions=asking.permissions, plugin=plugin)
             warm.check(checked.plugin.version)
             size = message_bytes(checked.decoder.stimulus, spec.presentation, spec.design.generation_size)
             if size > _MAX_ASK:

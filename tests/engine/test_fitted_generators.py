@@ -17,6 +17,7 @@ from actmax.engine.run import execute, run_job, searches_of
 from actmax.engine.spec import JobSpec
 from actmax.models.generators.fourier import FourierGenerator
 from actmax.models.generators.maco import MacoGenerator
+from actmax.models.permissions import Permissions
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.module import ModuleTarget
 from actmax.server.execution.engine import ActmaxEngine
@@ -135,12 +136,12 @@ def test_a_server_never_reads_the_paths_of_a_job(tmp_path):
     for name, options in (("image", {"image": path}), ("perturbation", {"image": path}), ("maco", {"images": str(tmp_path)})):
         spec = job(generator={"name": name, "options": options}).model_dump()
         with pytest.raises(InvalidJob, match="may not read files here"):
-            ActmaxEngine().check(spec, ALLOWED)
+            ActmaxEngine().check(spec, Permissions.of(ALLOWED))
         with pytest.raises(InvalidJob, match="may not read files here"):
             run_job(JobSpec.parse(spec), tmp_path / "work", allow_imports=ALLOWED)  # as its workers call it
         assert not (tmp_path / "work").exists()
     spec = job(generator={"name": "image", "options": {"image": picture()}}).model_dump()
-    assert ActmaxEngine().check(spec, ALLOWED).searches == 2
+    assert ActmaxEngine().check(spec, Permissions.of(ALLOWED)).searches == 2
 
 
 def test_the_library_reads_paths_and_folders(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from actmax.engine.build import check
 from actmax.engine.evaluation.evaluator import Outcome
 from actmax.engine.run import execute, replica, searches_of
+from actmax.models.permissions import Permissions
 from jobs import ALLOWED, job
 
 LISTENER = {"name": "toy_lab:Eavesdropper", "options": {"batch": 10}}
@@ -27,7 +28,7 @@ class Swapped:
     """Two replicas that take turns, the later chunks first; what passes between processes shares no memory."""
 
     def __init__(self, spec) -> None:
-        self.replicas = [replica(spec, allow_imports=ALLOWED) for _ in range(2)]
+        self.replicas = [replica(spec, permissions=Permissions(imports=ALLOWED)) for _ in range(2)]
         self.evaluated = 0
 
     def __call__(self, passes, own):

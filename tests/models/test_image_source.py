@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ValidationError
 
-from actmax.models.file_access import FILES, MAX_URI_BYTES, FolderSource
 from actmax.models.image_source import ImageSource, folder_stimuli, image_stimulus, read_folder
 from actmax.models.options import InvalidOption
+from actmax.models.permissions import MAX_PICTURE_BYTES, PERMISSIONS, FolderSource, Permissions
 from actmax.models.pictures.colour import BACKGROUND, TRANSPARENT
 from actmax.models.pictures.log import readings
 from actmax.models.spaces import StimulusSpec
@@ -43,7 +43,7 @@ class Options(BaseModel):
     folder: FolderSource | None = None
 
 
-@pytest.mark.parametrize("context", [{FILES: False}, {}])
+@pytest.mark.parametrize("context", [{PERMISSIONS: Permissions()}, {}])
 def test_who_may_not_read_files_gives_pictures_and_nothing_else(context):
     good = uri(encoded(drawn(6, 6, 3)))
     assert Options.model_validate({"image": good}, context=context).image == good
@@ -54,7 +54,7 @@ def test_who_may_not_read_files_gives_pictures_and_nothing_else(context):
         ("data:text/plain,hello", "begins with data:image/png;base64,"),
         ("data:image/png,raw", "begins with"),
         ("data:image/svg+xml;base64,AAAA", "begins with"),
-        (good[:40] + "A" * (MAX_URI_BYTES * 4 // 3 + 200), "larger than 4 MiB"),
+        (good[:40] + "A" * (MAX_PICTURE_BYTES * 4 // 3 + 200), "larger than 4 MiB"),
     ]:
         with pytest.raises(ValidationError, match=says):
             Options.model_validate({"image": value}, context=context)
@@ -64,7 +64,7 @@ def test_who_may_not_read_files_gives_pictures_and_nothing_else(context):
 
 def test_the_library_and_who_may_read_files_name_paths():
     assert Options(image="cat.png", folder="cats").image == "cat.png"
-    assert Options.model_validate({"folder": "cats"}, context={FILES: True}).folder == "cats"
+    assert Options.model_validate({"folder": "cats"}, context={PERMISSIONS: Permissions(any_file=True)}).folder == "cats"
 
 
 def test_a_file_and_a_data_uri_give_the_same_pixels(tmp_path):

@@ -27,7 +27,7 @@ class PacedEngine:
     def warm(self, *, running=False):
         pass
 
-    def check(self, spec, allow_imports):
+    def check(self, spec, permissions):
         parsed = JobSpec.parse(spec)
         match parsed.target.name:
             case "unknown":
@@ -48,13 +48,13 @@ class PacedEngine:
         schema = {"properties": {"width": {"type": "integer", "default": float("inf")}}}
         return [{"kind": "target", "name": "known", "summary": "A target.", "options_schema": schema, "unavailable": ""}]
 
-    def describe(self, target, allow_imports):
+    def describe(self, target, permissions):
         if target.get("name") != "known":
             raise InvalidJob.at("target.name", "there is no such target")
         layers = [{"name": "out", "shape": [10], "kind": "spikes"}]
         return {"shape": [3, 4, 4], "modality": "image", "differentiable": True, "layers": layers}
 
-    def run(self, spec, folder, *, on_progress, should_stop, allow_imports, threads, checkpoint_seconds):
+    def run(self, spec, folder, *, on_progress, should_stop, permissions, threads, checkpoint_seconds):
         parsed = JobSpec.parse(spec)
         options = parsed.optimizer.options
         checkpoint = Path(folder) / "checkpoint.json"

@@ -3,17 +3,12 @@
 from onnx import TensorProto, helper, save
 
 from actmax.engine.errors import InvalidJob
-from actmax.server.execution.engine import ActmaxEngine, sources
-
-
-def test_folders_and_addresses_are_told_from_packages():
-    allowed = ("mylab", "mylab.models", "/models", "./here", "grpc://127.0.0.1:8081", "*")
-    assert sources(allowed) == ("/models", "./here", "grpc://127.0.0.1:8081")
-    assert sources(()) == ()
+from actmax.models.permissions import Permissions
+from actmax.server.execution.engine import ActmaxEngine
 
 
 def described(target, allowed):
-    return [layer["name"] for layer in ActmaxEngine().describe(target, allowed)["layers"]]
+    return [layer["name"] for layer in ActmaxEngine().describe(target, Permissions.of(allowed))["layers"]]
 
 
 def refused(target, allowed) -> dict[str, str]:

@@ -12,9 +12,9 @@ import torch
 from calls import calling
 
 from actmax.client.plugin import Fault, GeneratorPlugin, PluginOffering, TargetPlugin
-from actmax.models.file_access import FILES
 from actmax.models.generators.remote import RemoteGenerator
 from actmax.models.generators.testing import check_generator
+from actmax.models.permissions import PERMISSIONS, Permissions
 from actmax.models.plugins import connection
 from actmax.models.plugins.connection import PluginError
 from actmax.models.targets.remote import RemoteTarget
@@ -37,7 +37,7 @@ async def offered(plugin, address: str, name: str = "neuron"):
 
 async def made(server, kind: Any = RemoteTarget, **options) -> Any:
     """A target or generator as a worker makes it."""
-    context = {FILES: server._door.allowed("", patient=True)}
+    context = {PERMISSIONS: Permissions(relay=server._door.relay("", patient=True))}
     read = kind.Options.model_validate({"plugin": "neuron", **options}, context=context)
     return await asyncio.to_thread(kind.from_options, read)
 

@@ -19,13 +19,24 @@ from google.protobuf.json_format import ParseDict
 from paced_engine import SlowToWarm
 from test_restarts import own_process
 
+from actmax.models.permissions import Permissions
 from actmax.server.execution import worker
 from actmax.server.execution.engine import ActmaxEngine
 from actmax.server.observing.logs import Logs
 from actmax.v1 import job_pb2
 
 SUCCEEDED = job_pb2.JOB_STATE_SUCCEEDED
-ORDER = worker.Order("ab12", 3, {"units": ["a[0]"], "x": 0.1, "n": 2**60}, Path("/x/y"), ("a", "b/"), 2, 0.5, "1", Logs(10, as_json=True))
+ORDER = worker.Order(
+    "ab12",
+    3,
+    {"units": ["a[0]"], "x": 0.1, "n": 2**60},
+    Path("/x/y"),
+    Permissions(("a",), ("b/",), any_file=True),
+    2,
+    0.5,
+    "1",
+    Logs(10, as_json=True),
+)
 
 
 def alive(pid: int) -> bool:
@@ -42,8 +53,8 @@ async def gone(*pids: int, seconds: float = 10.0) -> None:
 
 def test_an_order_goes_there_as_it_is():
     assert worker.decode_order(worker.encode_order(ORDER)) == ORDER
-    assert worker.decode_order(worker.encode_order(replace(ORDER, device="", allow_imports=()))) == replace(
-        ORDER, device="", allow_imports=()
+    assert worker.decode_order(worker.encode_order(replace(ORDER, device="", permissions=Permissions()))) == replace(
+        ORDER, device="", permissions=Permissions()
     )
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, field_validator
 from torch import Tensor
 
-from ...file_access import permitted_address
 from ...options import InvalidOption
+from ...permissions import permitted_address
 from ...spaces import StimulusSpec
 from ..layers import name_of, require_layers
 from ..taken import NormalisedOptions

@@ -14,6 +14,7 @@ from actmax.engine.build import build_generator, build_target, check
 from actmax.engine.errors import InvalidJob
 from actmax.engine.spec import ComponentSpec, JobSpec
 from actmax.models.generators.decoder import DecoderGenerator
+from actmax.models.permissions import Permissions
 from actmax.models.spaces import Box, StimulusSpec
 from actmax.models.targets.function import FunctionTarget
 from actmax.models.targets.module import ModuleTarget
@@ -212,7 +213,7 @@ def test_a_maker_of_a_whole_target_needs_no_shape():
 @pytest.mark.parametrize("name", ["make", "make_of_options", "make_with_default", "Net", "answer"])
 def test_the_same_from_a_job_file(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "brought_lab", types.SimpleNamespace(**globals()))
-    target = build_target(ComponentSpec(name=f"brought_lab:{name}", options=SHAPE), allow_imports=["brought_lab"])
+    target = build_target(ComponentSpec(name=f"brought_lab:{name}", options=SHAPE), permissions=Permissions(imports=("brought_lab",)))
     assert target.layers()[-1].shape == (2,)
 
 

@@ -27,7 +27,7 @@ def random(seed=0):
 
 
 def diverse(problem, name="random", n=3, distance=0.3, **options):
-    found = find("optimizer", name, "optimizer.name", allow_imports=())
+    found = find("optimizer", name, "optimizer.name")
     measure = LatentDistance(problem.latent, problem.bank)
     return Diverse(problem, lambda stage: found(stage, found.Options()), n, distance, measure, **options)
 
@@ -50,7 +50,7 @@ class TestContract(OptimizerContract):
     class optimizer:
         """Stages of an optimizer that the option names; with a budget so short that a test passes through all stages."""
 
-        Options = find("optimizer", "random", "optimizer.name", allow_imports=()).Options
+        Options = find("optimizer", "random", "optimizer.name").Options
         inner = "random"
 
         def __new__(cls, problem, options):
@@ -177,7 +177,7 @@ def test_a_later_stage_that_listens_hears_all_that_was_told_with_lowered_scores(
     space = Categorical((4, 4), 6)
     problem = Problem(space, 0, 60, space.sample(30, random()))
     heard: list[Evaluations] = []
-    found = find("optimizer", "patch-evolution", "optimizer.name", allow_imports=())
+    found = find("optimizer", "patch-evolution", "optimizer.name")
 
     class Recorded(found):
         def overhear(self, evaluations):

@@ -16,8 +16,9 @@ from actmax.engine.errors import InvalidJob
 from actmax.engine.spec import ComponentSpec, JobSpec
 from actmax.models.codings.coding import Coding, Presentation, coding_of
 from actmax.models.codings.testing import check_coding
-from actmax.models.components import IMPORTS, Named, entries
+from actmax.models.components import Named, entries
 from actmax.models.options import InvalidOption
+from actmax.models.permissions import NOTHING, PERMISSIONS
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.spiking import SpikingOptions, SpikingTarget
 from actmax.models.targets.testing import check_target
@@ -220,7 +221,7 @@ def test_the_options_schema_takes_names_too() -> None:
 def test_an_import_has_to_be_allowed() -> None:
     named: dict[str, Any] = {"coding": f"{__name__}:Ramp"}
     with pytest.raises(ValidationError, match="allow-import"):
-        SpikingOptions.model_validate(named, context={IMPORTS: ()})
+        SpikingOptions.model_validate(named, context={PERMISSIONS: NOTHING})
     with pytest.raises(InvalidJob, match="allow-import") as refused:
         describe_target(ComponentSpec(name="cifar10-snn", options={"coding": "json.decoder:JSONDecoder"}))
     assert refused.value.violations[0].field == "target.options.coding"

@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent import futures
 from contextlib import contextmanager
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -18,9 +19,9 @@ from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
 from actmax.engine.maximize import maximize
 from actmax.engine.spec import JobSpec
-from actmax.models.file_access import FILES
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.options import InvalidOption
+from actmax.models.permissions import EVERYTHING, NOTHING, PERMISSIONS, Permissions
 from actmax.models.plugins import connection
 from actmax.models.plugins.connection import MOST_BYTES, PluginError, rows_within
 from actmax.models.plugins.options import TOKENS
@@ -316,30 +317,35 @@ def test_tls_and_tokens_go_to_their_own_address_alone(tmp_path, monkeypatch):
         assert "no certificate" in refused(RemoteTarget.Options(address=address, tls=str(tmp_path / "no.pem")))
 
 
-ALLOWED = ("grpc://127.0.0.1:9", "/certificates", "relay://ticket@127.0.0.1:8")
+ALLOWED = Permissions(folders=("/certificates",), servers=("grpc://127.0.0.1:9",), relay="relay://ticket@127.0.0.1:8")
 
 
 @pytest.mark.parametrize(
     ("options", "allowed", "field", "says"),
     [
-        ({"address": "127.0.0.1:9"}, True, "address", "grpc://host:port"),
-        ({"address": "http://127.0.0.1:9"}, True, "address", "grpc://host:port"),
-        ({"address": "grpc://127.0.0.1"}, True, "address", "grpc://host:port"),
-        ({"address": "grpc://127.0.0.1:9/x"}, True, "address", "grpc://host:port"),
-        ({"address": "grpc://127.0.0.1:99999"}, True, "address", "grpc://host:port"),
-        ({"address": "grpc://me:secret@127.0.0.1:9"}, True, "address", TOKENS),
+        ({"address": "127.0.0.1:9"}, EVERYTHING, "address", "grpc://host:port"),
+        ({"address": "http://127.0.0.1:9"}, EVERYTHING, "address", "grpc://host:port"),
+        ({"address": "grpc://127.0.0.1"}, EVERYTHING, "address", "grpc://host:port"),
+        ({"address": "grpc://127.0.0.1:9/x"}, EVERYTHING, "address", "grpc://host:port"),
+        ({"address": "grpc://127.0.0.1:99999"}, EVERYTHING, "address", "grpc://host:port"),
+        ({"address": "grpc://me:secret@127.0.0.1:9"}, EVERYTHING, "address", TOKENS),
         ({"address": "relay://ticket@127.0.0.1:8"}, ALLOWED, "address", "grpc://host:port"),
         ({"address": "grpc://127.0.0.1:8"}, ALLOWED, "address", "--allow-import"),
-        ({"address": "grpc://127.0.0.1:9"}, False, "address", "--allow-import"),
+        ({"address": "grpc://127.0.0.1:9"}, NOTHING, "address", "--allow-import"),
         ({"address": "grpc://127.0.0.1:9"}, ALLOWED, "address", "UNAVAILABLE"),
         ({"address": "grpc://127.0.0.1:9", "tls": "/certificates/ca.pem"}, ALLOWED, "tls", "grpcs://"),
-        ({"address": "grpcs://127.0.0.1:9", "tls": "/etc/passwd"}, (*ALLOWED, "grpcs://127.0.0.1:9"), "tls", "--allow-import"),
-        ({"address": "grpc://127.0.0.1:9", "token": "x"}, True, "token", "no such option"),
-        ({"plugin": "x"}, True, "", "address is needed"),
+        (
+            {"address": "grpcs://127.0.0.1:9", "tls": "/etc/passwd"},
+            replace(ALLOWED, servers=("grpcs://127.0.0.1:9",)),
+            "tls",
+            "--allow-import",
+        ),
+        ({"address": "grpc://127.0.0.1:9", "token": "x"}, EVERYTHING, "token", "no such option"),
+        ({"plugin": "x"}, EVERYTHING, "", "address is needed"),
         ({}, ALLOWED, "", "address or plugin is needed"),
         ({"plugin": "x"}, ALLOWED, "plugin", "plugin x at this server: UNAVAILABLE"),
-        ({"address": "grpc://127.0.0.1:9", "deadline_seconds": 0}, True, "deadline_seconds", "0"),
-        ({"address": "grpc://127.0.0.1:9", "batch": 0}, True, "batch", "1"),
+        ({"address": "grpc://127.0.0.1:9", "deadline_seconds": 0}, EVERYTHING, "deadline_seconds", "0"),
+        ({"address": "grpc://127.0.0.1:9", "batch": 0}, EVERYTHING, "batch", "1"),
     ],
 )
 def test_options_are_refused_by_field_and_only_allowed_addresses_are_asked(options, allowed, field, says):
@@ -352,7 +358,7 @@ def test_options_are_refused_by_field_and_only_allowed_addresses_are_asked(optio
     }
     given = {"mine": DecoderGenerator(torch.nn.Unflatten(1, SHAPE), Box((16,), 0, 1))}
     with pytest.raises(InvalidJob) as caught:
-        check(JobSpec.parse(spec), given=given, allow_files=allowed)
+        check(JobSpec.parse(spec), given=given, permissions=allowed)
     found = {violation.field: violation.description for violation in caught.value.violations}
     assert says in found[f"target.options.{field}".rstrip(".")]
 
@@ -360,6 +366,6 @@ def test_options_are_refused_by_field_and_only_allowed_addresses_are_asked(optio
 def test_who_runs_jobs_waits_for_a_plugin_that_is_away():
     for entry, patient in (("relay://ticket@127.0.0.1:8", False), ("relay://ticket@127.0.0.1:8?patient", True)):
         for options in ({"plugin": "x"}, {"address": "grpc://127.0.0.1:9"}):
-            read = RemoteTarget.Options.model_validate(options, context={FILES: (entry, "grpc://127.0.0.1:9")})
+            read = RemoteTarget.Options.model_validate(options, context={PERMISSIONS: replace(ALLOWED, relay=entry)})
             assert read.place.patient == patient
             assert read.place.ticket == ("ticket" if "plugin" in options else "")
