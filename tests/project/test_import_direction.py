@@ -13,7 +13,7 @@ ALLOWED = {
     "server": {"server", "engine", "models", "optimizers", "v1"},
     "client": {"client", "v1"},
 }
-LAZY = {"client": {"engine", "server", "models.pictures"}}
+LAZY = {"client": {"engine", "server", "models.permissions", "models.pictures"}}
 """May be imported inside a function, by the commands that need them. Pictures are read with Pillow and NumPy alone."""
 
 
