@@ -6,23 +6,36 @@ import ipaddress
 import logging
 import os
 import socket
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ..models.permissions import Permissions
 from .observing.logs import Logs
 
+PREFIX = "ACTMAX_SERVE_"
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-_LEVELS = ("debug", "info", "warning", "error")
 
 
 class ConfigError(ValueError):
     """A setting that the server refuses to start with; the message names it and says what would work."""
 
 
-@dataclass(frozen=True)
-class ServerConfig:
+def _parted(value: Any) -> Any:
+    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
+Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)]
+
+
+class ServerConfig(BaseSettings):
     """Settings of one server.
 
     Attributes
@@ -101,86 +114,67 @@ class ServerConfig:
         "debug", "info", "warning" or "error"; "text" or "json".
     """
 
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX)
+
     address: str = DEFAULT_ADDRESS
-    data: Path = field(default_factory=lambda: Path("actmax-data"))
-    workers: int = 1
-    threads: int = 0
+    data: Path = Path("actmax-data")
+    workers: Count = 1
+    threads: Limit = 0
     standby: bool = True
-    devices: tuple[str, ...] = ()
+    devices: Names = ()
     executor: str = "local"
     autoscaling: bool = False
-    allow_imports: tuple[str, ...] = ()
-    max_receive_bytes: int = 16 * 1024 * 1024
-    max_evaluations: int = 10**9
-    max_searches: int = 10_000
-    max_attempts: int = 3
-    max_server_deaths: int = 10
-    keep_alive_seconds: float = 5.0
-    cancel_seconds: float = 120.0
-    stop_seconds: float = 10.0
-    check_seconds: float = 120.0
-    checkpoint_seconds: float = 5.0
+    allow_imports: Names = ()
+    max_receive_bytes: Annotated[int, Field(ge=4096, lt=2**31)] = 16 * 1024 * 1024
+    max_evaluations: Count = 10**9
+    max_searches: Count = 10_000
+    max_attempts: Count = 3
+    max_server_deaths: Count = 10
+    keep_alive_seconds: Seconds = 5.0
+    cancel_seconds: Seconds = 120.0
+    stop_seconds: Seconds = 10.0
+    check_seconds: Seconds = 120.0
+    checkpoint_seconds: Seconds = 5.0
     database: str = ""
     files: str = ""
-    lease_seconds: float = 15.0
-    poll_seconds: float = 1.0
-    max_queued_per_owner: int = 0
-    max_running_per_owner: int = 0
-    max_stored_bytes_per_owner: int = 0
-    max_open_sessions_per_owner: int = 0
-    max_calls_per_second_per_owner: float = 0.0
-    max_calls: int = 2000
+    lease_seconds: Seconds = 15.0
+    poll_seconds: Seconds = 1.0
+    max_queued_per_owner: Limit = 0
+    max_running_per_owner: Limit = 0
+    max_stored_bytes_per_owner: Limit = 0
+    max_open_sessions_per_owner: Limit = 0
+    max_calls_per_second_per_owner: Rate = 0.0
+    max_calls: Count = 2000
     tokens: bool = False
     tls_certificate: str = ""
     tls_key: str = ""
     tls_client_ca: str = ""
     metrics_address: str = ""
     otlp_endpoint: str = ""
-    log_level: str = "warning"
-    log_format: str = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    log_format: Literal["text", "json"] = "text"
 
-    def __post_init__(self) -> None:
-        """Refuse what can't work.
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(_described(error)) from None
 
-        Raises
-        ------
-        ConfigError
-            Naming the setting.
-        """
-        object.__setattr__(self, "data", Path(self.data))
-        object.__setattr__(self, "allow_imports", tuple(self.allow_imports))
-        object.__setattr__(self, "devices", tuple(self.devices))
-        for name in ("workers", "max_evaluations", "max_searches", "max_attempts", "max_server_deaths", "max_calls"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} is too few, at least 1 is needed")
-        for name in (
-            "keep_alive_seconds",
-            "cancel_seconds",
-            "stop_seconds",
-            "check_seconds",
-            "lease_seconds",
-            "poll_seconds",
-            "checkpoint_seconds",
-        ):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: {getattr(self, name)} is not a time, more than 0 is needed")
-        for name in (
-            "max_queued_per_owner",
-            "max_running_per_owner",
-            "max_stored_bytes_per_owner",
-            "max_open_sessions_per_owner",
-            "max_calls_per_second_per_owner",
-        ):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name}: {getattr(self, name)} is below zero; 0 is no limit")
-        if self.threads < 0:
-            raise ConfigError(f"threads: {self.threads} is too few; 0 shares the CPUs out")
-        if not 4096 <= self.max_receive_bytes < 2**31:
-            raise ConfigError(f"max_receive_bytes: {self.max_receive_bytes} is out of range, 4096 to {2**31 - 1} work")
-        if self.log_level not in _LEVELS:
-            raise ConfigError(f"log_level: {self.log_level!r} is none of {', '.join(_LEVELS)}")
-        if self.log_format not in ("text", "json"):
-            raise ConfigError(f"log_format: {self.log_format!r} is neither text nor json")
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the call alone; :func:`actmax.server.settings.load` reads the other sources."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _fits(self) -> ServerConfig:
+        """Refuse settings that can't work together."""
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigError("tls_certificate, tls_key: one needs the other")
         if self.tls_client_ca and not self.tls_certificate:
@@ -196,6 +190,7 @@ class ServerConfig:
         host, _ = split_address(self.address)
         if not (self.tls_certificate and (self.tokens or self.tls_client_ca)):
             require_loopback(host)
+        return self
 
     @property
     def logs(self) -> Logs:
@@ -211,6 +206,16 @@ class ServerConfig:
     def worker_threads(self) -> int:
         """CPU threads of each worker."""
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+
+def _described(error: ValidationError) -> str:
+    """Return the first violation; a text that was given is not shown, as it may hold a password."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return str(first.get("ctx", {}).get("error", first["msg"]))
+    given = first["input"]
+    shown = f", not {given!r}" if isinstance(given, int | float) else ""
+    return f"{first['loc'][0]}: {first['msg']}{shown}"
 
 
 def split_address(address: str, field: str = "address") -> tuple[str, int]:
