@@ -55,7 +55,7 @@ docs: $(STAMP) links
 bench: $(STAMP) bench-search
 	for script in benchmarks/*/bench.py; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
 
-# runs what benchmarks/search/results doesn't hold yet, SEARCH says of what; then the overheads and the tables of docs/search.md
+# runs what benchmarks/search/results doesn't hold yet, SEARCH says of what; then the overheads and the tables of benchmarks/search/RESULTS.md
 bench-search: $(PEERS)/.installed
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PEERS)/bin/python -m benchmarks.search.run $(SEARCH)
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PEERS)/bin/python -m benchmarks.search.overhead

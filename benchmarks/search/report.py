@@ -1,4 +1,4 @@
-"""Writes the tables of docs/search.md and the pictures beside it from whatever results there are.
+"""Writes the tables of RESULTS.md and its pictures from whatever results there are.
 
 python -m benchmarks.search.report
 """
@@ -21,9 +21,9 @@ from . import ours, overhead, peers, sharing, tables
 from .problems import Missing, SearchProblem, families
 from .run import RESULTS, load
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "search.md"
-PICTURES = ROOT / "docs" / "pictures"
+HERE = Path(__file__).parent
+PAGE = HERE / "RESULTS.md"
+PICTURES = HERE / "pictures"
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 FEWEST = 3
 """Runs below which a curve is not drawn."""
@@ -85,8 +85,8 @@ def sections(groups: Groups, stored: Path, shared: Path) -> str:
             parts.append(f"### {name}\n\n{family.about}. {budget:,} evaluations, {_extent(pairs)}.\n\n{body}")
             if not known:
                 parts.append(tables.against(methods))
-            if (PICTURES / f"search-{name}.png").exists():
-                parts.append(f"![Response against evaluations](pictures/search-{name}.png)")
+            if (PICTURES / f"{name}.png").exists():
+                parts.append(f"![Response against evaluations](pictures/{name}.png)")
     for kind in ("fourier-cnn", "deep-cnn"):
         levels = {problem: tables.by_method(records) for (problem, _), records in sorted(groups.items()) if problem.startswith(kind)}
         if len(levels) > 1:
@@ -140,14 +140,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     groups = grouped(options.results)
     if not options.print:
         for (problem, _), records in groups.items():
-            draw(problem, tables.by_method(records), PICTURES / f"search-{problem}.png")
+            draw(problem, tables.by_method(records), PICTURES / f"{problem}.png")
     text = sections(groups, overhead.STORED, sharing.STORED)
     if options.print:
         print(text)
         return
     page = PAGE.read_text()
     PAGE.write_text(BLOCK.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", page))
-    print(f"{PAGE.relative_to(ROOT)}: {sum(map(len, groups.values()))} runs, peers {', '.join(peers.PEERS)}")
+    print(f"{PAGE.name}: {sum(map(len, groups.values()))} runs, peers {', '.join(peers.PEERS)}")
 
 
 if __name__ == "__main__":
