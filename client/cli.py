@@ -12,7 +12,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from .commands import catalog, demo, jobs, plugins, rig, run, serve, sessions, simulate, token, version
+from .commands import analyse, catalog, demo, jobs, plugins, rig, run, serve, sessions, simulate, token, version
 from .commands.common import EXIT_CODES, ExitCode, exit_code_of, print_error
 from .errors import ActmaxError, InvalidInput
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(run.run)
+app.command()(analyse.analyse)
 app.command()(serve.serve)
 app.command()(jobs.submit)
 app.command()(jobs.watch)

@@ -59,7 +59,19 @@ def set_of(search: SearchResult) -> list[Optimum]:
 def _section(searches: Sequence[SearchResult], spec: StimulusSpec) -> Section:
     figures = [figure for search in searches for one in set_of(search) for figure in _figures(search, one, spec)]
     layout = Layout(searches={(search.unit, search.optimizer): {"optima": _json(search, spec)} for search in searches})
-    return Section("Optima", (_NOTE,) if figures else (), arrays=_arrays(searches, spec), figures=figures, layout=layout)
+    rows = [
+        {
+            "unit": search.unit,
+            "optimizer": search.optimizer,
+            "optimum": one.number + 1,
+            "response": one.response,
+            "nearest": one.nearest,
+            "distinct": one.distinct,
+        }
+        for search in searches
+        for one in set_of(search)
+    ]
+    return Section("Optima", (_NOTE,) if figures else (), rows, arrays=_arrays(searches, spec), figures=figures, layout=layout)
 
 
 def _figures(search: SearchResult, one: Optimum, spec: StimulusSpec) -> list[Figure]:

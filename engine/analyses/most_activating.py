@@ -89,6 +89,11 @@ class MostActivating:
             Section(
                 _TITLE,
                 (note,),
+                rows=[
+                    {"unit": unit, "rank": rank, "picture": image.name, "response": image.response}
+                    for unit, found in images.of.items()
+                    for rank, image in enumerate(found, 1)
+                ],
                 figures=[*_figures(images, spec), *sheets],
                 value=images,
                 files="images.png those of the folder",

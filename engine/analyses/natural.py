@@ -56,5 +56,16 @@ class Natural:
                 for standing in comparison.standings()
             },
         )
+        rows = [
+            {
+                "unit": search.unit,
+                "optimizer": search.optimizer,
+                "response": search.response,
+                "natural best": best,
+                "multiple": natural_multiple(search),
+            }
+            for search, best in zip(context.searches, known, strict=True)
+            if best is not None
+        ]
         best = np.array([math.nan if one is None else one for one in known], np.float64)
-        return [Section("Natural stimuli", arrays={"natural_best": best}, layout=layout)]
+        return [Section("Natural stimuli", rows=rows, arrays={"natural_best": best}, layout=layout)]

@@ -53,7 +53,7 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_
             (fresh / part).mkdir(parents=True)
         (fresh / "arrays.npz").write_bytes(arrays_npz(result, stimulus))
         (fresh / MARKER).write_text(result_json(job, frozenset()), encoding="utf-8")
-        pictures = _Pictures(fresh)
+        pictures = Pictures(fresh)
         for called, lay_out in groups_of_drawings(job):
             try:
                 for name, draw in lay_out():
@@ -67,14 +67,14 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_
             told = replace(job, result=replace(result, notices=(*result.notices, *pictures.notices())))
             text = result_json(told, pictures.written)
             try:
-                _overwrite(fresh / MARKER, text.encode())
+                overwrite(fresh / MARKER, text.encode())
                 return told.result
             except OSError as error:
                 if not pictures.drop_last(error):
                     return told.result  # the first one stands, which lists no picture
 
 
-class _Pictures:
+class Pictures:
     """The pictures in a folder: those written, and why others were not."""
 
     def __init__(self, folder: Path) -> None:
@@ -125,7 +125,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _overwrite(path: Path, content: bytes) -> None:
+def overwrite(path: Path, content: bytes) -> None:
     """Replace a file whole; on a full disk the former one stays."""
     beside = path.with_name(path.name + ".writing")
     try:

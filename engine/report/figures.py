@@ -159,10 +159,14 @@ def section_blocks(
     most_figures: int = MOST_FIGURES,
     *,
     light: bool = False,
+    first: int = 1,
 ) -> list[SectionBlock]:
-    """Sections with a place of their own, cut to so many rows and figures; ``path`` says where a figure's file lies beside the page."""
+    """Sections with a place of their own, cut to so many rows and figures.
+
+    ``path`` says where a figure's file lies beside the page; anchors are numbered from ``first``.
+    """
     found: list[SectionBlock] = []
-    for number, section in enumerate(filter(stands_alone, sections), 1):
+    for number, section in enumerate(filter(stands_alone, sections), first):
         figures = [figure for figure in section.figures if figure.place in ("section", "link")]
         cells = [figure_cell(figure, path(figure), FIGURE_SIZE, light=light) for figure in figures[:most_figures]]
         more = max(0, len(section.rows) - most_rows), len(figures) - len(cells)

@@ -1,0 +1,95 @@
+"""``analyse``: computes something about the units of a job that has ended."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import ActmaxError, FieldViolation, InvalidInput
+from ..jobs import plainyaml
+from ..jobs.display import display_on
+from .common import AllowImport, ExitCode, Json, err, needing_server, out, print_json, print_warnings
+from .run import stopping
+
+_ASKED = re.compile(r"(?P<name>.+?)(?::(?P<options>[A-Za-z_][\w-]*=.*))?", re.DOTALL)
+_NEXT = re.compile(r",(?=[A-Za-z_][\w-]*=)")
+
+
+def analyse(
+    job: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="What actmax run or fetch left: a folder with a result.json.", show_default=False)
+    ],
+    analysis: Annotated[
+        list[str],
+        typer.Option("--analysis", metavar="NAME[:OPTION=VALUE,...]", help="What to compute; may be repeated.", show_default=False),
+    ],
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.", show_default="torch's choice")] = None,
+    allow_import: AllowImport = None,
+    as_json: Json = False,
+) -> None:
+    """Run analyses on a job that has ended, here, and add what they find to its report and results.
+
+    For a job on a server, fetch it first. Ctrl-C keeps what was found until then. Given again after it was killed, the same command
+    goes on.
+    """
+    asked = [parse_analysis(text) for text in analysis]
+    if not (job / "result.json").is_file():
+        raise InvalidInput(f"{job}: there is no result.json; give the folder that actmax run or actmax fetch has written")
+    with needing_server("analyse"):
+        from ...engine.errors import InvalidJob
+        from ...engine.jobs.checkpoint import BadCheckpoint
+        from ...engine.jobs.finished import analyse_finished
+        from ...engine.results.reading import UnreadableResult
+        from ...engine.spec import ComponentSpec
+        from ...models.permissions import Permissions
+    try:
+        with display_on(err, silent=as_json) as display, stopping(display) as should_stop:
+            done = analyse_finished(
+                job,
+                [ComponentSpec.model_validate(one) for one in asked],
+                permissions=Permissions.of(allow_import or (), allow_files=True),
+                on_stage=display.state,
+                should_stop=should_stop,
+                threads=threads,
+            )
+    except InvalidJob as error:
+        violations = [FieldViolation(v.field, v.description) for v in error.violations]
+        raise InvalidInput("the analyses cannot be run", violations=violations) from None
+    except (UnreadableResult, BadCheckpoint) as error:
+        raise InvalidInput(str(error)) from None
+    except OSError as error:
+        raise ActmaxError(f"cannot write the results into {job}: {error.strerror or error}", code="IO_ERROR") from None
+    titles = [section.title for section in done.sections]
+    if as_json:
+        print_json({"folder": str(job), "sections": titles, "warnings": list(done.notices), "cancelled": bool(done.reason)})
+    else:
+        shown = job / "report.html"
+        where = shown if shown.is_file() else job / "result.json"
+        out.print(f"Added to {where}: {', '.join(titles)}" if titles else "Nothing was added.")
+        print_warnings(done.notices)
+    if done.reason or not titles:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def parse_analysis(text: str) -> dict[str, Any]:
+    """Read ``NAME``, or ``NAME:option=value,option=value`` with values as in a job file; a name may be ``package:attribute``.
+
+    Raises
+    ------
+    InvalidInput
+        A value can't be read.
+    """
+    found = _ASKED.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f"--analysis {text!r}: give the name of an analysis")
+    options: dict[str, Any] = {}
+    for part in _NEXT.split(found["options"]) if found["options"] else ():
+        name, _, value = part.partition("=")
+        try:
+            options[name], _ = plainyaml.parse(value)
+        except plainyaml.YamlError as error:
+            raise InvalidInput(f"--analysis {text}: {name}: {error.message}") from None
+    return {"name": found["name"], "options": options}

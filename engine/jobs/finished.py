@@ -1,0 +1,124 @@
+"""Runs analyses on a job that has ended, from its artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...models.ambient import own_threads, under_default_settings
+from ...models.permissions import NOTHING, Permissions
+from ..analyses.analysis import AnalysisContext, RecordsSearches
+from ..analyses.resolving import JobAnalysis
+from ..analyses.running import Analysed, run_analyses
+from ..build import CheckedJob, check
+from ..errors import InvalidJob
+from ..evaluation.loop import StopReason
+from ..evaluation.packing import pass_size
+from ..report.adding import add_sections
+from ..results.reading import read_result
+from ..results.result import JobResult
+from ..spec import ComponentSpec, ReportSpec
+from .observers import Checkpointer
+
+STATE = ".actmax-analyse-{}.safetensors"
+"""What an interrupted call leaves beside the artifacts, by what it was asked for; the same call goes on from it."""
+
+
+@under_default_settings
+def analyse_finished(
+    folder: Path,
+    analyses: Sequence[ComponentSpec],
+    *,
+    permissions: Permissions = NOTHING,
+    given: Mapping[str, Any] | None = None,
+    on_stage: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], StopReason] = lambda: "",
+    threads: int | None = None,
+) -> Analysed:
+    """Run ``analyses`` on a job that has ended, and add their sections to its artifacts.
+
+    Parameters
+    ----------
+    folder : Path
+        The artifacts: ``result.json``, ``arrays.npz``, and ``report.html`` where there is one.
+    analyses : sequence of ComponentSpec
+        What to run. One that records searches while they run can't be run afterwards.
+    permissions : Permissions
+        What they, and the job's parts, may use.
+    given : mapping of str to object, optional
+        Parts at hand, by the names that the job and ``analyses`` give them.
+    on_stage : callable
+        Called with what is under way.
+    should_stop : callable
+        Asked between steps. After "cancel" the sections made so far are added; after "suspend" none are, and the same call goes on.
+    threads : int or None
+        CPU threads for torch; its own number when None.
+
+    Returns
+    -------
+    Analysed
+        The sections that were added, and notices.
+
+    Raises
+    ------
+    UnreadableResult
+        ``folder`` holds no result.
+    InvalidJob
+        An analysis, or the job itself, can't be used here.
+    OSError
+        The numbers can't be written.
+    """
+    with own_threads(threads):
+        result = read_result(folder)
+        job = _job(result, analyses, permissions, given)
+        asked = json.dumps([one.model_dump(mode="json") for one in analyses], sort_keys=True)
+        key = hashlib.sha256(asked.encode()).hexdigest()
+        saver = Checkpointer(folder / STATE.format(key[:12]), key, required=False)
+        saver.resume([])
+
+        def report(stage: str) -> None:
+            on_stage(stage)
+            saver.generation_done([], 0.0)
+
+        context = AnalysisContext(
+            job.target.to(job.device),
+            job.generator.to(job.device),
+            job.units,
+            result.searches,
+            seed=job.spec.seed,
+            device=job.device,
+            batch=pass_size(job.target, job.generator.stimulus, job.device),
+            trials=sum(search.evaluations for search in result.searches),
+            report=report,
+            should_stop=should_stop,
+        )
+        done = run_analyses(job.analyses, context, saver.analyses)
+        if done.reason == "suspend":
+            saver.save([], 0.0)
+            return done
+        spec = result.spec.model_copy(update={"analyses": [*result.spec.analyses, *analyses]})
+        told = add_sections(folder, replace(result, spec=spec), done.sections, done.notices)
+        saver.path.unlink(missing_ok=True)
+        return replace(done, notices=told)
+
+
+def _job(result: JobResult, analyses: Sequence[ComponentSpec], permissions: Permissions, given: Mapping[str, Any] | None) -> CheckedJob:
+    """The job with those analyses alone, labelled apart from those that it had."""
+    before = list(result.spec.analyses)
+    asked = result.spec.model_copy(update={"analyses": list(analyses), "report": ReportSpec()})
+    job = check(asked, permissions=permissions, given=given)
+    named = [one for one in job.analyses if one.field != "report"]
+    for one in named:
+        if isinstance(one.analysis, RecordsSearches):
+            raise InvalidJob.at(one.field, f"{one.label} records searches while they run; name it in the job, and run that again")
+    return replace(job, analyses=[_labelled_apart(one, component, before) for one, component in zip(named, analyses, strict=True)])
+
+
+def _labelled_apart(one: JobAnalysis, component: ComponentSpec, before: list[ComponentSpec]) -> JobAnalysis:
+    number = sum(component.name == other.name for other in before) + 1
+    before.append(component)
+    return one if number == 1 else replace(one, label=f"{component.name} {number}")
