@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(analyse.analyse)
+app.command()(analyse.export)
 app.command()(serve.serve)
 app.command()(jobs.submit)
 app.command()(jobs.watch)

@@ -1,4 +1,4 @@
-"""``analyse``: computes something about the units of a job that has ended."""
+"""``analyse`` and ``export``: what is made of a job that has ended."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ActmaxError, FieldViolation, InvalidInput
+from ..export.tables import write_tables
 from ..jobs import plainyaml
 from ..jobs.display import display_on
+from ..jobs.results import read_results
 from .common import AllowImport, ExitCode, Json, err, needing_server, out, print_json, print_warnings
 from .run import stopping
 
+Finished = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="What actmax run or fetch left: a folder with a result.json.", show_default=False)
+]
 _ASKED = re.compile(r"(?P<name>.+?)(?::(?P<options>[A-Za-z_][\w-]*=.*))?", re.DOTALL)
 _NEXT = re.compile(r",(?=[A-Za-z_][\w-]*=)")
 
 
 def analyse(
-    job: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="What actmax run or fetch left: a folder with a result.json.", show_default=False)
-    ],
+    job: Finished,
     analysis: Annotated[
         list[str],
         typer.Option("--analysis", metavar="NAME[:OPTION=VALUE,...]", help="What to compute; may be repeated.", show_default=False),
@@ -72,6 +75,22 @@ def analyse(
         print_warnings(done.notices)
     if done.reason or not titles:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def export(
+    job: Finished,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="For the tables; tables/ in the job's folder by default.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the tables of a job that has ended as Parquet files (actmax[parquet]): its searches, and what its analyses tabulate."""
+    paths = write_tables(read_results(job), folder or job / "tables")
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        out.print(f"{len(paths)} tables are in {folder or job / 'tables'}")
 
 
 def parse_analysis(text: str) -> dict[str, Any]:
