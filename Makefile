@@ -100,7 +100,7 @@ lock: $(STAMP)
 .PHONY: links
 links:
 	mkdir -p $(LINKS)
-	for folder in models optimizers engine server client; do ln -sfn ../../../$$folder $(LINKS)/$$folder; done
+	for folder in charts models optimizers engine server client; do ln -sfn ../../../$$folder $(LINKS)/$$folder; done
 	ln -sfn ../../../protos/actmax/v1 $(LINKS)/v1
 	ln -sfn ../../../actmax/__init__.py ../../../actmax/py.typed $(LINKS)/
 	ln -sfn ../../protos/buf build/namespace/buf

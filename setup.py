@@ -8,6 +8,7 @@ ROOTS = {
     "actmax": "actmax",
     "actmax.v1": "protos/actmax/v1",
     "buf.validate": "protos/buf/validate",  # what the stubs of constraints import; `buf` itself stays open for others
+    "actmax.charts": "charts",
     "actmax.models": "models",
     "actmax.optimizers": "optimizers",
     "actmax.engine": "engine",

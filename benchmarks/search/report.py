@@ -15,6 +15,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from actmax.charts.chart import Axes, Chart, text_element
+from actmax.charts.document import Key, document, legend, placed, to_png
+from actmax.charts.style import line_style
 from actmax.engine.errors import InvalidJob
 
 from . import ours, overhead, peers, sharing, tables
@@ -101,34 +104,32 @@ def sections(groups: Groups, stored: Path, shared: Path) -> str:
 
 def draw(name: str, methods: Mapping[str, Mapping[tables.Pair, tables.Record]], path: Path) -> None:
     """Median over units and seeds of the response as a share of the best known of its unit (or of the peak), against evaluations."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     best: dict[str, float] = {}
     for runs in methods.values():
         for (unit, _), record in runs.items():
             best[unit] = record["peak"] or max(best.get(unit, 0.0), *(value for value in record["curve"] if value is not None))
-    figure, axes = plt.subplots(figsize=(8.4, 4.2), layout="constrained")
-    drawn = 0
+    courses: dict[str, list[tuple[float, float]]] = {}
     for method, runs in sorted(methods.items(), key=lambda one: -statistics.median(record["final"] for record in one[1].values())):
         if len(runs) < FEWEST:
             continue
         counts = next(iter(runs.values()))["counts"]
         rows = [[v / best[unit] if v is not None and best[unit] > 0 else math.nan for v in r["curve"]] for (unit, _), r in runs.items()]
         course = [tables.median([row[at] for row in rows if not math.isnan(row[at])]) for at in range(len(counts))]
-        colour = plt.get_cmap("tab20")(drawn % 20)
-        style = "-" if method.startswith("ours:") else ":" if method == "natural" else "--"
-        axes.plot(counts, course, style, color=colour, label=method, linewidth=1.8 if style == "-" else 1.1)
-        drawn += 1
-    if drawn:
-        axes.set(xlabel="evaluations", ylabel="response ÷ best known", title=name, ylim=(0, None))
-        figure.legend(loc="outside right center", fontsize=7, frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=100, metadata={"Software": None})
-    plt.close(figure)
+        courses[method] = [(count, value) for count, value in zip(counts, course, strict=True) if not math.isnan(value)]
+    if not courses:
+        return
+    width, height = 560, max(400, 20 * len(courses) + 40)
+    points = [point for course in courses.values() for point in course]
+    ends = (0, max(count for count, _ in points))
+    chart = Chart(Axes((width, height), ends, [0, *(value for _, value in points)], "evaluations", "response ÷ best known"))
+    solid, dashed = (iter([style for style in map(line_style, range(24)) if bool(style.dashes) == broken]) for broken in (False, True))
+    styles = {method: (next(solid, None) if method.startswith("ours:") else None) or next(dashed) for method in courses}
+    for method, course in courses.items():
+        chart.line(course, styles[method])
+    keys, _ = legend([Key(method, style) for method, style in styles.items()], 1)
+    parts = [text_element(0, 14, name, 'class="ink strong"'), placed(chart.body(), 0, 24), placed(keys, width + 16, 24)]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(to_png(document((width + 240, height + 48), [placed("".join(parts), 16, 12)]), 1.25))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

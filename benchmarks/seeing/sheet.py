@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from actmax.engine.report.lettering import Fonts, write
+from actmax.charts.lettering import Fonts, write
+from actmax.charts.style import INK, MUTED, PAPER
 from actmax.engine.report.pictures import enlarged
-from actmax.engine.report.style import INK, MUTED, PAPER
 from benchmarks.seeing.jobs import Found
 
 _MARGIN, _GAP, _LINE = 12, 8, 14

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from ...charts.words import measured, shown, times
 from ...models.spaces import StimulusSpec
 from ..report.comparison import natural_best
-from ..report.words import measured, shown, times
 from ..results.result import Optimum, SearchResult
 from ..results.section import Figure, Layout, Section, StimulusPicture
 from .analysis import AnalysisContext

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...charts.style import FONT, FONT_BOLD, INK, MUTED, PAPER
+from ...charts.words import count, measured, shortened, shown
 from ...models.spaces import StimulusSpec
 from ...models.targets.target import Target
 from ..report.pictures import ENLARGED_TO, enlarged
-from ..report.style import FONT, FONT_BOLD, INK, MUTED, PAPER
-from ..report.words import count, measured, shortened, shown
 from ..results.result import SearchResult
 from ..results.section import Figure, Layout, Section
 from ..search.recorder import SearchPlan

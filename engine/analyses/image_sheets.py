@@ -6,12 +6,12 @@ import math
 
 from PIL import Image, ImageDraw
 
+from ...charts.lettering import Fonts, write
+from ...charts.style import GRID, INK, MUTED, PAPER
+from ...charts.words import measured, shown, times
 from ...models.spaces import StimulusSpec
 from ..report.comparison import Comparison
-from ..report.lettering import Fonts, write
 from ..report.pictures import enlarged
-from ..report.style import GRID, INK, MUTED, PAPER
-from ..report.words import measured, shown, times
 from ..results.result import FolderImage, FolderImages, SearchResult
 
 _TILE, _LARGEST = 128, 192

@@ -7,12 +7,12 @@ from functools import partial
 
 from ...models.spaces import StimulusSpec
 from ..results.section import Section
+from .charts import convergence_overview, convergence_plot
 from .comparison import Comparison
 from .figures import FigureFiles, figure_file
 from .montage import montage, sheets
 from .names import ArtifactNames
 from .pictures import enlarged, own_size, png
-from .plots import convergence_overview, convergence_plot
 from .results import Written
 
 Drawing = tuple[str, Callable[[], bytes]]

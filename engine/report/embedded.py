@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...charts.chart import Chart
 from ...models.spaces import StimulusSpec
-from .charts import Chart, series_chart
-from .pictures import enlarged, factor, own_size, png
+from .charts import series_chart
+from .pictures import MOST_LINES, enlarged, factor, own_size, png
 
-_MOST_LINES_OF_SERIES = 6
 _WIDEST = 256
 _WORTH = 64
 """Sides from which a picture is worth compressing; of smaller ones every pixel is seen."""
@@ -34,7 +34,7 @@ def embedded(stimulus: NDArray[np.float32], spec: StimulusSpec, title: str, size
 
     Pictures are PNG; those of a ``light`` report no larger than ``size``, and WebP.
     """
-    if spec.modality == "series" and spec.shape[0] <= _MOST_LINES_OF_SERIES:
+    if spec.modality == "series" and spec.shape[0] <= MOST_LINES:
         return Embedded(None, 0, series_chart(stimulus, spec, title))
     if spec.modality == "series":
         image = enlarged(stimulus, spec)

@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
+from ...charts.words import count, duration, shown
 from ...models.spaces import StimulusSpec
 from ..results.result import JobResult
 from ..spec import ComponentSpec, DiverseSpec, JobSpec, ReportSpec
-from .words import count, duration, shown
 
 
 def job_yaml(spec: JobSpec) -> str:

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...charts.chart import Chart
 from ..results.section import MEDIA, Figure, Section, StimulusPicture, Value
-from .charts import Chart
 from .embedded import data_uri, embedded
 from .names import ArtifactNames, safe_name
 from .pictures import faded, picture_file

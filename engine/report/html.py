@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
+from ...charts.chart import Chart, css_rules, swatch
+from ...charts.style import DARK_COLORS, LEVEL, LIGHT_COLORS, css_variables, line_style
+from ...charts.words import cell, count, duration, listed, measured, printable, shown, times
 from ...models.spaces import StimulusSpec
 from ..results.result import SearchResult
 from ..search.tally import JobOutcome
-from .charts import Chart, convergence_chart, mean_chart
+from .charts import convergence_chart, mean_chart
 from .comparison import Comparison, exceeds, natural_best, natural_multiple
 from .embedded import embedded
 from .facts import budget, facts, job_yaml
 from .figures import FIGURE_SIZE, FigureCell, FigureRow, figure_cell, placed, rows_below, section_blocks, stands_alone
 from .results import Written
-from .style import line_style
-from .words import cell, count, duration, listed, measured, printable, shown, times
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -40,6 +42,14 @@ OUTCOMES: dict[JobOutcome, str] = {
 }
 """What the report says above its warnings."""
 
+TEMPLATES.globals.update(
+    swatch=lambda style: Markup(swatch(style)),
+    line_style=line_style,
+    level=LEVEL,
+    css_rules=css_rules,
+    light_colors=css_variables(LIGHT_COLORS),
+    dark_colors=css_variables(DARK_COLORS),
+)
 TEMPLATES.filters.update(cell=cell, shown=shown, measured=measured, times=times, count=count, listed=listed, duration=duration)
 
 
@@ -51,7 +61,6 @@ class Found:
     """
 
     search: SearchResult
-    style: int
     wins: bool
     measured: bool
     multiple: float | None
@@ -106,13 +115,13 @@ class Page:
     def _row(self, unit: str, number: int) -> UnitRow:
         drawn = self.job.drawn
         winners = drawn.winners(unit)
-        cells = [self._found(unit, optimizer, column, winners) for column, optimizer in enumerate(drawn.optimizers)]
+        cells = [self._found(unit, optimizer, winners) for optimizer in drawn.optimizers]
         best = next((cell for cell in cells if cell is not None and cell.wins), None)
         verdict, chart = _verdict(winners, self.natural), convergence_chart(drawn, unit)
         below = rows_below(self.job.result.sections, unit, light=self.light)
         return UnitRow(unit, drawn.name(unit), f"unit-{number}", drawn.natural_best(unit), cells, best, verdict, chart, below)
 
-    def _found(self, unit: str, optimizer: str, column: int, winners: list[SearchResult]) -> Found | None:
+    def _found(self, unit: str, optimizer: str, winners: list[SearchResult]) -> Found | None:
         search = self.job.drawn.at(unit, optimizer)
         if search is None:
             return None
@@ -120,7 +129,6 @@ class Page:
         made = embedded(search.stimulus, self.job.stimulus, says, light=self.light)
         return Found(
             search,
-            column % 6,
             any(search is winner for winner in winners),
             math.isfinite(search.response),
             natural_multiple(search),
@@ -173,10 +181,8 @@ def report_html(job: Written, files: Collection[str] = ()) -> str:
         compared=comparison.compared(),
         scored=any(search.score is not None for search in result.searches),
         above=comparison.above_natural(),
-        standings=[(standing, _style(column), _beaten(standing.above_natural)) for column, standing in enumerate(standings)],
-        styles=[_style(column) for column in range(len(comparison.optimizers))],
-        style_of={optimizer: _style(column) for column, optimizer in enumerate(comparison.optimizers)},
-        colors=[(line_style(number).color, line_style(number).dark_color) for number in range(6)],
+        standings=[(standing, _beaten(standing.above_natural)) for standing in standings],
+        levelled=any(job.drawn.natural_line(unit) is not None for unit in job.drawn.units),
         rows=rows,
         left_out=len(comparison.units) - len(rows),
         mean=mean_chart(comparison),
@@ -187,11 +193,6 @@ def report_html(job: Written, files: Collection[str] = ()) -> str:
         outcome_says=OUTCOMES[result.outcome],
         job_yaml=job_yaml(result.spec),
     )
-
-
-def _style(column: int) -> tuple[int, str]:
-    style = line_style(column)
-    return style.number, " ".join(f"{2 * dash:g}" for dash in style.dashes)
 
 
 def is_light(drawn: Comparison, stimulus: StimulusSpec) -> bool:

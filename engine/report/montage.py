@@ -6,13 +6,13 @@ import math
 
 from PIL import Image, ImageDraw
 
+from ...charts.lettering import Fonts, write
+from ...charts.style import GRID, INK, MUTED, PAPER
+from ...charts.words import count, measured, shortened, shown, times
 from ...models.spaces import StimulusSpec
 from ..results.result import SearchResult
 from .comparison import Comparison, natural_best, natural_multiple
-from .lettering import Fonts, write
 from .pictures import enlarged
-from .style import GRID, INK, MUTED, PAPER
-from .words import count, measured, shortened, shown, times
 
 MOST_CELLS = 120
 """On one sheet; further units are on further sheets."""

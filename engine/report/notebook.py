@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...charts.chart import Chart
+from ...charts.style import LineStyle, line_style
+from ...charts.words import count, duration, measured, shown, times
 from ...models.spaces import StimulusSpec
 from ..results.result import JobResult, SearchResult
 from ..results.section import Section
-from .charts import Chart, convergence_chart
+from .charts import convergence_chart
 from .comparison import Comparison
 from .embedded import Embedded, embedded
 from .figures import section_blocks
 from .html import TEMPLATES
 from .montage import montage, sheets
 from .pictures import enlarged, png
-from .style import line_style
-from .words import count, duration, measured, shown, times
 
 MOST_UNITS = 24
 """Of a job in one cell of a notebook."""
@@ -37,7 +38,7 @@ class _Cell:
     search: SearchResult
     made: Embedded
     captions: list[str]
-    style: tuple[int, str]
+    style: LineStyle
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,9 @@ def _html(
         for column, optimizer in enumerate(drawn.optimizers):
             search = drawn.at(unit, optimizer)
             if search is not None:
-                style = line_style(column)
-                dashes = " ".join(f"{2 * dash:g}" for dash in style.dashes)
                 says = f"The series that {optimizer} found for {unit}, over time."
                 made = embedded(search.stimulus, spec_of(search), says, _SIZE, light=True)
-                cells.append(_Cell(search, made, _captions(search), (style.number, dashes)))
+                cells.append(_Cell(search, made, _captions(search), line_style(column)))
         rows.append(_Row(unit, drawn.name(unit), cells, convergence_chart(drawn, unit) if len(drawn.units) <= curves else None))
     left_out = len(every.units) - len(rows)
     return TEMPLATES.get_template("notebook.html.j2").render(
@@ -114,7 +113,6 @@ def _html(
         blocks=section_blocks(sections, lambda _: "", MOST_ROWS, MOST_FIGURES, light=True),
         several=len(every.optimizers) > 1,
         left_out=f"{count(left_out, 'further unit')} in .searches" if left_out else "",
-        colors=[line_style(number).color for number in range(6)],
     )
 
 

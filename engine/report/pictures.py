@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 
@@ -9,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...charts.chart import Axes, Chart
+from ...charts.document import document, to_png
+from ...models.pictures.decoding import decode
 from ...models.spaces import StimulusSpec
 from ..results.section import StimulusPicture
-from .plots import series_plot
+from .charts import series_chart
 
 ENLARGED_TO = 256
+MOST_LINES = 6
+"""Channels up to which a series is drawn as lines; of more it is a map of channels × time."""
+_SHRUNK = 0.8
+"""Size of a series' chart by its own."""
+_SCALE = "00224e 1a386f 434e6c 61656f 7d7c78 9b9476 bcae6c dec958 fee838"
+"""Cividis, a scale of colours for every kind of colour vision, in equal steps (https://doi.org/10.1371/journal.pone.0199239)."""
 _GAP = 128
 """Grey of the one-pixel gap between channels shown side by side."""
 COLOURS_CLIPPED = 1.0
@@ -66,7 +76,9 @@ def own_size(stimulus: NDArray[np.float32], spec: StimulusSpec) -> Image.Image:
 def enlarged(stimulus: NDArray[np.float32], spec: StimulusSpec, to: int = ENLARGED_TO) -> Image.Image:
     """An image with each pixel repeated a whole number of times, to about ``to``; a series as a line plot of that height."""
     if spec.modality == "series":
-        return Image.fromarray(series_plot(stimulus, spec, width=round(1.5 * to), height=to))
+        size = (round(1.5 * to / _SHRUNK), round(to / _SHRUNK))
+        chart = series_chart(stimulus, spec, size=size) if len(stimulus) <= MOST_LINES else _map(stimulus, spec, size)
+        return decode(to_png(document(size, [chart.body()]), _SHRUNK)).image.convert("RGB")
     small = own_size(stimulus, spec)
     times = factor(small.size, to)
     return small.resize((small.width * times, small.height * times), Image.Resampling.NEAREST)
@@ -109,6 +121,18 @@ def faded(stimulus: NDArray[np.float32], weights: NDArray[np.float32], spec: Sti
     small = Image.fromarray(np.concatenate([colours, alpha[..., None]], -1))
     times = factor(small.size, to)
     return small.resize((small.width * times, small.height * times), Image.Resampling.NEAREST)
+
+
+def _map(stimulus: NDArray[np.float32], spec: StimulusSpec, size: tuple[int, int]) -> Chart:
+    """A series as a map of channels × time, the first channel at the top."""
+    channels, length = stimulus.shape
+    share = np.clip(np.nan_to_num((np.asarray(stimulus, np.float64) - spec.low) / (spec.high - spec.low), nan=0.0), 0, 1)
+    scale = np.array([list(bytes.fromhex(color)) for color in _SCALE.split()])
+    colors = [np.interp(share, np.linspace(0, 1, len(scale)), scale[:, part]) for part in range(3)]
+    image = png(Image.fromarray(np.rint(np.stack(colors, -1)).astype(np.uint8)))
+    chart = Chart(Axes(size, (0, length), (0, channels), "time step", downwards=True))
+    chart.image(f"data:image/png;base64,{base64.b64encode(image).decode()}", (0, length), (0, channels))
+    return chart
 
 
 def png(image: Image.Image) -> bytes:

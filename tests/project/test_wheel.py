@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = {
     "actmax": "",
+    "charts": "charts",
     "models": "models",
     "optimizers": "optimizers",
     "engine": "engine",
@@ -19,7 +20,7 @@ ROOMS = {
     "client": "client",
     "protos/actmax/v1": "v1",
 }
-SHIPPED = {".py", ".pyi", ".proto", ".safetensors", ".json", ".png", ".html", ".j2", ".css", ".yaml"}
+SHIPPED = {".py", ".pyi", ".proto", ".safetensors", ".json", ".png", ".html", ".j2", ".css", ".yaml", ".ttf", ".txt"}
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from .chart import LIGHT
+from ....charts.lettering import Fonts, write
+from ....charts.style import INK, LIGHT_COLORS, MUTED, PAPER, line_style
 
 _SIDE, _GAP, _TEXT, _MARGIN = 128, 14, 20, 28
 
@@ -61,13 +62,13 @@ def sheet(title: str, groups: Mapping[str, Sequence[Cell]], low: float, high: fl
     columns = min(columns, max((len(cells) for cells in used.values()), default=1))
     width = max(2 * _MARGIN + columns * (_SIDE + _GAP) - _GAP, 560)
     height = 2 * _MARGIN + 36 + sum(40 + math.ceil(len(cells) / columns) * cell_height for cells in used.values())
-    image = Image.new("RGB", (width, height), LIGHT["card"])
+    image = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(image)
-    heading, plain, small = (ImageFont.load_default(size) for size in (22, 17, 14))
-    draw.text((_MARGIN, _MARGIN - 6), _fitted(draw, title, heading, width - 2 * _MARGIN), LIGHT["ink"], heading)
+    heading, plain, small = (Fonts.of(size).plain for size in (20, 15, 12))
+    write(draw, (_MARGIN, _MARGIN - 6), title, heading, INK, width - 2 * _MARGIN)
     down = _MARGIN + 36
     for name, cells in used.items():
-        draw.text((_MARGIN, down + 6), name, LIGHT["ink"], plain)
+        write(draw, (_MARGIN, down + 6), name, plain, INK, width - 2 * _MARGIN)
         down += 40
         for at, cell in enumerate(cells):
             x = _MARGIN + at % columns * (_SIDE + _GAP)
@@ -77,29 +78,19 @@ def sheet(title: str, groups: Mapping[str, Sequence[Cell]], low: float, high: fl
             size = (max(round(made.width * scale), 1), max(round(made.height * scale), 1))
             image.paste(made.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS), (x, y))
             if cell.strong:
-                draw.rectangle((x - 3, y - 3, x + size[0] + 2, y + size[1] + 2), outline=LIGHT["c2"], width=2)
+                draw.rectangle((x - 3, y - 3, x + size[0] + 2, y + size[1] + 2), outline=LIGHT_COLORS["c2"], width=2)
             for line, text in enumerate(cell.lines):
-                ink = LIGHT["ink"] if line == 0 else LIGHT["muted"]
-                draw.text((x, y + _SIDE + 6 + line * _TEXT), _fitted(draw, text, small, _SIDE + _GAP - 4), ink, small)
+                write(draw, (x, y + _SIDE + 6 + line * _TEXT), text, small, INK if line == 0 else MUTED, _SIDE + _GAP - 4)
         down += math.ceil(len(cells) / columns) * cell_height
     return image
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength(f"{text}…", font) > width:
-        text = text[:-1]
-    return f"{text}…"
-
-
 def _series(scaled: NDArray[np.float64]) -> Image.Image:
     wide, tall, fine = 256, 128, 3
-    image = Image.new("RGB", (wide * fine, tall * fine), LIGHT["card"])
+    image = Image.new("RGB", (wide * fine, tall * fine), PAPER)
     draw = ImageDraw.Draw(image)
     across = np.linspace(4, wide - 4, scaled.shape[1]) * fine
     for channel, values in enumerate(scaled):
-        color = LIGHT[f"c{channel % 3}"]
         up = (tall - 6 - values * (tall - 12)) * fine
-        draw.line(list(zip(across.tolist(), up.tolist(), strict=True)), color, width=2 * fine, joint="curve")
+        draw.line(list(zip(across.tolist(), up.tolist(), strict=True)), line_style(channel).color, width=2 * fine, joint="curve")
     return image.resize((wide, tall), Image.Resampling.LANCZOS)

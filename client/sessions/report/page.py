@@ -8,16 +8,19 @@ from html import escape
 
 from actmax.v1 import session_pb2
 
+from ....charts.chart import css_rules
+from ....charts.style import DARK_COLORS, LIGHT_COLORS, css_variables
+from ....charts.words import shown
 from ..trials import Trials
 from . import chart
 from .gallery import Cell, data_uri, picture
 from .views import View
-from .words import shown
 
 _STYLE = (
-    f":root {{ color-scheme: light dark; --page: #f6f7f8; {chart.variables(chart.LIGHT)} }}\n"
-    f"@media (prefers-color-scheme: dark) {{ :root {{ --page: #14171a; {chart.variables(chart.DARK)} }} }}\n"
-    f"@media print {{ :root {{ color-scheme: light; --page: #fff; {chart.variables(chart.LIGHT)} }} }}\n"
+    f":root {{ color-scheme: light dark; --page: #f6f7f8; {css_variables(LIGHT_COLORS)} }}\n"
+    f"@media (prefers-color-scheme: dark) {{ :root {{ --page: #14171a; {css_variables(DARK_COLORS)} }} }}\n"
+    f"@media print {{ :root {{ color-scheme: light; --page: #fff; {css_variables(LIGHT_COLORS)} }} }}\n"
+    f"{css_rules()}\n"
     + """\
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); }
@@ -47,7 +50,7 @@ dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
 footer { padding-top: 32px; padding-bottom: 48px; }
 @media (max-width: 600px) {
   main, header, footer { padding-left: 16px; padding-right: 16px; }
-  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 10px; }
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 10px; } .chart text { font-size: 20px; }
 }
 @media print { h2 { break-after: avoid; } .wide, .cells li, .answer { break-inside: avoid; } header { padding-top: 0; } }
 """
@@ -91,7 +94,7 @@ def page(trials: Trials, searches: Sequence[tuple[View, Mapping[str, Sequence[Ce
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{escape(title)} · actmax</title>'
-        f"<style>{_STYLE}{chart.RULES}</style></head><body>{''.join(parts)}</body></html>\n"
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
 
@@ -111,16 +114,16 @@ def _search(session: session_pb2.Session, view: View, groups: Mapping[str, Seque
             "corrected for drift by the references. Green dots: what was recommended then, measured again; the dashed line and its "
             "band: what is recommended now, with its 95 % interval. Faint dots: the luckiest candidate, which is no estimate of anything."
         )
-        parts.append(f'<section><{level}>Evolution</{level}><p class="note">{note}</p><div class="wide">{curve}</div>')
+        parts.append(f'<section><{level}>Evolution</{level}><p class="note">{note}</p><div class="wide">{curve.svg()}</div>')
         if gain := chart.gain(figures):
-            parts.append(f'<p class="note">How excitable the units were, as the references tell.</p><div class="wide">{gain}</div>')
+            parts.append(f'<p class="note">How excitable the units were, as the references tell.</p><div class="wide">{gain.svg()}</div>')
         parts.append("</section>")
     if beside := chart.side_by_side(figures):
         note = (
             "At the end the recommended stimulus, references and stimuli of the first generation are shown in one shuffled order: whatever "
             "the neuron's gain did, it did to all of them. A dot is a presentation; lines are means and standard errors."
         )
-        parts.append(f'<section><{level}>Side by side</{level}><p class="note">{note}</p><div class="wide">{beside}</div></section>')
+        parts.append(f'<section><{level}>Side by side</{level}><p class="note">{note}</p><div class="wide">{beside.svg()}</div></section>')
     for name, cells in groups.items():
         if cells and name != "Recommended":
             items = "".join(_item(cell, low, high) for cell in cells)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from actmax.v1 import session_service_pb2 as pb
 from actmax.v1 import session_service_pb2_grpc
 
+from ....charts.chart import Chart
+from ....charts.document import document, placed
+from ....charts.words import measured
 from ...arrays import to_array
 from ...errors import InvalidInput
 from ...jobs.client import DEFAULT_ADDRESS
@@ -29,8 +32,8 @@ from .figures import Shown
 from .gallery import Cell, picture, sheet
 from .page import page
 from .views import View, views
-from .words import measured
 
+_MARGIN = 16
 _SAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -81,7 +84,7 @@ def write_report(name: str, folder: Path | str, address: str = DEFAULT_ADDRESS, 
     for view, cells in zip(found, groups, strict=True):
         named = f"-{_SAFE.sub('_', view.name)}" if view.name else ""
         best = view.recommendation
-        files[f"evolution{named}.svg"] = chart.standalone(chart.evolution(view.figures, (best.response, best.low, best.high)))
+        files[f"evolution{named}.svg"] = _file(chart.evolution(view.figures, (best.response, best.low, best.high)))
         for cell in cells["Recommended"]:
             files[f"recommended{named}.png"] = picture(cell.stimulus, low, high)
     written = []
@@ -141,12 +144,18 @@ def _groups(view: View, stimuli: Mapping[int, NDArray[np.float32]]) -> dict[str,
     return groups
 
 
+def _file(drawn: Chart) -> str:
+    """Return a chart as an SVG file, with a margin around it."""
+    width, height = drawn.axes.size
+    return document((width + 2 * _MARGIN, height + _MARGIN), [placed(drawn.body(), _MARGIN, _MARGIN / 2)])
+
+
 def _words(shown: Shown) -> tuple[str, Sequence[str]]:
     if shown.group == "best":
-        again = [f"again {measured(shown.again)}"] if shown.again.n else []
-        return "Best of its generation", [measured(shown.told), f"generation {shown.generation}", *again]
+        again = [f"again {measured(shown.again.value, shown.again.sem)}"] if shown.again.n else []
+        return "Best of its generation", [measured(shown.told.value, shown.told.sem), f"generation {shown.generation}", *again]
     name = "Leading candidates" if shown.group == "leader" else "References"
-    return name, [measured(shown.told), f"n = {shown.told.n}"]
+    return name, [measured(shown.told.value, shown.told.sem), f"n = {shown.told.n}"]
 
 
 def _numbers(trials: Trials, found: Sequence[View]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from serving import actmax
 
 from actmax.client import InvalidInput, Session
 from actmax.client.sessions.report import write_report
-from actmax.client.sessions.report.chart import ticks
 from actmax.client.sessions.report.gallery import picture
 from actmax.client.sessions.trials import fetch_trials
 
@@ -175,10 +174,3 @@ def test_stimuli_of_every_shape_are_pictures():
     red = picture(np.stack([np.full((2, 2), 3.0), np.full((2, 2), -1.0), np.full((2, 2), -1.0)]), -1, 3)
     assert red.getpixel((0, 0)) == (255, 0, 0)
     assert np.asarray(picture(np.sin(np.linspace(0, 9, 50))[None], -1, 1)).min() < 128
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 7.9), (1e-9, 2e-9), (0, 123456), (5, 5)])
-def test_ticks_are_round_and_within(low, high):
-    found = ticks(low, high, 5)
-    assert 1 <= len(found) <= 7
-    assert all(low <= value <= high for value in found)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from actmax.charts.style import line_style
 from actmax.engine.report import write_artifacts
 from actmax.engine.report.comparison import Comparison
 from actmax.engine.report.montage import montage
 from actmax.engine.report.pictures import enlarged, factor, pixels
-from actmax.engine.report.style import line_style
 from actmax.models.spaces import StimulusSpec
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from actmax.engine.report.words import count, duration, listed, measured, printable, shortened, shown, tick, times
+from actmax.charts.words import count, duration, listed, measured, printable, shortened, shown, tick, times
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from actmax.engine.report.charts import convergence_chart, mean_chart, series_chart
+from actmax.charts.style import MUTED, line_style
+from actmax.engine.report.charts import convergence_chart, convergence_overview, convergence_plot, mean_chart, series_chart
 from actmax.engine.report.comparison import Comparison, best_so_far, mean_multiples
-from actmax.engine.report.plots import convergence_overview, convergence_plot
-from actmax.engine.report.style import MUTED, line_style
 from actmax.models.spaces import StimulusSpec
+from drawn import Drawn
 
 
 def search_with(search, scores, **changes):
@@ -78,68 +76,48 @@ def test_odd_curves_are_drawn(make_job, scores):
         comparison = Comparison([search_with(job.searches[0], scores, response=response)])
         assert convergence_plot(comparison, "lif_out[0]").startswith(b"\x89PNG")
         assert convergence_overview(comparison).startswith(b"\x89PNG")
-        chart = convergence_chart(comparison, "lif_out[0]")
-        assert all(0 <= tick.at <= chart.width for tick in chart.x_ticks)
-        assert "nan" not in "".join(line.path for line in chart.lines)
-
-
-def corners(path: str) -> list[tuple[float, float]]:
-    """Where an SVG path of M, H and V goes."""
-    points: list[tuple[float, float]] = []
-    for letter, numbers in re.findall(r"([MHV])([^MHV]*)", path):
-        values = [float(number) for number in numbers.split()]
-        x, y = points[-1] if points else (0.0, 0.0)
-        points.append((values[0], values[1]) if letter == "M" else (values[0], y) if letter == "H" else (x, values[0]))
-    return points
+        drawn = Drawn(convergence_chart(comparison, "lif_out[0]"))
+        assert all(0 <= at <= 360 for at in drawn.x_ticks.values())
+        assert "nan" not in "".join(line.path for line in drawn.lines)
 
 
 def test_a_chart_draws_the_curve_that_it_is_given(make_job):
     search = search_with(make_job(1, 1).searches[0], [1, 1, 4, 2, np.nan, 8, 3, 3, 3, 3], response=6.0, natural_best=5.0)
-    chart = convergence_chart(Comparison([search]), "lif_out[0]")
-    at_x = {tick.text: tick.at for tick in chart.x_ticks}
-    step = (at_x["10"] - at_x["0"]) / 10
-    points = corners(chart.lines[0].path)
-    assert [round((x - at_x["0"]) / step) for x, _ in points] == [1, 3, 3, 6, 6, 10]
-    per_unit = (points[0][1] - points[-1][1]) / 7
-    assert [round(1 + (points[0][1] - y) / per_unit, 1) for _, y in points] == [1, 1, 4, 4, 8, 8]
-    assert chart.natural == pytest.approx(points[0][1] - 4 * per_unit, abs=0.2)
-    assert chart.lines[0].dot == pytest.approx((points[-1][0], points[0][1] - 5 * per_unit), abs=0.2)
-    assert "protes reached 8" in chart.says
-    assert "best natural response is 5" in chart.says
+    drawn = Drawn(convergence_chart(Comparison([search]), "lif_out[0]"))
+    level, curve = drawn.lines
+    assert [(round(x), round(y, 1)) for x, y in drawn.values(curve.path)] == [(1, 1), (3, 1), (3, 4), (6, 4), (6, 8), (10, 8)]
+    assert {y for _, y in drawn.values(level.path)} == {5.0}
+    assert level.color == "muted"
+    assert drawn.value(*drawn.dots[0]) == pytest.approx((10, 6), abs=0.1)
+    assert "protes reached 8" in drawn.says
+    assert "best natural response is 5" in drawn.says
 
 
 def test_a_long_steady_climb_stays_small(make_job):
     search = search_with(make_job(1, 1).searches[0], np.linspace(0, 1, 100_000))
-    assert len(convergence_chart(Comparison([search]), "lif_out[0]").lines[0].path) < 20_000
+    assert len(convergence_chart(Comparison([search]), "lif_out[0]").svg()) < 20_000
 
 
 def test_there_is_a_mean_chart_only_where_nature_is_known(make_job):
     assert mean_chart(Comparison(make_job(2, 2, natural=None).searches)) is None
     chart = mean_chart(Comparison(make_job(2, 2).searches))
     assert chart is not None
-    assert len(chart.lines) == 2
+    assert [line.color for line in Drawn(chart).lines] == ["muted", "c0", "c1"]
 
 
 def test_a_series_chart_has_a_line_a_channel():
     spec = StimulusSpec((3, 20), -1, 1, "series")
-    chart = series_chart(np.zeros(spec.shape, np.float32), spec, "says")
-    assert len(chart.lines) == 3
-    assert chart.lines[0].path.count("L") == 19
-
-
-def test_styles_differ_by_color_or_dashes_and_neighbors_by_both():
-    styles = [line_style(column) for column in range(21)]
-    assert len({(style.number, style.dashes) for style in styles}) == 21
-    for one, other in pairwise(styles):
-        assert one.color != other.color
-        assert one.dashes != other.dashes
+    drawn = Drawn(series_chart(np.zeros(spec.shape, np.float32), spec, "says"))
+    assert drawn.says == "says"
+    assert len(drawn.lines) == 3
+    assert drawn.lines[0].path.count("L") == 19
 
 
 def test_plots_of_scores_do_not_call_them_responses(make_job):
     responses = make_job(1, 1).searches
     scores = [replace(search, score=search.response, natural_best=None) for search in responses]
     responses = [replace(search, natural_best=None) for search in responses]
-    assert convergence_chart(Comparison(scores), "lif_out[0]").y_label == "best score so far"
+    assert "best score so far" in Drawn(convergence_chart(Comparison(scores), "lif_out[0]", labelled=True)).texts
     # the same numbers, so that words alone can differ
     for draw in (convergence_overview, lambda comparison: convergence_plot(comparison, "lif_out[0]")):
         assert draw(Comparison(responses)) != draw(Comparison(scores))
