@@ -12,7 +12,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from .commands import analyse, catalog, demo, jobs, plugins, rig, run, serve, sessions, simulate, token, version
+from .commands import analyse, catalog, demo, doctor, jobs, plugins, rig, run, serve, sessions, simulate, token, version
 from .commands.common import EXIT_CODES, ExitCode, exit_code_of, print_error
 from .errors import ActmaxError, InvalidInput
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo.demo)
 app.command()(run.run)
@@ -48,6 +49,7 @@ app.command()(simulate.simulate)
 app.command()(rig.rig)
 app.add_typer(sessions.app, name="session")
 app.command("version")(version.version)
+app.command()(doctor.doctor)
 
 
 @app.callback()

@@ -1,7 +1,8 @@
-"""``catalog``: what a server offers."""
+"""``catalog``: what a server offers, or what is installed here where no server runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -9,14 +10,28 @@ from rich.table import Table
 
 from actmax.v1 import catalog_service_pb2
 
-from ..errors import NotFound
+from ..errors import FieldViolation, InvalidInput, NotFound, Unavailable
 from ..jobs import jobfile
-from ..jobs.client import component
+from ..jobs.client import Client, component
 from ..jobs.overrides import Override, apply
 from ..jobs.plain import to_plain
-from .common import SERVER, Json, Server, connect, out, print_json
+from .common import SERVER, AllowImport, Json, NotInstalled, connect, err, needing_server, out, print_json
 
-app = typer.Typer(help="What a server offers: components, their options, the layers of a target.", invoke_without_command=True)
+_HELP = "What a server offers, or this installation where none runs: components, their options, the layers of a target."
+_SOON = 0.2
+"""Seconds for which the usual address is tried, where no server is named."""
+
+app = typer.Typer(help=_HELP, invoke_without_command=True)
+Server = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        envvar="ACTMAX_SERVER",
+        metavar="HOST:PORT",
+        help=f"The server to ask. Not given: the one at {SERVER} if it runs, else what is installed here.",
+        show_default=False,
+    ),
+]
 
 Kind = Annotated[
     str,
@@ -30,14 +45,14 @@ Kind = Annotated[
 
 
 @app.callback()
-def catalog(context: typer.Context, server: Server = SERVER, as_json: Json = False) -> None:
-    """What a server offers: components, their options, the layers of a target."""
+def catalog(context: typer.Context, server: Server = "", as_json: Json = False) -> None:
+    """What a server offers, or this installation where none runs: components, their options, the layers of a target."""
     if context.invoked_subcommand is None:
         components(server=server, as_json=as_json)
     else:
         # Options given before the subcommand hold for it too.
         command: dict[str, Any] = {}
-        if context.get_parameter_source("server") is not None and server != SERVER:
+        if server:
             command["server"] = server
         if as_json:
             command["as_json"] = True
@@ -45,10 +60,9 @@ def catalog(context: typer.Context, server: Server = SERVER, as_json: Json = Fal
 
 
 @app.command()
-def components(kind: Kind = "", server: Server = SERVER, as_json: Json = False) -> None:
+def components(kind: Kind = "", server: Server = "", as_json: Json = False) -> None:
     """List the generators, targets, codings, objectives, optimizers, transformations and analyses."""
-    with connect(server) as client:
-        found = client.components(kind)
+    found = _components(server, kind)
     if as_json:
         print_json({"components": [to_plain(info) for info in found]})
         return
@@ -62,12 +76,11 @@ def components(kind: Kind = "", server: Server = SERVER, as_json: Json = False) 
 def options(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The component's name.", show_default=False)],
     kind: Kind = "",
-    server: Server = SERVER,
+    server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Show the options of a component."""
-    with connect(server) as client:
-        offered = client.components(kind)
+    offered = _components(server, kind)
     found = [info for info in offered if info.name == name]
     if not found:
         raise NotFound(f"there is no component {name}{jobfile.near(name, [info.name for info in offered])}")
@@ -97,15 +110,15 @@ def layers(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the target; may be repeated.", show_default=False),
     ] = None,
-    server: Server = SERVER,
+    server: Server = "",
+    allow_import: AllowImport = None,
     as_json: Json = False,
 ) -> None:
     """List the layers of a target whose units can be maximised."""
     given: dict[str, Any] = {"name": target}
     for text in option or ():
         apply(Override.parse(f"options.{text}"), given)
-    with connect(server) as client:
-        described = client.describe_target(component(given))
+    described = _describe_target(server, given, allow_import or ())
     if as_json:
         print_json(to_plain(described))
         return
@@ -118,6 +131,60 @@ def layers(
     if described.layers:
         first = described.layers[0]
         out.print(f"A unit is a layer and an index, such as {first.name}[{', '.join('0' for _ in first.shape)}]; * stands for every index.")
+
+
+def _components(server: str, kind: str) -> Sequence[catalog_service_pb2.ComponentInfo]:
+    """Return the components of a server, or of this installation."""
+    try:
+        with _client(server) as client:
+            return client.components(kind)
+    except Unavailable as error:
+        engine = _engine_here(server, error)
+    from ...server.servicers.catalog import component_info
+
+    wanted = catalog_service_pb2.ComponentKind.DESCRIPTOR.values_by_name.get(f"COMPONENT_KIND_{kind.upper()}") if kind else None
+    if kind and wanted is None:
+        raise InvalidInput(f"--kind {kind}: there is no such kind{jobfile.near(kind, _KINDS)}")
+    return [info for info in map(component_info, engine.components()) if wanted is None or info.kind == wanted.number]
+
+
+def _describe_target(server: str, given: dict[str, Any], allow_import: Sequence[str]) -> catalog_service_pb2.DescribeTargetResponse:
+    """Return what a server, or this installation, says of a target."""
+    try:
+        with _client(server) as client:
+            return client.describe_target(component(given))
+    except Unavailable as error:
+        engine = _engine_here(server, error)
+    from ...engine.errors import InvalidJob
+    from ...models.permissions import Permissions
+    from ...server.servicers.catalog import description
+
+    try:
+        return description(engine.describe(given, Permissions.of(allow_import, allow_files=True)))
+    except InvalidJob as error:
+        violations = [FieldViolation(violation.field, violation.description) for violation in error.violations]
+        raise InvalidInput("the target can't be described", violations=violations) from None
+
+
+def _client(server: str) -> Client:
+    return connect(server) if server else Client(SERVER, patience=_SOON)
+
+
+def _engine_here(server: str, error: Unavailable) -> Any:
+    """Return the engine of this installation, where no server is named and the engine is installed; raise ``error`` otherwise."""
+    if server:
+        raise error
+    try:
+        with needing_server("catalog"):
+            from ...server.execution.engine import ActmaxEngine
+            from ...server.servicers import catalog as _  # noqa: F401
+    except NotInstalled:
+        raise error from None
+    err.print(f"No server runs at {SERVER}: this is what is installed here.")
+    return ActmaxEngine()
+
+
+_KINDS = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
 
 
 def _kind(info: catalog_service_pb2.ComponentInfo) -> str:

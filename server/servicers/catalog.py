@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -31,7 +32,7 @@ class CatalogServicer:
         if request.kind not in pb.ComponentKind.values():
             raise invalid("kind", f"{request.kind} is not a kind of component; leave it out for all of them")
         if self._components is None:  # what is installed does not change while a server runs
-            self._components = [_component(entry) for entry in await self._inspector.components()]
+            self._components = [component_info(entry) for entry in await self._inspector.components()]
         wanted = [component for component in self._components if request.kind in (component.kind, pb.COMPONENT_KIND_UNSPECIFIED)]
         return pb.ListComponentsResponse(components=wanted)
 
@@ -44,13 +45,7 @@ class CatalogServicer:
             target = plain(request.target)
         except ValueError as error:
             raise invalid("target.options", f"they hold what a job file can't: {error}") from None
-        found = await self._inspector.describe(target)
-        return pb.DescribeTargetResponse(
-            layers=[pb.Layer(**layer) for layer in found["layers"]],
-            stimulus_shape=found["shape"],
-            modality=found["modality"],
-            differentiable=found["differentiable"],
-        )
+        return description(await self._inspector.describe(target))
 
     @unary
     async def GetLimits(self, request: pb.GetLimitsRequest) -> pb.Limits:
@@ -69,7 +64,18 @@ class CatalogServicer:
         )
 
 
-def _component(entry: dict[str, Any]) -> pb.ComponentInfo:
+def description(found: Mapping[str, Any]) -> pb.DescribeTargetResponse:
+    """Return what an engine's ``describe`` says of a target as its message."""
+    return pb.DescribeTargetResponse(
+        layers=[pb.Layer(**layer) for layer in found["layers"]],
+        stimulus_shape=found["shape"],
+        modality=found["modality"],
+        differentiable=found["differentiable"],
+    )
+
+
+def component_info(entry: Mapping[str, Any]) -> pb.ComponentInfo:
+    """Return one of an engine's ``components`` as its message."""
     schema = Struct()
     schema.update(_finite(entry["options_schema"]))
     kind = f"COMPONENT_KIND_{entry['kind'].upper()}"
