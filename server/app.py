@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -16,8 +15,6 @@ from functools import partial
 
 import grpc
 import grpc.aio
-import sqlalchemy as sa
-import sqlalchemy.exc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -32,16 +29,17 @@ from actmax.v1 import (
     session_service_pb2_grpc,
 )
 
-from .config import ConfigError, ServerConfig, split_address
+from .config import ConfigError, ServerConfig, StartError, split_address
+from .execution.control import JobControl
 from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
 from .execution.inspector import Inspector
-from .execution.launching import CannotStart, Launcher, launcher
+from .execution.launching import Launcher, launcher
 from .execution.steward import Steward
 from .jobs import states
 from .jobs.hub import Hub
 from .jobs.lifecycle import Lifecycle
-from .jobs.service import Jobs
+from .jobs.reading import JobReader
 from .memory import keep_freed
 from .observing import tracing
 from .observing.calls import Observer
@@ -59,12 +57,8 @@ from .servicers.plugins import PluginServicer
 from .servicers.sessions import SessionServicer
 from .sessions.service import Sessions
 from .sessions.shelf import Shelf
-from .storage.database import DatabaseTooNew, database_url, sqlite_url
-from .storage.folders import JobFiles
-from .storage.lock import FileLock, FolderInUse
-from .storage.remote import job_files
+from .storage.opening import open_storage
 from .storage.sql import SqlJobStore
-from .storage.store import StorageFull, StorageGone
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +69,6 @@ SERVICES = (
     plugin_service_pb2.DESCRIPTOR.services_by_name["PluginService"].full_name,
 )
 _DRAIN_SECONDS = 2.0  # for calls that are being answered
-
-
-class StartError(RuntimeError):
-    """The server can't start; the message says why, and nothing was left behind."""
 
 
 class Server:
@@ -135,116 +125,103 @@ class Server:
         await asyncio.shield(self._stopped)
 
     async def _start(self) -> None:
-        config = self.config
+        config, undo = self.config, self._undo
         try:
             credentials = server_credentials(config)
             tracer, end_tracing = tracing.tracer(config.otlp_endpoint)
         except (ConfigError, ModuleNotFoundError) as error:
             raise StartError(str(error)) from error
-        self._undo.callback(end_tracing)
-        metrics = self.metrics = Metrics()
-        access, observer = Access(certificates=bool(config.tls_client_ca)), Observer(metrics, tracer)
-        server = grpc.aio.server(
-            interceptors=[Admission(access, Pace(config.max_calls_per_second_per_owner), observer)],
-            maximum_concurrent_rpcs=config.max_calls,
-            options=[
-                ("grpc.max_receive_message_length", config.max_receive_bytes),
-                # Else a second server could share the port, and get every other call.
-                ("grpc.so_reuseport", 0),
-                # Clients may look after quiet watches with a ping every few seconds.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                # A plugin or a rig that vanished without a word is noticed by pings.
-                ("grpc.keepalive_time_ms", 10_000),
-                ("grpc.keepalive_timeout_ms", 5_000),
-            ],
-        )
+        undo.callback(end_tracing)
+        metrics, access = Metrics(), Access(certificates=bool(config.tls_client_ca))
+        pace = Pace(config.max_calls_per_second_per_owner)
+        self._grpc = _grpc_server(config, Admission(access, pace, Observer(metrics, tracer)))
         # First of all, as a port that is taken must leave no folder behind.
-        self._port = self._bind(server, credentials)
-        self._undo.push_async_callback(self._unbind, server)
-        store, files = self._open()
-        self.store = store
+        self._port = self._bind(credentials)
+        undo.push_async_callback(self._unbind)
+        self.store, files = open_storage(config, f"the server at {self.address} (process {os.getpid()})", undo)
         if config.tokens:
-            access.ask_for(Tokens(store.database))
-        if config.metrics_address:
-            try:
-                self._undo.callback(metrics.serve(config.metrics_address))
-            except OSError as error:
-                raise StartError(f"metrics_address: {config.metrics_address} can't be listened on ({error.strerror})") from error
-        metrics.count_jobs(lambda: {states.name(state): number for state, number in store.counts().items()})
+            access.ask_for(Tokens(self.store.database))
+        self._publish(metrics)
 
         loop = asyncio.get_running_loop()
         threads = ThreadPoolExecutor(8, "storage")
-        self._undo.callback(threads.shutdown)
-        hub = Hub(loop)
-        lifecycle = Lifecycle(store, hub.changed)
-        plugins = self._plugins = Plugins()
-        door = self._door = PluginDoor(plugins, config.max_receive_bytes)
+        undo.callback(threads.shutdown)
+        self._hub = Hub(loop)
+        lifecycle = Lifecycle(self.store, self._hub.changed)
+        await self._open_door()
+        self.inspector = Inspector(self._engine, config, relay=partial(self._door.relay, patient=False))
+        undo.push_async_callback(self.inspector.close)
+        await self.inspector.start()
+        self.launcher = launcher(config)
+        undo.callback(self.launcher.close)
+        await loop.run_in_executor(threads, self.launcher.start)
+        relay = partial(self._door.relay, patient=True)
+        self.executor = Executor(config, lifecycle, files, self._engine, metrics, tracer, launcher=self.launcher, relay=relay)
+        shared = self.store.database.shared
+        steward = Steward(config, self.store, lifecycle, files, self.executor, self._hub, shared=shared, address=self.address)
+        undo.callback(steward.stop)
+        undo.callback(self.executor.stop, 0.0)
+
+        jobs = JobReader(self.store, files, self._hub, threads, metrics, keep_alive_seconds=config.keep_alive_seconds)
+        await self._add_services(jobs, JobControl(config, jobs, lifecycle, self.executor, self.inspector))
         try:
-            await door.start()
+            await loop.run_in_executor(threads, steward.start)
+        except OSError as error:
+            raise StartError(f"{config.data}: {error}") from error
+        self.executor.start()
+        await self._grpc.start()
+        self._serving = True
+
+    def _publish(self, metrics: Metrics) -> None:
+        """Serve the metrics, where an address for them is set."""
+        self.metrics, address = metrics, self.config.metrics_address
+        if address:
+            try:
+                self._undo.callback(metrics.serve(*split_address(address)))
+            except OSError as error:
+                raise StartError(f"metrics_address: {address} can't be listened on ({error.strerror})") from error
+        metrics.count_jobs(lambda: {states.name(state): number for state, number in self.store.counts().items()})
+
+    async def _open_door(self) -> None:
+        """Let workers reach the plugins that dial in."""
+        self._plugins = Plugins()
+        self._door = PluginDoor(self._plugins, self.config.max_receive_bytes)
+        try:
+            await self._door.start()
         except OSError as error:
             raise StartError(str(error)) from error
-        self._undo.push_async_callback(door.stop)
-        inspector = self.inspector = Inspector(self._engine, config, relay=partial(door.relay, patient=False))
-        self._undo.push_async_callback(inspector.close)
-        await inspector.start()
-        launching = self.launcher = launcher(config)
-        self._undo.callback(launching.close)
-        try:
-            await loop.run_in_executor(threads, launching.start)
-        except CannotStart as error:
-            raise StartError(str(error)) from error
-        executor = self.executor = Executor(
-            config,
-            lifecycle,
-            files,
-            self._engine,
-            metrics,
-            tracer,
-            launcher=launching,
-            relay=partial(door.relay, patient=True),
-        )
-        shared = store.database.shared
-        steward = Steward(config, store, lifecycle, files, executor, hub, shared=shared, address=self.address)
-        self._undo.callback(steward.stop)
-        self._stop_executor = lambda seconds: loop.run_in_executor(None, executor.stop, seconds)
-        self._undo.callback(executor.stop, 0.0)
+        self._undo.push_async_callback(self._door.stop)
 
-        jobs = Jobs(config, store, files, lifecycle, executor, inspector, hub, threads, metrics)
-        job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), server)
-        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, inspector), server)
-        sessions = self._sessions = Sessions(config, Shelf(config.data / "sessions"), relay=partial(door.relay, patient=False))
-        self._undo.push_async_callback(sessions.stop)
-        session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(sessions), server)
-        plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(PluginServicer(plugins), server)
+    async def _add_services(self, jobs: JobReader, control: JobControl) -> None:
+        """Answer calls of every service, once the port is served."""
+        config, server = self.config, self._grpc
+        job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, control), server)
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, self.inspector), server)
+        relay = partial(self._door.relay, patient=False)
+        self._sessions = Sessions(config, Shelf(config.data / "sessions"), relay=relay)
+        self._undo.push_async_callback(self._sessions.stop)
+        session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(self._sessions), server)
+        plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(PluginServicer(self._plugins), server)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
-        self._grpc, self._hub = server, hub
-        try:
-            await loop.run_in_executor(threads, steward.start)
-        except OSError as error:
-            raise StartError(f"{config.data}: {error}") from error
-        executor.start()
-        await server.start()
-        self._serving = True
-
     async def _stop(self, grace: float) -> None:
         await self._health.enter_graceful_shutdown()
         self._hub.close()
         self._sessions.close()
         self._plugins.close()
-        await asyncio.gather(self._grpc.stop(min(grace, _DRAIN_SECONDS)), self._stop_executor(grace))
+        stopped = asyncio.get_running_loop().run_in_executor(None, self.executor.stop, grace)
+        await asyncio.gather(self._grpc.stop(min(grace, _DRAIN_SECONDS)), stopped)
         await self._undo.aclose()
 
-    def _bind(self, server: grpc.aio.Server, credentials: grpc.ServerCredentials | None) -> int:
-        host, port = split_address(self.config.address)
+    def _bind(self, credentials: grpc.ServerCredentials | None) -> int:
+        address = self.config.address
+        host, port = split_address(address)
         try:
-            address = self.config.address
-            bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+            bound = self._grpc.add_secure_port(address, credentials) if credentials else self._grpc.add_insecure_port(address)
         except RuntimeError as error:
             bound, why = 0, str(error)
         else:
@@ -252,41 +229,33 @@ class Server:
         if not bound:
             _log.debug("binding failed: %s", why)
             raise StartError(
-                f"{self.config.address} can't be listened on: port {port} of {host} is taken, or not for this user to take; "
+                f"{address} can't be listened on: port {port} of {host} is taken, or not for this user to take; "
                 "stop what listens there, or give another one with --address (port 0 picks a free one)"
             )
         return bound
 
-    async def _unbind(self, server: grpc.aio.Server) -> None:
+    async def _unbind(self) -> None:
         if not self._serving:
-            await server.start()  # one that never started would keep its port
-        await server.stop(0)
+            await self._grpc.start()  # one that never started would keep its port
+        await self._grpc.stop(0)
 
-    def _open(self) -> tuple[SqlJobStore, JobFiles]:
-        data, where = self.config.data, self.config.database
-        url = database_url(where) if where else sqlite_url(data / "actmax.db")
-        try:
-            data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.TemporaryFile(dir=data):
-                pass  # it can be written to
-            lock = FileLock(data / "lock", f"the server at {self.address} (process {os.getpid()})")
-        except FolderInUse as error:
-            raise StartError(f"the data folder {error}; stop that, or give another folder") from None
-        except OSError as error:
-            raise StartError(f"the data folder {data} can't be used: {error.strerror}") from error
-        self._undo.callback(lock.release)
-        shown = sa.make_url(where).render_as_string() if where else str(data / "actmax.db")  # without its password
-        try:
-            store = SqlJobStore(url)
-        except (StorageFull, StorageGone, DatabaseTooNew) as error:
-            raise StartError(f"{shown}: {error}") from error
-        except sqlalchemy.exc.DatabaseError as error:
-            raise StartError(f"{shown} can't be read as a database of actmax: {getattr(error, 'orig', error)}") from error
-        self._undo.callback(store.close)
-        try:
-            return store, job_files(self.config.files, data)
-        except (ValueError, ImportError, OSError) as error:
-            raise StartError(f"the files can't be kept at {self.config.files}: {error}") from error
+
+def _grpc_server(config: ServerConfig, admission: Admission) -> grpc.aio.Server:
+    return grpc.aio.server(
+        interceptors=[admission],
+        maximum_concurrent_rpcs=config.max_calls,
+        options=[
+            ("grpc.max_receive_message_length", config.max_receive_bytes),
+            # Else a second server could share the port, and get every other call.
+            ("grpc.so_reuseport", 0),
+            # Clients may look after quiet watches with a ping every few seconds.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            # A plugin or a rig that vanished without a word is noticed by pings.
+            ("grpc.keepalive_time_ms", 10_000),
+            ("grpc.keepalive_timeout_ms", 5_000),
+        ],
+    )
 
 
 def serve(config: ServerConfig, *, engine: Engine | None = None) -> int:

@@ -24,6 +24,10 @@ class ConfigError(ValueError):
     """A setting that the server refuses to start with; the message names it and says what would work."""
 
 
+class StartError(RuntimeError):
+    """The server can't start; the message says why, and nothing was left behind."""
+
+
 def _parted(value: Any) -> Any:
     return [part for part in value.split(",") if part] if isinstance(value, str) else value
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import grpc
+import grpc.aio
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "actmax"
 
@@ -142,9 +144,10 @@ def status_of(error: ServiceError) -> status_pb2.Status:
     return status
 
 
-def code_name(number: int) -> str:
-    """A canonical code's name, such as ``RESOURCE_EXHAUSTED``."""
-    return code_pb2.Code.Name(number)  # type: ignore[arg-type]
+async def refuse(context: grpc.aio.ServicerContext, error: ServiceError) -> NoReturn:
+    """End a call with a refusal and its details."""
+    status = status_of(error)
+    await context.abort(error.code, status.message, (("grpc-status-details-bin", status.SerializeToString()),))
 
 
 def _add(status: status_pb2.Status, detail: Message) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import json
 import os
 import threading
@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from filelock import lock_descriptor
 
 from ..durable import sync
 from .errors import DamagedSession
@@ -46,10 +48,8 @@ class Log:
         fresh = not path.exists()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with whoever holds it, however that ends
-            except BlockingIOError as error:
-                raise LogInUse(error.errno, "it is open for writing already", str(path)) from None
+            if not lock_descriptor(self._file, blocking=False):  # the lock ends with the process that holds it, however that ends
+                raise LogInUse(errno.EAGAIN, "it is open for writing already", str(path))
             self.records, self._end = _read(path)
             if os.fstat(self._file).st_size > self._end:
                 os.ftruncate(self._file, self._end)

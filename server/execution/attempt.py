@@ -18,7 +18,7 @@ from actmax.v1 import job_pb2
 from ..config import ServerConfig
 from ..jobs import states
 from ..jobs.lifecycle import Lifecycle
-from ..jobs.plain import plain
+from ..messages.specs import plain
 from ..observing.metrics import Metrics
 from ..storage.folders import JobFiles
 from ..storage.records import JobRecord

@@ -14,10 +14,6 @@ from .engine import Engine
 from .resources import Request, Unmet, here, unmet
 
 
-class CannotStart(RuntimeError):
-    """Jobs can't be run there; the message says why."""
-
-
 class Launcher(Protocol):
     """Says what the process that the server starts for an attempt is to do. Methods may be called from any thread."""
 
@@ -26,7 +22,7 @@ class Launcher(Protocol):
 
         Raises
         ------
-        CannotStart
+        StartError
             It can't be.
         """
         ...

@@ -23,11 +23,10 @@ from typing import Any
 
 from actmax.v1 import job_pb2
 
-from ..config import ServerConfig
+from ..config import ServerConfig, StartError
 from ..observing.logs import Logs
 from . import child, ray_driver, ray_joining, worker
 from .engine import Engine
-from .launching import CannotStart
 from .ray_joining import Joining
 from .resources import Node, Request, Unmet, here, unmet
 
@@ -77,7 +76,7 @@ class RayCluster:
     def start(self) -> None:
         """See ``Launcher``."""
         if find_spec("ray") is None:
-            raise CannotStart(f"executor: {self._config.executor} needs Ray; pip install 'actmax[ray]'")
+            raise StartError(f"executor: {self._config.executor} needs Ray; pip install 'actmax[ray]'")
         if not self._own and self._joining.address != "auto":
             self._knock()
         with self._lock:
@@ -95,7 +94,7 @@ class RayCluster:
             self._drop()
             try:
                 self._start()
-            except CannotStart as error:
+            except StartError as error:
                 self._failed = time.monotonic()
                 _log.error("%s; trying again", error)
                 return False
@@ -135,7 +134,7 @@ class RayCluster:
         try:
             socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
         except OSError as error:
-            raise CannotStart(f"executor: {self._config.executor}: no Ray cluster is there ({error.strerror or error})") from error
+            raise StartError(f"executor: {self._config.executor}: no Ray cluster is there ({error.strerror or error})") from error
 
     def _start(self) -> None:
         ours, theirs = child.pipe()
@@ -144,7 +143,7 @@ class RayCluster:
             process.start()
         except OSError as error:
             ours.close()
-            raise CannotStart(f"executor: no process could be started for Ray ({error.strerror})") from error
+            raise StartError(f"executor: no process could be started for Ray ({error.strerror})") from error
         finally:
             theirs.close()
         self._process, self._connection = process, ours
@@ -152,7 +151,7 @@ class RayCluster:
         if "error" in answer:
             self._drop()
             which = "no cluster could be started" if self._own else "the cluster can't be joined"
-            raise CannotStart(f"executor: {self._config.executor}: {which}: {answer['error']}")
+            raise StartError(f"executor: {self._config.executor}: {which}: {answer['error']}")
         self._joining = Joining(answer["address"], self._joining.environment)
         self._nodes, self._read = [Node(**node) for node in answer["nodes"]], time.monotonic()
         _log.info("ray: %d nodes at %s", len(self._nodes), answer["address"])

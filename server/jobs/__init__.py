@@ -1,1 +1,1 @@
-"""Jobs without their transport: what a job may do, and the service that does it."""
+"""What a job may do, and what clients read of it."""

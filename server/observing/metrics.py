@@ -8,8 +8,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ..config import split_address
-
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 60, 600)
 
 
@@ -31,15 +29,14 @@ class Metrics:
         """Ask ``count`` for the number of jobs by state whenever the metrics are read."""
         self.registry.register(_Jobs(count))
 
-    def serve(self, address: str) -> Callable[[], None]:
-        """Answer at ``http://address/metrics``; returns what ends that.
+    def serve(self, host: str, port: int) -> Callable[[], None]:
+        """Answer at ``http://host:port/metrics``; returns what ends that.
 
         Raises
         ------
         OSError
             The address is taken.
         """
-        host, port = split_address(address)
         server, thread = start_http_server(port, host, self.registry)
         self.port = server.server_port
 

@@ -18,8 +18,7 @@ from google.protobuf.message import Message
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc as rpc
 
-from ..errors import ServiceError
-from ..servicers.admission import refuse
+from ..errors import ServiceError, refuse
 from .registry import Kind, Plugins
 
 _log = logging.getLogger(__name__)

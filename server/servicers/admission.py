@@ -7,14 +7,14 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import grpc.aio
 import protovalidate
 from google.protobuf.message import DecodeError, Message
 
-from ..errors import FieldViolation, ServiceError, invalid_fields, status_of
+from ..errors import FieldViolation, ServiceError, invalid_fields, refuse
 from ..observing.calls import Observer
 from ..security.access import Access
 from ..security.pace import Pace
@@ -137,12 +137,6 @@ async def _several(decode: Callable[[bytes], Message], given: AsyncIterator[byte
     """The requests of a stream; ServiceError at one that can't be taken."""
     async for data in given:
         yield read(decode, data)
-
-
-async def refuse(context: Context, error: ServiceError) -> NoReturn:
-    """End a call with a refusal and its details."""
-    status = status_of(error)
-    await context.abort(error.code, status.message, (("grpc-status-details-bin", status.SerializeToString()),))
 
 
 def _path(violation: protovalidate.Violation) -> str:

@@ -14,7 +14,7 @@ from actmax.v1 import catalog_service_pb2 as pb
 from ..config import ServerConfig
 from ..errors import invalid
 from ..execution.inspector import Inspector
-from ..jobs.plain import plain
+from ..messages.specs import plain
 from .guard import unary
 
 

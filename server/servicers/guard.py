@@ -11,8 +11,7 @@ from typing import NoReturn, TypeVar
 import grpc
 import grpc.aio
 
-from ..errors import ServiceError
-from .admission import refuse
+from ..errors import ServiceError, refuse
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ from google.protobuf import empty_pb2
 from actmax.v1 import job_pb2, job_service_pb2
 
 from ..errors import invalid
-from ..jobs import wire
-from ..jobs.service import Jobs
+from ..execution.control import JobControl
+from ..jobs.reading import JobReader
+from ..messages import jobs as messages
 from ..storage.records import JobRecord
 from .guard import stream, unary
 
@@ -20,10 +21,11 @@ _TimeField = Literal["created_since", "created_until"]
 
 
 class JobServicer:
-    """``Jobs`` over the wire."""
+    """Jobs over the messages."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: JobReader, control: JobControl) -> None:
         self._jobs = jobs
+        self._control = control
 
     @unary
     async def CreateJob(self, request: job_service_pb2.CreateJobRequest) -> job_pb2.Job:
@@ -31,12 +33,12 @@ class JobServicer:
         if not request.HasField("spec"):
             raise invalid("spec", "it is needed: what to search, for which units, how")
         labels = dict(request.labels)
-        return wire.job(await self._jobs.create(request.spec, request.request_id, priority=request.priority, labels=labels))
+        return messages.job(await self._control.create(request.spec, request.request_id, priority=request.priority, labels=labels))
 
     @unary
     async def GetJob(self, request: job_service_pb2.GetJobRequest) -> job_pb2.Job:
         """See the proto."""
-        return wire.job(await self._jobs.get(request.name))
+        return messages.job(await self._jobs.get(request.name))
 
     @unary
     async def ListJobs(self, request: job_service_pb2.ListJobsRequest) -> job_service_pb2.ListJobsResponse:
@@ -49,7 +51,7 @@ class JobServicer:
             _microseconds(request, "created_since"),
             _microseconds(request, "created_until"),
         )
-        return job_service_pb2.ListJobsResponse(jobs=[wire.job(job) for job in page], next_page_token=token)
+        return job_service_pb2.ListJobsResponse(jobs=[messages.job(job) for job in page], next_page_token=token)
 
     @stream
     async def WatchJob(self, request: job_service_pb2.WatchJobRequest) -> AsyncGenerator[job_service_pb2.WatchJobResponse, None]:
@@ -60,37 +62,37 @@ class JobServicer:
                 if change is None:
                     response.keep_alive.SetInParent()
                 elif isinstance(change, JobRecord):
-                    response.snapshot.CopyFrom(wire.job(change))
+                    response.snapshot.CopyFrom(messages.job(change))
                 else:
-                    response.event.CopyFrom(wire.event(change))
+                    response.event.CopyFrom(messages.event(change))
                 yield response
 
     @unary
     async def CancelJob(self, request: job_service_pb2.CancelJobRequest) -> job_pb2.Job:
         """See the proto."""
-        return wire.job(await self._jobs.cancel(request.name, request.etag))
+        return messages.job(await self._control.cancel(request.name, request.etag))
 
     @unary
     async def SuspendJob(self, request: job_service_pb2.SuspendJobRequest) -> job_pb2.Job:
         """See the proto."""
-        return wire.job(await self._jobs.suspend(request.name, request.etag))
+        return messages.job(await self._control.suspend(request.name, request.etag))
 
     @unary
     async def ResumeJob(self, request: job_service_pb2.ResumeJobRequest) -> job_pb2.Job:
         """See the proto."""
-        return wire.job(await self._jobs.resume(request.name, request.etag))
+        return messages.job(await self._control.resume(request.name, request.etag))
 
     @unary
     async def DeleteJob(self, request: job_service_pb2.DeleteJobRequest) -> empty_pb2.Empty:
         """See the proto."""
-        await self._jobs.delete(request.name, request.etag)
+        await self._control.delete(request.name, request.etag)
         return empty_pb2.Empty()
 
     @unary
     async def ListArtifacts(self, request: job_service_pb2.ListArtifactsRequest) -> job_service_pb2.ListArtifactsResponse:
         """See the proto."""
         found = await self._jobs.artifacts(request.name)
-        return job_service_pb2.ListArtifactsResponse(artifacts=[wire.artifact(artifact) for artifact in found])
+        return job_service_pb2.ListArtifactsResponse(artifacts=[messages.artifact(artifact) for artifact in found])
 
     @stream
     async def DownloadArtifact(
@@ -99,7 +101,7 @@ class JobServicer:
         """See the proto."""
         async with contextlib.aclosing(self._jobs.download(request.name, request.path, request.offset, request.length)) as chunks:
             async for artifact, data in chunks:
-                yield job_service_pb2.DownloadArtifactResponse(artifact=wire.artifact(artifact) if artifact else None, data=data)
+                yield job_service_pb2.DownloadArtifactResponse(artifact=messages.artifact(artifact) if artifact else None, data=data)
 
 
 def _microseconds(request: job_service_pb2.ListJobsRequest, field: _TimeField) -> int | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from actmax.v1 import session_pb2
 from actmax.v1 import session_service_pb2 as pb
 
-from ..jobs.wire import timestamp
+from ..messages.jobs import timestamp
 from . import wire
 from .shelf import Entry
 

@@ -11,7 +11,7 @@ import grpc
 from actmax.v1 import session_pb2
 
 from ..errors import FieldViolation, ServiceError, invalid_fields
-from ..jobs.plain import plain
+from ..messages.specs import plain
 from .live import Live
 
 _MOST = 8

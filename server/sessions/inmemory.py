@@ -19,7 +19,7 @@ from actmax.v1 import session_pb2
 
 from ..config import ServerConfig
 from ..errors import OUT_OF_ROOM, ServiceError, exhausted, invalid, not_found, stopping
-from ..jobs.wire import timestamp
+from ..messages.jobs import timestamp
 from ..security.principal import calling
 from . import wire
 from .asking import Asking, Relay, unanswered

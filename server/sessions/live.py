@@ -15,7 +15,7 @@ import grpc
 from actmax.v1 import session_service_pb2 as pb
 
 from ..errors import OUT_OF_ROOM, FieldViolation, ServiceError, exhausted, invalid_fields
-from ..jobs.plain import plain
+from ..messages.specs import plain
 from . import wire
 from .asking import Asking, unanswered
 

@@ -26,8 +26,8 @@ from ..errors import (
     invalid_fields,
     over_quota,
 )
-from ..jobs import tokens
-from ..jobs.plain import plain
+from ..messages import tokens
+from ..messages.specs import plain
 from ..security.principal import calling
 from ..storage.records import Filter
 from . import earlier

@@ -13,7 +13,7 @@ from actmax.v1 import session_pb2
 from actmax.v1 import session_service_pb2 as pb
 
 from ..errors import ServiceError, invalid, stopping
-from ..jobs.wire import timestamp
+from ..messages.jobs import timestamp
 from .asking import PLUGIN_AWAY
 from .live import Live, Step, Ticket, expired
 

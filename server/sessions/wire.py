@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from actmax.v1 import session_pb2, session_service_pb2
 
-from ..jobs.wire import timestamp
+from ..messages.jobs import timestamp
 
 if TYPE_CHECKING:
     from ...engine.session.evidence import Comparison

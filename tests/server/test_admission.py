@@ -18,8 +18,7 @@ from calls import Calls, details, refused, spec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from actmax.client import Client, Credentials, InvalidInput, NotFound, Refused, Unavailable
-from actmax.server.app import StartError
-from actmax.server.config import ConfigError, ServerConfig
+from actmax.server.config import ConfigError, ServerConfig, StartError
 from actmax.server.security.tokens import Tokens
 from actmax.v1 import catalog_service_pb2, job_pb2, job_service_pb2
 

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from actmax.server.app import Server, StartError
-from actmax.server.config import ConfigError, ServerConfig
+from actmax.server.app import Server
+from actmax.server.config import ConfigError, ServerConfig, StartError
 from actmax.server.execution import messages
 from actmax.server.execution.resources import GIB, Node, Request, here, unmet
 from actmax.v1 import job_pb2

@@ -17,8 +17,8 @@ import pytest
 from calls import calling, spec
 from paced_engine import PacedEngine
 
-from actmax.server.app import Server, StartError
-from actmax.server.config import ServerConfig
+from actmax.server.app import Server
+from actmax.server.config import ServerConfig, StartError
 from actmax.v1 import job_pb2
 
 SCRIPT = Path(__file__).with_name("paced_engine.py")

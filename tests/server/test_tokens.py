@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actmax.server.errors import ServiceError
-from actmax.server.jobs import tokens
+from actmax.server.messages import tokens
 from actmax.server.storage.records import Filter
 
 

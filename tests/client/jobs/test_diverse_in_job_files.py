@@ -3,7 +3,7 @@ import pytest
 from actmax.client.jobs import jobfile
 from actmax.client.jobs.results import table
 from actmax.engine.spec import JobSpec
-from actmax.server.jobs.plain import plain
+from actmax.server.messages.specs import plain
 
 JOB = """
 generator: cifar10-vqvae

@@ -5,7 +5,7 @@ import pytest
 from actmax.client.jobs import jobfile
 from actmax.client.jobs.jobfile import InvalidJobFile
 from actmax.engine.spec import JobSpec, TransformationsSpec
-from actmax.server.jobs.plain import plain
+from actmax.server.messages.specs import plain
 
 JOB = "generator: fourier\ntarget: cifar10-cnn\nunits: fc[3]\nbudget: {evaluations: 10}\n"
 

@@ -18,7 +18,7 @@ from actmax.engine.run import run_job
 from actmax.engine.spec import JobSpec, ReportSpec
 from actmax.models.image_source import folder_stimuli
 from actmax.models.units import resolve
-from actmax.server.jobs.plain import plain
+from actmax.server.messages.specs import plain
 from jobs import ALLOWED, job
 
 

@@ -16,7 +16,7 @@ from actmax.engine.results.section import Figure, InvalidSection, Section, check
 from actmax.engine.run import Suspended, run_job
 from actmax.engine.spec import ComponentSpec, JobSpec
 from actmax.models.targets.target import HasNaturalResponses
-from actmax.server.jobs.plain import plain
+from actmax.server.messages.specs import plain
 from jobs import ALLOWED, job, run_with_stops
 
 TUNED = {"analyses": [{"name": "toy_lab:Tuning", "options": {"levels": 4}}]}

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from actmax.v1 import job_pb2, job_service_pb2
 
 from ..storage.records import ArtifactRecord, EventRecord, JobRecord
-from . import states, tokens
+from . import tokens
 
 
 def job(record: JobRecord) -> job_pb2.Job:
@@ -30,7 +30,7 @@ def job(record: JobRecord) -> job_pb2.Job:
         message.start_time.CopyFrom(timestamp(record.start_time))
     if record.end_time:
         message.end_time.CopyFrom(timestamp(record.end_time))
-    if record.state == states.FAILED:
+    if record.state == job_pb2.JOB_STATE_FAILED:
         message.error.CopyFrom(job_pb2.JobError(code=record.error_code, message=record.error_message))
     return message
 

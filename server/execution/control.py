@@ -1,0 +1,143 @@
+"""What clients ask of jobs: to be created, to stop, to go on and to be forgotten. Plain calls that raise ServiceError."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+import grpc
+
+from actmax.v1 import job_pb2
+
+from ..config import ServerConfig
+from ..errors import FieldViolation, ServiceError, already_exists, invalid, invalid_fields, stopping
+from ..jobs import states
+from ..jobs.lifecycle import Lifecycle, StaleVersion
+from ..jobs.reading import JobReader, check_labels
+from ..messages import tokens
+from ..messages.specs import plain
+from ..security.principal import calling
+from ..storage.records import JobRecord, Quota
+from .executor import Executor
+from .inspector import Inspector
+
+T = TypeVar("T")
+
+_PRIORITY_MAX = 100
+
+
+class JobControl:
+    """Changes of jobs that clients ask for.
+
+    Parameters
+    ----------
+    config, lifecycle, executor, inspector
+        The server's.
+    jobs : JobReader
+        Reads jobs, in threads.
+    """
+
+    def __init__(self, config: ServerConfig, jobs: JobReader, lifecycle: Lifecycle, executor: Executor, inspector: Inspector) -> None:
+        self._config = config
+        self._jobs = jobs
+        self._call = jobs.call
+        self._lifecycle = lifecycle
+        self._executor = executor
+        self._inspector = inspector
+        self._quota = Quota(config.max_queued_per_owner, config.max_stored_bytes_per_owner)
+
+    async def create(
+        self, spec: job_pb2.JobSpec, request_id: str, *, priority: int = 0, labels: Mapping[str, str] | None = None
+    ) -> JobRecord:
+        """Check a job and queue it; it is on disk when this returns."""
+        if self._jobs.hub.closed:
+            raise stopping()
+        key = tokens.request_id(request_id)
+        if not -_PRIORITY_MAX <= priority <= _PRIORITY_MAX:
+            raise invalid("priority", f"{priority} is out of range; {-_PRIORITY_MAX} to {_PRIORITY_MAX} work")
+        marked = check_labels(labels or {})
+        owner = calling.get().owner
+        known = await self._call(self._jobs.store.by_request, owner, key) if key else None
+        if known is None:
+            checked = await self._inspector.check(_plain(spec))
+            if checked.searches > self._config.max_searches:
+                what = f"units times optimizers make {checked.searches} searches; this server takes {self._config.max_searches} a job"
+                raise invalid("spec.units", what, reason="OVER_LIMIT")
+            if checked.total_evaluations > self._config.max_evaluations:
+                what = (
+                    f"{checked.total_evaluations} evaluations over {checked.searches} searches are more than the "
+                    f"{self._config.max_evaluations} that this server takes a job"
+                )
+                raise invalid("spec.budget.evaluations", what, reason="OVER_LIMIT")
+            if unmet := await self._call(self._executor.unmet, spec):
+                raise invalid_fields([FieldViolation(*one) for one in unmet], reason="UNMET_RESOURCES")
+            new = partial(self._lifecycle.create, owner=owner, priority=priority, labels=marked, quota=self._quota)
+            known, created = await self._call(new, spec, checked.total_evaluations, key)
+            if created:
+                await self._call(self._executor.wake)  # a worker may hold it while it reads a slow store
+        # The same request may have come twice at once, so this is looked at either way.
+        if key and job_pb2.JobSpec.FromString(known.spec) != spec:
+            raise already_exists(
+                f"request_id {key} has created {tokens.job_name(known.id)} from another spec; give each new job a request_id of its own",
+                reason="REQUEST_ID_REUSED",
+                metadata={"job": tokens.job_name(known.id)},
+            )
+        return known
+
+    async def cancel(self, name: str, etag: str = "") -> JobRecord:
+        """End a job and keep what was found."""
+        return await self._asked(name, etag, self._lifecycle.cancel, "{name} has ended already: {state}", "JOB_HAS_ENDED")
+
+    async def suspend(self, name: str, etag: str = "") -> JobRecord:
+        """Have a job wait at a checkpoint."""
+        what = "{name} is {state}; only a job that waits or runs can be suspended"
+        return await self._asked(name, etag, self._lifecycle.suspend, what, "CANNOT_SUSPEND")
+
+    async def resume(self, name: str, etag: str = "") -> JobRecord:
+        """Have a suspended or failed job go on."""
+        what = "{name} is {state}; only a suspended or a failed job can be resumed"
+        return await self._asked(name, etag, self._lifecycle.resume, what, "CANNOT_RESUME")
+
+    async def delete(self, name: str, etag: str = "") -> None:
+        """Forget a job and remove its files."""
+        version = tokens.version(etag)
+        while not await self._versioned(name, self._lifecycle.delete, (await self._jobs.get(name)).id, version):
+            job = await self._jobs.get(name)
+            if job.state in states.DELETABLE or (job.state == states.PENDING and not job.attempt):
+                continue  # it has changed in between
+            what = f"{name} is {states.name(job.state)}; cancel or suspend it first, and wait for that"
+            raise _wrong_state(job, what, "CANNOT_DELETE")
+        with contextlib.suppress(OSError):  # what is left is swept later
+            await self._call(self._jobs.files.remove, tokens.job_id(name))
+
+    async def _asked(
+        self, name: str, etag: str, change: Callable[[str, int | None], JobRecord | None], refusal: str, reason: str
+    ) -> JobRecord:
+        version = tokens.version(etag)
+        changed = await self._versioned(name, change, (await self._jobs.get(name)).id, version)
+        if changed is not None:
+            await self._call(self._executor.told, changed)
+            await self._call(self._executor.wake)
+            return changed
+        job = await self._jobs.get(name)
+        raise _wrong_state(job, refusal.format(name=name, state=states.name(job.state)), reason)
+
+    async def _versioned(self, name: str, change: Callable[[str, int | None], T], job_id: str, version: int | None) -> T:
+        try:
+            return await self._call(change, job_id, version)
+        except StaleVersion as error:
+            what = f"{name} has changed since the etag was read: it is {states.name(error.job.state)}; read it again and decide anew"
+            raise ServiceError(grpc.StatusCode.ABORTED, what, reason="STALE_ETAG") from None
+
+
+def _wrong_state(job: JobRecord, what: str, reason: str) -> ServiceError:
+    return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason=reason, metadata={"state": states.name(job.state)})
+
+
+def _plain(spec: job_pb2.JobSpec) -> dict[str, object]:
+    try:
+        return plain(spec)
+    except ValueError as error:
+        raise invalid("spec", f"it holds what a job file can't: {error}", reason="INVALID_JOB") from None

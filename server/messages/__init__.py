@@ -1,0 +1,1 @@
+"""Messages of the wire: from and to what the server keeps."""
