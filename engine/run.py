@@ -18,9 +18,9 @@ from .analyses.running import attach_recorders, run_analyses
 from .build import CheckedJob, check
 from .errors import Unmeasured
 from .evaluation.evaluator import Evaluator, Spread
-from .evaluation.final_results import final_results
 from .evaluation.loop import Loop, Observer, StopReason
 from .evaluation.packing import pass_size
+from .jobs.finals import final_results
 from .jobs.observers import Checkpointer, ProgressReporter
 from .jobs.progress import Progress
 from .jobs.writing import NotWritten, prepare, write

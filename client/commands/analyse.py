@@ -13,7 +13,7 @@ from ..export.tables import write_tables
 from ..jobs import plainyaml
 from ..jobs.display import display_on
 from ..jobs.results import read_results
-from .common import AllowImport, ExitCode, Json, err, needing_server, out, print_json, print_warnings
+from .common import SERVER, AllowImport, ExitCode, Json, Server, connect, err, job_name, needing_server, out, print_json, print_warnings
 from .run import stopping
 
 Finished = Annotated[
@@ -24,26 +24,31 @@ _NEXT = re.compile(r",(?=[A-Za-z_][\w-]*=)")
 
 
 def analyse(
-    job: Finished,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB", help="A folder that actmax run or fetch left; or a job's name, which is fetched into runs/.", show_default=False
+        ),
+    ],
     analysis: Annotated[
         list[str],
         typer.Option("--analysis", metavar="NAME[:OPTION=VALUE,...]", help="What to compute; may be repeated.", show_default=False),
     ],
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.", show_default="torch's choice")] = None,
     allow_import: AllowImport = None,
+    server: Server = SERVER,
     as_json: Json = False,
 ) -> None:
-    """Run analyses on a job that has ended, here, and add what they find to its report and results.
+    """Run analyses on a job that has ended, and add what they find to its report and results.
 
-    For a job on a server, fetch it first. Ctrl-C keeps what was found until then. Given again after it was killed, the same command
-    goes on.
+    They run here, also for a job of a server, whose own copy stays as it is. Ctrl-C keeps what was found until then. Given again after it
+    was killed, the same command goes on.
     """
     asked = [parse_analysis(text) for text in analysis]
-    if not (job / "result.json").is_file():
-        raise InvalidInput(f"{job}: there is no result.json; give the folder that actmax run or actmax fetch has written")
+    folder = _folder(job, server)
     with needing_server("analyse"):
+        from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob
-        from ...engine.jobs.checkpoint import BadCheckpoint
         from ...engine.jobs.finished import analyse_finished
         from ...engine.results.reading import UnreadableResult
         from ...engine.spec import ComponentSpec
@@ -51,7 +56,7 @@ def analyse(
     try:
         with display_on(err, silent=as_json) as display, stopping(display) as should_stop:
             done = analyse_finished(
-                job,
+                folder,
                 [ComponentSpec.model_validate(one) for one in asked],
                 permissions=Permissions.of(allow_import or (), allow_files=True),
                 on_stage=display.state,
@@ -64,17 +69,32 @@ def analyse(
     except (UnreadableResult, BadCheckpoint) as error:
         raise InvalidInput(str(error)) from None
     except OSError as error:
-        raise ActmaxError(f"cannot write the results into {job}: {error.strerror or error}", code="IO_ERROR") from None
+        raise ActmaxError(f"cannot write the results into {folder}: {error.strerror or error}", code="IO_ERROR") from None
     titles = [section.title for section in done.sections]
     if as_json:
-        print_json({"folder": str(job), "sections": titles, "warnings": list(done.notices), "cancelled": bool(done.reason)})
+        print_json({"folder": str(folder), "sections": titles, "warnings": list(done.notices), "cancelled": bool(done.reason)})
     else:
-        shown = job / "report.html"
-        where = shown if shown.is_file() else job / "result.json"
+        shown = folder / "report.html"
+        where = shown if shown.is_file() else folder / "result.json"
         out.print(f"Added to {where}: {', '.join(titles)}" if titles else "Nothing was added.")
         print_warnings(done.notices)
     if done.reason or not titles:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _folder(job: str, server: str) -> Path:
+    """The folder of a job; of one on a server what was fetched before, or is now."""
+    folder = Path(job)
+    if (folder / "result.json").is_file():
+        return folder
+    if folder.exists() and not job.startswith("jobs/"):
+        raise InvalidInput(f"{job}: there is no result.json; give the folder that actmax run or actmax fetch has written")
+    name = job_name(job)
+    fetched = Path("runs") / name.removeprefix("jobs/").replace("/", "-")
+    if not (fetched / "result.json").is_file():
+        with connect(server) as client:
+            client.fetch(name, fetched)
+    return fetched
 
 
 def export(

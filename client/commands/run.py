@@ -95,8 +95,8 @@ def run(
 def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | None, allow_import: Sequence[str]) -> JobResult:
     display.state("checking")
     with needing_server("run"):
+        from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob, Unmeasured
-        from ...engine.jobs.checkpoint import BadCheckpoint
         from ...engine.run import NotWritten, run_job
         from ...engine.spec import JobSpec
         from ...models.permissions import Permissions

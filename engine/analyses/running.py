@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..checkpoint import require_plain
 from ..evaluation.loop import StopReason
-from ..jobs.checkpoint import require_plain
 from ..results.section import Section, checked_section
 from ..search.recorder import SearchPlan
 from ..search.search import Search

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .. import checkpoint
 from ..errors import InvalidJob
 from ..search.search import Search
 from ..search.tally import job_outcome
-from . import checkpoint
 from .progress import Progress, SearchProgress
 
 NOTHING: Mapping[Search, int] = MappingProxyType({})

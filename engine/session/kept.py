@@ -12,8 +12,8 @@ from typing import Any
 
 from ...models.permissions import NOTHING, Permissions
 from ...models.plugins.keeping import KeptPlugin
+from .. import checkpoint
 from ..durable import sync
-from ..jobs import checkpoint
 from ..spec import ComponentSpec
 from .checked import CheckedSession, check_session
 from .errors import DamagedSession

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from actmax.engine.build import check
-from actmax.engine.jobs.checkpoint import BadCheckpoint
+from actmax.engine.checkpoint import BadCheckpoint
 from actmax.engine.run import Suspended, execute, run_job, searches_of
 from jobs import ALLOWED, job
 

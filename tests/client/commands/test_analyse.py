@@ -1,6 +1,7 @@
 """``actmax analyse``."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,20 @@ def test_a_finished_job_gets_its_sections(tmp_path, capsys):
 def test_wrong_input_ends_with_its_field(tmp_path, capsys):
     run_job(job(), tmp_path, allow_imports=ALLOWED)
     folder = tmp_path / "artifacts"
-    assert execute(["analyse", str(tmp_path), "--analysis", "film"]) == 2
+    (tmp_path / "empty").mkdir()
+    assert execute(["analyse", str(tmp_path / "empty"), "--analysis", "film"]) == 2
     assert "actmax fetch" in capsys.readouterr().err
     assert execute(["analyse", str(folder), "--analysis", "toy_lab:Tuning:levels=1", "--allow-import", "toy_lab"]) == 2
     assert "analyses[0].options.levels" in capsys.readouterr().err
+
+
+def test_a_servers_job_is_fetched_first(server, toy, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    at = ["--server", server.address]
+    assert execute(["submit", str(toy), "--json", "--watch", *at]) == 0
+    name = json.loads(capsys.readouterr().out.splitlines()[-1])["name"]
+    for _ in range(2):
+        assert execute(["analyse", name, "--analysis", "toy_lab:Tuning", "--allow-import", "toy_lab", *at]) == 0
+    folder = tmp_path / "runs" / name.removeprefix("jobs/")
+    assert f"Added to {Path('runs') / folder.name / 'report.html'}" in capsys.readouterr().out
+    assert len(json.loads((folder / "result.json").read_text())["sections"]) == 2

@@ -8,13 +8,13 @@ import pytest
 
 import toy_lab
 from actmax.client.jobs import jobfile
-from actmax.engine.analyses.testing import check_analysis
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
 from actmax.engine.maximize import maximize
 from actmax.engine.results.section import Figure, InvalidSection, Section, checked_section
 from actmax.engine.run import Suspended, run_job
 from actmax.engine.spec import ComponentSpec, JobSpec
+from actmax.engine.testing import check_analysis
 from actmax.models.targets.target import HasNaturalResponses
 from actmax.server.messages.specs import plain
 from jobs import ALLOWED, job, run_with_stops

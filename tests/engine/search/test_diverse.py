@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from actmax.engine import checkpoint
 from actmax.engine.build import check
 from actmax.engine.components.registry import find
 from actmax.engine.errors import InvalidJob
-from actmax.engine.jobs import checkpoint
 from actmax.engine.run import execute, searches_of
 from actmax.engine.search.distance import LatentDistance
 from actmax.engine.search.diverse import Diverse

@@ -68,7 +68,7 @@ def test_the_same_responses_lead_to_the_same_bits():
 
 
 def test_a_state_goes_on_with_the_same_bits(tmp_path):
-    from actmax.engine.jobs import checkpoint
+    from actmax.engine import checkpoint
 
     one = session()
     run(one, 4)

@@ -65,7 +65,7 @@ def test_threads_after_different_units_score_shared_trials_each_by_its_own():
 
 
 def test_a_session_of_threads_goes_on_with_the_same_bits(tmp_path):
-    from actmax.engine.jobs import checkpoint
+    from actmax.engine import checkpoint
 
     one = session(threads=RIVALS, stop={"evaluations": 240})
     run(one, 4)

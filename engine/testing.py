@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...models.generators.generator import Generator
-from ...models.targets.target import Target
-from ..evaluation.loop import StopReason
-from ..jobs import checkpoint
-from ..maximize import maximize
-from ..report.figures import figure_file
-from ..results.section import Section, checked_section
-from .analysis import Analysis, AnalysisContext
+from ..models.generators.generator import Generator
+from ..models.targets.target import Target
+from . import checkpoint
+from .analyses.analysis import Analysis, AnalysisContext
+from .evaluation.loop import StopReason
+from .maximize import maximize
+from .report.figures import figure_file
+from .results.section import Section, checked_section
 
 MOST_INTERRUPTIONS = 20
 """Places at which a run is interrupted, at most."""

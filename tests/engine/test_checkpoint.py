@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actmax.engine.jobs import checkpoint
+from actmax.engine import checkpoint
 
 tensors = st.sampled_from(
     [

@@ -13,10 +13,10 @@ from torch import Tensor
 from ...models.generators.constrained import ConstrainedGenerator
 from ...optimizers.optimizer import HasNote
 from ..build import CheckedJob
+from ..evaluation.loop import Loop
 from ..results.result import Optimum, SearchResult
 from ..search.finals import Measured
 from ..search.search import Search
-from .loop import Loop
 from .plain_responses import with_plain_responses
 
 

@@ -12,8 +12,8 @@ from actmax.engine.analyses.film import FilmAnalysis
 from actmax.engine.analyses.importance import Importance
 from actmax.engine.analyses.most_activating import MostActivating
 from actmax.engine.analyses.natural import Natural
-from actmax.engine.analyses.testing import check_analysis
 from actmax.engine.components.registry import components
+from actmax.engine.testing import check_analysis
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from .. import durable
+from . import durable
 
 
 class BadCheckpoint(ValueError):

@@ -11,9 +11,9 @@ from torch import Tensor
 from ...models.objectives.objective import compares
 from ...models.objectives.unit import UnitObjective
 from ..build import CheckedJob
+from ..evaluation.loop import Loop
 from ..results.result import Optimum, SearchResult
 from ..search.search import Search
-from .loop import Loop
 
 DRAWS = 32
 """Transformed showings that a reported score is the mean of, at least two candidates' worth."""
