@@ -43,7 +43,8 @@ class ServerProcess:
         self.start()
 
     def start(self) -> None:
-        command = [*ACTMAX, "serve", "--address", self.address, "--data", str(self.data), "--allow-import", "toy_lab"]
+        where = ("--address", self.address, "--data", str(self.data))
+        command = [sys.executable, str(FIXTURES / "forked_processes.py"), "serve", *where, "--allow-import", "toy_lab"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
         assert self.process.stdout is not None
         assert "serving on" in self.process.stdout.readline()

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,7 @@ def postgres(tmp_path_factory):
 def serving(tmp_path):
     """Starts servers over one data folder: ``async with serving() as (server, calls)``."""
     from calls import calling
+    from forked_processes import forked_processes
     from paced_engine import PacedEngine
 
     from actmax.server.app import Server
@@ -60,11 +61,13 @@ def serving(tmp_path):
         settings.setdefault("stop_seconds", 5.0)
         settings.setdefault("standby", False)  # which costs each server a process more
         server = Server(ServerConfig(address="127.0.0.1:0", **settings), engine=engine or PacedEngine())
-        await server.start()
-        try:
-            async with calling(server.address) as calls:
-                yield server, calls
-        finally:
-            await server.stop(grace)
+        # those that speak to Ray need the environment that they are started in
+        with forked_processes("paced_engine") if server.config.executor == "local" else nullcontext():
+            await server.start()
+            try:
+                async with calling(server.address) as calls:
+                    yield server, calls
+            finally:
+                await server.stop(grace)
 
     return start
