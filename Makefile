@@ -65,10 +65,11 @@ $(PEERS)/.installed: $(SETUP) locks/peers.txt
 	$(INSTALL) $(PEERS) bench locks/peers.txt
 	touch $@
 
-# the stubs beside the protos are committed; a test fails when they are stale
+# the stubs beside the protos, and the specs that are written from them, are committed; a test fails when they are stale
 protos: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos --grpc_python_out=protos protos/actmax/v1/*.proto
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos protos/buf/validate/validate.proto
+	$(BIN)/python -m protos.make_specs
 	$(BIN)/python -m grpc_tools.protoc -Imodels/targets/oip --python_out=models/targets/oip --pyi_out=models/targets/oip models/targets/oip/open_inference.proto
 
 install: $(STAMP)
@@ -100,7 +101,7 @@ lock: $(STAMP)
 .PHONY: links
 links:
 	mkdir -p $(LINKS)
-	for folder in charts models optimizers engine server client; do ln -sfn ../../../$$folder $(LINKS)/$$folder; done
+	for folder in charts wire models optimizers engine server client; do ln -sfn ../../../$$folder $(LINKS)/$$folder; done
 	ln -sfn ../../../protos/actmax/v1 $(LINKS)/v1
 	ln -sfn ../../../actmax/__init__.py ../../../actmax/py.typed $(LINKS)/
 	ln -sfn ../../protos/buf build/namespace/buf

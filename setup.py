@@ -9,6 +9,7 @@ ROOTS = {
     "actmax.v1": "protos/actmax/v1",
     "buf.validate": "protos/buf/validate",  # what the stubs of constraints import; `buf` itself stays open for others
     "actmax.charts": "charts",
+    "actmax.wire": "wire",
     "actmax.models": "models",
     "actmax.optimizers": "optimizers",
     "actmax.engine": "engine",

@@ -1,226 +1,163 @@
-"""A job as plain data: the Python form of ``actmax.v1.JobSpec`` and of a job file."""
+"""Jobs as Python classes, after ``protos/actmax/v1/job.proto``; ``make protos`` writes this file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from google.protobuf.message import Message
+from pydantic import Field
 
-from .errors import InvalidJob, Violation
+from actmax.v1 import job_pb2
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from .schema import Spec
 
 
-class ComponentSpec(_Strict):
-    """A component by ``name``, with its ``options``."""
+class ComponentSpec(Spec):
+    """A generator, target, objective, optimizer, transformation or analysis, named as in the catalog."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    proto: ClassVar[type[Message]] = job_pb2.Component
+    name: str
+    """A registered name such as "cifar10-vqvae", or "package:attribute" where the server's owner allows it."""
     options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the component; the catalog holds their JSON schema."""
 
 
-class BudgetSpec(_Strict):
-    """When a search ends: at whichever limit is reached first; at least ``evaluations`` or ``seconds`` is set.
+class BudgetSpec(Spec):
+    """When a search ends: at whichever limit is reached first. At least one of evaluations and seconds is set."""
 
-    Attributes
-    ----------
-    evaluations : int or None
-        Candidates evaluated for each unit and optimizer.
-    seconds : float or None
-        Running time of the whole job.
-    plateau : int or None
-        Evaluations of one search without improvement.
-    """
-
-    evaluations: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    seconds: Annotated[float, Field(gt=0, le=10**8, allow_inf_nan=False)] | None = None
-    plateau: Annotated[int, Field(ge=1, le=10**9)] | None = None
-
-    @model_validator(mode="after")
-    def _limited(self) -> BudgetSpec:
-        if self.evaluations is None and self.seconds is None:
-            raise ValueError("set evaluations or seconds, more than zero; a search needs an end")
-        return self
+    proto: ClassVar[type[Message]] = job_pb2.Budget
+    evaluations: int | None = None
+    """Candidates evaluated for each unit and optimizer."""
+    seconds: float | None = None
+    """Seconds of running time of the whole job."""
+    plateau: int | None = None
+    """Evaluations of a search without improvement after which that search ends."""
 
 
-class DesignSpec(_Strict):
-    """What to do about noise.
+class DesignSpec(Spec):
+    """What to do about noise."""
 
-    Attributes
-    ----------
-    replicates : int
-        How often each candidate is shown; each time is an evaluation.
-    remeasure : float or None
-        Share of each search's evaluations kept back to measure the leading candidates again. None: 0.1 on a noisy target, else 0.
-    noisy : bool or None
-        Whether the same stimulus may be answered differently twice. None: as the target says; one that says nothing is taken to be exact.
-    """
-
-    replicates: Annotated[int, Field(ge=1, le=10_000)] = 1
-    remeasure: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)] | None = None
+    proto: ClassVar[type[Message]] = job_pb2.Design
+    replicates: int = 1
+    """How often each candidate is shown; each time is an evaluation, the optimizer is told mean and variance."""
+    remeasure: float | None = None
+    """Share (0 to 0.9) of each search's evaluations that is kept back to measure its leading candidates again. The response that is
+    reported then comes from measurements that had no part in choosing the stimulus. Absent: 0.1 on a noisy target, else 0."""
     noisy: bool | None = None
+    """Whether the same stimulus may be answered differently twice. Absent: as the target says."""
 
 
-class ConstraintsSpec(_Strict):
-    """What every stimulus has to keep.
+class ConstraintsSpec(Spec):
+    """What every stimulus has to keep; each is absent where it is free."""
 
-    Attributes
-    ----------
-    within : float or None
-        Most standard deviations from natural latents (root mean square over whitened coordinates); real-valued latents only.
-    changes : float or None
-        Largest share of codes that differ from the nearest natural code map of the bank; codes only.
-    luminance : float or None
-        Mean over all values of a stimulus.
-    contrast : float or None
-        Standard deviation over all values of a stimulus.
-    """
-
-    within: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
-    changes: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    luminance: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    contrast: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    proto: ClassVar[type[Message]] = job_pb2.Constraints
+    within: float | None = None
+    """Most standard deviations from natural latents: the root mean square over a latent's whitened coordinates, about 1 for natural ones.
+    For generators of real-valued latents with a prior."""
+    changes: float | None = None
+    """Largest share (0 to 1) of a code map's codes that differ from the nearest natural code map of the generator's bank. For generators of
+    codes with a prior."""
+    luminance: float | None = None
+    """Mean over all values of a stimulus, in its own unit (images are in [0, 1])."""
+    contrast: float | None = None
+    """Standard deviation over all values of a stimulus (root-mean-square contrast), in its own unit."""
 
 
-class DiverseSpec(_Strict):
-    """Several optima a search, instead of one.
+class TransformationsSpec(Spec):
+    """Random changes of each stimulus, over which its score is averaged."""
 
-    Attributes
-    ----------
-    n : int
-        How many.
-    distance : float
-        Least between any two: 0 is the same latent, about 1 as far as two natural ones are on average. The share of codes that differ,
-        or, of real-valued latents, the root mean square difference over that of two natural latents (uniform draws where none are known).
-    """
-
-    n: Annotated[int, Field(ge=2, le=100)]
-    distance: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
+    proto: ClassVar[type[Message]] = job_pb2.Transformations
+    preset: str = ""
+    """A recipe by name, such as "lucid"; or else steps."""
+    steps: list[ComponentSpec] = Field(default_factory=list)
+    """Transformations in order, as in the catalog."""
+    samples: int | None = None
+    """Draws for each candidate and evaluation; absent: as the preset says, else 1."""
 
 
-class TransformationsSpec(_Strict):
-    """Random changes of each stimulus, over which its score is averaged.
+class DiverseSpec(Spec):
+    """Several optima a search, instead of one."""
 
-    Attributes
-    ----------
-    preset : str
-        Name of a recipe; or else
-    steps : list of ComponentSpec
-        Transformations in order.
-    samples : int or None
-        Draws a candidate and evaluation; None: as the preset says, else 1.
-    """
-
-    preset: Annotated[str, Field(max_length=200)] = ""
-    steps: Annotated[list[ComponentSpec], Field(max_length=50)] = Field(default_factory=list)
-    samples: Annotated[int, Field(ge=1, le=1000)] | None = None
-
-    @model_validator(mode="after")
-    def _some(self) -> TransformationsSpec:
-        if bool(self.preset) == bool(self.steps):
-            raise ValueError("name a preset, or steps, at least one; leave transformations out where there are none")
-        return self
+    proto: ClassVar[type[Message]] = job_pb2.Diverse
+    n: int
+    """How many."""
+    distance: float = 0.5
+    """Least distance between any two. 0 is the same latent, about 1 as far apart as two natural ones are on average: the share of codes
+    that differ, or, of real-valued latents, the root mean square difference over that of two natural latents (uniform draws where none
+    are known)."""
 
 
-class ReportSpec(_Strict):
-    """What the report holds besides what was found.
+class ReportSpec(Spec):
+    """What the report holds besides what was found."""
 
-    Attributes
-    ----------
-    images : str
-        A folder of pictures: those that drive each unit the most stand beside what was found for it. Empty: none.
-    top : int
-        How many of them a unit.
-    film : {"none", "gif", "mp4"}
-        What was found best at growing numbers of evaluations, one film a search.
-    """
-
-    images: Annotated[str, Field(max_length=4096)] = ""
-    top: Annotated[int, Field(ge=1, le=50)] = 5
+    proto: ClassVar[type[Message]] = job_pb2.Report
+    images: str = ""
+    """A folder of pictures on the server, where its owner allows it: those that drive each unit the most stand beside what was found for
+    it. Empty: none."""
+    top: int = 5
+    """How many of them a unit."""
     film: Literal["none", "gif", "mp4"] = "none"
+    """One film a search, of what it had found best at growing numbers of evaluations."""
 
 
-class ResourcesSpec(_Strict):
-    """What each process of a job needs; a search in the caller's own process takes what there is.
+class ResourcesSpec(Spec):
+    """What each process of a job needs. A server with local workers refuses what its machine never has, and is bound by its own settings
+    else; on Ray it decides where the job runs. What is 0 or absent is left to the server."""
 
-    Attributes
-    ----------
-    cpus, gpus : float or None
-        Cores and GPUs, parts of one included.
-    memory : float or None
-        GiB.
-    """
-
-    cpus: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
-    gpus: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = None
-    memory: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    proto: ClassVar[type[Message]] = job_pb2.Resources
+    cpus: float | None = None
+    """CPU cores, parts of one included."""
+    gpus: float | None = None
+    """GPUs, parts of one included. On Ray a job that asks for none sees none."""
+    memory: float | None = None
+    """GiB."""
 
 
-class ReplicasSpec(_Strict):
-    """Several processes that evaluate a generation together, each with generator and target of its own.
+class ReplicasSpec(Spec):
+    """Several processes that evaluate a generation together, each with generator and target of its own."""
 
-    Attributes
-    ----------
-    n : int
-        How many, where there are processes to be had; results do not depend on it.
-    chunk : int
-        Stimuli in one pass, transformed copies counted; the last bits of results depend on it, as sums are taken in another order.
-    """
-
-    n: Annotated[int, Field(ge=1, le=1000)]
-    chunk: Annotated[int, Field(ge=1, le=10_000)] = 16
+    proto: ClassVar[type[Message]] = job_pb2.Replicas
+    n: int
+    """How many, the job's own process counted. Local workers evaluate all chunks in that one. Results do not depend on it."""
+    chunk: int = 16
+    """Stimuli in one pass, transformed copies counted. The last bits of results depend on it, as sums are taken in another order."""
 
 
-class JobSpec(_Strict):
-    """What to search, for which units, how. See ``protos/actmax/v1/job.proto`` for the fields."""
+class JobSpec(Spec):
+    """What to search, for which units, how."""
 
-    title: Annotated[str, Field(max_length=200)] = ""
+    proto: ClassVar[type[Message]] = job_pb2.JobSpec
+    title: str = ""
+    """Shown in lists and reports."""
     generator: ComponentSpec
     target: ComponentSpec
-    units: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+    units: list[str]
+    """Addresses such as "lif_out[3]", "conv2[12]" or "lif_out[*]" (one search for every index)."""
     objective: ComponentSpec = ComponentSpec(name="unit")
+    """How a unit's response is scored."""
     optimizer: ComponentSpec = ComponentSpec(name="auto")
-    baselines: Annotated[list[ComponentSpec], Field(max_length=20)] = Field(default_factory=list)
+    """What searches; "auto" is the search that has measured best for such a job."""
+    baselines: list[ComponentSpec] = Field(default_factory=list)
+    """Further optimizers given the same units and budget, for comparison in the report."""
     budget: BudgetSpec
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    seed: int = 0
+    """Every random draw comes from it."""
+    device: str = "auto"
+    """Where it runs: "auto", "cpu", "cuda" or "cuda:1"."""
     prior: Literal["natural", "none"] = "natural"
+    """Where searches start: "natural" from the generator's bank of natural latents, "none" blind."""
     sharing: bool = True
+    """Whether the searches of one optimizer learn from each other's candidates, where the optimizer can. Searches of different optimizers
+    never do, so that comparing them stays fair."""
     design: DesignSpec = DesignSpec()
     constraints: ConstraintsSpec = ConstraintsSpec()
     transformations: TransformationsSpec | None = None
+    """Absent: stimuli are shown as they are."""
     diverse: DiverseSpec | None = None
+    """Absent: one optimum."""
     report: ReportSpec = ReportSpec()
-    analyses: Annotated[list[ComponentSpec], Field(max_length=20)] = Field(default_factory=list)
+    analyses: list[ComponentSpec] = Field(default_factory=list)
+    """What is computed about the units once the searches have ended, besides what report asks for."""
     resources: ResourcesSpec = ResourcesSpec()
     replicas: ReplicasSpec | None = None
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> JobSpec:
-        """Read a job from plain data.
-
-        Raises
-        ------
-        InvalidJob
-            With one violation a wrong field, by its path.
-        """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise InvalidJob(violations_of(error, "")) from None
-
-
-def violations_of(error: ValidationError, prefix: str) -> list[Violation]:
-    """Pydantic's errors as violations, their fields below ``prefix``."""
-    found: list[Violation] = []
-    for item in error.errors():
-        path = prefix
-        for part in item["loc"]:
-            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "there is no such field"
-        found.append(Violation(path, message))
-    return found
+    """Absent: one process, with passes as large as fit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ..wire.near_names import hint
 from .permissions import EVERYTHING, Permissions
 
 Kind = Literal["generator", "target", "coding", "objective", "optimizer", "transformation", "analysis"]
@@ -75,10 +75,7 @@ def find(kind: Kind, name: str, permissions: Permissions = EVERYTHING) -> Any:
             raise NotFound(f"{name} can't be loaded here: {type(error).__name__}: {error}") from error
     if ":" in name:
         return _import(name, permissions)
-    names = list(entries(kind))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(names))}"
-    raise NotFound(f"there is no {kind} {name!r}; {hint}")
+    raise NotFound(f"there is no {kind} {name!r}; {hint(name, sorted(entries(kind)))}")
 
 
 def _import(name: str, permissions: Permissions) -> Any:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .near_names import near_names
+from ..wire.near_names import hint
 from .targets.target import LayerInfo
 
 _ADDRESS = re.compile(r"^(?P<layer>[^\[\]\s]+)(?:\[(?P<index>[^\[\]]+)\])?$")
@@ -83,9 +83,8 @@ def _find(name: str, layers: Sequence[LayerInfo]) -> LayerInfo:
         if layer.name == name:
             return layer
     names = [layer.name for layer in layers]
-    near = near_names(name, names)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:20])}{' …' if len(names) > 20 else ''}"
-    raise BadAddress(f"the target has no layer {name!r}; {hint}")
+    first = f"it has {', '.join(names[:20])}{' …' if len(names) > 20 else ''}"
+    raise BadAddress(f"the target has no layer {name!r}; {hint(name, names, first)}")
 
 
 def _parse(text: str, part: str, size: int, layer: LayerInfo) -> list[int | slice]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import random
 import warnings
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from ..models.spaces import Categorical, LatentSpace
+from ..wire.near_names import near_names
 from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
 
@@ -77,7 +77,7 @@ class Nevergrad(Searcher):
         @classmethod
         def _registered(cls, name: str | None) -> str | None:
             if name is not None and name not in nevergrad.optimizers.registry:
-                near = difflib.get_close_matches(name, nevergrad.optimizers.registry, n=4, cutoff=0.4)
+                near = near_names(name, nevergrad.optimizers.registry, n=4)
                 raise ValueError(f"nevergrad has no optimizer {name!r}" + (f"; near names: {', '.join(near)}" if near else ""))
             return name
 

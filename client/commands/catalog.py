@@ -10,8 +10,8 @@ from rich.table import Table
 
 from actmax.v1 import catalog_service_pb2
 
+from ...wire.near_names import hint
 from ..errors import FieldViolation, InvalidInput, NotFound, Unavailable
-from ..jobs import jobfile
 from ..jobs.client import Client, component
 from ..jobs.overrides import Override, apply
 from ..jobs.plain import to_plain
@@ -83,7 +83,7 @@ def options(
     offered = _components(server, kind)
     found = [info for info in offered if info.name == name]
     if not found:
-        raise NotFound(f"there is no component {name}{jobfile.near(name, [info.name for info in offered])}")
+        raise NotFound(f"there is no component {name}; {hint(name, [info.name for info in offered])}")
     if as_json:
         print_json({"components": [to_plain(info) for info in found]})
         return
@@ -144,7 +144,7 @@ def _components(server: str, kind: str) -> Sequence[catalog_service_pb2.Componen
 
     wanted = catalog_service_pb2.ComponentKind.DESCRIPTOR.values_by_name.get(f"COMPONENT_KIND_{kind.upper()}") if kind else None
     if kind and wanted is None:
-        raise InvalidInput(f"--kind {kind}: there is no such kind{jobfile.near(kind, _KINDS)}")
+        raise InvalidInput(f"--kind {kind}: there is no such kind; {hint(kind, _KINDS)}")
     return [info for info in map(component_info, engine.components()) if wanted is None or info.kind == wanted.number]
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from ..errors import ActmaxError, DamagedArtifact, InvalidInput, ServerFault, Unavailable, UnsafePath
 from ..jobs.client import DEFAULT_ADDRESS, Client
-from ..jobs.jobfile import JobFile
+from ..jobs.jobfile import SpecFile
 
 
 class ExitCode(IntEnum):
@@ -195,7 +195,7 @@ def needing_server(command: str) -> Iterator[None]:
         ) from None
 
 
-def say_remarks(file: JobFile) -> None:
-    """Print what was decided about the pictures of a job file, on stderr."""
+def say_remarks(file: SpecFile[Any]) -> None:
+    """Print what was decided about the pictures of a file, on stderr."""
     for remark in file.remarks:
         err.print(remark, markup=False)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from actmax.v1 import job_pb2, job_service_pb2
 
+from ...wire.near_names import hint
 from ..errors import InvalidInput
 from ..jobs import jobfile
 from ..jobs.client import Client
@@ -254,5 +255,5 @@ def _labels(texts: list[str] | None) -> dict[str, str]:
 
 def _state(text: str) -> str:
     if text.lower() not in _STATES:
-        raise InvalidInput(f"--state {text}: there is no such state{jobfile.near(text.lower(), _STATES)}")
+        raise InvalidInput(f"--state {text}: there is no such state; {hint(text.lower(), _STATES)}")
     return f"JOB_STATE_{text.upper()}"

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InvalidInput
-from ..jobs import plainyaml
 from ..jobs.plain import to_plain
 from ..rigs.options import FolderOptions, Format, RigSilent, Then
+from ..sessions import spec
 from ..sessions.display import session_display
 from ..sessions.session import Session
-from .common import SERVER, ExitCode, Json, Server, check_folder, err, print_error, print_json
+from .common import SERVER, ExitCode, Json, Server, check_folder, err, print_error, print_json, say_remarks
 
 
 def rig(
@@ -41,7 +41,12 @@ def rig(
     options: dict[str, Any] = {"patience": patience, "take_over": take_over, "renew": renew}
     file = Path(session)
     if file.suffix.lower() in (".yaml", ".yml", ".json"):
-        opened = create_in(folder, _spec(file), server, **options)
+        made = spec.load(file)
+        say_remarks(made)
+        try:
+            opened = create_in(folder, made.spec, server, **options)
+        except InvalidInput as error:
+            raise made.located(error) from None
     else:
         opened = Session(session if session.startswith("sessions/") else f"sessions/{session}", server, **options)
     with opened as running, session_display(err, silent=as_json) as display:
@@ -60,15 +65,3 @@ def rig(
         err.print(f"{len(adapter.unanswered)} {what} never answered; the same command takes their responses, as late, once they are there")
     if as_json:
         print_json(to_plain(ended))
-
-
-def _spec(file: Path) -> dict[str, Any]:
-    try:
-        found, _ = plainyaml.parse(file.read_text())
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from None
-    except (plainyaml.YamlError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file}: {error}") from None
-    if not isinstance(found, dict):
-        raise InvalidInput(f"{file} holds no session, but {type(found).__name__}")
-    return found

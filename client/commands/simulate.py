@@ -134,8 +134,8 @@ def _rig(target: str, units: list[str], options: dict[str, Any], allow_import: S
         from pydantic import ValidationError
 
         from ...engine.errors import InvalidJob
+        from ...engine.schema import violations_of
         from ...engine.session.rig import RigOptions, simulated_rig
-        from ...engine.spec import violations_of
         from ...models.permissions import Permissions
     try:
         return simulated_rig(target, units, RigOptions.model_validate(options), Permissions.of(allow_import))

@@ -12,6 +12,7 @@ import grpc
 
 from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_pb2, job_service_pb2, job_service_pb2_grpc
 
+from ...wire.near_names import hint
 from ..errors import InvalidInput, WrongState, from_rpc, status_of
 from ..retry import Patience, Pauses, pause_after
 from ..transport import Credentials, open_channel
@@ -373,5 +374,5 @@ def kind_named(kind: str) -> str:
     if not kind:
         return "COMPONENT_KIND_UNSPECIFIED"
     if kind not in names:
-        raise InvalidInput(f"there is no kind {kind!r}{jobfile.near(kind, names)}")
+        raise InvalidInput(f"there is no kind {kind!r}; {hint(kind, names)}")
     return f"COMPONENT_KIND_{kind.upper()}"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...wire.reader import FieldPath, show
 from ..errors import InvalidInput
 from . import plainyaml
-from .plainyaml import Path, show
 
 
 @dataclass(frozen=True)
 class Override:
     """One change: the value at ``path`` becomes ``value``; ``text`` is how it was given."""
 
-    path: Path
+    path: FieldPath
     value: Any
     text: str
 

@@ -10,8 +10,7 @@ from typing import Any
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from google.protobuf.message import Message
 
-# Numbers travel in a Struct as doubles, which hold whole numbers exactly up to here.
-EXACT = 1 << 53
+from ...wire.reader import EXACT
 
 
 def to_plain(message: Message, *, defaults: bool = True) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
+from ...wire.reader import FieldPath, show
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-
-Path = tuple[str | int, ...]
 
 _TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,15 +43,7 @@ class YamlError(ValueError):
         super().__init__(f"line {line}: {message}" if line else message)
 
 
-def show(path: Path) -> str:
-    """A path as text: ``baselines[1].options.rank``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def read_path(text: str) -> Path:
+def read_path(text: str) -> FieldPath:
     """The path that :func:`show` shows as ``text``; empty where it is none."""
     parts: list[str | int] = []
     position = 0
@@ -77,7 +69,7 @@ def scalar(text: str) -> bool | int | float | str | None:
     return text
 
 
-def parse(text: str) -> tuple[Any, dict[Path, int]]:
+def parse(text: str) -> tuple[Any, dict[FieldPath, int]]:
     """Read one YAML document.
 
     Parameters
@@ -99,7 +91,7 @@ def parse(text: str) -> tuple[Any, dict[Path, int]]:
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise YamlError(f"the text is larger than {MAX_BYTES // 1024} KiB")
-    lines: dict[Path, int] = {}
+    lines: dict[FieldPath, int] = {}
     try:
         events = (e for e in yaml.parse(text, Loader=_EVENTS) if not isinstance(e, (yaml.StreamStartEvent, yaml.DocumentEndEvent)))
         if not isinstance(next(events), yaml.DocumentStartEvent):
@@ -123,7 +115,7 @@ def dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
 
 
-def _value(event: yaml.Event, events: Iterator[yaml.Event], path: Path, lines: dict[Path, int]) -> Any:
+def _value(event: yaml.Event, events: Iterator[yaml.Event], path: FieldPath, lines: dict[FieldPath, int]) -> Any:
     line = _line(event)
     if isinstance(event, yaml.AliasEvent):
         raise YamlError(f"aliases such as *{event.anchor} are not taken; if this is a unit's address, quote it", line)

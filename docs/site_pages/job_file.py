@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from buf.validate import validate_pb2
+
 from actmax.engine.spec import JobSpec
 from actmax.v1 import job_pb2
 
 from .options import option_table
 from .wire import Comments
 
+_BOUNDS = {
+    "gte": "minimum",
+    "gt": "exclusiveMinimum",
+    "lte": "maximum",
+    "max_len": "maxLength",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+}
 _INTRODUCTION = """# Every field of a job
 
 Made from the code. A component is a name, or a mapping of `name` and `options`: see
@@ -27,6 +37,13 @@ def job_file_pages() -> Iterator[tuple[str, str]]:
     yield "reference/job-file.md", _INTRODUCTION + option_table(schema)
 
 
+def _bounds(field: Any) -> dict[str, Any]:
+    """The constraints of a field, as JSON schema names them."""
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    kind = rules.WhichOneof("type")
+    return {_BOUNDS[bound.name]: value for bound, value in getattr(rules, kind).ListFields() if bound.name in _BOUNDS} if kind else {}
+
+
 def _describe(schema: dict[str, Any], shared: dict[str, Any], message: Any, comments: Comments) -> None:
     """Take the meaning of fields from the comments of the proto, which says more."""
     for name, field in schema["properties"].items():
@@ -35,6 +52,8 @@ def _describe(schema: dict[str, Any], shared: dict[str, Any], message: Any, comm
             continue
         field["description"] = comments.of(described.full_name) or field.get("description", "")
         for kind in field.get("anyOf", [field]):
+            if kind.get("type") != "null":
+                kind |= _bounds(described)
             inner = shared.get(kind.get("$ref", "").rpartition("/")[2])
             if inner is not None and described.message_type is not None and "options" not in inner["properties"]:
                 _describe(inner, shared, described.message_type, comments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from ...models.generators.generator import Generator
 from ...models.targets.function import is_estimator
 from ...models.targets.target import Target
+from ...wire.near_names import hint
 from ..errors import InvalidJob
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -137,10 +137,9 @@ class Maker:
         known = takes.named | self.adapted
         unknown = [] if takes.any_name else [name for name in self.options if name not in known]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], sorted(known), n=3, cutoff=0.4)
             own = ", ".join(sorted(takes.named)) or "none"
-            hint = f"did you mean {' or '.join(near)}?" if near else f"{self._name} takes {own}"
-            raise InvalidJob.at(f"{self.field}.options.{unknown[0]}", f"there is no such option; {hint}")
+            near = hint(unknown[0], sorted(known), f"{self._name} takes {own}")
+            raise InvalidJob.at(f"{self.field}.options.{unknown[0]}", f"there is no such option; {near}")
 
     def _called(self, takes: Signature) -> Any:
         """What the callable makes of its options."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from ...models.components import KINDS, Kind, NotFound, entries
 from ...models.components import find as find_component
 from ...models.permissions import NOTHING, PERMISSIONS, Permissions
+from ...wire.near_names import hint
 from ..errors import InvalidJob
-from ..spec import violations_of
+from ..schema import violations_of
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,8 @@ def options_of(component: Any, options: Mapping[str, Any], field: str, permissio
     unknown = [key for key in options if key not in model.model_fields]
     if unknown:
         known = list(model.model_fields)
-        near = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}" if known else "it has no options"
-        raise InvalidJob.at(f"{field}.{unknown[0]}", f"there is no such option; {hint}")
+        near = hint(unknown[0], known, None if known else "it has no options")
+        raise InvalidJob.at(f"{field}.{unknown[0]}", f"there is no such option; {near}")
     try:
         return model.model_validate(dict(options), context={PERMISSIONS: permissions})
     except ValidationError as error:

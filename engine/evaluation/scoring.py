@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +16,7 @@ from ...models.transformations.pipeline import Pipeline
 from ...models.transformations.presets import PRESETS
 from ...models.transformations.transformation import Transformation
 from ...models.units import UnitAddress
+from ...wire.near_names import hint
 from ..components.registry import Resolver
 from ..errors import InvalidJob
 from ..spec import ComponentSpec, JobSpec
@@ -83,9 +83,8 @@ class Scoring:
         steps, samples, below = asked.steps, asked.samples, "transformations.steps"
         if asked.preset:
             if asked.preset not in PRESETS:
-                near = difflib.get_close_matches(asked.preset, PRESETS, n=3, cutoff=0.4)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(PRESETS))}"
-                raise InvalidJob.at("transformations.preset", f"there is no preset {asked.preset!r}; {hint}")
+                near = hint(asked.preset, sorted(PRESETS))
+                raise InvalidJob.at("transformations.preset", f"there is no preset {asked.preset!r}; {near}")
             preset = PRESETS[asked.preset](taken)
             steps = [ComponentSpec(name=name, options=dict(options)) for name, options in preset.steps]
             samples, below = samples or preset.samples, "transformations.preset"

@@ -16,6 +16,7 @@ from ...models.permissions import NOTHING, Permissions
 from ...models.plugins.keeping import KeptPlugin
 from ...models.spaces import Box, StimulusSpec
 from ...optimizers.optimizer import HasNote
+from ...wire.reader import tensor_values
 from ..build import CheckedJob, build_generator, check
 from ..components.registry import Resolver
 from ..errors import InvalidJob
@@ -25,7 +26,7 @@ from ..spec import BudgetSpec, ComponentSpec, DesignSpec, JobSpec
 from .aim import Aim
 from .planning import apportioned
 from .recorded import NotAskable, RecordedTarget
-from .spec import SessionSpec, ThreadSpec
+from .spec import SessionSpec, SessionThreadSpec
 
 _GENERATOR, _TARGET = "(generator)", "(recorded)"
 _SIZES = ("batch", "population")
@@ -74,9 +75,9 @@ class CheckedSession:
     plugin: KeptPlugin = field(default_factory=KeptPlugin)
 
     @property
-    def threads(self) -> list[ThreadSpec]:
+    def threads(self) -> list[SessionThreadSpec]:
         """Its searches; one without a name where the session names none."""
-        return self.spec.threads or [ThreadSpec.model_construct(name="")]
+        return self.spec.threads or [SessionThreadSpec(name="")]
 
     @property
     def aims(self) -> list[Aim]:
@@ -273,7 +274,7 @@ def _starts(spec: SessionSpec, generator: Generator) -> Tensor | None:
     if asked.latents is None:
         what = "sessions are looked up by the server that has them; elsewhere give latents"
         raise InvalidJob.at("warm_start", what if asked.sessions else "name sessions, or give latents")
-    found, space = asked.latents.array(), generator.latent
+    found, space = tensor_values(**asked.latents.model_dump()), generator.latent
     wanted = np.dtype("float32" if isinstance(space, Box) else "int64")
     if found.ndim != len(space.shape) + 1 or found.shape[1:] != tuple(space.shape) or not len(found) or found.dtype != wanted:
         shape = ", ".join(map(str, space.shape))
@@ -298,7 +299,7 @@ def _check_normalising(spec: SessionSpec) -> None:
 def _references(spec: SessionSpec, generator: Generator) -> tuple[Tensor | None, Tensor | None]:
     asked = spec.design.references
     if asked.stimuli is not None:
-        array = asked.stimuli.array()
+        array = tensor_values(**asked.stimuli.model_dump())
         stimulus = generator.stimulus
         if array.ndim == 0 or array.shape[1:] != stimulus.shape or not array.shape[0]:
             what = f"its shape is {list(array.shape)}; (n, {', '.join(map(str, stimulus.shape))}) is wanted, n at least 1"

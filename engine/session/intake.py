@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import Conflict, Refused
-from .spec import UnitSpec
+from .spec import RecordedUnitSpec
 from .trials import Status, Told, Trial
 
 
@@ -20,7 +20,7 @@ class Receipt:
     new: bool
 
 
-def check(told: Sequence[Told], trials: Sequence[Trial], units: Sequence[UnitSpec], generation: int, latest_onset: float) -> None:
+def check(told: Sequence[Told], trials: Sequence[Trial], units: Sequence[RecordedUnitSpec], generation: int, latest_onset: float) -> None:
     """Refuse what can't be taken.
 
     Parameters
@@ -29,7 +29,7 @@ def check(told: Sequence[Told], trials: Sequence[Trial], units: Sequence[UnitSpe
         What the rig says, to be taken whole or not at all.
     trials : sequence of Trial
         All so far.
-    units : sequence of UnitSpec
+    units : sequence of RecordedUnitSpec
         What is recorded.
     generation : int
         The present one.
@@ -62,7 +62,7 @@ def check(told: Sequence[Told], trials: Sequence[Trial], units: Sequence[UnitSpe
             raise Conflict("CONFLICTING_TELL", field, what)
 
 
-def _check_values(told: Told, units: Sequence[UnitSpec], field: str) -> None:
+def _check_values(told: Told, units: Sequence[RecordedUnitSpec], field: str) -> None:
     if told.missed and told.responses:
         raise Refused("WRONG_SHAPE", f"{field}.responses", "a missed trial has no responses")
     if not told.missed and len(told.responses) != len(units):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...models.spaces import StimulusSpec
 from ...models.targets.target import LayerInfo
-from .spec import UnitSpec
+from .spec import RecordedUnitSpec
 
 POPULATION = "population"
 
@@ -26,7 +26,7 @@ class RecordedTarget:
 
     Parameters
     ----------
-    units : sequence of UnitSpec
+    units : sequence of RecordedUnitSpec
         In the order of their responses.
     stimulus : StimulusSpec
         What they are shown.
@@ -35,7 +35,7 @@ class RecordedTarget:
     differentiable = False
     noisy = True
 
-    def __init__(self, units: Sequence[UnitSpec], stimulus: StimulusSpec) -> None:
+    def __init__(self, units: Sequence[RecordedUnitSpec], stimulus: StimulusSpec) -> None:
         self.stimulus = stimulus
         self._units = tuple(units)
 

@@ -1,181 +1,150 @@
-"""A session as plain data: the Python form of ``actmax.v1.SessionSpec``."""
+"""Sessions as Python classes, after ``protos/actmax/v1/session.proto``; ``make protos`` writes this file."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from google.protobuf.message import Message
+from pydantic import Field
 
-from ..errors import InvalidJob
-from ..spec import ComponentSpec, ConstraintsSpec, violations_of
+from actmax.v1 import session_pb2
 
-WEEK = 7 * 86400.0
-DTYPES = {"float32": "<f4", "float64": "<f8", "uint8": "|u1", "int32": "<i4", "int64": "<i8"}
-"""Of tensors on the wire, with numpy's names of their little-endian forms."""
+from ..schema import Spec, short
+from ..spec import ComponentSpec, ConstraintsSpec
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class TensorSpec(Spec):
+    """An array: product(shape) values of dtype, row-major, raw little-endian bytes. The length of data must fit exactly."""
 
-
-def _short(prefix: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: value.removeprefix(prefix).lower() if isinstance(value, str) else value)
-
-
-class TensorSpec(_Strict):
-    """An array: ``data`` holds its row-major little-endian bytes in base64, as many as ``shape`` and ``dtype`` need."""
-
+    proto: ClassVar[type[Message]] = session_pb2.Tensor
     dtype: Literal["float32", "float64", "uint8", "int32", "int64"]
-    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=8)] = Field(default_factory=list)
+    shape: list[int] = Field(default_factory=list)
     data: str = ""
 
-    @model_validator(mode="after")
-    def _whole(self) -> TensorSpec:
-        self.array()
-        return self
 
-    def array(self) -> NDArray[Any]:
-        """The array; ValueError where bytes and shape don't agree."""
-        try:
-            data = base64.b64decode(self.data, validate=True)
-        except binascii.Error:
-            raise ValueError("data is not base64") from None
-        wanted = math.prod(self.shape) * np.dtype(DTYPES[self.dtype]).itemsize
-        if len(data) != wanted:
-            raise ValueError(f"{self.dtype} of shape {self.shape} takes {wanted} bytes, data has {len(data)}")
-        return np.frombuffer(data, DTYPES[self.dtype]).reshape(self.shape)
+class RecordedUnitSpec(Spec):
+    """A recorded unit. Its name is its address in objectives ("ch7"); "population[0]", "population" are the first unit, and all of them."""
+
+    proto: ClassVar[type[Message]] = session_pb2.RecordedUnit
+    name: str
+    kind: Annotated[Literal["count", "rate", "signed"], short("RESPONSE_KIND_")] = "count"
 
 
-class UnitSpec(_Strict):
-    """A recorded unit; what is told for it is a spike ``count``, a ``rate`` of at least 0, or any ``signed`` number."""
+class StimulusShapeSpec(Spec):
+    """Of the stimuli, for generators that make whatever is asked for, such as "pixel" or "fourier"."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
-    kind: Annotated[Literal["count", "rate", "signed"], _short("RESPONSE_KIND_")] = "count"
-
-
-class ShapeSpec(_Strict):
-    """Of the stimuli, for generators that make whatever is asked for."""
-
-    shape: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(min_length=2, max_length=3)]
-    low: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    high: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    proto: ClassVar[type[Message]] = session_pb2.StimulusShape
+    shape: list[int]
+    """(channels, height, width) of an image, (channels, time) of a series."""
+    low: float = 0.0
+    """Value range; 0 to 1 when both are 0."""
+    high: float = 0.0
     modality: Literal["image", "series"] = "image"
 
-    @model_validator(mode="after")
-    def _ordered(self) -> ShapeSpec:
-        if not (self.low == self.high == 0 or self.low < self.high):
-            raise ValueError(f"low {self.low:g} has to lie below high {self.high:g}")
-        return self
 
+class ReferencesSpec(Spec):
+    """Stimuli whose responses tell how excitable the units are at the moment; shown in every generation."""
 
-class ReferencesSpec(_Strict):
-    """What tells how excitable the units are: ``rate`` of a generation; ``synthetic`` of the generator's, or ``stimuli`` of one's own."""
-
-    rate: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.1
-    synthetic: Annotated[int, Field(ge=1, le=1000)] = 8
+    proto: ClassVar[type[Message]] = session_pb2.References
+    rate: float = 0.1
+    """Share of a generation's presentations; 0 for none."""
+    synthetic: int = 8
+    """Natural latents of the generator's bank (uniform draws where it has none), chosen by the seed."""
     stimuli: TensorSpec | None = None
+    """Or pictures of one's own, (n, *stimulus) in the stimulus's range."""
 
 
-class GenerationSpec(_Strict):
-    """The design of a generation. See ``SessionDesign`` in ``protos/actmax/v1/session.proto``."""
+class SessionDesignSpec(Spec):
+    """A generation, and what is done about noise."""
 
-    generation_size: Annotated[int, Field(ge=2, le=10_000)] = 40
-    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
+    proto: ClassVar[type[Message]] = session_pb2.SessionDesign
+    generation_size: int = 40
+    """Presentations a generation at most, all kinds together. What an optimizer asks at once comes in as many generations as it takes."""
+    replicates: int = 1
+    """How often each candidate is shown; each time is an evaluation, the optimizer is told mean and variance."""
     references: ReferencesSpec = ReferencesSpec()
-    leaders: Annotated[int, Field(ge=0, le=1000)] = 1
-    remeasure: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)] = 0.2
+    leaders: int = 1
+    """Presentations a generation of what is recommended so far."""
+    remeasure: float = 0.2
+    """Share of the evaluations that is kept back to measure the leading candidates again, at the end."""
     normalise: bool | None = None
-    generation_seconds: Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)] = 0.0
+    """Whether scores are divided by the units' momentary gain, as references tell it; true when absent and there are references."""
+    generation_seconds: float = 0.0
+    """Seconds after which what is untold of a generation counts as missed; 0: the session waits."""
 
 
-class StopSpec(_Strict):
+class StopRulesSpec(Spec):
     """When a session ends: at whichever limit is reached first."""
 
-    evaluations: Annotated[int, Field(ge=1, le=10**8)]
-    plateau: Annotated[int, Field(ge=1, le=10**8)] | None = None
-    significance: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.0
+    proto: ClassVar[type[Message]] = session_pb2.StopRules
+    evaluations: int
+    """Presentations of candidates, replicates and leaders measured at the end."""
+    plateau: int | None = None
+    """Evaluations without improvement."""
+    significance: float = 0.0
+    """The recommended stimulus beats the references at this level, all looks at it together; 0 never."""
 
 
-class PresentationSpec(_Strict):
-    """How stimuli travel; ``width`` and ``height``, in pixels, where images are to come in the rig's size."""
+class PresentationSpec(Spec):
+    """How stimuli travel."""
 
-    encoding: Annotated[Literal["float32", "uint8", "png"], _short("STIMULUS_ENCODING_")] = "float32"
-    width: Annotated[int, Field(ge=0, le=8192)] = 0
-    height: Annotated[int, Field(ge=0, le=8192)] = 0
-
-    @model_validator(mode="after")
-    def _both(self) -> PresentationSpec:
-        if bool(self.width) != bool(self.height):
-            raise ValueError("width and height are given both, or none")
-        return self
+    proto: ClassVar[type[Message]] = session_pb2.Presentation
+    encoding: Annotated[Literal["float32", "uint8", "png"], short("STIMULUS_ENCODING_")] = "float32"
+    width: int = 0
+    """Of images at the rig, in pixels; both or none. Resized bicubically with antialiasing."""
+    height: int = 0
 
 
-class ThreadSpec(_Strict):
-    """A search of its own within a session; what is left out is the session's. Evaluations are split as ``share`` is to the others'."""
+class SessionThreadSpec(Spec):
+    """A search of its own within a session. What is left out is the session's."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
-    unit: Annotated[str, Field(max_length=1000)] = ""
+    proto: ClassVar[type[Message]] = session_pb2.SessionThread
+    name: str
+    """For people, and for trials."""
+    unit: str = ""
     objective: ComponentSpec | None = None
     optimizer: ComponentSpec | None = None
-    share: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+    share: float = 1.0
+    """Of the evaluations, in proportion to the other threads'."""
 
 
-class WarmStartSpec(_Strict):
-    """Latents to try before any others: ``most`` of earlier ``sessions``' best, or ``latents`` of one's own; kept in the session's log."""
+class WarmStartSpec(Spec):
+    """Latents that every search tries before any others; their scores are measured anew, since a neuron's gain may be another one today.
+    They are kept in the session's own log, so that it needs no other session to go on."""
 
-    sessions: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=64)] = Field(default_factory=list)
-    most: Annotated[int, Field(ge=1, le=1000)] = 8
+    proto: ClassVar[type[Message]] = session_pb2.WarmStart
+    sessions: list[str] = Field(default_factory=list)
+    """The best of these sessions, by turns: what each recommends, then its other leaders. Of the same owner and generator."""
+    most: int = 8
+    """How many at most."""
     latents: TensorSpec | None = None
+    """Instead of sessions, (k, *latent) of one's own, the most promising first."""
 
 
-class SessionSpec(_Strict):
-    """What is shown, what is recorded, what is sought. See ``protos/actmax/v1/session.proto`` for the fields."""
+class SessionSpec(Spec):
+    """A closed-loop experiment: what is shown, what is recorded, what is sought."""
 
-    title: Annotated[str, Field(max_length=200)] = ""
+    proto: ClassVar[type[Message]] = session_pb2.SessionSpec
+    title: str = ""
     generator: ComponentSpec
-    units: Annotated[list[UnitSpec], Field(min_length=1, max_length=4096)]
-    unit: Annotated[str, Field(max_length=1000)] = ""
+    units: list[RecordedUnitSpec]
+    unit: str = ""
+    """Address of what the objective is about; the first unit when empty."""
     objective: ComponentSpec = ComponentSpec(name="unit")
+    """As a job's. Those that compare candidates, or ask the target beforehand, are refused."""
     optimizer: ComponentSpec = ComponentSpec(name="auto")
-    design: GenerationSpec = GenerationSpec()
-    stop: StopSpec
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """What searches; "auto" is what has measured best for noisy responses."""
+    design: SessionDesignSpec = SessionDesignSpec()
+    stop: StopRulesSpec
+    seed: int = 0
     prior: Literal["natural", "none"] = "natural"
+    """Where the search starts: "natural" from the generator's bank of natural latents, "none" blind."""
     constraints: ConstraintsSpec = ConstraintsSpec()
-    stimulus: ShapeSpec | None = None
+    stimulus: StimulusShapeSpec | None = None
     presentation: PresentationSpec = PresentationSpec()
-    expire_seconds: Annotated[float, Field(gt=0, le=4e8, allow_inf_nan=False)] = WEEK
-    threads: Annotated[list[ThreadSpec], Field(max_length=16)] = Field(default_factory=list)
+    expire_seconds: float = 604800.0
+    """Seconds without a word from the rig after which the session expires. Its trials are kept."""
+    threads: list[SessionThreadSpec] = Field(default_factory=list)
+    """Several searches, interleaved in every generation; one with the session's own unit, objective and optimizer when empty. They share
+    the evaluations, references and controls, and know nothing of each other's candidates."""
     warm_start: WarmStartSpec | None = None
-
-    @model_validator(mode="after")
-    def _distinct(self) -> SessionSpec:
-        names = [unit.name for unit in self.units]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated or "population" in names:
-            raise ValueError(f"units need names of their own, {(repeated or ['population'])[0]!r} has another meaning")
-        called = [thread.name for thread in self.threads]
-        twice = [name for name in called if called.count(name) > 1]
-        if twice:
-            raise ValueError(f"threads need names of their own, {twice[0]!r} is there more than once")
-        return self
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> SessionSpec:
-        """Read a session from plain data.
-
-        Raises
-        ------
-        InvalidJob
-            With one violation a wrong field, by its path.
-        """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise InvalidJob(violations_of(error, "")) from None

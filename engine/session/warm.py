@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...wire.reader import tensor_fields
 from .session import Session
 
 
@@ -29,6 +29,4 @@ def by_turns(lists: Sequence[Sequence[Tensor]], most: int) -> list[Tensor]:
 
 def packed(latents: Sequence[Tensor]) -> dict[str, Any]:
     """Latents as a session's spec keeps them; see :class:`actmax.engine.session.spec.TensorSpec`."""
-    array = torch.stack(list(latents)).cpu().numpy()
-    data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "data": base64.b64encode(data).decode()}
+    return tensor_fields(torch.stack(list(latents)).cpu().numpy())

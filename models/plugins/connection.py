@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
-import protovalidate
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 
 from actmax.v1 import plugin_service_pb2 as pb
 
+from ...wire.rules import Unchecked, violations
 from .options import PluginOptions, token_for
 
 Answer = TypeVar("Answer", bound=Message)
@@ -158,14 +158,12 @@ class PluginConnection:
     def check(self, message: Message) -> None:
         """Raise PluginError where a message breaks the constraints of its proto."""
         try:
-            violations = protovalidate.collect_violations(message)
-        except protovalidate.EvaluationError as error:
+            found = violations(message)
+        except Unchecked as error:
             raise PluginError(f"{self.shown}: an answer that can't be checked: {_short(str(error))}") from None
-        if violations:
-            first = violations[0].proto
-            elements = first.field.elements if first.field is not None else ()
-            path = ".".join([type(message).__name__, *(element.field_name for element in elements)])
-            raise PluginError(f"{self.shown}: {path}: {_short(first.message)}")
+        if found:
+            field, text = found[0]
+            raise PluginError(f"{self.shown}: {'.'.join(filter(None, (type(message).__name__, field)))}: {_short(text)}")
 
     def _insisting(self, call: Callable[[], Answer], retries: int) -> Answer:
         """The answer of ``call``, tried again after growing pauses where the plugin is away, or asks for it."""

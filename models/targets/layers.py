@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ..near_names import near_names
+from ...wire.near_names import near_names
 from .target import LayerInfo
 
 

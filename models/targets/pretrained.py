@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from ..near_names import near_names
+from ...wire.near_names import hint
 from ..options import InvalidOption
 from ..permissions import permitted_model
 from ..spaces import StimulusSpec
@@ -105,10 +105,9 @@ def known(option: str, name: str, names: Collection[str], what: str) -> str:
     """
     if name in names:
         return name
-    near = near_names(name, names)
     listed = ", ".join(sorted(names)[:8]) + (", …" if len(names) > 8 else "")
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {listed}" if names else "there are none"
-    raise InvalidOption(option, f"there is no {what} {name!r}; {hint}")
+    near = hint(name, names, f"there are {listed or 'none'}")
+    raise InvalidOption(option, f"there is no {what} {name!r}; {near}")
 
 
 def seeded(make: Callable[[], Made], seed: int) -> Made:

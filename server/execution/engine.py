@@ -123,16 +123,10 @@ class ActmaxEngine:
 
     def describe(self, target: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
         """See ``Engine``."""
-        from pydantic import ValidationError
-
         from ...engine.build import describe_target
-        from ...engine.errors import InvalidJob
-        from ...engine.spec import ComponentSpec, violations_of
+        from ...engine.spec import ComponentSpec
 
-        try:
-            component = ComponentSpec.model_validate(target)
-        except ValidationError as error:
-            raise InvalidJob(violations_of(error, "target")) from None
+        component = ComponentSpec.parse(target, "target")
         stimulus, differentiable, layers = describe_target(component, permissions=permissions)
         return {
             "shape": list(stimulus.shape),

@@ -11,9 +11,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import protovalidate
 from google.protobuf.message import DecodeError, Message
 
+from ...wire.rules import Unchecked, violations
 from ..errors import FieldViolation, ServiceError, invalid_fields, refuse
 from ..observing.calls import Observer
 from ..security.access import Access
@@ -123,13 +123,13 @@ def read(decode: Callable[[bytes], Message], data: bytes) -> Message:
     except DecodeError as error:
         raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, f"the request can't be read: {error}", reason="UNREADABLE_REQUEST") from None
     try:
-        violations = protovalidate.collect_violations(request)
-    except protovalidate.EvaluationError as error:
+        found = violations(request)
+    except Unchecked as error:
         raise ServiceError(
             grpc.StatusCode.INVALID_ARGUMENT, f"the request can't be checked: {error}", reason="UNREADABLE_REQUEST"
         ) from None
-    if violations:
-        raise invalid_fields([FieldViolation(_path(violation), _said(violation)) for violation in violations])
+    if found:
+        raise invalid_fields([FieldViolation(field, text) for field, text in found])
     return request
 
 
@@ -137,24 +137,6 @@ async def _several(decode: Callable[[bytes], Message], given: AsyncIterator[byte
     """The requests of a stream; ServiceError at one that can't be taken."""
     async for data in given:
         yield read(decode, data)
-
-
-def _path(violation: protovalidate.Violation) -> str:
-    path = ""
-    field = violation.proto.field
-    for element in field.elements if field is not None else ():
-        path += f".{element.field_name}" if path else element.field_name
-        subscript = element.subscript
-        if subscript is not None:
-            path += f"[{subscript.value!r}]"
-    return path
-
-
-def _said(violation: protovalidate.Violation) -> str:
-    """What is wrong, in words: a list of permitted texts begins with the empty one, which stands for the default."""
-    message = str(violation.proto.message)
-    listed = message.removeprefix("must be in list [").removesuffix("]")
-    return message if listed == message else f"must be one of {listed.removeprefix(', ')}"
 
 
 def _code(context: Context, otherwise: grpc.StatusCode) -> grpc.StatusCode:

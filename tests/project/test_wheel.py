@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {
     "actmax": "",
     "charts": "charts",
+    "wire": "wire",
     "models": "models",
     "optimizers": "optimizers",
     "engine": "engine",

@@ -1,3 +1,4 @@
+import importlib
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ FILES = sorted((PROTOS / "actmax" / "v1").glob("*.proto"))
 
 
 def test_the_committed_stubs_are_what_the_protos_make(tmp_path):
-    assert len(FILES) == 6
+    assert len(FILES) == 7
     # As in `make protos`; the tools bring the protos of google.protobuf with them.
     own = Path(sys.modules["grpc_tools"].__file__ or "").parent / "_proto"
     where = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", f"--grpc_python_out={tmp_path}"]
@@ -22,3 +23,10 @@ def test_the_committed_stubs_are_what_the_protos_make(tmp_path):
     stale = [str(path) for path in made if made[path] != committed[path]]
     if stale:
         pytest.fail(f"stale, run make protos: {', '.join(stale)}")
+
+
+def test_the_committed_specs_are_what_the_protos_make():
+    sys.path.insert(0, str(PROTOS.parent))
+    made = importlib.import_module("protos.make_specs").sources()
+    stale = [path for path, text in made.items() if (PROTOS.parent / path).read_text() != text]
+    assert stale == [], "run make protos"

@@ -10,9 +10,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from ....wire.near_names import near_names
 from ...codings.coding import Coding, NamedCoding, Presentation, coding_of, require_binary, shown_over_time
 from ...components import Named
-from ...near_names import near_names
 from ...networks.preserve_state import Habits, preserve_state
 from ...spaces import StimulusSpec
 from ..target import LayerInfo

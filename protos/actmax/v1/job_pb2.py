@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from actmax.v1 import schema_pb2 as actmax_dot_v1_dot_schema__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61\x63tmax/v1/job.proto\x12\tactmax.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\tComponent\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12(\n\x07options\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"x\n\x06\x42udget\x12\"\n\x0b\x65valuations\x18\x01 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12*\n\x07seconds\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x84\xd7\x97\x41)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1e\n\x07plateau\x18\x03 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00\"\x87\x01\n\x06\x44\x65sign\x12\x1e\n\nreplicates\x18\x01 \x01(\x03\x42\n\xbaH\x07\"\x05\x18\x90N(\x00\x12\x31\n\tremeasure\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\xcd\xcc\xcc\xcc\xcc\xcc\xec?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x12\n\x05noisy\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x0c\n\n_remeasureB\x08\n\x06_noisy\"\xea\x01\n\x0b\x43onstraints\x12.\n\x06within\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x80\x84.A!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12/\n\x07\x63hanges\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x12\x1f\n\tluminance\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x02\x88\x01\x01\x12\'\n\x08\x63ontrast\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03\x88\x01\x01\x42\t\n\x07_withinB\n\n\x08_changesB\x0c\n\n_luminanceB\x0b\n\t_contrast\"w\n\x0fTransformations\x12\x18\n\x06preset\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12-\n\x05steps\x18\x02 \x03(\x0b\x32\x14.actmax.v1.ComponentB\x08\xbaH\x05\x92\x01\x02\x10\x32\x12\x1b\n\x07samples\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\"^\n\x07\x44iverse\x12\x14\n\x01n\x18\x01 \x01(\x03\x42\t\xbaH\x06\"\x04\x18\x64(\x02\x12\x30\n\x08\x64istance\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x42\x0b\n\t_distance\"a\n\x06Report\x12\x18\n\x06images\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x16\n\x03top\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x32(\x00\x12%\n\x04\x66ilm\x18\x03 \x01(\tB\x17\xbaH\x14r\x12R\x00R\x04noneR\x03gifR\x03mp4\"\x88\x01\n\tResources\x12\'\n\x04\x63pus\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x88\xc3@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\'\n\x04gpus\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12)\n\x06memory\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x80\x84.A)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"<\n\x08Replicas\x12\x15\n\x01n\x18\x01 \x01(\x03\x42\n\xbaH\x07\"\x05\x18\xe8\x07(\x01\x12\x19\n\x05\x63hunk\x18\x02 \x01(\x03\x42\n\xbaH\x07\"\x05\x18\x90N(\x00\"\xb8\x06\n\x07JobSpec\x12\x17\n\x05title\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12/\n\tgenerator\x18\x02 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\x12,\n\x06target\x18\x03 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\x12!\n\x05units\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x90N\"\x05r\x03\x18\xe8\x07\x12\'\n\tobjective\x18\x05 \x01(\x0b\x32\x14.actmax.v1.Component\x12\'\n\toptimizer\x18\x06 \x01(\x0b\x32\x14.actmax.v1.Component\x12\x31\n\tbaselines\x18\x07 \x03(\x0b\x32\x14.actmax.v1.ComponentB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12)\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.actmax.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\x12\x15\n\x04seed\x18\t \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x33\n\x06\x64\x65vice\x18\n \x01(\tB#\xbaH r\x1e\x32\x1c^(auto|cpu|cuda(:[0-9]+)?)?$\x12%\n\x05prior\x18\x0b \x01(\tB\x16\xbaH\x13r\x11R\x00R\x07naturalR\x04none\x12\x14\n\x07sharing\x18\x0c \x01(\x08H\x00\x88\x01\x01\x12!\n\x06\x64\x65sign\x18\r \x01(\x0b\x32\x11.actmax.v1.Design\x12+\n\x0b\x63onstraints\x18\x0e \x01(\x0b\x32\x16.actmax.v1.Constraints\x12\x33\n\x0ftransformations\x18\x0f \x01(\x0b\x32\x1a.actmax.v1.Transformations\x12#\n\x07\x64iverse\x18\x10 \x01(\x0b\x32\x12.actmax.v1.Diverse\x12!\n\x06report\x18\x11 \x01(\x0b\x32\x11.actmax.v1.Report\x12\'\n\tresources\x18\x12 \x01(\x0b\x32\x14.actmax.v1.Resources\x12%\n\x08replicas\x18\x13 \x01(\x0b\x32\x13.actmax.v1.Replicas\x12\x30\n\x08\x61nalyses\x18\x14 \x03(\x0b\x32\x14.actmax.v1.ComponentB\x08\xbaH\x05\x92\x01\x02\x10\x14\x42\n\n\x08_sharing\"\xb7\x01\n\x0eSearchProgress\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\toptimizer\x18\x02 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x15\n\rbest_response\x18\x04 \x01(\x01\x12\x1d\n\x10natural_multiple\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nstopped_by\x18\x06 \x01(\t\x12\x10\n\x08warnings\x18\x07 \x03(\tB\x13\n\x11_natural_multiple\"\xcf\x01\n\x08Progress\x12+\n\x08searches\x18\x01 \x03(\x0b\x32\x19.actmax.v1.SearchProgress\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x19\n\x11total_evaluations\x18\x03 \x01(\x03\x12\x1e\n\x16\x65valuations_per_second\x18\x04 \x01(\x01\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\r\n\x05stage\x18\x08 \x01(\t\"\xfa\x03\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x08progress\x18\x08 \x01(\x0b\x32\x13.actmax.v1.Progress\x12\"\n\x05\x65rror\x18\t \x01(\x0b\x32\x13.actmax.v1.JobError\x12\r\n\x05owner\x18\n \x01(\t\x12\x10\n\x08priority\x18\x0b \x01(\x05\x12*\n\x06labels\x18\x0c \x03(\x0b\x32\x1a.actmax.v1.Job.LabelsEntry\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x12\n\nsuspending\x18\x0e \x01(\x08\x12\x16\n\x0e\x61rtifact_bytes\x18\x0f \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"P\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t*\xce\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUSPENDED\x10\x03\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61\x63tmax/v1/job.proto\x12\tactmax.v1\x1a\x16\x61\x63tmax/v1/schema.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Z\n\tComponent\x12\x19\n\x04name\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\xc8\x01\xc8\x01\x01\x12(\n\x07options\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x08\xea\xc7\x18\x04name\"\xa4\x02\n\x06\x42udget\x12-\n\x0b\x65valuations\x18\x01 \x01(\x03\x42\x18\xbaH\r\"\x08\x18\x80\x94\xeb\xdc\x03(\x01\xd8\x01\x01\xea\xc7\x18\x04null\x12\x35\n\x07seconds\x18\x02 \x01(\x01\x42$\xbaH\x19\x12\x14\x19\x00\x00\x00\x00\x84\xd7\x97\x41!\x00\x00\x00\x00\x00\x00\x00\x00@\x01\xd8\x01\x01\xea\xc7\x18\x04null\x12)\n\x07plateau\x18\x03 \x01(\x03\x42\x18\xbaH\r\"\x08\x18\x80\x94\xeb\xdc\x03(\x01\xd8\x01\x01\xea\xc7\x18\x04null:\x88\x01\xbaH\x84\x01\x1a\x81\x01\n\x0e\x62udget.limited\x12\x41set evaluations or seconds, more than zero; a search needs an end\x1a,this.evaluations != 0 || this.seconds != 0.0\"\x8f\x01\n\x06\x44\x65sign\x12&\n\nreplicates\x18\x01 \x01(\x03\x42\x12\xbaH\n\"\x05\x18\x90N(\x01\xd8\x01\x01\xea\xc7\x18\x01\x31\x12\x31\n\tremeasure\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\xcd\xcc\xcc\xcc\xcc\xcc\xec?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x12\n\x05noisy\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x0c\n\n_remeasureB\x08\n\x06_noisy\"\xea\x01\n\x0b\x43onstraints\x12.\n\x06within\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x80\x84.A!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12/\n\x07\x63hanges\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x12\x1f\n\tluminance\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x02\x88\x01\x01\x12\'\n\x08\x63ontrast\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03\x88\x01\x01\x42\t\n\x07_withinB\n\n\x08_changesB\x0c\n\n_luminanceB\x0b\n\t_contrast\"\xb3\x02\n\x0fTransformations\x12\x18\n\x06preset\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12-\n\x05steps\x18\x02 \x03(\x0b\x32\x14.actmax.v1.ComponentB\x08\xbaH\x05\x92\x01\x02\x10\x32\x12&\n\x07samples\x18\x03 \x01(\x05\x42\x15\xbaH\n\x1a\x05\x18\xe8\x07(\x01\xd8\x01\x01\xea\xc7\x18\x04null:\xae\x01\xbaH\xa0\x01\x1a\x9d\x01\n\x14transformations.some\x12Uname a preset, or steps, at least one; leave transformations out where there are none\x1a.(this.preset != \'\') != (this.steps.size() > 0)\xea\xc7\x18\x06preset\"o\n\x07\x44iverse\x12\x17\n\x01n\x18\x01 \x01(\x03\x42\x0c\xbaH\t\"\x04\x18\x64(\x02\xc8\x01\x01\x12\x37\n\x08\x64istance\x18\x02 \x01(\x01\x42 \xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01\xea\xc7\x18\x03\x30.5H\x00\x88\x01\x01:\x05\xea\xc7\x18\x01nB\x0b\n\t_distance\"r\n\x06Report\x12\x18\n\x06images\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x03top\x18\x02 \x01(\x05\x42\x11\xbaH\t\x1a\x04\x18\x32(\x01\xd8\x01\x01\xea\xc7\x18\x01\x35\x12.\n\x04\x66ilm\x18\x03 \x01(\tB \xbaH\x15r\x10R\x04noneR\x03gifR\x03mp4\xd8\x01\x01\xea\xc7\x18\x04none\"\xa6\x01\n\tResources\x12\x32\n\x04\x63pus\x18\x01 \x01(\x01\x42$\xbaH\x19\x12\x14\x19\x00\x00\x00\x00\x00\x88\xc3@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01\xd8\x01\x01\xea\xc7\x18\x04null\x12/\n\x04gpus\x18\x02 \x01(\x01\x42!\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\xea\xc7\x18\x04null\x12\x34\n\x06memory\x18\x03 \x01(\x01\x42$\xbaH\x19\x12\x14\x19\x00\x00\x00\x00\x80\x84.A!\x00\x00\x00\x00\x00\x00\x00\x00@\x01\xd8\x01\x01\xea\xc7\x18\x04null\"O\n\x08Replicas\x12\x18\n\x01n\x18\x01 \x01(\x03\x42\r\xbaH\n\"\x05\x18\xe8\x07(\x01\xc8\x01\x01\x12\"\n\x05\x63hunk\x18\x02 \x01(\x03\x42\x13\xbaH\n\"\x05\x18\x90N(\x01\xd8\x01\x01\xea\xc7\x18\x02\x31\x36:\x05\xea\xc7\x18\x01n\"\xda\x07\n\x07JobSpec\x12\x17\n\x05title\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12/\n\tgenerator\x18\x02 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\x12,\n\x06target\x18\x03 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x06\xbaH\x03\xc8\x01\x01\x12!\n\x05units\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x90N\"\x05r\x03\x18\xe8\x07\x12\x31\n\tobjective\x18\x05 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x08\xea\xc7\x18\x04unit\x12\x31\n\toptimizer\x18\x06 \x01(\x0b\x32\x14.actmax.v1.ComponentB\x08\xea\xc7\x18\x04\x61uto\x12\x31\n\tbaselines\x18\x07 \x03(\x0b\x32\x14.actmax.v1.ComponentB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12)\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.actmax.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\x12\x15\n\x04seed\x18\t \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x8a\x01\n\x06\x64\x65vice\x18\n \x01(\tBz\xbaHo\xba\x01i\n\x06\x64\x65vice\x12\x32must be auto, cpu, cuda or a device such as cuda:1\x1a+this.matches(\'^(auto|cpu|cuda(:[0-9]+)?)$\')\xd8\x01\x01\xea\xc7\x18\x04\x61uto\x12\x31\n\x05prior\x18\x0b \x01(\tB\"\xbaH\x14r\x0fR\x07naturalR\x04none\xd8\x01\x01\xea\xc7\x18\x07natural\x12\x1e\n\x07sharing\x18\x0c \x01(\x08\x42\x08\xea\xc7\x18\x04trueH\x00\x88\x01\x01\x12)\n\x06\x64\x65sign\x18\r \x01(\x0b\x32\x11.actmax.v1.DesignB\x06\xea\xc7\x18\x02{}\x12\x33\n\x0b\x63onstraints\x18\x0e \x01(\x0b\x32\x16.actmax.v1.ConstraintsB\x06\xea\xc7\x18\x02{}\x12\x33\n\x0ftransformations\x18\x0f \x01(\x0b\x32\x1a.actmax.v1.Transformations\x12#\n\x07\x64iverse\x18\x10 \x01(\x0b\x32\x12.actmax.v1.Diverse\x12)\n\x06report\x18\x11 \x01(\x0b\x32\x11.actmax.v1.ReportB\x06\xea\xc7\x18\x02{}\x12\x30\n\x08\x61nalyses\x18\x14 \x03(\x0b\x32\x14.actmax.v1.ComponentB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12/\n\tresources\x18\x12 \x01(\x0b\x32\x14.actmax.v1.ResourcesB\x06\xea\xc7\x18\x02{}\x12%\n\x08replicas\x18\x13 \x01(\x0b\x32\x13.actmax.v1.ReplicasB\n\n\x08_sharing\"\xb7\x01\n\x0eSearchProgress\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\toptimizer\x18\x02 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x15\n\rbest_response\x18\x04 \x01(\x01\x12\x1d\n\x10natural_multiple\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nstopped_by\x18\x06 \x01(\t\x12\x10\n\x08warnings\x18\x07 \x03(\tB\x13\n\x11_natural_multiple\"\xcf\x01\n\x08Progress\x12+\n\x08searches\x18\x01 \x03(\x0b\x32\x19.actmax.v1.SearchProgress\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x19\n\x11total_evaluations\x18\x03 \x01(\x03\x12\x1e\n\x16\x65valuations_per_second\x18\x04 \x01(\x01\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\r\n\x05stage\x18\x08 \x01(\t\"\xfa\x03\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.actmax.v1.JobSpec\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.actmax.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x08progress\x18\x08 \x01(\x0b\x32\x13.actmax.v1.Progress\x12\"\n\x05\x65rror\x18\t \x01(\x0b\x32\x13.actmax.v1.JobError\x12\r\n\x05owner\x18\n \x01(\t\x12\x10\n\x08priority\x18\x0b \x01(\x05\x12*\n\x06labels\x18\x0c \x03(\x0b\x32\x1a.actmax.v1.Job.LabelsEntry\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x12\n\nsuspending\x18\x0e \x01(\x08\x12\x16\n\x0e\x61rtifact_bytes\x18\x0f \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"P\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t*\xce\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUSPENDED\x10\x03\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +36,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'actmax.v1.job_pb2', _global
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMPONENT'].fields_by_name['name']._loaded_options = None
-  _globals['_COMPONENT'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_COMPONENT'].fields_by_name['name']._serialized_options = b'\272H\010r\003\030\310\001\310\001\001'
+  _globals['_COMPONENT']._loaded_options = None
+  _globals['_COMPONENT']._serialized_options = b'\352\307\030\004name'
   _globals['_BUDGET'].fields_by_name['evaluations']._loaded_options = None
-  _globals['_BUDGET'].fields_by_name['evaluations']._serialized_options = b'\272H\n\"\010\030\200\224\353\334\003(\000'
+  _globals['_BUDGET'].fields_by_name['evaluations']._serialized_options = b'\272H\r\"\010\030\200\224\353\334\003(\001\330\001\001\352\307\030\004null'
   _globals['_BUDGET'].fields_by_name['seconds']._loaded_options = None
-  _globals['_BUDGET'].fields_by_name['seconds']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\204\327\227A)\000\000\000\000\000\000\000\000@\001'
+  _globals['_BUDGET'].fields_by_name['seconds']._serialized_options = b'\272H\031\022\024\031\000\000\000\000\204\327\227A!\000\000\000\000\000\000\000\000@\001\330\001\001\352\307\030\004null'
   _globals['_BUDGET'].fields_by_name['plateau']._loaded_options = None
-  _globals['_BUDGET'].fields_by_name['plateau']._serialized_options = b'\272H\n\"\010\030\200\224\353\334\003(\000'
+  _globals['_BUDGET'].fields_by_name['plateau']._serialized_options = b'\272H\r\"\010\030\200\224\353\334\003(\001\330\001\001\352\307\030\004null'
+  _globals['_BUDGET']._loaded_options = None
+  _globals['_BUDGET']._serialized_options = b'\272H\204\001\032\201\001\n\016budget.limited\022Aset evaluations or seconds, more than zero; a search needs an end\032,this.evaluations != 0 || this.seconds != 0.0'
   _globals['_DESIGN'].fields_by_name['replicates']._loaded_options = None
-  _globals['_DESIGN'].fields_by_name['replicates']._serialized_options = b'\272H\007\"\005\030\220N(\000'
+  _globals['_DESIGN'].fields_by_name['replicates']._serialized_options = b'\272H\n\"\005\030\220N(\001\330\001\001\352\307\030\0011'
   _globals['_DESIGN'].fields_by_name['remeasure']._loaded_options = None
   _globals['_DESIGN'].fields_by_name['remeasure']._serialized_options = b'\272H\026\022\024\031\315\314\314\314\314\314\354?)\000\000\000\000\000\000\000\000@\001'
   _globals['_CONSTRAINTS'].fields_by_name['within']._loaded_options = None
@@ -59,27 +64,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSFORMATIONS'].fields_by_name['steps']._loaded_options = None
   _globals['_TRANSFORMATIONS'].fields_by_name['steps']._serialized_options = b'\272H\005\222\001\002\0202'
   _globals['_TRANSFORMATIONS'].fields_by_name['samples']._loaded_options = None
-  _globals['_TRANSFORMATIONS'].fields_by_name['samples']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_TRANSFORMATIONS'].fields_by_name['samples']._serialized_options = b'\272H\n\032\005\030\350\007(\001\330\001\001\352\307\030\004null'
+  _globals['_TRANSFORMATIONS']._loaded_options = None
+  _globals['_TRANSFORMATIONS']._serialized_options = b'\272H\240\001\032\235\001\n\024transformations.some\022Uname a preset, or steps, at least one; leave transformations out where there are none\032.(this.preset != \'\') != (this.steps.size() > 0)\352\307\030\006preset'
   _globals['_DIVERSE'].fields_by_name['n']._loaded_options = None
-  _globals['_DIVERSE'].fields_by_name['n']._serialized_options = b'\272H\006\"\004\030d(\002'
+  _globals['_DIVERSE'].fields_by_name['n']._serialized_options = b'\272H\t\"\004\030d(\002\310\001\001'
   _globals['_DIVERSE'].fields_by_name['distance']._loaded_options = None
-  _globals['_DIVERSE'].fields_by_name['distance']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000@\001'
+  _globals['_DIVERSE'].fields_by_name['distance']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000@\001\352\307\030\0030.5'
+  _globals['_DIVERSE']._loaded_options = None
+  _globals['_DIVERSE']._serialized_options = b'\352\307\030\001n'
   _globals['_REPORT'].fields_by_name['images']._loaded_options = None
   _globals['_REPORT'].fields_by_name['images']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_REPORT'].fields_by_name['top']._loaded_options = None
-  _globals['_REPORT'].fields_by_name['top']._serialized_options = b'\272H\006\032\004\0302(\000'
+  _globals['_REPORT'].fields_by_name['top']._serialized_options = b'\272H\t\032\004\0302(\001\330\001\001\352\307\030\0015'
   _globals['_REPORT'].fields_by_name['film']._loaded_options = None
-  _globals['_REPORT'].fields_by_name['film']._serialized_options = b'\272H\024r\022R\000R\004noneR\003gifR\003mp4'
+  _globals['_REPORT'].fields_by_name['film']._serialized_options = b'\272H\025r\020R\004noneR\003gifR\003mp4\330\001\001\352\307\030\004none'
   _globals['_RESOURCES'].fields_by_name['cpus']._loaded_options = None
-  _globals['_RESOURCES'].fields_by_name['cpus']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\210\303@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_RESOURCES'].fields_by_name['cpus']._serialized_options = b'\272H\031\022\024\031\000\000\000\000\000\210\303@!\000\000\000\000\000\000\000\000@\001\330\001\001\352\307\030\004null'
   _globals['_RESOURCES'].fields_by_name['gpus']._loaded_options = None
-  _globals['_RESOURCES'].fields_by_name['gpus']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000@\217@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_RESOURCES'].fields_by_name['gpus']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000@\217@)\000\000\000\000\000\000\000\000@\001\352\307\030\004null'
   _globals['_RESOURCES'].fields_by_name['memory']._loaded_options = None
-  _globals['_RESOURCES'].fields_by_name['memory']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\200\204.A)\000\000\000\000\000\000\000\000@\001'
+  _globals['_RESOURCES'].fields_by_name['memory']._serialized_options = b'\272H\031\022\024\031\000\000\000\000\200\204.A!\000\000\000\000\000\000\000\000@\001\330\001\001\352\307\030\004null'
   _globals['_REPLICAS'].fields_by_name['n']._loaded_options = None
-  _globals['_REPLICAS'].fields_by_name['n']._serialized_options = b'\272H\007\"\005\030\350\007(\001'
+  _globals['_REPLICAS'].fields_by_name['n']._serialized_options = b'\272H\n\"\005\030\350\007(\001\310\001\001'
   _globals['_REPLICAS'].fields_by_name['chunk']._loaded_options = None
-  _globals['_REPLICAS'].fields_by_name['chunk']._serialized_options = b'\272H\007\"\005\030\220N(\000'
+  _globals['_REPLICAS'].fields_by_name['chunk']._serialized_options = b'\272H\n\"\005\030\220N(\001\330\001\001\352\307\030\00216'
+  _globals['_REPLICAS']._loaded_options = None
+  _globals['_REPLICAS']._serialized_options = b'\352\307\030\001n'
   _globals['_JOBSPEC'].fields_by_name['title']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['title']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_JOBSPEC'].fields_by_name['generator']._loaded_options = None
@@ -88,6 +99,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSPEC'].fields_by_name['target']._serialized_options = b'\272H\003\310\001\001'
   _globals['_JOBSPEC'].fields_by_name['units']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['units']._serialized_options = b'\272H\017\222\001\014\010\001\020\220N\"\005r\003\030\350\007'
+  _globals['_JOBSPEC'].fields_by_name['objective']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['objective']._serialized_options = b'\352\307\030\004unit'
+  _globals['_JOBSPEC'].fields_by_name['optimizer']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['optimizer']._serialized_options = b'\352\307\030\004auto'
   _globals['_JOBSPEC'].fields_by_name['baselines']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['baselines']._serialized_options = b'\272H\005\222\001\002\020\024'
   _globals['_JOBSPEC'].fields_by_name['budget']._loaded_options = None
@@ -95,45 +110,55 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSPEC'].fields_by_name['seed']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_JOBSPEC'].fields_by_name['device']._loaded_options = None
-  _globals['_JOBSPEC'].fields_by_name['device']._serialized_options = b'\272H r\0362\034^(auto|cpu|cuda(:[0-9]+)?)?$'
+  _globals['_JOBSPEC'].fields_by_name['device']._serialized_options = b'\272Ho\272\001i\n\006device\0222must be auto, cpu, cuda or a device such as cuda:1\032+this.matches(\'^(auto|cpu|cuda(:[0-9]+)?)$\')\330\001\001\352\307\030\004auto'
   _globals['_JOBSPEC'].fields_by_name['prior']._loaded_options = None
-  _globals['_JOBSPEC'].fields_by_name['prior']._serialized_options = b'\272H\023r\021R\000R\007naturalR\004none'
+  _globals['_JOBSPEC'].fields_by_name['prior']._serialized_options = b'\272H\024r\017R\007naturalR\004none\330\001\001\352\307\030\007natural'
+  _globals['_JOBSPEC'].fields_by_name['sharing']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['sharing']._serialized_options = b'\352\307\030\004true'
+  _globals['_JOBSPEC'].fields_by_name['design']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['design']._serialized_options = b'\352\307\030\002{}'
+  _globals['_JOBSPEC'].fields_by_name['constraints']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['constraints']._serialized_options = b'\352\307\030\002{}'
+  _globals['_JOBSPEC'].fields_by_name['report']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['report']._serialized_options = b'\352\307\030\002{}'
   _globals['_JOBSPEC'].fields_by_name['analyses']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['analyses']._serialized_options = b'\272H\005\222\001\002\020\024'
+  _globals['_JOBSPEC'].fields_by_name['resources']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['resources']._serialized_options = b'\352\307\030\002{}'
   _globals['_JOB_LABELSENTRY']._loaded_options = None
   _globals['_JOB_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=3079
-  _globals['_JOBSTATE']._serialized_end=3285
-  _globals['_COMPONENT']._serialized_start=126
-  _globals['_COMPONENT']._serialized_end=205
-  _globals['_BUDGET']._serialized_start=207
-  _globals['_BUDGET']._serialized_end=327
-  _globals['_DESIGN']._serialized_start=330
-  _globals['_DESIGN']._serialized_end=465
-  _globals['_CONSTRAINTS']._serialized_start=468
-  _globals['_CONSTRAINTS']._serialized_end=702
-  _globals['_TRANSFORMATIONS']._serialized_start=704
-  _globals['_TRANSFORMATIONS']._serialized_end=823
-  _globals['_DIVERSE']._serialized_start=825
-  _globals['_DIVERSE']._serialized_end=919
-  _globals['_REPORT']._serialized_start=921
-  _globals['_REPORT']._serialized_end=1018
-  _globals['_RESOURCES']._serialized_start=1021
-  _globals['_RESOURCES']._serialized_end=1157
-  _globals['_REPLICAS']._serialized_start=1159
-  _globals['_REPLICAS']._serialized_end=1219
-  _globals['_JOBSPEC']._serialized_start=1222
-  _globals['_JOBSPEC']._serialized_end=2046
-  _globals['_SEARCHPROGRESS']._serialized_start=2049
-  _globals['_SEARCHPROGRESS']._serialized_end=2232
-  _globals['_PROGRESS']._serialized_start=2235
-  _globals['_PROGRESS']._serialized_end=2442
-  _globals['_JOB']._serialized_start=2445
-  _globals['_JOB']._serialized_end=2951
-  _globals['_JOB_LABELSENTRY']._serialized_start=2906
-  _globals['_JOB_LABELSENTRY']._serialized_end=2951
-  _globals['_JOBERROR']._serialized_start=2953
-  _globals['_JOBERROR']._serialized_end=2994
-  _globals['_ARTIFACT']._serialized_start=2996
-  _globals['_ARTIFACT']._serialized_end=3076
+  _globals['_JOBSTATE']._serialized_start=3729
+  _globals['_JOBSTATE']._serialized_end=3935
+  _globals['_COMPONENT']._serialized_start=150
+  _globals['_COMPONENT']._serialized_end=240
+  _globals['_BUDGET']._serialized_start=243
+  _globals['_BUDGET']._serialized_end=535
+  _globals['_DESIGN']._serialized_start=538
+  _globals['_DESIGN']._serialized_end=681
+  _globals['_CONSTRAINTS']._serialized_start=684
+  _globals['_CONSTRAINTS']._serialized_end=918
+  _globals['_TRANSFORMATIONS']._serialized_start=921
+  _globals['_TRANSFORMATIONS']._serialized_end=1228
+  _globals['_DIVERSE']._serialized_start=1230
+  _globals['_DIVERSE']._serialized_end=1341
+  _globals['_REPORT']._serialized_start=1343
+  _globals['_REPORT']._serialized_end=1457
+  _globals['_RESOURCES']._serialized_start=1460
+  _globals['_RESOURCES']._serialized_end=1626
+  _globals['_REPLICAS']._serialized_start=1628
+  _globals['_REPLICAS']._serialized_end=1707
+  _globals['_JOBSPEC']._serialized_start=1710
+  _globals['_JOBSPEC']._serialized_end=2696
+  _globals['_SEARCHPROGRESS']._serialized_start=2699
+  _globals['_SEARCHPROGRESS']._serialized_end=2882
+  _globals['_PROGRESS']._serialized_start=2885
+  _globals['_PROGRESS']._serialized_end=3092
+  _globals['_JOB']._serialized_start=3095
+  _globals['_JOB']._serialized_end=3601
+  _globals['_JOB_LABELSENTRY']._serialized_start=3556
+  _globals['_JOB_LABELSENTRY']._serialized_end=3601
+  _globals['_JOBERROR']._serialized_start=3603
+  _globals['_JOBERROR']._serialized_end=3644
+  _globals['_ARTIFACT']._serialized_start=3646
+  _globals['_ARTIFACT']._serialized_end=3726
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from actmax.v1 import schema_pb2 as _schema_pb2
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -118,7 +119,7 @@ class Replicas(_message.Message):
     def __init__(self, n: _Optional[int] = ..., chunk: _Optional[int] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design", "constraints", "transformations", "diverse", "report", "resources", "replicas", "analyses")
+    __slots__ = ("title", "generator", "target", "units", "objective", "optimizer", "baselines", "budget", "seed", "device", "prior", "sharing", "design", "constraints", "transformations", "diverse", "report", "analyses", "resources", "replicas")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -136,9 +137,9 @@ class JobSpec(_message.Message):
     TRANSFORMATIONS_FIELD_NUMBER: _ClassVar[int]
     DIVERSE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    ANALYSES_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
-    ANALYSES_FIELD_NUMBER: _ClassVar[int]
     title: str
     generator: Component
     target: Component
@@ -156,10 +157,10 @@ class JobSpec(_message.Message):
     transformations: Transformations
     diverse: Diverse
     report: Report
+    analyses: _containers.RepeatedCompositeFieldContainer[Component]
     resources: Resources
     replicas: Replicas
-    analyses: _containers.RepeatedCompositeFieldContainer[Component]
-    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., transformations: _Optional[_Union[Transformations, _Mapping]] = ..., diverse: _Optional[_Union[Diverse, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., replicas: _Optional[_Union[Replicas, _Mapping]] = ..., analyses: _Optional[_Iterable[_Union[Component, _Mapping]]] = ...) -> None: ...
+    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[Component, _Mapping]] = ..., target: _Optional[_Union[Component, _Mapping]] = ..., units: _Optional[_Iterable[str]] = ..., objective: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Component, _Mapping]] = ..., baselines: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., device: _Optional[str] = ..., prior: _Optional[str] = ..., sharing: _Optional[bool] = ..., design: _Optional[_Union[Design, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., transformations: _Optional[_Union[Transformations, _Mapping]] = ..., diverse: _Optional[_Union[Diverse, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., analyses: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., replicas: _Optional[_Union[Replicas, _Mapping]] = ...) -> None: ...
 
 class SearchProgress(_message.Message):
     __slots__ = ("unit", "optimizer", "evaluations", "best_response", "natural_multiple", "stopped_by", "warnings")

@@ -1,6 +1,7 @@
 import datetime
 
 from actmax.v1 import job_pb2 as _job_pb2
+from actmax.v1 import schema_pb2 as _schema_pb2
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers

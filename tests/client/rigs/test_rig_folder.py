@@ -349,7 +349,7 @@ def test_a_folder_is_one_sessions(server, tmp_path):
         FolderRig(other, tmp_path).run()
     refused = actmax("rig", str(tmp_path / "no.yaml"), str(tmp_path), "--server", server.address)
     assert refused.returncode == 2
-    assert "cannot be read" in refused.stderr
+    assert "cannot read the session file" in refused.stderr
 
 
 def test_a_folder_is_nobodys_while_there_is_no_such_session(server, tmp_path):

@@ -6,8 +6,10 @@ import difflib
 import re
 from collections.abc import Iterable
 
-CLOSE = 0.4
+CLOSE = 0.5
 """Least likeness of a name that is worth a mention, from 0 to 1."""
+COMPARED = 0.6
+"""Least likeness as a share of the nearest name's, of a name that is mentioned besides it."""
 
 
 def near_names(name: str, names: Iterable[str], n: int = 3) -> list[str]:
@@ -27,9 +29,28 @@ def near_names(name: str, names: Iterable[str], n: int = 3) -> list[str]:
     Names that differ in case or separators alone come first, then those that end or begin with the name at a dot (``fc`` for
     ``model.fc``), then by the share of letters in common (:class:`difflib.SequenceMatcher`), of the whole names or of their last parts.
     """
-    rated = [(_likeness(name, other), other) for other in dict.fromkeys(names)]
-    close = [pair for pair in rated if pair[0] >= CLOSE]
-    return [other for _, other in sorted(close, key=lambda pair: -pair[0])[:n]]
+    rated = sorted(((_likeness(name, other), other) for other in dict.fromkeys(names)), key=lambda pair: -pair[0])
+    least = max(CLOSE, COMPARED * min(rated[0][0], 1.0)) if rated else CLOSE
+    return [other for likeness, other in rated[:n] if likeness >= least]
+
+
+def hint(name: str, names: Iterable[str], otherwise: str | None = None) -> str:
+    """Return the end of a message about an unknown name: which near names there are.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    names : iterable of str
+        What there is.
+    otherwise : str, optional
+        What to say where no name comes near; all ``names`` by default.
+    """
+    names = list(names)
+    near = near_names(name, names)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"there are {', '.join(names)}" if otherwise is None else otherwise
 
 
 def _likeness(name: str, other: str) -> float:
