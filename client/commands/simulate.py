@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actmax.v1 import session_pb2
+
 from ..arrays import to_array
 from ..errors import FieldViolation, InvalidInput
 from ..jobs import overrides
@@ -101,11 +103,21 @@ def simulate(
         ended = running.described
         display.ended(ended)
     if folder is not None:
-        from ..sessions.report import write_report  # Pillow
+        _report(ended.name, folder, server, silent=as_json)
+    if not _told(rig, ended, as_json=as_json):
+        raise typer.Exit(ExitCode.FAILED)
 
-        files = write_report(ended.name, folder, server)
-        if not as_json:
-            out.print(f"open {files[0]}")
+
+def _report(name: str, folder: Path, server: str, *, silent: bool) -> None:
+    from ..sessions.report import write_report  # Pillow
+
+    files = write_report(name, folder, server)
+    if not silent:
+        out.print(f"open {files[0]}")
+
+
+def _told(rig: SimulatedRig, ended: session_pb2.Session, *, as_json: bool) -> bool:
+    """Print what the session found, and return whether its answer is final."""
     known = ended.recommendation.HasField("stimulus")  # else the plugin that makes it is away
     clean = float(rig.clean(to_array(ended.recommendation.stimulus)[None])[0, 0]) if known else math.nan
     if as_json:
@@ -114,8 +126,7 @@ def simulate(
         out.print(f"{ended.name}: its generator is away, so the recommended stimulus can't be shown; actmax session show tells it later")
     else:
         out.print(f"{ended.name}: without noise and drift the recommended stimulus drives {clean:.4g} spikes")
-    if not ended.recommendation.final:
-        raise typer.Exit(ExitCode.FAILED)
+    return ended.recommendation.final
 
 
 def _show(running: Session, rig: SimulatedRig, generation: Generation, latency: float) -> None:
