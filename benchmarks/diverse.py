@@ -21,7 +21,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from actmax.engine.build import CheckedJob, check
+from actmax.engine.build import check
+from actmax.engine.resolved_job import ResolvedJob
 from actmax.engine.run import execute, searches_of
 from actmax.engine.search.diverse_selection import best_apart
 from actmax.engine.spec import JobSpec
@@ -34,7 +35,7 @@ PAIRS = {
 FEATURES = "pool"
 
 
-def job(pair: str, optimizer: str, gradient: bool, evaluations: int, **more: Any) -> CheckedJob:
+def job(pair: str, optimizer: str, gradient: bool, evaluations: int, **more: Any) -> ResolvedJob:
     """One job: a pair's three units."""
     generator, target, units = PAIRS[pair]
     spec = {
@@ -48,7 +49,7 @@ def job(pair: str, optimizer: str, gradient: bool, evaluations: int, **more: Any
     return check(JobSpec.parse(spec))
 
 
-def plain(checked: CheckedJob) -> tuple[list[float], list[tuple[Tensor, Tensor]]]:
+def plain(checked: ResolvedJob) -> tuple[list[float], list[tuple[Tensor, Tensor]]]:
     """The best response of an ordinary search for each unit, and all candidates with their scores."""
     searches = searches_of(checked)
     seen: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in searches]
@@ -67,7 +68,7 @@ def plain(checked: CheckedJob) -> tuple[list[float], list[tuple[Tensor, Tensor]]
     return [found.response for found in result.searches], [(torch.cat(latents), torch.cat(scores)) for latents, scores in seen]
 
 
-def naive(checked: CheckedJob, latents: Tensor, scores: Tensor, n: int, distance: float) -> tuple[Tensor, list[float]]:
+def naive(checked: ResolvedJob, latents: Tensor, scores: Tensor, n: int, distance: float) -> tuple[Tensor, list[float]]:
     """The best candidates at least ``distance`` apart, and their scores."""
     measure = checked.latent_distance()
     chosen = latents[:0]
@@ -79,7 +80,7 @@ def naive(checked: CheckedJob, latents: Tensor, scores: Tensor, n: int, distance
     return chosen, responses
 
 
-def spread(checked: CheckedJob, features: CheckedJob, latents: Tensor) -> tuple[float, float, float]:
+def spread(checked: ResolvedJob, features: ResolvedJob, latents: Tensor) -> tuple[float, float, float]:
     """Mean pairwise distance in latents, in pixels (root mean square) and in a CNN's penultimate features (1 - cosine)."""
     pairs = torch.triu_indices(len(latents), len(latents), 1)
     with torch.inference_mode():

@@ -15,7 +15,7 @@ from ..models.permissions import NOTHING, Permissions
 from ..models.version import version_of
 from .analyses.analysis import AnalysisContext
 from .analyses.running import attach_recorders, run_analyses
-from .build import CheckedJob, check
+from .build import check
 from .errors import Unmeasured
 from .evaluation.evaluator import Evaluator, Spread
 from .evaluation.loop import Loop, Observer, StopReason
@@ -24,6 +24,7 @@ from .jobs.finals import final_results
 from .jobs.observers import Checkpointer, ProgressReporter
 from .jobs.progress import Progress
 from .jobs.writing import NotWritten, prepare, write
+from .resolved_job import ResolvedJob
 from .results.result import JobResult, SearchResult
 from .results.section import Section
 from .search.diverse_search import DiverseSearch
@@ -44,7 +45,7 @@ class JobRun:
 
     Attributes
     ----------
-    job : CheckedJob
+    job : ResolvedJob
         The job.
     searches : sequence of Search
         All of it.
@@ -64,7 +65,7 @@ class JobRun:
         What analyses found, and what to say of the whole job.
     """
 
-    job: CheckedJob
+    job: ResolvedJob
     searches: Sequence[Search]
     loop: Loop
     should_stop: Callable[[], StopReason]
@@ -165,7 +166,7 @@ STEPS: tuple[Callable[[JobRun], None], ...] = (search, finals, analyses)
 
 @under_default_settings
 def execute(
-    job: CheckedJob,
+    job: ResolvedJob,
     searches: Sequence[Search],
     *,
     observers: Sequence[Observer] = (),
@@ -293,7 +294,7 @@ def run_job(
         return written
 
 
-def searches_of(job: CheckedJob) -> list[Search]:
+def searches_of(job: ResolvedJob) -> list[Search]:
     """One search a unit and optimizer, unit by unit, the main optimizer first; watched by the recorders of the job's analyses."""
     labels = job.labels()
     kind = DiverseSearch if job.spec.diverse else Search
@@ -339,7 +340,7 @@ def replica(spec: JobSpec, *, permissions: Permissions = NOTHING, threads: int |
     )
 
 
-def batch_of(job: CheckedJob) -> int | None:
+def batch_of(job: ResolvedJob) -> int | None:
     """Stimuli in one pass: with replicas a chunk, else as many as fit (None)."""
     if job.spec.replicas is None:
         return None
@@ -362,7 +363,7 @@ def fingerprint(spec: JobSpec) -> str:
     return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
 
 
-def _versions(job: CheckedJob) -> dict[str, str]:
+def _versions(job: ResolvedJob) -> dict[str, str]:
     """Of the parts that live elsewhere."""
     found = {"generator": version_of(job.generator), "target": version_of(job.target)}
     return {role: version for role, version in found.items() if version}

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from actmax.client.jobs import jobfile
-from actmax.engine.build import CheckedJob, check
+from actmax.engine.build import check
+from actmax.engine.resolved_job import ResolvedJob
 from actmax.engine.run import execute, fingerprint, searches_of
 from actmax.engine.spec import JobSpec
 from actmax.models.spaces import StimulusSpec
@@ -46,7 +47,7 @@ def load(name: str) -> JobSpec:
     return JobSpec.parse(jobfile.to_plain(jobfile.load(EXAMPLES / f"{name}.yaml").spec))
 
 
-def checked(name: str) -> CheckedJob:
+def checked(name: str) -> ResolvedJob:
     """The same, built."""
     return check(load(name))
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 
-from actmax.engine.build import CheckedJob, check
+from actmax.engine.build import check
 from actmax.engine.evaluation.packing import pass_size
+from actmax.engine.resolved_job import ResolvedJob
 from actmax.engine.run import execute, searches_of
 from actmax.engine.spec import JobSpec
 from benchmarks.devices import described, forget_peak, peak_bytes
@@ -30,7 +31,7 @@ LAYERS = {"cifar10-cnn": "layer2", "efficientnet-lite0": "_conv_head"}
 """Networks, and the layer whose channels are searched."""
 
 
-def prepared(units: list[str], steps: int, candidates: int, device: str = "cpu", given: dict[str, Any] | None = None) -> CheckedJob:
+def prepared(units: list[str], steps: int, candidates: int, device: str = "cpu", given: dict[str, Any] | None = None) -> ResolvedJob:
     target = {"name": "efficientnet-lite0", "options": {"shape": [3, 224, 224], **NORMALISED}} if given else {"name": "cifar10-cnn"}
     return check(
         JobSpec.parse(
@@ -48,7 +49,7 @@ def prepared(units: list[str], steps: int, candidates: int, device: str = "cpu",
     )
 
 
-def timed(job: CheckedJob) -> tuple[float, dict[str, float]]:
+def timed(job: ResolvedJob) -> tuple[float, dict[str, float]]:
     found: dict[str, float] = {}
 
     def run() -> None:

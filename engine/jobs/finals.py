@@ -12,20 +12,20 @@ from torch import Tensor
 
 from ...models.generators.constrained import ConstrainedGenerator
 from ...optimizers.optimizer import HasNote
-from ..build import CheckedJob
 from ..evaluation.loop import Loop
+from ..resolved_job import ResolvedJob
 from ..results.result import Optimum, SearchResult
 from ..search.finals import Measured
 from ..search.search import Search
 from .plain_responses import with_plain_responses
 
 
-def final_results(job: CheckedJob, loop: Loop, searches: Sequence[Search]) -> tuple[list[SearchResult], list[str]]:
+def final_results(job: ResolvedJob, loop: Loop, searches: Sequence[Search]) -> tuple[list[SearchResult], list[str]]:
     """Return a result of each search, and notices of what its recorders could not make.
 
     Parameters
     ----------
-    job : CheckedJob
+    job : ResolvedJob
         The job.
     loop : Loop
         Measures what is open.
@@ -40,7 +40,7 @@ def final_results(job: CheckedJob, loop: Loop, searches: Sequence[Search]) -> tu
     return with_plain_responses(job, loop, searches, results), notices
 
 
-def _result(job: CheckedJob, search: Search, optima: list[Optimum], recorded: dict[str, Any]) -> SearchResult:
+def _result(job: ResolvedJob, search: Search, optima: list[Optimum], recorded: dict[str, Any]) -> SearchResult:
     answer = optima[0]
     lost = ("the response to the recommended stimulus was missed when it was measured again",)
     return SearchResult(
@@ -79,7 +79,7 @@ def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
     return [[answer if answer.measurements else Measured(answer.latent, next(scores), None, 1) for answer in found] for found in answers]
 
 
-def _optima(job: CheckedJob, answers: Sequence[Measured]) -> list[Optimum]:
+def _optima(job: ResolvedJob, answers: Sequence[Measured]) -> list[Optimum]:
     """The stimuli of ``answers``, and how far they are from each other."""
     generator = job.generator
     with torch.no_grad():
@@ -104,7 +104,7 @@ def _optima(job: CheckedJob, answers: Sequence[Measured]) -> list[Optimum]:
     ]
 
 
-def _recorded(job: CheckedJob, search: Search, batch: int, notices: list[str]) -> dict[str, Any]:
+def _recorded(job: ResolvedJob, search: Search, batch: int, notices: list[str]) -> dict[str, Any]:
     """What recorders have kept of a search; of one that fails nothing, with the reason added to ``notices``."""
 
     def decode(latents: Tensor) -> NDArray[Any]:

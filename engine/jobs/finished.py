@@ -14,11 +14,12 @@ from ...models.permissions import NOTHING, Permissions
 from ..analyses.analysis import AnalysisContext, RecordsSearches
 from ..analyses.resolving import JobAnalysis
 from ..analyses.running import Analysed, run_analyses
-from ..build import CheckedJob, check
+from ..build import check
 from ..errors import InvalidJob
 from ..evaluation.loop import StopReason
 from ..evaluation.packing import pass_size
 from ..report.adding import add_sections
+from ..resolved_job import ResolvedJob
 from ..results.reading import read_result
 from ..results.result import JobResult
 from ..spec import ComponentSpec, ReportSpec
@@ -106,7 +107,7 @@ def analyse_finished(
         return replace(done, notices=told)
 
 
-def _job(result: JobResult, analyses: Sequence[ComponentSpec], permissions: Permissions, given: Mapping[str, Any] | None) -> CheckedJob:
+def _job(result: JobResult, analyses: Sequence[ComponentSpec], permissions: Permissions, given: Mapping[str, Any] | None) -> ResolvedJob:
     """The job with those analyses alone, labelled apart from those that it had."""
     before = list(result.spec.analyses)
     asked = result.spec.model_copy(update={"analyses": list(analyses), "report": ReportSpec()})

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ...models.objectives.objective import compares
 from ...models.objectives.unit import UnitObjective
-from ..build import CheckedJob
 from ..evaluation.loop import Loop
+from ..resolved_job import ResolvedJob
 from ..results.result import Optimum, SearchResult
 from ..search.search import Search
 
@@ -19,7 +19,7 @@ DRAWS = 32
 """Transformed showings that a reported score is the mean of, at least two candidates' worth."""
 
 
-def with_plain_responses(job: CheckedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
+def with_plain_responses(job: ResolvedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
     """``results`` with what they hold as responses as their scores, and as responses the units' own to the untransformed stimuli.
 
     Under another objective than the plain unit, or under transformations, a score is no response, and no multiple of a natural one. Each
@@ -54,7 +54,7 @@ def with_plain_responses(job: CheckedJob, loop: Loop, searches: Sequence[Search]
     return told
 
 
-def _scored_again(job: CheckedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
+def _scored_again(job: ResolvedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
     """Scores as means over fresh draws of the transformations, where there are any and no leader was measured again anyway."""
     if job.spec.transformations is None or any(one.measurements > 1 for result in results for one in result.optima):
         return list(results)

@@ -17,9 +17,10 @@ from ...models.plugins.keeping import KeptPlugin
 from ...models.spaces import Box, StimulusSpec
 from ...optimizers.optimizer import HasNote
 from ...wire.reader import tensor_values
-from ..build import CheckedJob, build_generator, check
+from ..build import build_generator, check
 from ..components.registry import Resolver
 from ..errors import InvalidJob
+from ..resolved_job import ResolvedJob
 from ..run import searches_of
 from ..search.search import Search
 from ..spec import BudgetSpec, ComponentSpec, DesignSpec, JobSpec
@@ -155,7 +156,7 @@ class CheckedSession:
                 return ComponentSpec(name=asked.name, options={**asked.options, option: wanted[option]})
         return None
 
-    def job(self, thread: int, aim: Aim, optimizer: ComponentSpec, number: int, evaluations: int) -> CheckedJob:
+    def job(self, thread: int, aim: Aim, optimizer: ComponentSpec, number: int, evaluations: int) -> ResolvedJob:
         """A thread as a job with the rig as its target: all that a search is made from."""
         spec, design = self.spec, self.spec.design
         seed = spec.seed if number == 0 else (spec.seed + number * 0x9E3779B97F4A7C15) % 2**63
