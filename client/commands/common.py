@@ -44,6 +44,9 @@ NOTHING_FOUND = ("stuck", "unmeasured")
 MOST_WARNINGS = 10
 """Lines of warnings that are printed; the report has more."""
 
+PATIENCE = 2.0
+"""Seconds for which a command tries again where no server answers."""
+
 Server = Annotated[str, typer.Option("--server", envvar="ACTMAX_SERVER", metavar="HOST:PORT", help="The server to talk to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text; errors too, on stderr.")]
 JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job file.", show_default=False)]
@@ -81,7 +84,7 @@ err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 def connect(server: str) -> Client:
     """A client that gives up soon when nothing listens, since a person waits."""
-    return Client(server, patience=2.0)
+    return Client(server, patience=PATIENCE)
 
 
 def job_name(name: str) -> str:

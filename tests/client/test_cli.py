@@ -18,6 +18,7 @@ import pytest
 from serving import ACTMAX, ENDLESS, ENVIRONMENT, actmax, read_until, started
 
 from actmax.client.cli import execute
+from actmax.client.commands import common
 from actmax.client.commands.common import needing_server
 from actmax.client.commands.run import _forget, _written_elsewhere
 from actmax.client.jobs import jobfile
@@ -187,6 +188,7 @@ def test_wrong_input_is_told_by_field_and_line(server, toy: Path) -> None:
 )
 def test_expected_errors(arguments: list[str], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(common, "PATIENCE", 0.3)
     done = actmax(*arguments)
     assert done.returncode == code
     assert says in done.stderr

@@ -77,7 +77,7 @@ def test_down_is_the_weakest_response():
 def test_budgets_of_seconds_and_plateau():
     timed = searched(job(budget={"seconds": 0.3}))
     assert all(found.stopped_by == "seconds" for found in timed.searches)
-    assert 0.3 <= timed.seconds < 30
+    assert timed.seconds >= 0.3
     flat = searched(job(budget={"evaluations": 100_000, "plateau": 200}, units=["4[0]"])).searches[0]
     assert flat.stopped_by == "plateau"
     assert 200 <= flat.evaluations - int(np.argmax(flat.scores)) <= 400

@@ -24,7 +24,7 @@ def alive(pid: int) -> bool:
     return False
 
 
-async def gone(pid: int, seconds: float = 5.0) -> None:
+async def gone(pid: int, seconds: float = 200.0) -> None:
     async with asyncio.timeout(seconds):
         while alive(pid):
             await asyncio.sleep(0.02)

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import threading
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -65,8 +64,10 @@ async def arrays(calls, name: str) -> dict[str, np.ndarray]:
     return kept(io.BytesIO(b"".join((await calls.download(name, "arrays.npz"))[1])))
 
 
-def undisturbed(folder: Path) -> dict[str, np.ndarray]:
-    """What the job finds in this process."""
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory) -> dict[str, np.ndarray]:
+    """What the job finds in this process, undisturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
     with PluginServer({"neuron": target(), "decoder": generator()}, "127.0.0.1:0") as server:
         spec = job({"address": f"grpc://{server.address}", "plugin": "neuron", "batch": 3})
         plain = MessageToDict(spec, preserving_proto_field_name=True)
@@ -82,8 +83,7 @@ def same(a, b) -> None:
         np.testing.assert_array_equal(a[key], b[key])
 
 
-async def test_a_job_ends_with_the_same_bits_though_its_plugin_was_killed_and_started_again(serving, tmp_path):
-    expected = await asyncio.to_thread(undisturbed, tmp_path / "here")
+async def test_a_job_ends_with_the_same_bits_though_its_plugin_was_killed_and_started_again(serving, expected):
     address = f"127.0.0.1:{free_port()}"
     options = {"address": f"grpc://{address}", "plugin": "neuron", "batch": 3}
     async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab", f"grpc://{address}")) as (server, calls):
@@ -110,24 +110,23 @@ async def test_a_job_ends_with_the_same_bits_though_its_plugin_was_killed_and_st
             await calls.create(job({**options, "address": server.address.join(("grpc://", ""))}))
 
 
-async def test_a_job_goes_on_when_its_server_went_away_and_the_plugin_dials_in_late(serving, tmp_path):
-    expected = await asyncio.to_thread(undisturbed, tmp_path / "here")
+async def test_a_job_goes_on_when_its_server_went_away_and_the_plugin_dials_in_late(serving, expected):
     spec = job({"plugin": "neuron", "batch": 3})
-    async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab",)) as (server, calls), offered(target(), server.address, "neuron"):
+    settings = {"engine": ActmaxEngine(), "allow_imports": ("toy_lab",)}
+    async with serving(**settings, stop_seconds=1.0) as (server, calls), offered(target(), server.address, "neuron"):
         disturbed = await calls.create(spec)
         await calls.until(disturbed.name, lambda job: job.progress.evaluations > 40, 200)
         await server.stop()
-    async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab",)) as (server, calls):
+    async with serving(**settings) as (server, calls):
         await calls.until(disturbed.name, lambda job: job.attempt == 2, 200)
-        await asyncio.sleep(4.0)  # its worker asks for a plugin that is not there yet
+        await asyncio.sleep(1.5)  # its worker asks for a plugin that is not there yet
         async with offered(target(), server.address, "neuron"):
             done = await calls.ended(disturbed.name, 200)
         assert done.state == SUCCEEDED, done.error
         same(await arrays(calls, disturbed.name), expected)
 
 
-async def test_a_version_that_changes_ends_the_job_and_the_old_one_lets_it_go_on(serving, tmp_path):
-    expected = await asyncio.to_thread(undisturbed, tmp_path / "here")
+async def test_a_version_that_changes_ends_the_job_and_the_old_one_lets_it_go_on(serving, expected):
     async with serving(engine=ActmaxEngine(), allow_imports=("toy_lab",), checkpoint_seconds=0.05) as (server, calls):
         async with offered(target("1"), server.address, "neuron"):
             changed = await calls.create(job({"plugin": "neuron", "batch": 3}))

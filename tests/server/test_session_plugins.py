@@ -16,6 +16,7 @@ from rig import Stream, answers, array, run, spec
 
 from actmax.client import Credentials
 from actmax.client.plugin import GeneratorPlugin
+from actmax.models.plugins import connection
 from actmax.server.security.tokens import Tokens
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
@@ -26,6 +27,9 @@ UNAVAILABLE, FAILED_PRECONDITION = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.
 @pytest.fixture(autouse=True)
 def _fixtures(monkeypatch):
     monkeypatch.syspath_prepend(str(FIXTURES))
+    # a plugin that is away is asked as often as ever, in less time
+    monkeypatch.setattr(connection, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(connection, "_LONGEST_PAUSE", 0.2)
 
 
 def decoder(decode=None):

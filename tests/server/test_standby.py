@@ -45,7 +45,7 @@ def alive(pid: int) -> bool:
     return False
 
 
-async def gone(*pids: int, seconds: float = 10.0) -> None:
+async def gone(*pids: int, seconds: float = 200.0) -> None:
     async with asyncio.timeout(seconds):
         while any(alive(pid) for pid in pids):
             await asyncio.sleep(0.02)

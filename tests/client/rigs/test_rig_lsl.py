@@ -12,6 +12,7 @@ pylsl = pytest.importorskip("pylsl")
 
 from actmax.client import InvalidInput  # noqa: E402
 from actmax.client.errors import Unavailable  # noqa: E402
+from actmax.client.rigs import lsl  # noqa: E402
 from actmax.client.rigs.lsl import LslSpikes, Markers  # noqa: E402
 
 
@@ -27,8 +28,9 @@ def test_markers_say_which_trial_appeared_when():
     assert info.type() == "Markers"
     inlet = pylsl.StreamInlet(info)
     inlet.open_stream(10)
+    before = pylsl.local_clock()
     shown = markers.onset(12, generation=2, kind="candidate")
-    assert abs(shown - pylsl.local_clock()) < 1
+    assert before <= shown <= pylsl.local_clock()
     assert markers.onset(13, at=shown + 0.5) == shown + 0.5
     sample, moment = inlet.pull_sample(timeout=10)
     assert json.loads(sample[0]) == {"trial": 12, "generation": 2, "kind": "candidate"}
@@ -52,16 +54,16 @@ def test_a_stream_of_spikes_is_counted(kind, values):
         np.testing.assert_array_equal(recording.response(pylsl.local_clock()).counts, [0, 0])
 
 
-def test_a_stream_of_counts_is_summed_and_a_gap_makes_the_trial_missed():
+def test_a_stream_of_counts_is_summed_and_a_gap_makes_the_trial_missed(pauses_of):
     name, bins = outlet(channels=3, rate=100.0)
     with LslSpikes(name, {"a": 2, "b": 0}, window=(0.0, 0.2), spikes="counts", margin=20) as recording:
         assert bins.wait_for_consumers(10)
         onset = pylsl.local_clock()
         for at in range(-5, 30):
             bins.push_sample([at == 3, 5, 1], onset + 0.01 * at + 0.005)
-        began = pylsl.local_clock()
+        pauses = pauses_of(lsl)
         np.testing.assert_array_equal(recording.response(onset).counts, [20, 1])
-        assert pylsl.local_clock() - began < 10  # a stream that has come so far needs no waiting
+        assert sum(pauses) < 10  # a stream that has come so far needs no waiting
         later = onset + 1
         for at in range(40):
             if not 5 <= at < 10:

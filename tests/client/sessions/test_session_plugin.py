@@ -49,7 +49,7 @@ def test_a_rehearsal_with_a_plugin(server):
 
 def test_a_plugin_that_is_away_is_waited_for_as_long_as_patience_lasts(server):
     heard: list[str] = []
-    with plugin(server) as first, Session.create(SPEC, server.address, patience=4.0) as session:
+    with plugin(server) as first, Session.create(SPEC, server.address, patience=2.5) as session:
         session.on_trouble = heard.append
         shown = session.ask()
         assert shown is not None
