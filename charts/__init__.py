@@ -1,1 +1,1 @@
-"""Charts as SVG and PNG, and the colours, fonts and number formats that reports of jobs and of sessions share."""
+"""Charts as SVG and PNG, and what reports of jobs and of sessions share: colours, fonts, a style sheet, pictures and number formats."""

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
-from .style import LEVEL, LINE_COLORS, LineStyle
+from .style import DARK_COLORS, LEVEL, LIGHT_COLORS, LINE_COLORS, LineStyle, css_variables
 from .words import printable, tick
 
+_PAGE = Path(__file__).with_name("page.css")
 _LEFT, _TOP, _TOP_LABELLED, _FOOT = 48, 12, 26, 38
 _STROKE = 2
 """Width of a line."""
@@ -52,6 +54,17 @@ def css_rules(scope: str = "") -> str:
         A selector that limits the rules to what lies within it.
     """
     return "\n".join(f"{scope} {selector} {{ {declarations} }}".strip() for selector, declarations in _RULES.items())
+
+
+def page_css() -> str:
+    """Return the style sheet that the reports of jobs and of sessions share: light and dark colours, text, and charts."""
+    light, dark = css_variables(LIGHT_COLORS), css_variables(DARK_COLORS)
+    return f"""\
+:root {{ color-scheme: light dark; --page: #f6f7f8; {light} }}
+@media (prefers-color-scheme: dark) {{ :root {{ --page: #14171a; {dark} }} }}
+@media print {{ :root {{ color-scheme: light; --page: #fff; {light} --ink: #000; --muted: #444; --line: #ccc; }} }}
+{_PAGE.read_text(encoding="utf-8")}{css_rules()}
+"""
 
 
 @dataclass(frozen=True)

@@ -5,32 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-# c0 to c5 are Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), darker or lighter where white or black paper needs it.
-LIGHT_COLORS = {
-    "ink": "#1d2126",
-    "muted": "#586069",
-    "line": "#dfe3e7",
-    "card": "#ffffff",
-    "c0": "#0072b2",
-    "c1": "#d55e00",
-    "c2": "#008a66",
-    "c3": "#b0508a",
-    "c4": "#8a6d00",
-    "c5": "#444a52",
+_PALETTE = {
+    "ink": ("#1d2126", "#eceff2"),
+    "muted": ("#586069", "#a4adb6"),
+    "line": ("#dfe3e7", "#363c43"),
+    "card": ("#ffffff", "#1d2125"),
+    # Okabe and Ito's (https://jfly.uni-koeln.de/color/), darker or lighter where white or black paper needs it.
+    "c0": ("#0072b2", "#56b4e9"),
+    "c1": ("#d55e00", "#f08a3c"),
+    "c2": ("#008a66", "#2fc99b"),
+    "c3": ("#b0508a", "#dd93bd"),
+    "c4": ("#8a6d00", "#e3c23a"),
+    "c5": ("#444a52", "#c3c9d0"),
 }
+LIGHT_COLORS = {name: light for name, (light, _) in _PALETTE.items()}
 """Colours on light paper, by their name in style sheets."""
-DARK_COLORS = {
-    "ink": "#eceff2",
-    "muted": "#a4adb6",
-    "line": "#363c43",
-    "card": "#1d2125",
-    "c0": "#56b4e9",
-    "c1": "#f08a3c",
-    "c2": "#2fc99b",
-    "c3": "#dd93bd",
-    "c4": "#e3c23a",
-    "c5": "#c3c9d0",
-}
+DARK_COLORS = {name: dark for name, (_, dark) in _PALETTE.items()}
 """The same colours on dark paper."""
 INK, MUTED, GRID, PAPER = LIGHT_COLORS["ink"], LIGHT_COLORS["muted"], LIGHT_COLORS["line"], LIGHT_COLORS["card"]
 

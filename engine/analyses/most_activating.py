@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ...charts.pictures import png
 from ...charts.words import count, shown
 from ...models.options import InvalidOption
 from ...models.permissions import permitted_model
@@ -16,7 +17,6 @@ from ...models.pictures.folder import FolderReading, shown_name
 from ...models.spaces import StimulusSpec
 from ...models.targets.target import Target
 from ..report.comparison import Comparison
-from ..report.pictures import png
 from ..results.result import FolderImage, FolderImages
 from ..results.section import Figure, Layout, Section, StimulusPicture
 from .analysis import AnalysisContext

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from ...charts.pictures import png
 from ...models.spaces import StimulusSpec
 from ..results.section import Section
 from .charts import convergence_overview, convergence_plot
@@ -12,7 +13,7 @@ from .comparison import Comparison
 from .figures import FigureFiles, figure_file
 from .montage import montage, sheets
 from .names import ArtifactNames
-from .pictures import enlarged, own_size, png
+from .pictures import enlarged, own_size
 from .results import Written
 
 Drawing = tuple[str, Callable[[], bytes]]

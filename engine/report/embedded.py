@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...charts.chart import Chart
+from ...charts.pictures import data_uri, png
 from ...models.spaces import StimulusSpec
 from .charts import series_chart
-from .pictures import MOST_LINES, enlarged, factor, own_size, png
+from .pictures import MOST_LINES, enlarged, factor, own_size
 
 _WIDEST = 256
 _WORTH = 64
@@ -42,19 +42,15 @@ def embedded(stimulus: NDArray[np.float32], spec: StimulusSpec, title: str, size
     else:
         image = own_size(stimulus, spec)
         width = image.width * factor(image.size, size)
-    return Embedded(data_uri(image, size if light else None), min(width, size if light else _WIDEST), None)
+    return Embedded(picture_uri(image, size if light else None), min(width, size if light else _WIDEST), None)
 
 
-def data_uri(image: Image.Image, at_most: int | None = None) -> str:
+def picture_uri(image: Image.Image, at_most: int | None = None) -> str:
     """``image`` as PNG; or, where it has to be light, as WebP of sides of ``at_most``."""
     if at_most is None or max(image.size) < _WORTH:
-        return _uri("png", png(image))
+        return data_uri(png(image))
     small = image.copy()
     small.thumbnail((at_most, at_most), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.convert("RGBA" if small.mode == "RGBA" else "RGB").save(buffer, "WEBP", quality=80, alpha_quality=60)
-    return _uri("webp", buffer.getvalue())
-
-
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return data_uri(buffer.getvalue(), "image/webp")

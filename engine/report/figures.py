@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...charts.chart import Chart
+from ...charts.pictures import data_uri
 from ..results.section import MEDIA, Figure, Section, StimulusPicture, Value
-from .embedded import data_uri, embedded
+from .embedded import embedded, picture_uri
 from .names import ArtifactNames, safe_name
 from .pictures import faded, picture_file
 
@@ -92,7 +92,7 @@ def figure_cell(figure: Figure, path: str = "", size: int = IN_ROW, *, light: bo
     """
     content = figure.content
     if isinstance(content, StimulusPicture) and content.weights is not None:
-        picture = data_uri(faded(content.stimulus, content.weights, content.spec, to=1), size if light else None)
+        picture = picture_uri(faded(content.stimulus, content.weights, content.spec, to=1), size if light else None)
         return FigureCell(figure, picture, size, None)
     if isinstance(content, StimulusPicture):
         made = embedded(content.stimulus, content.spec, figure.alt, size, light=light)
@@ -102,7 +102,7 @@ def figure_cell(figure: Figure, path: str = "", size: int = IN_ROW, *, light: bo
     data = figure_file(figure)
     if len(data) > MOST_INLINE:
         return FigureCell(figure, None, 0, None, path)
-    return FigureCell(figure, f"data:{figure.media_type};base64,{base64.b64encode(data).decode('ascii')}", 0, None)
+    return FigureCell(figure, data_uri(data, figure.media_type), 0, None)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from ...charts.chart import Chart, css_rules, swatch
-from ...charts.style import DARK_COLORS, LEVEL, LIGHT_COLORS, css_variables, line_style
+from ...charts.chart import Chart, css_rules, page_css, swatch
+from ...charts.style import LEVEL, LIGHT_COLORS, css_variables, line_style
 from ...charts.words import cell, count, duration, listed, measured, printable, shown, times
 from ...models.spaces import StimulusSpec
 from ..results.result import SearchResult
@@ -47,8 +47,8 @@ TEMPLATES.globals.update(
     line_style=line_style,
     level=LEVEL,
     css_rules=css_rules,
+    page_css=lambda: Markup(page_css()),
     light_colors=css_variables(LIGHT_COLORS),
-    dark_colors=css_variables(DARK_COLORS),
 )
 TEMPLATES.filters.update(cell=cell, shown=shown, measured=measured, times=times, count=count, listed=listed, duration=duration)
 

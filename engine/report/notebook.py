@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...charts.chart import Chart
+from ...charts.pictures import png
 from ...charts.style import LineStyle, line_style
 from ...charts.words import count, duration, measured, shown, times
 from ...models.spaces import StimulusSpec
@@ -20,7 +21,7 @@ from .embedded import Embedded, embedded
 from .figures import section_blocks
 from .html import TEMPLATES
 from .montage import montage, sheets
-from .pictures import enlarged, png
+from .pictures import enlarged
 
 MOST_UNITS = 24
 """Of a job in one cell of a notebook."""

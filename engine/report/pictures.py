@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ...charts.chart import Axes, Chart
 from ...charts.document import document, to_png
+from ...charts.pictures import data_uri, pixels, png
 from ...models.pictures.decoding import decode
 from ...models.spaces import StimulusSpec
 from ..results.section import StimulusPicture
@@ -24,43 +21,10 @@ _SHRUNK = 0.8
 """Size of a series' chart by its own."""
 _SCALE = "00224e 1a386f 434e6c 61656f 7d7c78 9b9476 bcae6c dec958 fee838"
 """Cividis, a scale of colours for every kind of colour vision, in equal steps (https://doi.org/10.1371/journal.pone.0199239)."""
-_GAP = 128
-"""Grey of the one-pixel gap between channels shown side by side."""
 COLOURS_CLIPPED = 1.0
 """Per cent of values clipped at either end before the colours are stretched to the full range."""
 OPAQUE = 80.0
 """Percentile of the weights from which a place is opaque."""
-
-
-def pixels(stimulus: NDArray[np.float32], spec: StimulusSpec) -> NDArray[np.uint8]:
-    """An image stimulus as 8-bit pixels.
-
-    Parameters
-    ----------
-    stimulus : ndarray
-        (channels, height, width); ``spec.low`` is shown black, ``spec.high`` white (or full colour), values outside are
-        clipped, and what is no number is black.
-
-    Returns
-    -------
-    ndarray
-        uint8: (height, width, 3) for three channels; grey (height, width) for one; for any other number the channels as
-        grey pictures side by side, in rows of a near-square table with gaps of one pixel.
-    """
-    scaled = (np.asarray(stimulus, np.float64) - spec.low) / (spec.high - spec.low)
-    levels = np.rint(np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0, 1) * 255).astype(np.uint8)
-    if levels.shape[0] == 3:
-        return levels.transpose(1, 2, 0)
-    if levels.shape[0] == 1:
-        return levels[0]
-    channels, height, width = levels.shape
-    columns = math.ceil(math.sqrt(channels))
-    rows = math.ceil(channels / columns)
-    table = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), _GAP, np.uint8)
-    for channel in range(channels):
-        top, left = channel // columns * (height + 1), channel % columns * (width + 1)
-        table[top : top + height, left : left + width] = levels[channel]
-    return table
 
 
 def factor(size: tuple[int, int], to: int) -> int:
@@ -70,7 +34,7 @@ def factor(size: tuple[int, int], to: int) -> int:
 
 def own_size(stimulus: NDArray[np.float32], spec: StimulusSpec) -> Image.Image:
     """An image stimulus, pixel for pixel."""
-    return Image.fromarray(pixels(stimulus, spec))
+    return Image.fromarray(pixels(stimulus, spec.low, spec.high))
 
 
 def enlarged(stimulus: NDArray[np.float32], spec: StimulusSpec, to: int = ENLARGED_TO) -> Image.Image:
@@ -115,7 +79,7 @@ def faded(stimulus: NDArray[np.float32], weights: NDArray[np.float32], spec: Sti
     """
     low, high = np.percentile(stimulus, (COLOURS_CLIPPED, 100 - COLOURS_CLIPPED))
     stretched = stimulus if high - low < 1e-6 else spec.low + (spec.high - spec.low) * (stimulus - low) / (high - low)
-    shown = pixels(stretched.astype(np.float32), spec)
+    shown = pixels(stretched.astype(np.float32), spec.low, spec.high)
     colours = shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, -1)
     alpha = np.rint(255 * opacity(weights)).astype(np.uint8)
     small = Image.fromarray(np.concatenate([colours, alpha[..., None]], -1))
@@ -131,15 +95,8 @@ def _map(stimulus: NDArray[np.float32], spec: StimulusSpec, size: tuple[int, int
     colors = [np.interp(share, np.linspace(0, 1, len(scale)), scale[:, part]) for part in range(3)]
     image = png(Image.fromarray(np.rint(np.stack(colors, -1)).astype(np.uint8)))
     chart = Chart(Axes(size, (0, length), (0, channels), "time step", downwards=True))
-    chart.image(f"data:image/png;base64,{base64.b64encode(image).decode()}", (0, length), (0, channels))
+    chart.image(data_uri(image), (0, length), (0, channels))
     return chart
-
-
-def png(image: Image.Image) -> bytes:
-    """The image as a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def picture_file(picture: StimulusPicture) -> bytes:

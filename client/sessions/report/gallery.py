@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ....charts.lettering import Fonts, write
+from ....charts.pictures import pixels
 from ....charts.style import INK, LIGHT_COLORS, MUTED, PAPER, line_style
 
 _SIDE, _GAP, _TEXT, _MARGIN = 128, 14, 20, 28
@@ -29,7 +28,7 @@ class Cell:
 
 
 def picture(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
-    """A stimulus as a picture: of 1 or 3 channels as it is, other channels side by side in grey, a series as its lines.
+    """A stimulus as a picture: of 1 or 3 channels as it is, other channels in a table of grey ones, a series as its lines.
 
     Parameters
     ----------
@@ -38,20 +37,7 @@ def picture(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
     low, high : float
         Value range.
     """
-    scaled = ((np.asarray(stimulus, np.float64) - low) / ((high - low) or 1.0)).clip(0, 1)
-    if scaled.ndim == 2:
-        return _series(scaled)
-    values = (scaled * 255).round().astype(np.uint8)
-    if len(values) == 3:
-        return Image.fromarray(np.ascontiguousarray(values.transpose(1, 2, 0)))
-    return Image.fromarray(np.concatenate(list(values), 1) if len(values) > 1 else values[0])
-
-
-def data_uri(image: Image.Image) -> str:
-    """A picture inside a page."""
-    made = io.BytesIO()
-    image.save(made, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(made.getvalue()).decode()}"
+    return _series(stimulus, low, high) if stimulus.ndim == 2 else Image.fromarray(pixels(stimulus, low, high))
 
 
 def sheet(title: str, groups: Mapping[str, Sequence[Cell]], low: float, high: float, columns: int = 6) -> Image.Image:
@@ -85,7 +71,8 @@ def sheet(title: str, groups: Mapping[str, Sequence[Cell]], low: float, high: fl
     return image
 
 
-def _series(scaled: NDArray[np.float64]) -> Image.Image:
+def _series(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
+    scaled = ((np.asarray(stimulus, np.float64) - low) / (high - low)).clip(0, 1)
     wide, tall, fine = 256, 128, 3
     image = Image.new("RGB", (wide * fine, tall * fine), PAPER)
     draw = ImageDraw.Draw(image)

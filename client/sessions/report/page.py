@@ -8,53 +8,32 @@ from html import escape
 
 from actmax.v1 import session_pb2
 
-from ....charts.chart import css_rules
-from ....charts.style import DARK_COLORS, LIGHT_COLORS, css_variables
+from ....charts.chart import page_css
+from ....charts.pictures import data_uri, png
 from ....charts.words import shown
 from ..trials import Trials
 from . import chart
-from .gallery import Cell, data_uri, picture
+from .gallery import Cell, picture
 from .views import View
 
-_STYLE = (
-    f":root {{ color-scheme: light dark; --page: #f6f7f8; {css_variables(LIGHT_COLORS)} }}\n"
-    f"@media (prefers-color-scheme: dark) {{ :root {{ --page: #14171a; {css_variables(DARK_COLORS)} }} }}\n"
-    f"@media print {{ :root {{ color-scheme: light; --page: #fff; {css_variables(LIGHT_COLORS)} }} }}\n"
-    f"{css_rules()}\n"
-    + """\
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); }
-body { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main, header, footer { max-width: 1080px; margin: 0 auto; padding: 0 24px; }
-header { padding-top: 48px; }
-h1 { font-size: clamp(1.7rem, 1.2rem + 2vw, 2.5rem); line-height: 1.15; letter-spacing: -.015em; }
-h1 { margin: 0 0 12px; overflow-wrap: anywhere; }
-h3 { font-size: 1.1rem; margin: 32px 0 6px; } h2.thread { border-top: 2px solid var(--line); padding-top: 24px; }
-h2 { font-size: 1.35rem; line-height: 1.25; margin: 48px 0 8px; letter-spacing: -.01em; }
-p { margin: 0 0 12px; max-width: 72ch; }
-.lead { font-size: 1.1rem; } .note, .brand, footer { color: var(--muted); font-size: .92rem; }
+_STYLE = """\
+h3 { font-size: 1.1rem; margin: 32px 0 6px; }
+h2.thread { border-top: 2px solid var(--line); padding-top: 24px; }
 .answer { display: flex; flex-wrap: wrap; gap: 24px 32px; align-items: flex-start; padding: 20px; }
-.answer, .wide { background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+.answer { background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 .answer img { width: 224px; height: auto; }
 .answer div { flex: 1 1 320px; }
 .big { font-size: 1.6rem; font-weight: 600; letter-spacing: -.01em; margin-bottom: 4px; }
-.wide { padding: 18px 20px; max-width: 860px; margin: 12px 0; }
-img { image-rendering: pixelated; max-width: 100%; display: block; }
+.wide { max-width: 860px; margin: 12px 0; }
+img { display: block; }
 .cells { display: grid; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); gap: 18px; }
 .cells { list-style: none; padding: 0; margin: 16px 0; }
 .cells img { width: 100%; height: auto; margin-bottom: 6px; }
 .cells li { font-size: .88rem; line-height: 1.35; color: var(--muted); }
 .cells b { color: var(--ink); } .cells .strong img { outline: 3px solid var(--c2); outline-offset: 2px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 20px; margin: 12px 0; max-width: 90ch; }
-dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
-footer { padding-top: 32px; padding-bottom: 48px; }
-@media (max-width: 600px) {
-  main, header, footer { padding-left: 16px; padding-right: 16px; }
-  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 10px; } .chart text { font-size: 20px; }
-}
-@media print { h2 { break-after: avoid; } .wide, .cells li, .answer { break-inside: avoid; } header { padding-top: 0; } }
+@media (max-width: 600px) { .chart text { font-size: 20px; } }
+@media print { .answer { break-inside: avoid; } }
 """
-)
 
 _EXPLAINED = {
     "Leading candidates": "Measured again after the search. Weaker ones were dropped by halves, so what is left leans upwards a "
@@ -94,7 +73,7 @@ def page(trials: Trials, searches: Sequence[tuple[View, Mapping[str, Sequence[Ce
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{escape(title)} · actmax</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+        f"<style>{page_css()}{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
 
@@ -147,7 +126,7 @@ def _answer(session: session_pb2.Session, found: session_pb2.Recommendation, cel
     if math.isnan(found.response):
         return '<section class="answer"><p>Nothing has been measured twice yet, so nothing is recommended.</p></section>'
     image = "".join(
-        f'<img alt="The recommended stimulus" src="{data_uri(picture(cell.stimulus, session.stimulus_low, session.stimulus_high))}">'
+        f'<img alt="The recommended stimulus" src="{data_uri(png(picture(cell.stimulus, session.stimulus_low, session.stimulus_high)))}">'
         for cell in cells
     )
     between = "" if math.isnan(found.low) else f" ({shown(found.low)} to {shown(found.high)})"
@@ -176,7 +155,7 @@ def _item(cell: Cell, low: float, high: float) -> str:
     first, *rest = cell.lines
     below = "".join(f"<br>{escape(line)}" for line in rest)
     strong = ' class="strong"' if cell.strong else ""
-    return f'<li{strong}><img alt="" src="{data_uri(picture(cell.stimulus, low, high))}"><b>{escape(first)}</b>{below}</li>'
+    return f'<li{strong}><img alt="" src="{data_uri(png(picture(cell.stimulus, low, high)))}"><b>{escape(first)}</b>{below}</li>'
 
 
 def _facts(session: session_pb2.Session, trials: Trials, searches: Sequence[View]) -> list[tuple[str, str]]:

@@ -170,7 +170,7 @@ def test_each_thread_has_a_report_of_its_own(server, tmp_path):
 
 def test_stimuli_of_every_shape_are_pictures():
     assert picture(np.zeros((1, 5, 7)), 0, 1).size == (7, 5)
-    assert picture(np.zeros((4, 5, 7)), 0, 1).size == (28, 5)
+    assert picture(np.zeros((4, 5, 7)), 0, 1).size == (15, 11)
     red = picture(np.stack([np.full((2, 2), 3.0), np.full((2, 2), -1.0), np.full((2, 2), -1.0)]), -1, 3)
     assert red.getpixel((0, 0)) == (255, 0, 0)
     assert np.asarray(picture(np.sin(np.linspace(0, 9, 50))[None], -1, 1)).min() < 128

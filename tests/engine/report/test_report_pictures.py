@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from actmax.charts.pictures import pixels
 from actmax.charts.style import line_style
 from actmax.engine.report import write_artifacts
 from actmax.engine.report.comparison import Comparison
 from actmax.engine.report.montage import montage
-from actmax.engine.report.pictures import enlarged, factor, pixels
+from actmax.engine.report.pictures import enlarged, factor
 from actmax.models.spaces import StimulusSpec
 
 
@@ -51,7 +52,7 @@ def test_one_channel_is_grey(make_job, tmp_path):
 def test_other_numbers_of_channels_stand_side_by_side_all_of_them(channels):
     spec = StimulusSpec((channels, 6, 4))
     stimulus = np.random.RandomState(channels).rand(*spec.shape).astype(np.float32)
-    table = pixels(stimulus, spec)
+    table = pixels(stimulus, spec.low, spec.high)
     columns = (table.shape[1] + 1) // 5
     for channel in range(channels):
         top, left = channel // columns * 7, channel % columns * 5
@@ -61,7 +62,7 @@ def test_other_numbers_of_channels_stand_side_by_side_all_of_them(channels):
 def test_values_outside_are_clipped_and_what_is_no_number_is_black():
     spec = StimulusSpec((1, 1, 5))
     values = np.array([[[-3, 7, np.nan, np.inf, -np.inf]]], np.float32)
-    assert pixels(values, spec).tolist() == [[0, 255, 0, 255, 0]]
+    assert pixels(values, spec.low, spec.high).tolist() == [[0, 255, 0, 255, 0]]
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000))
