@@ -89,9 +89,7 @@ class RigStream:
             if not pending:
                 if ended:
                     return
-                deadline, why = _deadline(live, warned)
-                if trouble is not None:
-                    deadline, why = min((deadline, why), (max(0.0, again - time.monotonic()), "plugin"))
+                deadline, why = _deadline(live, warned, None if trouble is None else again)
                 try:
                     async with asyncio.timeout(deadline):
                         item = await ticket.inbox.get()
@@ -139,8 +137,8 @@ class RigStream:
         return found, ended
 
 
-def _deadline(live: Live, warned: int) -> tuple[float, str]:
-    """Seconds until something is due, and what."""
+def _deadline(live: Live, warned: int, again: float | None) -> tuple[float, str]:
+    """Return the seconds until something is due, and what; ``again`` is when a plugin that is away is asked again."""
     spec = live.kept.session.spec
     since = time.time() - live.kept.changed / 1e6
     if warned < len(_WARNINGS):
@@ -149,7 +147,7 @@ def _deadline(live: Live, warned: int) -> tuple[float, str]:
         due = (max(0.0, spec.expire_seconds - since), "expiry")
     if spec.design.generation_seconds and live.asked_at is not None:
         due = min(due, (max(0.0, live.asked_at + spec.design.generation_seconds - time.monotonic()), "generation"))
-    return due
+    return due if again is None else min(due, (max(0.0, again - time.monotonic()), "plugin"))
 
 
 async def overdue(live: Live, ticket: Ticket | None) -> None:
