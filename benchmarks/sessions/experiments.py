@@ -26,7 +26,8 @@ import numpy as np
 import torch
 
 from actmax.engine.errors import InvalidJob
-from actmax.engine.session.checked import CheckedSession, check_session
+from actmax.engine.session.checked import CheckedSession
+from actmax.engine.session.checking import check_session
 from actmax.engine.session.rig import RigOptions, SimulatedRig, simulated_rig
 from actmax.engine.session.session import Session
 from actmax.engine.session.spec import SessionSpec
@@ -108,13 +109,13 @@ def _checked(spec: str) -> CheckedSession:
 
 def show(session: Session, rig: SimulatedRig) -> None:
     """One generation, from the rig's screen to the next one's plan."""
-    trials = [trial.number for trial in session.current]
-    responses = rig.show(trials, session.decoded().numpy())
+    trials = [trial.number for trial in session.record.current]
+    responses = rig.show(trials, session.screen.present().numpy())
     told = [
         Told(number, missed=True) if np.isnan(row).any() else Told(number, tuple(row))
         for number, row in zip(trials, responses.tolist(), strict=True)
     ]
-    session.tell(told)
+    session.record.tell(told)
     session.step()
 
 
@@ -145,8 +146,8 @@ def perform(experiment: Experiment, **drift: Any) -> dict[str, Any]:
         "low": found.low,
         "high": found.high,
         "measurements": found.measurements,
-        "gain": session.gain,
-        "trials": len(session.trials),
+        "gain": session.scorer.gain(session.threads[0]),
+        "trials": len(session.record.trials),
         "note": session.threads[0].note.partition(":")[0],
         "seconds": round(time.process_time() - began, 2),
     }

@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "fixtures"))
 
 import toy_lab
-from actmax.engine.session.checked import check_session
+from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session
 from actmax.engine.session.spec import SessionSpec
 from actmax.engine.session.trials import Told
@@ -59,12 +59,12 @@ def simulate(neuron: str, seed: int, evaluations: int, significance: float) -> d
     direction = np.array([1.0, -1.0, 0.5, 0.0, -0.5])
     while not session.stopped_by:
         told = []
-        for trial in session.current:
+        for trial in session.record.current:
             latent = session.stimuli.latent(trial.stimulus)
             drive = 0.0 if latent is None else float(latent.double().numpy() @ direction)
             mean = rate(neuron, min(trial.number / evaluations, 1.0), 1 / (1 + math.exp(-drive)))
             told.append(Told(trial.number, (float(draws.poisson(mean)),)))
-        session.tell(told)
+        session.record.tell(told)
         session.step()
     found = session.found()
     over = {name: getattr(found, f"over_{name}") for name in ("first", "references")}

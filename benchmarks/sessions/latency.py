@@ -29,7 +29,7 @@ import torch
 
 from actmax.client import Session
 from actmax.client.jobs.client import CHANNEL_OPTIONS
-from actmax.engine.session.checked import check_session
+from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session as EngineSession
 from actmax.engine.session.spec import SessionSpec
 from actmax.engine.session.trials import Told
@@ -165,10 +165,10 @@ def steps(n: int, size: int, rest: float) -> list[float]:
     session = EngineSession(check_session(SessionSpec.parse(asked | parts), permissions=Permissions(imports=("benchmarks",))))
     times = []
     for _ in range(n):
-        told = [Told(trial.number, (float(at),)) for at, trial in enumerate(session.current)]
+        told = [Told(trial.number, (float(at),)) for at, trial in enumerate(session.record.current)]
         time.sleep(rest)
         began = time.perf_counter()
-        session.tell(told)
+        session.record.tell(told)
         session.step()
         times.append(time.perf_counter() - began)
     return times

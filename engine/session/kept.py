@@ -15,15 +15,18 @@ from ...models.plugins.keeping import KeptPlugin
 from .. import checkpoint
 from ..durable import sync
 from ..spec import ComponentSpec
-from .checked import CheckedSession, check_session
+from .checked import CheckedSession
+from .checking import check_session
 from .errors import DamagedSession
-from .log import Log, Record
-from .names import BUILDING, LOG, PLUGIN, SNAPSHOT
-from .session import Receipt, Session
+from .log import BUILDING, LOG, Log, Record
+from .record import Receipt
+from .session import Session
 from .spec import SessionSpec
 from .trials import Told, digest
 
 _log = logging.getLogger(__name__)
+SNAPSHOT = "snapshot.safetensors"
+PLUGIN = "plugin.safetensors"
 SNAPSHOT_SECONDS = 10.0
 """Of the search's own work after which a snapshot is due: about the longest that opening takes."""
 
@@ -113,7 +116,7 @@ class KeptSession:
     def tell(self, told: Sequence[Told]) -> Receipt:
         """Take responses; see :meth:`Session.tell`. Repeats add no record, but are a sign of life."""
         at = now()
-        receipt = self.session.tell(told, at)
+        receipt = self.session.record.tell(told, at)
         if receipt.new:
             self._add({"t": "tell", "at": at, "trials": [_packed(each) for each in told]})
         self.changed = at
@@ -121,7 +124,7 @@ class KeptSession:
 
     def advance(self, generation: int, why: str) -> bool:
         """End the present generation; see :meth:`Session.advance`."""
-        done = self.session.advance(generation)
+        done = self.session.record.advance(generation)
         if done:
             self._add({"t": "advance", "at": now(), "generation": generation, "why": why})
         return done
@@ -191,7 +194,7 @@ class KeptSession:
 
     def _asked(self) -> Record:
         session = self.session
-        return {"t": "asked", "generation": session.generation, "digest": digest(session.current, session.stimuli)}
+        return {"t": "asked", "generation": session.record.generation, "digest": digest(session.record.current, session.stimuli)}
 
     def _snapshot(self, sequence: int) -> None:
         self._worked = 0.0
@@ -213,9 +216,9 @@ class KeptSession:
                 continue
             match record["t"]:
                 case "tell":
-                    self.session.tell([_unpacked(*each) for each in record["trials"]], int(record["at"]))
+                    self.session.record.tell([_unpacked(*each) for each in record["trials"]], int(record["at"]))
                 case "advance":
-                    self.session.advance(int(record["generation"]))
+                    self.session.record.advance(int(record["generation"]))
                 case "objective":
                     objective = record["objective"]
                     sought = None if objective is None else ComponentSpec.model_validate(objective)
@@ -242,7 +245,7 @@ class KeptSession:
         return int(state["sequence"])
 
     def _verify(self, record: Record, restored: int) -> None:
-        if self.sequence < restored or record["generation"] > self.session.generation:
+        if self.sequence < restored or record["generation"] > self.session.record.generation:
             return
         mine = self._asked()
         if record["generation"] == mine["generation"] and record["digest"] != mine["digest"]:

@@ -18,6 +18,10 @@ from ..durable import sync
 from .errors import DamagedSession
 
 Record = dict[str, Any]
+LOG = "log"
+"""Name of the log in a session's folder."""
+BUILDING = ".new"
+"""What the folder of a session that is being made or removed ends in."""
 
 
 class LogInUse(OSError):

@@ -13,8 +13,7 @@ from torch import Tensor
 from ...optimizers.optimizer import Evaluations
 from ..search.search import Search
 from ..spec import ComponentSpec
-from .aim import Aim
-from .checked import CheckedSession
+from .checked import Aim, CheckedSession
 from .planning import Part, interleaved
 from .trials import Kind, Stimuli, Trial
 

@@ -47,11 +47,11 @@ def batch(kept: KeptSession, start: int, stimuli: bool) -> pb.ListTrialsResponse
     session = kept.session
     # generations whole, since the bits of a stimulus may depend on what it is decoded with
     stop = start
-    while stop < len(session.trials) and (stop - start < TRIALS_A_BATCH):
-        generation = session.trials[stop].generation
-        while stop < len(session.trials) and session.trials[stop].generation == generation:
+    while stop < len(session.record.trials) and (stop - start < TRIALS_A_BATCH):
+        generation = session.record.trials[stop].generation
+        while stop < len(session.record.trials) and session.record.trials[stop].generation == generation:
             stop += 1
-    trials = session.trials[start:stop]
+    trials = session.record.trials[start:stop]
     names = [thread.name for thread in session.threads]
     found = pb.ListTrialsResponse(trials=[wire.trial(trial, names) for trial in trials])
     if not trials:
@@ -64,6 +64,6 @@ def batch(kept: KeptSession, start: int, stimuli: bool) -> pb.ListTrialsResponse
     if stimuli:
         parts = []
         for generation in dict.fromkeys(trial.generation for trial in trials):
-            parts.append(session.stimuli_of([trial for trial in trials if trial.generation == generation]))
+            parts.append(session.screen.of([trial for trial in trials if trial.generation == generation]))
         found.stimuli.CopyFrom(wire.tensor(torch.cat(parts).numpy()))
     return found

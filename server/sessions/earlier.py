@@ -67,7 +67,7 @@ async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitabl
         return Earlier()
     if asked.HasField("latents"):
         raise _wrong("spec.warm_start", "name sessions, or give latents", "INVALID_SESSION")
-    from ...engine.session.warm import best_latents, by_turns, packed
+    from ...engine.session.findings import best_latents, by_turns, packed
 
     most = asked.most or _MOST
     found, versions = [], []
@@ -85,7 +85,7 @@ async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitabl
                 f"{name} has latents of {generator.name} with {generator.options or 'no options'}; they mean nothing to another generator"
             )
             raise _wrong(field, what, "OTHER_GENERATOR")
-        found.append(await live.read(lambda kept: best_latents(kept.session, most)))
+        found.append(await live.read(lambda kept: best_latents(kept.session.threads, most)))
         versions.append((name, live.kept.session.checked.plugin.version))
         if not found[-1]:
             raise _wrong(field, f"nothing was told in {name} yet", "NOTHING_TOLD")

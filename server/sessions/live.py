@@ -121,12 +121,12 @@ class Live:
 
     def has_asked(self, generation: int) -> bool:
         """Whether that one is still being shown, and no other is being computed."""
-        return self._stepping is None and self.kept.session.generation == generation and not self.kept.session.stopped_by
+        return self._stepping is None and self.kept.session.record.generation == generation and not self.kept.session.stopped_by
 
     @property
     def waits(self) -> bool:
         """Whether trials of the present generation are still to be told."""
-        return self._stepping is None and self.kept.session.untold > 0
+        return self._stepping is None and self.kept.session.record.untold > 0
 
     async def ask(self) -> pb.RunSessionResponse | None:
         """The untold trials of the present generation, as soon as they are known; None once the session has ended."""
@@ -188,8 +188,8 @@ class Live:
             trouble, self._trouble = self._trouble, None
             if trouble is not None:
                 raise trouble
-            if self._encoded is None or self._encoded[0] != session.generation:
-                self._encoded = (session.generation, await self._computed(self._encode))
+            if self._encoded is None or self._encoded[0] != session.record.generation:
+                self._encoded = (session.record.generation, await self._computed(self._encode))
             return self._message(self._encoded[1])
 
     async def _change(self, function: Callable[[KeptSession], T]) -> T:
@@ -248,7 +248,7 @@ class Live:
             raise invalid_fields(found, reason="INVALID_SESSION") from None
         except ValueError as refusal:
             raise invalid_fields([FieldViolation("objective", str(refusal))]) from None
-        return pb.Ack(sequence=kept.sequence, trials=trials, late=late, untold=kept.session.untold)
+        return pb.Ack(sequence=kept.sequence, trials=trials, late=late, untold=kept.session.record.untold)
 
     def _open(self) -> None:
         from ...engine.session.kept import now
@@ -266,7 +266,7 @@ class Live:
         self._encoded = self._trouble = None
         if not session.stopped_by:
             try:
-                self._encoded = (session.generation, self._encode())
+                self._encoded = (session.record.generation, self._encode())
             except PluginError as error:  # the step is done; who asks for its stimuli is told
                 self._trouble = unanswered(self.name, error)
 
@@ -311,16 +311,16 @@ class Live:
 
         session = self.kept.session
         asked = session.spec.presentation
-        shown = presented(session.decoded(), session.checked.decoder.stimulus, asked)
+        shown = presented(session.screen.present(), session.checked.decoder.stimulus, asked)
         return [png(picture) for picture in shown] if asked.encoding == "png" else shown
 
     def _message(self, encoded: Any) -> pb.RunSessionResponse:
         session = self.kept.session
-        trials = session.current
+        trials = session.record.current
         rows = [row for row, trial in enumerate(trials) if not trial.status]
         response = pb.RunSessionResponse()
         message = response.ask  # filled in place: stimuli are large, and every copy of them takes its time
-        message.generation = session.generation
+        message.generation = session.record.generation
         message.trials.extend(trials[row].number for row in rows)
         message.kinds.extend(int(trials[row].kind) for row in rows)  # type: ignore[arg-type]
         if session.spec.threads:

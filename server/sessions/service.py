@@ -141,7 +141,7 @@ class Sessions:
 
     def _checked(self, message: session_pb2.SessionSpec, warm: earlier.Earlier, asking: Asking) -> CheckedSession:
         from ...engine.errors import InvalidJob
-        from ...engine.session.checked import check_session
+        from ...engine.session.checking import check_session
         from ...engine.session.encoding import message_bytes
         from ...engine.session.spec import SessionSpec
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...engine.session.log import Log, first_record
-from ...engine.session.names import BUILDING, LOG
+from ...engine.session.log import BUILDING, LOG, Log, first_record
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ async def overdue(live: Live, ticket: Ticket | None) -> None:
     """End a generation whose time is over."""
     seconds = live.kept.session.spec.design.generation_seconds
     if seconds and live.asked_at is not None and time.monotonic() >= live.asked_at + seconds:
-        await live.apply(ticket, [pb.Advance(generation=live.kept.session.generation)])
+        await live.apply(ticket, [pb.Advance(generation=live.kept.session.record.generation)])
 
 
 def going(live: Live) -> None:

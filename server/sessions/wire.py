@@ -54,18 +54,18 @@ def told(message: session_service_pb2.Tell) -> list[Told]:
 
 def progress(session: Session) -> session_pb2.SessionProgress:
     """Where a session stands."""
-    untold, known, missed, late = (session.counts[status] for status in sorted(session.counts))
+    untold, known, missed, late = (session.record.counts[status] for status in sorted(session.record.counts))
     del untold
     return session_pb2.SessionProgress(
-        generation=session.generation,
+        generation=session.record.generation,
         evaluations=session.evaluations,
         total_evaluations=session.spec.stop.evaluations,
         told=known,
         missed=missed,
         late=late,
         reference=session.reference_mean(),
-        gain=session.gain if session.normalises else math.nan,
-        untold=session.untold,
+        gain=session.scorer.gain(session.threads[0]) if session.scorer.normalises else math.nan,
+        untold=session.record.untold,
         remeasuring=session.remeasuring,
     )
 
@@ -83,7 +83,7 @@ def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session
         try:
             stimulus = session.checked.decoder(found.latent[None])[0]
         except PluginError:  # it is away: as it was shown last, or not at all
-            stimulus = session.shown(found.latent)
+            stimulus = session.screen.last(found.latent)
         if stimulus is not None:
             message.stimulus.CopyFrom(tensor(stimulus.detach().float().numpy()))
     if found.over_references is not None:

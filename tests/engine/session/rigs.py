@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import toy_lab
-from actmax.engine.session.checked import check_session
+from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session
 from actmax.engine.session.spec import SessionSpec
 from actmax.engine.session.trials import Told
@@ -34,7 +34,7 @@ def neuron(session: Session, gain: float = 8.0) -> list[Told]:
     """A Poisson neuron that likes one latent; noise belongs to the trial."""
     told = []
     best = np.array([1.0, -0.5, 0.3, 0.0, 0.8])
-    for trial in session.current:
+    for trial in session.record.current:
         latent = session.stimuli.latent(trial.stimulus)
         distance = 4.0 if latent is None else float(((latent.double().flatten().numpy()[:5] - best) ** 2).sum())
         draws = np.random.default_rng(trial.number)
@@ -46,7 +46,7 @@ def run(session: Session, generations: int | None = None) -> list[tuple[int, ...
     """Answer so many generations, to the end by default; what each has shown."""
     shown = []
     while not session.stopped_by and (generations is None or len(shown) < generations):
-        shown.append(tuple(trial.stimulus for trial in session.current))
-        session.tell(neuron(session))
+        shown.append(tuple(trial.stimulus for trial in session.record.current))
+        session.record.tell(neuron(session))
         session.step()
     return shown

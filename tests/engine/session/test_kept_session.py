@@ -8,7 +8,7 @@ import pytest
 from rigs import GIVEN, neuron, run, session, spec
 
 from actmax.engine.session import kept as kept_module
-from actmax.engine.session.checked import check_session
+from actmax.engine.session.checking import check_session
 from actmax.engine.session.errors import DamagedSession
 from actmax.engine.session.kept import KeptSession
 from actmax.engine.session.log import Log
@@ -40,17 +40,17 @@ def test_a_session_that_was_lost_at_any_point_goes_on_as_if_undisturbed(tmp_path
                 kept.close()
                 kept = KeptSession(tmp_path / "x", given=GIVEN)
             if kept.session.complete:
-                shown.append(tuple(trial.stimulus for trial in kept.session.current))
+                shown.append(tuple(trial.stimulus for trial in kept.session.record.current))
                 kept.step()
-            elif not kept.session.stopped_by and kept.session.untold == len(kept.session.current):
+            elif not kept.session.stopped_by and kept.session.record.untold == len(kept.session.record.current):
                 # opened after the last part: the step was made there
-                previous = [t for t in kept.session.trials if t.generation == kept.session.generation - 1]
+                previous = [t for t in kept.session.record.trials if t.generation == kept.session.record.generation - 1]
                 shown.append(tuple(trial.stimulus for trial in previous))
     assert (tmp_path / "x" / "snapshot.safetensors").exists()
     if len(shown) < len(expected):  # the last generation ended while it was being opened
-        shown.append(tuple(t.stimulus for t in kept.session.trials if t.generation == kept.session.generation))
+        shown.append(tuple(t.stimulus for t in kept.session.record.trials if t.generation == kept.session.record.generation))
     assert shown == expected
-    assert [repr(trial.score) for trial in kept.session.trials] == [repr(trial.score) for trial in undisturbed.trials]
+    assert [repr(trial.score) for trial in kept.session.record.trials] == [repr(trial.score) for trial in undisturbed.record.trials]
     assert repr(kept.session.found()) == repr(undisturbed.found())
 
 
@@ -67,7 +67,7 @@ def test_a_torn_tail_is_dropped_and_damage_before_it_is_an_error(tmp_path):
         log.write_bytes(whole[:-cut])
         again = KeptSession(tmp_path / "x", given=GIVEN)
         assert again.sequence == 2
-        assert again.session.counts[Status.TOLD] == 2
+        assert again.session.record.counts[Status.TOLD] == 2
         again.close()
         if cut > 3:
             break
@@ -77,7 +77,7 @@ def test_a_torn_tail_is_dropped_and_damage_before_it_is_an_error(tmp_path):
     again.flush()
     again.close()
     again = KeptSession(tmp_path / "x", given=GIVEN)
-    assert again.session.counts[Status.TOLD] == 3
+    assert again.session.record.counts[Status.TOLD] == 3
     again.close()
     damaged = bytearray(whole)
     damaged[len(whole.splitlines(keepends=True)[0]) + 30] ^= 1
@@ -93,10 +93,10 @@ def test_a_snapshot_that_is_damaged_is_passed_over(tmp_path, monkeypatch):
         kept.tell(neuron(kept.session))
         kept.flush()
         kept.step()
-    expected = [trial.stimulus for trial in kept.session.current]
+    expected = [trial.stimulus for trial in kept.session.record.current]
     kept.close()
     (tmp_path / "x" / "snapshot.safetensors").write_bytes(b"no")
-    assert [trial.stimulus for trial in KeptSession(tmp_path / "x", given=GIVEN).session.current] == expected
+    assert [trial.stimulus for trial in KeptSession(tmp_path / "x", given=GIVEN).session.record.current] == expected
 
 
 def test_a_replay_to_other_stimuli_is_found_out(tmp_path):

@@ -8,11 +8,11 @@ import torch
 from rigs import GIVEN, neuron, run, session, spec
 
 from actmax.engine.errors import InvalidJob
-from actmax.engine.session.checked import check_session
+from actmax.engine.session.checking import check_session
 from actmax.engine.session.errors import NotNow, Refused
+from actmax.engine.session.findings import best_latents, packed
 from actmax.engine.session.kept import KeptSession
 from actmax.engine.session.trials import SHARED, Kind, Told
-from actmax.engine.session.warm import best_latents, packed
 
 RIVALS = [{"name": "genetic", "optimizer": {"name": "xdream"}, "share": 2.0}, {"name": "random", "optimizer": {"name": "random"}}]
 UNITS = [{"name": "of-a", "unit": "a"}, {"name": "of-b", "unit": "b", "optimizer": {"name": "cma"}}]
@@ -21,16 +21,16 @@ UNITS = [{"name": "of-a", "unit": "a"}, {"name": "of-b", "unit": "b", "optimizer
 def test_threads_share_generations_evaluations_and_references():
     one = session(threads=RIVALS, stop={"evaluations": 300}, design={"generation_size": 32, "leaders": 1, "references": {"rate": 0.1}})
     run(one, 3)
-    shown = {number: [t for t in one.current if t.thread == number] for number in (0, 1, SHARED)}
+    shown = {number: [t for t in one.record.current if t.thread == number] for number in (0, 1, SHARED)}
     assert [len(trials) for trials in shown.values()] == [19, 10, 3]
     assert {trial.kind for trial in shown[SHARED]} == {Kind.REFERENCE}
     for number in (0, 1):
         assert [trial.kind for trial in shown[number]].count(Kind.REMEASURE) == 1
-    order = [trial.thread for trial in one.current]
+    order = [trial.thread for trial in one.record.current]
     assert order != sorted(order)
     run(one)
     assert [thread.evaluations for thread in one.threads] == [200, 100]
-    assert all(len([t for t in one.trials if t.generation == g]) <= 32 for g in range(1, one.generation + 1))
+    assert all(len([t for t in one.record.trials if t.generation == g]) <= 32 for g in range(1, one.record.generation + 1))
 
 
 def test_each_thread_has_its_own_answer_compared_side_by_side():
@@ -41,7 +41,7 @@ def test_each_thread_has_its_own_answer_compared_side_by_side():
         thread = one.threads[number]
         assert thread.recommended is not None
         winner = one.stimuli.number(thread.recommended)
-        mine = [t.score for t in one.trials if t.generation >= thread.closing_from and t.thread == number and t.stimulus == winner]
+        mine = [t.score for t in one.record.trials if t.generation >= thread.closing_from and t.thread == number and t.stimulus == winner]
         assert each.final
         assert each.response == pytest.approx(np.mean(mine))
         assert each.over_first is not None
@@ -52,9 +52,9 @@ def test_each_thread_has_its_own_answer_compared_side_by_side():
 
 def test_threads_after_different_units_score_shared_trials_each_by_its_own():
     one = session(threads=UNITS, design={"generation_size": 24, "references": {"rate": 0.2}, "normalise": False})
-    one.tell([Told(trial.number, (5.0, 2.0)) for trial in one.current])
+    one.record.tell([Told(trial.number, (5.0, 2.0)) for trial in one.record.current])
     one.step()
-    for trial in one.trials:
+    for trial in one.record.trials:
         if trial.generation == 1:
             assert [trial.score_for(0), trial.score_for(1)] == pytest.approx(
                 {0: [5.0, np.nan], 1: [np.nan, 2.0], SHARED: [5.0, 2.0]}[trial.thread], nan_ok=True
@@ -70,7 +70,7 @@ def test_a_session_of_threads_goes_on_with_the_same_bits(tmp_path):
     one = session(threads=RIVALS, stop={"evaluations": 240})
     run(one, 4)
     state = {}
-    one.tell(neuron(one))
+    one.record.tell(neuron(one))
     one.step(lambda: state.update(one.state_dict()))
     checkpoint.save(tmp_path / "state", state)
     other = session(threads=RIVALS, stop={"evaluations": 240})
@@ -89,7 +89,7 @@ def test_a_thread_changes_its_objective_alone():
     run(one, 1)
     assert [thread.aim.unit for thread in one.threads] == ["a", "b"]
     assert one.threads[1].search.overheard or len(one.threads[1].search.leaders)
-    references = [trial for trial in one.trials if trial.generation == 1 and trial.thread == SHARED]
+    references = [trial for trial in one.record.trials if trial.generation == 1 and trial.thread == SHARED]
     assert all(trial.scores[1] == trial.responses[1] / trial.gain or trial.gain != 1 for trial in references)
     run(one)
     with pytest.raises(NotNow):
@@ -121,28 +121,28 @@ def test_what_can_not_work_is_refused_by_field(changes, field):
 def test_a_warm_start_shows_first_what_earlier_sessions_have_found(generator, optimizer):
     earlier = session(generator={"name": generator})
     run(earlier)
-    best = best_latents(earlier, 4)
+    best = best_latents(earlier.threads, 4)
     recommended = earlier.threads[0].recommended
     assert recommended is not None
     assert torch.equal(best[0], recommended)
     assert len(best) == 4
     design = {"generation_size": 20, "references": {"rate": 0.0}, "leaders": 0}
     one = session(generator={"name": generator}, optimizer={"name": optimizer}, warm_start={"latents": packed(best)}, design=design, seed=9)
-    shown = [one.stimuli.latent(trial.stimulus) for trial in one.current if trial.row in range(4)]
+    shown = [one.stimuli.latent(trial.stimulus) for trial in one.record.current if trial.row in range(4)]
     assert all(any(other is not None and torch.equal(latent, other) for other in shown) for latent in best)
     run(one)
-    controls = {trial.stimulus for trial in one.trials if trial.kind is Kind.CONTROL}
+    controls = {trial.stimulus for trial in one.record.trials if trial.kind is Kind.CONTROL}
     assert controls.isdisjoint(one.stimuli.numbers(torch.stack(best)))  # they are no first generation
 
 
 def test_a_warm_session_needs_no_earlier_one_to_be_opened_again(tmp_path):
     earlier = session()
     run(earlier)
-    given = spec(warm_start={"latents": packed(best_latents(earlier, 8))}, seed=9)
+    given = spec(warm_start={"latents": packed(best_latents(earlier.threads, 8))}, seed=9)
     kept = KeptSession.create(tmp_path / "x", check_session(given, given=GIVEN), {"id": "x"})
-    shown = [trial.stimulus for trial in kept.session.current]
-    decoded = kept.session.decoded()
+    shown = [trial.stimulus for trial in kept.session.record.current]
+    decoded = kept.session.screen.present()
     kept.close()
     again = KeptSession(tmp_path / "x", given=GIVEN)
-    assert [trial.stimulus for trial in again.session.current] == shown
-    assert torch.equal(again.session.decoded(), decoded)
+    assert [trial.stimulus for trial in again.session.record.current] == shown
+    assert torch.equal(again.session.screen.present(), decoded)
