@@ -41,8 +41,7 @@ from .jobs.hub import Hub
 from .jobs.lifecycle import Lifecycle
 from .jobs.reading import JobReader
 from .memory import keep_freed
-from .observing import tracing
-from .observing.calls import Observer
+from .observing.calls import Observer, tracer
 from .observing.metrics import Metrics
 from .plugins.door import PluginDoor
 from .plugins.registry import Plugins
@@ -128,13 +127,13 @@ class Server:
         config, undo = self.config, self._undo
         try:
             credentials = server_credentials(config)
-            tracer, end_tracing = tracing.tracer(config.otlp_endpoint)
+            spans, end_tracing = tracer(config.otlp_endpoint)
         except (ConfigError, ModuleNotFoundError) as error:
             raise StartError(str(error)) from error
         undo.callback(end_tracing)
         metrics, access = Metrics(), Access(certificates=bool(config.tls_client_ca))
         pace = Pace(config.max_calls_per_second_per_owner)
-        self._grpc = _grpc_server(config, Admission(access, pace, Observer(metrics, tracer)))
+        self._grpc = _grpc_server(config, Admission(access, pace, Observer(metrics, spans)))
         # First of all, as a port that is taken must leave no folder behind.
         self._port = self._bind(credentials)
         undo.push_async_callback(self._unbind)
@@ -156,7 +155,7 @@ class Server:
         undo.callback(self.launcher.close)
         await loop.run_in_executor(threads, self.launcher.start)
         relay = partial(self._door.relay, patient=True)
-        self.executor = Executor(config, lifecycle, files, self._engine, metrics, tracer, launcher=self.launcher, relay=relay)
+        self.executor = Executor(config, lifecycle, files, self._engine, metrics, spans, launcher=self.launcher, relay=relay)
         shared = self.store.database.shared
         steward = Steward(config, self.store, lifecycle, files, self.executor, self._hub, shared=shared, address=self.address)
         undo.callback(steward.stop)
@@ -265,7 +264,8 @@ def serve(config: ServerConfig, *, engine: Engine | None = None) -> int:
     it in order, within ``config.stop_seconds`` and a few seconds; a second one at once.
     """
     config.logs.configure()
-    keep_freed()
+    if config.keep_freed_memory:
+        keep_freed()
     try:
         asyncio.run(_serve(config, engine))
     except (StartError, ConfigError) as error:

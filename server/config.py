@@ -114,6 +114,8 @@ class ServerConfig(BaseSettings):
         ``host:port`` of the metrics for Prometheus; none when empty.
     otlp_endpoint : str
         Where traces go (OTLP over gRPC), such as ``http://127.0.0.1:4317``; nowhere when empty.
+    keep_freed_memory : bool
+        Whether each heap keeps up to 256 MB of freed memory rather than give it back to the system and get it again (glibc alone).
     log_level, log_format : str
         "debug", "info", "warning" or "error"; "text" or "json".
     """
@@ -155,6 +157,7 @@ class ServerConfig(BaseSettings):
     tls_client_ca: str = ""
     metrics_address: str = ""
     otlp_endpoint: str = ""
+    keep_freed_memory: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     log_format: Literal["text", "json"] = "text"
 

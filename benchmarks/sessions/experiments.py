@@ -28,8 +28,8 @@ import torch
 from actmax.engine.errors import InvalidJob
 from actmax.engine.session.checked import CheckedSession
 from actmax.engine.session.checking import check_session
-from actmax.engine.session.rig import RigOptions, SimulatedRig, simulated_rig
 from actmax.engine.session.session import Session
+from actmax.engine.session.simulated_rig import RigOptions, SimulatedRig, simulated_rig
 from actmax.engine.session.spec import SessionSpec
 from actmax.engine.session.trials import Told
 

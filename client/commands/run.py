@@ -100,11 +100,11 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
         from ...engine.run import NotWritten, run_job
         from ...engine.spec import JobSpec
         from ...models.permissions import Permissions
-        from ...server.execution.engine import progress_message
+        from ...server.messages import jobs as messages
 
     def show(progress: Progress) -> None:
         display.state("running")
-        display.progress(progress_message(progress))
+        display.progress(messages.progress(progress))
 
     work = folder / _WORK
     try:

@@ -22,7 +22,7 @@ from ..sessions.session import Session
 from .common import SERVER, AllowImport, ExitCode, Json, Server, check_folder, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
-    from ...engine.session.rig import SimulatedRig
+    from ...engine.session.simulated_rig import SimulatedRig
 
 
 def simulate(
@@ -146,7 +146,7 @@ def _rig(target: str, units: list[str], options: dict[str, Any], allow_import: S
 
         from ...engine.errors import InvalidJob
         from ...engine.schema import violations_of
-        from ...engine.session.rig import RigOptions, simulated_rig
+        from ...engine.session.simulated_rig import RigOptions, simulated_rig
         from ...models.permissions import Permissions
     try:
         return simulated_rig(target, units, RigOptions.model_validate(options), Permissions.of(allow_import))

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from actmax.v1 import job_pb2
-
 from ...models.permissions import Permissions
+from ..messages import jobs as messages
 
 Command = Literal["", "cancel", "suspend"]
 
@@ -153,7 +152,7 @@ class ActmaxEngine:
         from ...engine.spec import JobSpec
 
         def report(progress: Progress) -> None:
-            on_progress(progress_message(progress).SerializeToString())
+            on_progress(messages.progress(progress).SerializeToString())
 
         try:
             result = run.run_job(
@@ -177,29 +176,3 @@ class ActmaxEngine:
         from ...engine.spec import JobSpec
 
         return replica(JobSpec.parse(spec), permissions=permissions, threads=threads)
-
-
-def progress_message(progress: Any) -> job_pb2.Progress:
-    """``engine.jobs.progress.Progress`` as it goes over the wire."""
-    searches = [
-        job_pb2.SearchProgress(
-            unit=search.unit,
-            optimizer=search.optimizer,
-            evaluations=search.evaluations,
-            best_response=search.best_response,
-            natural_multiple=search.natural_multiple,
-            stopped_by=search.stopped_by,
-            warnings=search.warnings,
-        )
-        for search in progress.searches
-    ]
-    return job_pb2.Progress(
-        searches=searches,
-        evaluations=progress.evaluations,
-        total_evaluations=progress.total_evaluations,
-        evaluations_per_second=progress.evaluations_per_second,
-        seconds_left=progress.seconds_left,
-        warnings=progress.warnings,
-        outcome=progress.outcome,
-        stage=progress.stage,
-    )

@@ -1,6 +1,8 @@
-"""Rows of the store as messages."""
+"""Jobs as messages: rows of the store, and progress."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -8,6 +10,9 @@ from actmax.v1 import job_pb2, job_service_pb2
 
 from ..storage.records import ArtifactRecord, EventRecord, JobRecord
 from . import tokens
+
+if TYPE_CHECKING:
+    from ...engine.jobs.progress import Progress
 
 
 def job(record: JobRecord) -> job_pb2.Job:
@@ -43,6 +48,32 @@ def event(record: EventRecord) -> job_service_pb2.Event:
     else:
         message.progress.MergeFromString(record.payload)
     return message
+
+
+def progress(found: Progress) -> job_pb2.Progress:
+    """Where a job stands."""
+    searches = [
+        job_pb2.SearchProgress(
+            unit=search.unit,
+            optimizer=search.optimizer,
+            evaluations=search.evaluations,
+            best_response=search.best_response,
+            natural_multiple=search.natural_multiple,
+            stopped_by=search.stopped_by,
+            warnings=search.warnings,
+        )
+        for search in found.searches
+    ]
+    return job_pb2.Progress(
+        searches=searches,
+        evaluations=found.evaluations,
+        total_evaluations=found.total_evaluations,
+        evaluations_per_second=found.evaluations_per_second,
+        seconds_left=found.seconds_left,
+        warnings=found.warnings,
+        outcome=found.outcome,
+        stage=found.stage,
+    )
 
 
 def artifact(record: ArtifactRecord) -> job_pb2.Artifact:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ class Observer:
     metrics : Metrics
         The server's.
     tracer : opentelemetry.trace.Tracer or None
-        Where spans go; see ``tracing``.
+        Where spans go; see :func:`tracer`.
     """
 
     def __init__(self, metrics: Metrics, tracer: Any = None) -> None:
@@ -53,3 +53,23 @@ class Observer:
             span.set_attribute("rpc.grpc.status_code", code.value[0])
             extra["trace"] = format(span.get_span_context().trace_id, "032x")
         _log.info("%s %s %.1f ms", method, code.name, 1000 * seconds, extra=extra)
+
+
+def tracer(endpoint: str) -> tuple[Any, Callable[[], None]]:
+    """A tracer that sends to the OTLP ``endpoint``, such as ``http://collector:4317``, and what ends it; none where it is empty.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        ``actmax[otel]`` is not installed.
+    """
+    if not endpoint:
+        return None, lambda: None
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "actmax"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    return provider.get_tracer("actmax"), provider.shutdown

@@ -7,7 +7,7 @@ import pytest
 
 from actmax.engine.session.drift import Drift
 from actmax.engine.session.evidence import Block, compare
-from actmax.engine.session.rig import RigOptions
+from actmax.engine.session.simulated_rig import RigOptions
 
 
 def test_p_values_are_uniform_at_most_whatever_the_drift():
@@ -71,7 +71,7 @@ def test_a_gain_that_does_not_drift_is_hardly_thought_to_whatever_a_response_is_
 def test_a_simulated_rig_answers_a_trial_the_same_whenever_it_is_shown():
     import torch
 
-    from actmax.engine.session.rig import SimulatedRig
+    from actmax.engine.session.simulated_rig import SimulatedRig
     from actmax.models.spaces import StimulusSpec
     from actmax.models.targets.function import FunctionTarget
     from actmax.models.units import resolve
