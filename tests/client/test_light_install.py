@@ -9,7 +9,18 @@ import sys
 import pytest
 
 # typer itself imports pydantic where it is installed.
-HEAVY = ("torch", "snntorch", "sqlalchemy", "nevergrad", "actmax.engine", "actmax.server", "actmax.models", "actmax.optimizers")
+HEAVY = (
+    "torch",
+    "snntorch",
+    "sqlalchemy",
+    "nevergrad",
+    "actmax.engine",
+    "actmax.server",
+    "actmax.models",
+    "actmax.optimizers",
+    "resvg_py",
+    "jinja2",
+)
 
 LISTED = """
 import json, sys
@@ -25,6 +36,7 @@ print(json.dumps([m for m in sys.modules if m.startswith(tuple(h + "." for h in 
         "import actmax.client.cli",
         "from actmax.client.cli import execute; assert execute(['--help']) == 0; assert execute(['run', '--help']) == 0",
         "from actmax.client import Client; Client('127.0.0.1:1').close()",
+        "import actmax.client.sessions.report",
     ],
 )
 def test_nothing_heavy_is_imported(use: str) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from actmax.charts.pictures import pixels
 from actmax.charts.style import line_style
 from actmax.engine.report import write_artifacts
 from actmax.engine.report.comparison import Comparison
@@ -46,23 +45,6 @@ def test_one_channel_is_grey(make_job, tmp_path):
     expected = np.rint(result.searches[0].stimulus[0].astype(np.float64) * 255)
     assert np.array_equal(decoded(tmp_path / "a/stimuli/raw/lif_out-0--protes.png"), expected)
     assert np.array_equal(decoded(tmp_path / "a/stimuli/lif_out-0--protes.png"), expected.repeat(9, 0).repeat(9, 1))
-
-
-@pytest.mark.parametrize("channels", [2, 4, 5, 9])
-def test_other_numbers_of_channels_stand_side_by_side_all_of_them(channels):
-    spec = StimulusSpec((channels, 6, 4))
-    stimulus = np.random.RandomState(channels).rand(*spec.shape).astype(np.float32)
-    table = pixels(stimulus, spec.low, spec.high)
-    columns = (table.shape[1] + 1) // 5
-    for channel in range(channels):
-        top, left = channel // columns * 7, channel % columns * 5
-        assert np.array_equal(table[top : top + 6, left : left + 4], np.rint(stimulus[channel].astype(np.float64) * 255))
-
-
-def test_values_outside_are_clipped_and_what_is_no_number_is_black():
-    spec = StimulusSpec((1, 1, 5))
-    values = np.array([[[-3, 7, np.nan, np.inf, -np.inf]]], np.float32)
-    assert pixels(values, spec.low, spec.high).tolist() == [[0, 255, 0, 255, 0]]
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000))
