@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 import actmax.engine.search.search
-from actmax.engine.build import REMEASURE
 from actmax.engine.components.registry import components, find, options_of
+from actmax.engine.resolved_job import REMEASURE
 from actmax.engine.search.design import Design
 from actmax.engine.search.search import Search
 from actmax.engine.spec import BudgetSpec
