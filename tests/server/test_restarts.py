@@ -132,7 +132,7 @@ async def test_stops_in_order_are_no_deaths(tmp_path):
     made = None
     for stop in range(3):
         async with own_process(tmp_path / "data", max_server_deaths=1, max_attempts=1) as (process, address), calling(address) as calls:
-            made = made or await calls.create(spec(steps=5, pace=1.0))
+            made = made or await calls.create(spec(steps=5, pace=0.4))
             await calls.until(made.name, lambda job, stop=stop: job.attempt == stop + 1)
             process.terminate()
             assert await asyncio.wait_for(process.wait(), 200) == 0

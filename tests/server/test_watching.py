@@ -63,8 +63,8 @@ async def test_a_watch_resumes_after_any_response(serving):
 
 
 async def test_a_quiet_watch_is_kept_alive(serving):
-    async with serving(keep_alive_seconds=0.2) as (_, calls):
-        made = await calls.create(spec(steps=1, pace=2.5))
+    async with serving(keep_alive_seconds=0.1) as (_, calls):
+        made = await calls.create(spec(steps=1, pace=1.5))
         seen = await calls.watch(made.name)
         assert kinds(seen).count("keep_alive") >= 3
         assert all(response.resume_token for response in seen)
