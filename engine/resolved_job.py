@@ -168,8 +168,8 @@ class ResolvedJob:
         index = unit.integers
         return self.target.unit_name(unit.layer, index) if index is not None and isinstance(self.target, HasUnitNames) else ""
 
-    def natural_best(self, unit: UnitAddress) -> float | None:
-        """The best natural stimulus's response, where the target knows it and the unit is not kept down."""
+    def reference(self, unit: UnitAddress) -> float | None:
+        """The best natural stimulus's response, with which found ones are compared; None where it is unknown or the unit is kept down."""
         index = unit.integers
         if index is None or self.spec.objective.options.get("direction") == "down" or not isinstance(self.target, HasNaturalResponses):
             return None

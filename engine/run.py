@@ -306,7 +306,7 @@ def searches_of(job: ResolvedJob) -> list[Search]:
             job.objective(unit),
             job.optimizer(number, unit_number),
             job.spec.budget,
-            job.natural_best(unit) if job.plain else None,  # of which its scores are multiples
+            job.reference(unit) if job.plain else None,  # of which its scores are multiples
             job.unit_name(unit),
             job.design,
         )

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ...charts.words import measured, shown, times
 from ...models.spaces import StimulusSpec
-from ..report.comparison import natural_best
-from ..results.result import Optimum, SearchResult
+from ..report.comparison import reference_response
+from ..results.result import REFERENCE, Optimum, SearchResult
 from ..results.section import Figure, Layout, Section, StimulusPicture
 from .analysis import AnalysisContext
 
@@ -104,9 +104,9 @@ def _caption(search: SearchResult, one: Optimum) -> tuple[str, ...]:
     lines = [measured(one.response, one.response_sem) if math.isfinite(one.response) else "not measured"]
     if one.score is not None:
         lines.append(f"score {measured(one.score, one.score_sem)}")
-    best = natural_best(search)
+    best = reference_response(search)
     if best is not None and best > 0 and math.isfinite(one.response):
-        lines.append(f"{times(one.response / best)} best natural")
+        lines.append(f"{times(one.response / best)} {REFERENCE.best}")
     lines.append(apart(one))
     return (*lines, *(() if one.distinct else ("nearer than was asked",)))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ..report.comparison import Comparison, exceeds, natural_best, natural_multiple
+from ..report.comparison import Comparison, exceeds, reference_multiple, reference_response
 from ..results.section import Layout, Section
 from .analysis import AnalysisContext
 
@@ -36,21 +36,21 @@ class Natural:
     def run(self, context: AnalysisContext) -> Sequence[Section]:
         """Return each search's best natural response, and what its own is as a multiple of that."""
         comparison = Comparison(context.searches)
-        known = [natural_best(search) for search in context.searches]
+        known = [reference_response(search) for search in context.searches]
         layout = Layout(
             searches={
                 (search.unit, search.optimizer): {
                     "natural_best": best,
-                    "natural_multiple": natural_multiple(search),
+                    "natural_multiple": reference_multiple(search),
                     "above_natural": exceeds(search),
                 }
                 for search, best in zip(context.searches, known, strict=True)
             },
-            summary={"units_compared": len(comparison.compared()), "units_above_natural": len(comparison.above_natural())},
+            summary={"units_compared": len(comparison.compared()), "units_above_natural": len(comparison.above_reference())},
             optimizers={
                 standing.optimizer: {
                     "units_compared": standing.compared,
-                    "units_above_natural": len(standing.above_natural),
+                    "units_above_natural": len(standing.above_reference),
                     "median_multiple": standing.median_multiple,
                 }
                 for standing in comparison.standings()
@@ -62,7 +62,7 @@ class Natural:
                 "optimizer": search.optimizer,
                 "response": search.response,
                 "natural best": best,
-                "multiple": natural_multiple(search),
+                "multiple": reference_multiple(search),
             }
             for search, best in zip(context.searches, known, strict=True)
             if best is not None

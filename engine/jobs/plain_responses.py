@@ -47,7 +47,7 @@ def with_plain_responses(job: ResolvedJob, loop: Loop, searches: Sequence[Search
                 score_sem=answer.score_sem,
                 response=answer.response,
                 response_sem=answer.response_sem,
-                natural_best=job.natural_best(units[result.unit]),
+                natural_best=job.reference(units[result.unit]),
                 optima=optima,
             )
         )

@@ -13,6 +13,7 @@ from ...charts.document import Key, document, legend, placed, to_png
 from ...charts.style import LEVEL, LineStyle, line_style
 from ...charts.words import shortened, shown, times
 from ...models.spaces import StimulusSpec
+from ..results.result import REFERENCE
 from .comparison import Comparison, best_seen, best_so_far, mean_multiples
 
 MOST_PANELS = 60
@@ -36,16 +37,16 @@ def convergence_chart(comparison: Comparison, unit: str, size: tuple[int, int] =
     labelled : bool
         Whether the vertical axis has its name; a page says it beside the chart.
     """
-    natural = comparison.natural_line(unit)
+    reference = comparison.reference_line(unit)
     curves = {search.optimizer: best_so_far(search) for search in comparison.row(unit)}
     ends = [search.sought for search in comparison.row(unit)]
     known = [curve[~np.isnan(curve)] for curve in curves.values()]
-    ys = [*ends, *([] if natural is None else [natural]), *(float(part[at]) for part in known if part.size for at in (0, -1))]
+    ys = [*ends, *([] if reference is None else [reference]), *(float(part[at]) for part in known if part.size for at in (0, -1))]
     what = f"best {comparison.measure([unit])} so far"
     longest = max((curve.size for curve in curves.values()), default=1)
     chart = Chart(Axes(size, (0, longest), ys, "evaluations", what if labelled else ""))
-    if natural is not None:
-        chart.level(natural)
+    if reference is not None:
+        chart.level(reference)
     for column, optimizer in enumerate(comparison.optimizers):
         if optimizer in curves:
             curve = curves[optimizer]
@@ -59,22 +60,22 @@ def convergence_chart(comparison: Comparison, unit: str, size: tuple[int, int] =
             says.append(f"{optimizer} reached {shown(best_seen(search))}")
             if math.isfinite(search.sought):
                 chart.dot(curves[optimizer].size, search.sought, line_style(column).name)
-    if natural is not None:
-        says.append(f"the best natural response is {shown(natural)}")
+    if reference is not None:
+        says.append(f"the {REFERENCE.best} response is {shown(reference)}")
     chart.says = f"B{what[1:]} of {unit} against evaluations: {', '.join(says)}."
     return chart
 
 
 def mean_chart(comparison: Comparison, size: tuple[int, int] = (560, 290)) -> Chart | None:
-    """Return the mean over all units of best so far ÷ best natural response; None where no unit can be compared."""
+    """Return the mean over all units of best so far ÷ reference response; None where no unit can be compared."""
     means = {optimizer: mean_multiples(comparison, optimizer) for optimizer in comparison.optimizers}
     known = {optimizer: mean for optimizer, mean in means.items() if mean[0].size}
     if not known:
         return None
     ys = [1.0, *(float(y[at]) for _, y in known.values() for at in (0, -1))]
     says = [f"{optimizer} ends at {times(float(y[-1]))}" for optimizer, (_, y) in known.items()]
-    axes = Axes(size, (0, max(int(x[-1]) for x, _ in known.values())), ys, "evaluations", "× best natural")
-    chart = Chart(axes, f"Mean multiple of the best natural response: {', '.join(says)}.")
+    axes = Axes(size, (0, max(int(x[-1]) for x, _ in known.values())), ys, "evaluations", f"× {REFERENCE.best}")
+    chart = Chart(axes, f"Mean multiple of the {REFERENCE.best} response: {', '.join(says)}.")
     chart.level(1.0)
     for column, optimizer in enumerate(comparison.optimizers):
         if optimizer in known:
@@ -103,7 +104,7 @@ def convergence_plot(comparison: Comparison, unit: str) -> bytes:
 
 
 def convergence_overview(comparison: Comparison) -> bytes:
-    """Return all units in small panels as a PNG file, below their mean where the best natural responses are known."""
+    """Return all units in small panels as a PNG file, below their mean where reference responses are known."""
     units = comparison.units[:MOST_PANELS]
     columns = min(5, len(units))
     pitch, high = (250, 190) if columns > 2 else (640 // columns, 220)
@@ -112,7 +113,7 @@ def convergence_overview(comparison: Comparison) -> bytes:
     parts, top = [placed(keys, 0, _MARGIN)], _MARGIN + rows + _MARGIN
     mean = mean_chart(comparison, (width, 300))
     if mean is not None:
-        parts += [placed(_title("Mean over the units, as a multiple of best natural"), 0, top), placed(mean.body(), 0, top + _MARGIN)]
+        parts += [placed(_title(f"Mean over the units, as a multiple of {REFERENCE.best}"), 0, top), placed(mean.body(), 0, top + _MARGIN)]
         top += 300 + 2 * _MARGIN
     for number, unit in enumerate(units):
         panel = convergence_chart(comparison, unit, (pitch - _MARGIN // 2, high - 30))
@@ -132,8 +133,8 @@ def _title(text: str, longest: int = 200) -> str:
 def _keys(comparison: Comparison, units: Sequence[str]) -> list[Key]:
     """Return what the marks in the charts of ``units`` stand for."""
     keys = [Key(shortened(optimizer, 40), line_style(column)) for column, optimizer in enumerate(comparison.optimizers)]
-    if any(comparison.natural_line(unit) is not None for unit in units):
-        keys.append(Key("best natural", LEVEL))
+    if any(comparison.reference_line(unit) is not None for unit in units):
+        keys.append(Key(REFERENCE.best, LEVEL))
     return [*keys, Key("found, measured again", LineStyle("muted"), dot=True)]
 
 

@@ -24,11 +24,11 @@ class Standing:
     searches : int
         Units that it searched.
     compared : int
-        Those of them whose best natural response is known.
-    above_natural : list of SearchResult
+        Those of them whose reference response is known.
+    above_reference : list of SearchResult
         Those of them whose response is higher than that.
     median_multiple : float or None
-        Median of response ÷ best natural response, over the units where that is defined.
+        Median of response ÷ reference response, over the units where that is defined.
     best_for : list of str
         Units for which no other optimizer found more; a tie counts for each.
     """
@@ -36,7 +36,7 @@ class Standing:
     optimizer: str
     searches: int
     compared: int
-    above_natural: list[SearchResult]
+    above_reference: list[SearchResult]
     median_multiple: float | None
     best_for: list[str]
 
@@ -77,13 +77,13 @@ class Comparison:
         """What the curves of these units are of: ``response``, or the ``score`` of an objective or of transformed stimuli."""
         return "response" if all(search.score is None for unit in units for search in self.row(unit)) else "score"
 
-    def natural_best(self, unit: str) -> float | None:
-        """The strongest natural response of the unit, where it is known."""
-        return next((best for search in self.row(unit) if (best := natural_best(search)) is not None), None)
+    def reference_response(self, unit: str) -> float | None:
+        """The response that the unit's found ones are compared with, where it is known."""
+        return next((best for search in self.row(unit) if (best := reference_response(search)) is not None), None)
 
-    def natural_line(self, unit: str) -> float | None:
+    def reference_line(self, unit: str) -> float | None:
         """The same where the unit's searches went by its response; where they went by another score that is another quantity."""
-        return None if any(search.score is not None for search in self.row(unit)) else self.natural_best(unit)
+        return None if any(search.score is not None for search in self.row(unit)) else self.reference_response(unit)
 
     def name(self, unit: str) -> str:
         """What the target calls the unit; empty where it has no name."""
@@ -95,13 +95,13 @@ class Comparison:
         most = max((search.sought for search in measured), default=math.nan)
         return [search for search in measured if search.sought == most]
 
-    def above_natural(self) -> list[str]:
-        """Units for which at least one response is higher than the strongest natural one."""
+    def above_reference(self) -> list[str]:
+        """Units for which at least one response is higher than the reference."""
         return [unit for unit in self.units if any(exceeds(search) for search in self.row(unit))]
 
     def compared(self) -> list[str]:
-        """Units whose best natural response is known."""
-        return [unit for unit in self.units if self.natural_best(unit) is not None]
+        """Units whose reference response is known."""
+        return [unit for unit in self.units if self.reference_response(unit) is not None]
 
     def standings(self) -> list[Standing]:
         """One an optimizer."""
@@ -113,31 +113,31 @@ class Comparison:
 
     def _standing(self, optimizer: str, best_for: list[str]) -> Standing:
         column = self.column(optimizer)
-        multiples = [multiple for search in column if (multiple := natural_multiple(search)) is not None]
+        multiples = [multiple for search in column if (multiple := reference_multiple(search)) is not None]
         return Standing(
             optimizer,
             len(column),
-            sum(natural_best(search) is not None for search in column),
+            sum(reference_response(search) is not None for search in column),
             [search for search in column if exceeds(search)],
             statistics.median(multiples) if multiples else None,
             best_for,
         )
 
 
-def natural_best(search: SearchResult) -> float | None:
-    """The strongest natural response, None where it is unknown or no number."""
-    return search.natural_best if search.natural_best is not None and math.isfinite(search.natural_best) else None
+def reference_response(search: SearchResult) -> float | None:
+    """The response that found ones are compared with, None where it is unknown or no number."""
+    return search.reference if search.reference is not None and math.isfinite(search.reference) else None
 
 
-def natural_multiple(search: SearchResult) -> float | None:
-    """Response ÷ best natural response, None where either is unknown or the latter not positive."""
-    multiple = search.natural_multiple
+def reference_multiple(search: SearchResult) -> float | None:
+    """Response ÷ reference response, None where either is unknown or the latter not positive."""
+    multiple = search.reference_multiple
     return multiple if multiple is not None and math.isfinite(multiple) else None
 
 
 def exceeds(search: SearchResult) -> bool | None:
-    """Whether the response is higher than the best natural one; None where that can't be said."""
-    best = natural_best(search)
+    """Whether the response is higher than the reference; None where that can't be said."""
+    best = reference_response(search)
     return None if best is None or not math.isfinite(search.response) else search.response > best
 
 
@@ -154,9 +154,9 @@ def best_seen(search: SearchResult) -> float | None:
 
 
 def mean_multiples(comparison: Comparison, optimizer: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Best so far as a multiple of the best natural response, averaged over the optimizer's units.
+    """Best so far as a multiple of the reference response, averaged over the optimizer's units.
 
-    A search that ended early keeps its last value. Units without a positive natural response are left out.
+    A search that ended early keeps its last value. Units without a positive reference are left out.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def mean_multiples(comparison: Comparison, optimizer: str) -> tuple[NDArray[np.i
     curves = [
         best_so_far(search) / best
         for search in comparison.column(optimizer)
-        if search.score is None and (best := natural_best(search)) is not None and best > 0 and best_seen(search) is not None
+        if search.score is None and (best := reference_response(search)) is not None and best > 0 and best_seen(search) is not None
     ]
     if not curves:
         return np.empty(0, np.int64), np.empty(0)

@@ -14,10 +14,10 @@ from ...charts.chart import Chart, css_rules, page_css, swatch
 from ...charts.style import LEVEL, LIGHT_COLORS, css_variables, line_style
 from ...charts.words import cell, count, duration, listed, measured, printable, shown, times
 from ...models.spaces import StimulusSpec
-from ..results.result import SearchResult
+from ..results.result import REFERENCE, SearchResult
 from ..search.tally import JobOutcome
 from .charts import convergence_chart, mean_chart
-from .comparison import Comparison, exceeds, natural_best, natural_multiple
+from .comparison import Comparison, exceeds, reference_multiple, reference_response
 from .embedded import embedded
 from .facts import budget, facts, job_yaml
 from .figures import FIGURE_SIZE, FigureCell, FigureRow, figure_cell, placed, rows_below, section_blocks, stands_alone
@@ -79,7 +79,7 @@ class UnitRow:
     unit: str
     name: str
     anchor: str
-    natural: float | None
+    reference: float | None
     cells: list[Found | None]
     best: Found | None
     verdict: str
@@ -97,15 +97,15 @@ class Page:
         The job and the names of its files.
     files : collection of str
         Names of the files beside the page.
-    natural : str
-        What natural stimuli are called.
+    others : str
+        What stimuli are called that found ones are compared with.
     light : bool
         Whether its pictures are small.
     """
 
     job: Written
     files: Collection[str]
-    natural: str
+    others: str
     light: bool
 
     def rows(self) -> list[UnitRow]:
@@ -117,9 +117,9 @@ class Page:
         winners = drawn.winners(unit)
         cells = [self._found(unit, optimizer, winners) for optimizer in drawn.optimizers]
         best = next((cell for cell in cells if cell is not None and cell.wins), None)
-        verdict, chart = _verdict(winners, self.natural), convergence_chart(drawn, unit)
+        verdict, chart = _verdict(winners, self.others), convergence_chart(drawn, unit)
         below = rows_below(self.job.result.sections, unit, light=self.light)
-        return UnitRow(unit, drawn.name(unit), f"unit-{number}", drawn.natural_best(unit), cells, best, verdict, chart, below)
+        return UnitRow(unit, drawn.name(unit), f"unit-{number}", drawn.reference_response(unit), cells, best, verdict, chart, below)
 
     def _found(self, unit: str, optimizer: str, winners: list[SearchResult]) -> Found | None:
         search = self.job.drawn.at(unit, optimizer)
@@ -131,7 +131,7 @@ class Page:
             search,
             any(search is winner for winner in winners),
             math.isfinite(search.response),
-            natural_multiple(search),
+            reference_multiple(search),
             exceeds(search),
             made.picture,
             made.width,
@@ -161,8 +161,8 @@ def report_html(job: Written, files: Collection[str] = ()) -> str:
     """
     result, stimulus, comparison = job.result, job.stimulus, job.comparison
     kind = "image" if stimulus.modality == "image" else "stimulus"
-    natural = f"natural test {'images' if kind == 'image' else 'stimuli'}"
-    page = Page(job, files, natural, is_light(job.drawn, stimulus))
+    others = REFERENCE.among(stimulus.modality)
+    page = Page(job, files, others, is_light(job.drawn, stimulus))
     rows = page.rows()
     standings = comparison.standings()
     named = [result.spec.optimizer.name, *(baseline.name for baseline in result.spec.baselines)]
@@ -175,14 +175,15 @@ def report_html(job: Written, files: Collection[str] = ()) -> str:
         facts=facts(result, stimulus, labels),
         budget=budget(result.spec),
         kind=kind,
-        natural=natural,
+        others=others,
+        reference=REFERENCE,
         channels_apart=stimulus.modality == "image" and stimulus.shape[0] not in (1, 3),
         comparison=comparison,
         compared=comparison.compared(),
         scored=any(search.score is not None for search in result.searches),
-        above=comparison.above_natural(),
-        standings=[(standing, _beaten(standing.above_natural)) for standing in standings],
-        levelled=any(job.drawn.natural_line(unit) is not None for unit in job.drawn.units),
+        above=comparison.above_reference(),
+        standings=[(standing, _beaten(standing.above_reference)) for standing in standings],
+        levelled=any(job.drawn.reference_line(unit) is not None for unit in job.drawn.units),
         rows=rows,
         left_out=len(comparison.units) - len(rows),
         mean=mean_chart(comparison),
@@ -200,29 +201,29 @@ def is_light(drawn: Comparison, stimulus: StimulusSpec) -> bool:
     return stimulus.modality == "image" and len(drawn.searches) * math.prod(stimulus.shape[1:]) > LIGHT
 
 
-def _verdict(winners: list[SearchResult], natural: str) -> str:
+def _verdict(winners: list[SearchResult], others: str) -> str:
     if not winners:
         return "No response could be measured."
     names, first = listed([search.optimizer for search in winners]), winners[0]
-    best, multiple = natural_best(first), natural_multiple(first)
+    best, multiple = reference_response(first), reference_multiple(first)
     if first.score is not None:
-        beside = "" if best is None else f", where the best of the {natural} has {shown(best)}"
+        beside = "" if best is None else f", where the best of the {others} has {shown(best)}"
         return f"{names} found the highest score, {shown(first.score)}; the unit's own response to it is {shown(first.response)}{beside}."
     if best is None:
         return f"{names} found the most: {shown(first.response)}."
     than = f" ({times(multiple)})" if multiple is not None else ""
     if exceeds(first):
-        return f"{names} found {shown(first.response)}, above the {shown(best)} of the best of the {natural}{than}."
+        return f"{names} found {shown(first.response)}, above the {shown(best)} of the best of the {others}{than}."
     if first.response == best:
-        return f"Nothing found beats the {natural}: {names} equals their best, {shown(best)}."
-    return f"Nothing found beats the {natural}: {names} came to {shown(first.response)} of their {shown(best)}{than}."
+        return f"Nothing found beats the {others}: {names} equals their best, {shown(best)}."
+    return f"Nothing found beats the {others}: {names} came to {shown(first.response)} of their {shown(best)}{than}."
 
 
 def _beaten(above: list[SearchResult]) -> list[str]:
     """Unit and by how much, for each search that found more than nature, the strongest first."""
-    return [f"{search.unit} {_by_how_much(search)}" for search in sorted(above, key=lambda search: -(natural_multiple(search) or 0))]
+    return [f"{search.unit} {_by_how_much(search)}" for search in sorted(above, key=lambda search: -(reference_multiple(search) or 0))]
 
 
 def _by_how_much(search: SearchResult) -> str:
-    multiple = natural_multiple(search)
-    return f"{shown(search.response)} against {shown(natural_best(search))}" if multiple is None else times(multiple)
+    multiple = reference_multiple(search)
+    return f"{shown(search.response)} against {shown(reference_response(search))}" if multiple is None else times(multiple)

@@ -10,8 +10,8 @@ from ...charts.lettering import Fonts, write
 from ...charts.style import GRID, INK, MUTED, PAPER
 from ...charts.words import count, measured, shortened, shown, times
 from ...models.spaces import StimulusSpec
-from ..results.result import SearchResult
-from .comparison import Comparison, natural_best, natural_multiple
+from ..results.result import REFERENCE, SearchResult
+from .comparison import Comparison, reference_multiple, reference_response
 from .pictures import enlarged
 
 MOST_CELLS = 120
@@ -33,7 +33,7 @@ def sheets(comparison: Comparison) -> tuple[list[Comparison], int]:
 
 
 def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Image.Image:
-    """A row for each unit and a column for each optimizer, with the response and its multiple of the best natural one below.
+    """A row for each unit and a column for each optimizer, with the response and its multiple of the reference below.
 
     The highest response of a unit is bold. Many rows are set in several blocks beside each other, so that the sheet stays
     about as wide as high; with a single optimizer the units run on from left to right instead.
@@ -94,11 +94,11 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
 
 def _captions(search: SearchResult) -> tuple[str, str]:
     response = measured(search.response, search.response_sem) if math.isfinite(search.response) else "not measured"
-    multiple = natural_multiple(search)
+    multiple = reference_multiple(search)
     if multiple is not None:
-        return response, f"{times(multiple)} best natural"
-    best = natural_best(search)
-    return response, "" if best is None else f"natural {shown(best)}"
+        return response, f"{times(multiple)} {REFERENCE.best}"
+    best = reference_response(search)
+    return response, "" if best is None else f"{REFERENCE.kind} {shown(best)}"
 
 
 def _tile(search: SearchResult, spec: StimulusSpec, largest: int) -> Image.Image:

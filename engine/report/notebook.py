@@ -13,7 +13,7 @@ from ...charts.pictures import png
 from ...charts.style import LineStyle, line_style
 from ...charts.words import count, duration, measured, shown, times
 from ...models.spaces import StimulusSpec
-from ..results.result import JobResult, SearchResult
+from ..results.result import REFERENCE, JobResult, SearchResult
 from ..results.section import Section
 from .charts import convergence_chart
 from .comparison import Comparison
@@ -121,6 +121,6 @@ def _captions(search: SearchResult) -> list[str]:
     found = [measured(search.response, search.response_sem) if math.isfinite(search.response) else "not measured"]
     if search.score is not None:
         found.append(f"score {shown(search.score)}")
-    if search.natural_multiple is not None and math.isfinite(search.natural_multiple):
-        found.append(f"{times(search.natural_multiple)} best natural")
+    if search.reference_multiple is not None and math.isfinite(search.reference_multiple):
+        found.append(f"{times(search.reference_multiple)} {REFERENCE.best}")
     return [*found, count(search.evaluations, "evaluation")]

@@ -122,6 +122,26 @@ class Optimum:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What kind of stimuli found responses are compared with, as reports say it."""
+
+    kind: str
+
+    @property
+    def best(self) -> str:
+        """The strongest of them."""
+        return f"best {self.kind}"
+
+    def among(self, modality: str) -> str:
+        """All that were shown."""
+        return f"{self.kind} test {'images' if modality == 'image' else 'stimuli'}"
+
+
+REFERENCE = Reference("natural")
+"""Of the responses in :attr:`SearchResult.reference`."""
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """One unit searched by one optimizer.
 
@@ -219,6 +239,16 @@ class SearchResult:
     def evaluations(self) -> int:
         """Candidates evaluated."""
         return int(self.scores.size)
+
+    @property
+    def reference(self) -> float | None:
+        """The response that the search's are compared with: that to the best natural stimulus."""
+        return self.natural_best
+
+    @property
+    def reference_multiple(self) -> float | None:
+        """Response ÷ reference, where that is positive."""
+        return self.natural_multiple
 
     @property
     def natural_multiple(self) -> float | None:

@@ -319,7 +319,7 @@ def test_natural_multiples_are_the_responses():
     (search,) = searches_of(checked)
     assert search.natural_best is None  # its scores are no multiples of a response
     (found,) = execute(checked, [search]).searches
-    assert found.natural_best == checked.natural_best(checked.units[0]) is not None
+    assert found.natural_best == checked.reference(checked.units[0]) is not None
     assert found.score is not None
     assert found.score < found.response
     answers = checked.target.respond(torch.from_numpy(found.stimulus)[None], {"fc"})
