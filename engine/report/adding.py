@@ -16,7 +16,7 @@ from .artifacts import Pictures, overwrite
 from .figures import FigureFiles, figure_file, section_blocks
 from .html import TEMPLATES
 from .names import ArtifactNames
-from .results import array_name, finite, section_json
+from .results import finite, section_json
 
 FURTHER = "<!-- further sections -->"
 """Where the report has room for them."""
@@ -77,7 +77,7 @@ def _in_section(figure: Figure) -> Figure:
 def _add_arrays(path: Path, sections: Sequence[Section]) -> None:
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
-    arrays.update({array_name(section, name): array for section in sections for name, array in section.arrays.items()})
+    arrays.update({section.array_name(name): array for section in sections for name, array in section.arrays.items()})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     overwrite(path, buffer.getvalue())

@@ -158,7 +158,7 @@ def section_json(section: Section, figures: FigureFiles, files: Collection[str])
         "notes": list(section.notes),
         "columns": section.columns,
         "rows": [dict(row) for row in section.rows],
-        "arrays": {name: array_name(section, name) for name in section.arrays},
+        "arrays": {name: section.array_name(name) for name in section.arrays},
         "figures": [
             {
                 "title": figure.title,
@@ -175,18 +175,13 @@ def section_json(section: Section, figures: FigureFiles, files: Collection[str])
     }
 
 
-def array_name(section: Section, name: str) -> str:
-    """What ``arrays.npz`` calls an array of a section."""
-    return name if section.layout is not None else f"{section.label}/{name}"
-
-
 def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
     """``arrays.npz``: one row a search in every array, nothing pickled; see ``docs/outputs.md``.
 
     ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, *stimulus) float32 as the generator made them,
     ``latents`` (n, *latent), ``responses`` and ``response_sems`` (n,) float64 with NaN where unknown, ``evaluations`` (n,) int64, and
     ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores, NaN where a trial was
-    missed, and NaN behind them. The arrays of sections follow, by :func:`array_name`.
+    missed, and NaN behind them. The arrays of sections follow, by :meth:`actmax.engine.results.section.Section.array_name`.
     """
     searches = result.searches
     scores = np.full((len(searches), max((search.evaluations for search in searches), default=0)), np.nan)
@@ -205,7 +200,7 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
         "scores": scores,
     }
     for section in result.sections:
-        rows.update({array_name(section, name): array for name, array in section.arrays.items()})
+        rows.update({section.array_name(name): array for name, array in section.arrays.items()})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **rows)
     return buffer.getvalue()

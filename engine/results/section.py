@@ -158,6 +158,10 @@ class Section:
         """Columns of the table, in the order in which they first appear."""
         return list(dict.fromkeys(column for row in self.rows for column in row))
 
+    def array_name(self, name: str) -> str:
+        """What ``arrays.npz`` calls one of its arrays."""
+        return name if self.layout is not None else f"{self.label}/{name}"
+
     def of(self, analysis: str) -> Section:
         """The same, of the analysis of that label."""
         return replace(self, analysis=analysis)
