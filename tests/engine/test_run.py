@@ -93,13 +93,13 @@ def test_a_suspended_job_goes_on_bit_for_bit(tmp_path, optimizer):
     while True:
         asked = 0
 
-        def once_after_two():
+        def after_a_while():  # that grows: some take a hundred generations
             nonlocal asked
             asked += 1
-            return "suspend" if asked > 2 else ""
+            return "suspend" if asked > 2 + stops else ""
 
         try:
-            resumed = run_job(spec, tmp_path, should_stop=once_after_two, allow_imports=ALLOWED)
+            resumed = run_job(spec, tmp_path, should_stop=after_a_while, allow_imports=ALLOWED)
             break
         except Suspended:
             stops += 1

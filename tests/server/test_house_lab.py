@@ -71,7 +71,7 @@ async def test_a_job_uses_a_part_of_every_kind_and_shows_what_the_analysis_found
         assert "unit" in MessageToDict(schema)["properties"]
 
         made = await calls.create(ParseDict(JOB, job_pb2.JobSpec()))
-        done = await calls.ended(made.name, 60)
+        done = await calls.ended(made.name)
         assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
         assert not done.progress.warnings
 

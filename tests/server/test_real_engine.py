@@ -46,7 +46,7 @@ async def test_a_job_is_checked_run_and_reported(serving):
     async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (_, calls):
         made = await calls.create(job(title="toy"))
         assert made.progress.total_evaluations == 4 * 300
-        done = await calls.ended(made.name, 60)
+        done = await calls.ended(made.name)
         assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
         assert done.progress.evaluations == 4 * 300
         assert {(s.unit, s.optimizer) for s in done.progress.searches} == {(u, o) for u in ("4[0]", "4[2]") for o in ("tt-cross", "random")}
@@ -94,10 +94,10 @@ async def test_a_job_whose_worker_and_server_went_away_ends_as_if_nothing_had_ha
         await server.stop()
     async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED) as (_, calls):
         quiet = await calls.create(spec)
-        done = await calls.ended(disturbed.name, 60)
+        done = await calls.ended(disturbed.name)
         assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
         assert done.attempt in (2, 3)  # 2 where it came to its end while the server stopped
-        assert (await calls.ended(quiet.name, 60)).attempt == 1
+        assert (await calls.ended(quiet.name)).attempt == 1
         a, b = await arrays(calls, disturbed.name), await arrays(calls, quiet.name)
         assert sorted(a) == sorted(b)
         for key in a:
@@ -114,7 +114,7 @@ async def test_noise_is_met_by_design_over_the_wire(serving):
             await calls.create(job(target={"name": "noisy", "options": {"target": {"name": "cifar10-sn"}}}))
         made = await calls.create(spec)
         assert made.spec.HasField("sharing")
-        done = await calls.ended(made.name, 60)
+        done = await calls.ended(made.name)
         assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
         assert done.progress.evaluations == 240
         found = json.loads(b"".join((await calls.download(made.name, "result.json"))[1]))
@@ -139,7 +139,7 @@ async def test_what_cannot_be_drawn_is_named_and_the_numbers_are_there(serving):
     cramped = {"name": "cramped_lab:target", "options": {"most_bytes": 12_000}}
     async with serving(engine=ActmaxEngine(), allow_imports=(*ALLOWED, "cramped_lab")) as (_, calls):
         made = await calls.create(job(target=cramped, baselines=[], budget={"evaluations": 60}, optimizer={"name": "random"}))
-        done = await calls.ended(made.name, 60)
+        done = await calls.ended(made.name)
         assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
         found = await calls.artifacts(made.name)
         assert {"result.json", "arrays.npz", "stimuli/raw/4-0--random.png"} <= set(found)
@@ -155,7 +155,7 @@ async def test_numbers_without_room_fail_the_job_which_says_what_to_do(serving):
     cramped = {"name": "cramped_lab:target", "options": {"most_bytes": 1500}}
     async with serving(engine=ActmaxEngine(), allow_imports=(*ALLOWED, "cramped_lab")) as (_, calls):
         made = await calls.create(job(target=cramped, budget={"evaluations": 60}, optimizer={"name": "random"}, baselines=[]))
-        failed = await calls.ended(made.name, 60)
+        failed = await calls.ended(made.name)
         assert (failed.state, failed.error.code) == (job_pb2.JOB_STATE_FAILED, "RESOURCE_EXHAUSTED")
         assert "make room and resume the job" in failed.error.message
         assert failed.progress.evaluations == 120

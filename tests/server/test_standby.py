@@ -157,7 +157,7 @@ async def test_the_true_engine_finds_the_same_bits_in_one_that_stood_by(serving,
             created = time.monotonic()
             await calls.until(made.name, lambda job: job.progress.evaluations > 0, 180)
             seconds.append((round(created - began, 2), round(time.monotonic() - created, 2)))
-            assert (await calls.ended(made.name, 120)).state == SUCCEEDED
+            assert (await calls.ended(made.name)).state == SUCCEEDED
             with np.load(io.BytesIO(b"".join((await calls.download(made.name, "arrays.npz"))[1]))) as file:
                 found.append({key: file[key].tobytes() for key in file if "second" not in key})
         print("seconds to create, and to the first progress, by what stood by and by a fresh process:", seconds)
