@@ -96,7 +96,7 @@ def test_a_suspended_job_goes_on_bit_for_bit(tmp_path, optimizer):
         def after_a_while():  # that grows: some take a hundred generations
             nonlocal asked
             asked += 1
-            return "suspend" if asked > 2 + stops else ""
+            return "suspend" if asked > 2 + stops else ""  # noqa: B023 - called in this round alone
 
         try:
             resumed = run_job(spec, tmp_path, should_stop=after_a_while, allow_imports=ALLOWED)
