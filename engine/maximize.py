@@ -132,38 +132,29 @@ def maximize(
     >>> result.searches[0].stimulus.shape
     (3, 32, 32)
     """
-    given: dict[str, Any] = {}
-
-    def named(kind: str, part: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
-        if isinstance(part, str):
-            return {"name": part, "options": dict(options or {})}
-        name = f"{kind} {getattr(part, '__name__', type(part).__name__)}".strip()
-        if given.get(name, part) is not part:  # another object of the same class
-            name = f"{name} {len(given)}"
-        given[name] = part
-        return {"name": name, "options": dict(options or {})}
-
-    sought = objective.spec() if isinstance(objective, Expression) else named("objective", objective, objective_options)
+    given = _Given()
+    sought = objective.spec() if isinstance(objective, Expression) else given.named("objective", objective, objective_options)
     if units is None and isinstance(objective, Expression):
         units = next(objective.units(), None)
+    steps = None if isinstance(transformations, str | Mapping | None) else {"steps": list(transformations)}
     spec = JobSpec.parse(
         {
-            "generator": named("generator", generator, generator_options),
-            "target": named("target", target, target_options),
-            "units": [units] if isinstance(units, str) else list(units or ()),
+            "generator": given.named("generator", generator, generator_options),
+            "target": given.named("target", target, target_options),
+            "units": units if isinstance(units, str) else list(units or ()),
             "objective": sought,
-            "optimizer": named("optimizer", optimizer, optimizer_options),
-            "baselines": [{"name": name} for name in baselines],
+            "optimizer": given.named("optimizer", optimizer, optimizer_options),
+            "baselines": list(baselines),
             "budget": {"evaluations": evaluations, "seconds": seconds, "plateau": plateau},
             "seed": seed,
             "device": device,
             "prior": prior,
             "sharing": sharing,
             "constraints": {"within": within, "changes": changes, "luminance": luminance, "contrast": contrast},
-            "transformations": _transformations(transformations),
-            "diverse": {"n": diverse} if isinstance(diverse, int) else diverse,
+            "transformations": steps or transformations,
+            "diverse": diverse,
             "report": {"images": str(images or ""), "film": film},
-            "analyses": [one if isinstance(one, Mapping) else named("", one, None) for one in analyses],
+            "analyses": [one if isinstance(one, Mapping) else given.named("", one) for one in analyses],
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )
@@ -175,9 +166,15 @@ def maximize(
         return replace(error.result, notices=(*error.result.notices, lost))
 
 
-def _transformations(asked: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if asked is None or isinstance(asked, Mapping):
-        return asked
-    if isinstance(asked, str):
-        return {"preset": asked}
-    return {"steps": [{"name": step} if isinstance(step, str) else step for step in asked]}
+class _Given(dict[str, Any]):
+    """Parts at hand, by the names that the job gives them."""
+
+    def named(self, kind: str, part: Any, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the part as a job names it, and keep it where it is an object."""
+        name = part
+        if not isinstance(part, str):
+            name = f"{kind} {getattr(part, '__name__', type(part).__name__)}".strip()
+            if self.get(name, part) is not part:  # another object of the same class
+                name = f"{name} {len(self)}"
+            self[name] = part
+        return {"name": name, "options": dict(options or {})}

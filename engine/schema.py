@@ -39,7 +39,10 @@ class Spec(BaseModel):
         """
         reader = _PythonReader()
         read = reader.message(data, cls.proto.DESCRIPTOR)
-        found = [(show(path), text) for path, text in reader.faults] or violations(ParseDict(read, cls.proto()))
+        found = [(show(path), text) for path, text in reader.faults]
+        unread = [path for path, _ in found]  # what holds such a value is not judged by what is left of it
+        checked = violations(ParseDict(read, cls.proto()))
+        found += [(path, text) for path, text in checked if not any(_holds(path, other) for other in unread)]
         if found:
             raise InvalidJob([Violation(".".join(filter(None, (field, path))), text) for path, text in found])
         for path, options in reader.kept:
@@ -72,6 +75,11 @@ class _PythonReader(Reader):
             least = [f"than {word}{getattr(bounds, name):g}" for name, word in (("gte", "or equal to "), ("gt", "")) if _has(bounds, name)]
             self.fault(path, f"must be greater {least[0]}" if least else "must not be empty")
         return found
+
+
+def _holds(path: str, other: str) -> bool:
+    """Whether ``other`` is ``path`` itself, or lies below it."""
+    return not path or other == path or other.startswith((f"{path}.", f"{path}["))
 
 
 def _has(bounds: Message, name: str) -> bool:

@@ -103,3 +103,11 @@ def test_the_catalog_holds_every_built_in_with_a_summary_and_a_schema():
         assert not entry.unavailable, entry
         assert entry.summary.endswith((".", "``.")), entry
         assert all("description" in option for option in entry.options_schema.get("properties", {}).values()), entry
+
+
+def test_what_cannot_be_read_and_what_is_out_of_bounds_are_told_together():
+    wrong = {"seed": "many", "device": "tpu", "budget": {"evaluations": "few"}, "design": {"replicates": 0, "remeasure": 2}}
+    with pytest.raises(InvalidJob) as caught:
+        job(**wrong)
+    fields = [violation.field for violation in caught.value.violations]
+    assert sorted(fields) == ["budget.evaluations", "design.remeasure", "design.replicates", "device", "seed"]
