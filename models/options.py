@@ -1,6 +1,14 @@
-"""How a component says that one of its options can't be used."""
+"""What options of components have in common."""
 
 from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class OptionsModel(BaseModel):
+    """Options of a component: none that it does not know, and not changed once they are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class InvalidOption(ValueError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Categorical
 from .adam import Adam
 from .cma import CMA
@@ -54,12 +55,10 @@ class Auto:
     options : Auto.Options
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of the choice."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        gradient: Annotated[bool, Field(description="Use gradients where they are to be had.")] = True
+        gradient: bool = Field(True, description="Use gradients where they are to be had.")
 
     def __init__(self, problem: Problem, options: Options) -> None:
         self.options = options

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import cmaes
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Box
 from .natural_scale import natural_scale
 from .optimizer import Evaluations, Problem, State, Unsuitable
@@ -55,27 +56,23 @@ class CMA(Searcher):
         The space is Categorical, or has more coordinates than a full covariance matrix can hold.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of CMA."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        covariance: Annotated[
-            Covariance | None, Field(description=f"What is adapted. None: full up to {LARGEST_COVARIANCE} coordinates, diagonal beyond.")
-        ] = None
-        population: Annotated[
-            int | None, Field(ge=4, le=100_000, description="Candidates a generation. None: 4 + 3 ln(coordinates), rounded down.")
-        ] = None
-        sigma: Annotated[
-            float | None,
-            Field(
-                gt=0,
-                le=100,
-                allow_inf_nan=False,
-                description="Initial step: in natural standard deviations (None: 1), blind in half widths of the box (None: 0.5).",
-            ),
-        ] = None
-        restart: Annotated[bool, Field(description="Start again once converged.")] = True
+        covariance: Covariance | None = Field(
+            None, description=f"What is adapted. None: full up to {LARGEST_COVARIANCE} coordinates, diagonal beyond."
+        )
+        population: int | None = Field(
+            None, ge=4, le=100_000, description="Candidates a generation. None: 4 + 3 ln(coordinates), rounded down."
+        )
+        sigma: float | None = Field(
+            None,
+            gt=0,
+            le=100,
+            allow_inf_nan=False,
+            description="Initial step: in natural standard deviations (None: 1), blind in half widths of the box (None: 0.5).",
+        )
+        restart: bool = Field(True, description="Start again once converged.")
 
     needs_gradient: ClassVar[bool] = False
 

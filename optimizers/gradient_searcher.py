@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Box, Categorical
 from .optimizer import Evaluations, Problem, State
 from .searcher import Searcher
@@ -22,43 +23,33 @@ LOST = 5
 """Missed trials in a row at an ascent's beginning, none of them answered, after which it begins elsewhere."""
 
 
-class GradientOptions(BaseModel):
+class GradientOptions(OptionsModel):
     """Options of every gradient search."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    batch: Annotated[int, Field(ge=1, le=10_000, description="Ascents run in parallel; each takes one evaluation an ask.")] = 1
-    screen: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=100_000,
-            description="Natural latents (blind: uniform draws) evaluated first, without gradients; ascents begin at the best of them. "
-            "No more than a tenth of the evaluations; with no more than `batch`, nothing is screened.",
-        ),
-    ] = 0
-    restart: Annotated[
-        Literal["never", "natural", "perturbed"],
-        Field(
-            description="Where an ascent that has stalled begins again: at the next best screened latent or a fresh one, or at the best "
-            "so far, mixed with a fresh one."
-        ),
-    ] = "perturbed"
-    patience: Annotated[
-        int, Field(ge=1, le=10**9, description="Evaluations of one ascent without improvement after which it has stalled.")
-    ] = 50
-    perturbation: Annotated[
-        float,
-        Field(
-            gt=0,
-            le=1,
-            allow_inf_nan=False,
-            description="Of `restart: perturbed`: share of the positions that take the fresh latent's code; in a box, its weight.",
-        ),
-    ] = 0.1
-    temperature: Annotated[
-        float, Field(gt=0, le=100, allow_inf_nan=False, description="Of the softmax that gradients pass through; codes only.")
-    ] = 1.0
+    batch: int = Field(1, ge=1, le=10_000, description="Ascents run in parallel; each takes one evaluation an ask.")
+    screen: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Natural latents (blind: uniform draws) evaluated first, without gradients; ascents begin at the best of them. "
+        "No more than a tenth of the evaluations; with no more than `batch`, nothing is screened.",
+    )
+    restart: Literal["never", "natural", "perturbed"] = Field(
+        "perturbed",
+        description="Where an ascent that has stalled begins again: at the next best screened latent or a fresh one, or at the best "
+        "so far, mixed with a fresh one.",
+    )
+    patience: int = Field(50, ge=1, le=10**9, description="Evaluations of one ascent without improvement after which it has stalled.")
+    perturbation: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Of `restart: perturbed`: share of the positions that take the fresh latent's code; in a box, its weight.",
+    )
+    temperature: float = Field(
+        1.0, gt=0, le=100, allow_inf_nan=False, description="Of the softmax that gradients pass through; codes only."
+    )
 
 
 class GradientSearcher(Searcher):

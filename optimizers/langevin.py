@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -49,27 +48,26 @@ class Langevin(GradientSearcher):
     class Options(GradientOptions):
         """Options of Langevin sampling."""
 
-        prior_rate: Annotated[
-            float, Field(ge=0, le=1, allow_inf_nan=False, description="e1: share of the distance to the prior's mean lost at every step.")
-        ] = 0.01
-        score_rate: Annotated[
-            float,
-            Field(
-                ge=0, le=1e6, allow_inf_nan=False, description="e2: climb at every step, in standard deviations of the prior a coordinate."
-            ),
-        ] = 0.05
-        noise: Annotated[
-            float | None,
-            Field(
-                ge=0,
-                le=1e3,
-                allow_inf_nan=False,
-                description="e3: noise at every step, in standard deviations of the prior. None: what balances e1.",
-            ),
-        ] = 0.01
-        normalise: Annotated[
-            bool, Field(description="Scale the score's gradient to unit root mean square; else e2 is times the score's own scale.")
-        ] = True
+        prior_rate: float = Field(
+            0.01, ge=0, le=1, allow_inf_nan=False, description="e1: share of the distance to the prior's mean lost at every step."
+        )
+        score_rate: float = Field(
+            0.05,
+            ge=0,
+            le=1e6,
+            allow_inf_nan=False,
+            description="e2: climb at every step, in standard deviations of the prior a coordinate.",
+        )
+        noise: float | None = Field(
+            0.01,
+            ge=0,
+            le=1e3,
+            allow_inf_nan=False,
+            description="e3: noise at every step, in standard deviations of the prior. None: what balances e1.",
+        )
+        normalise: bool = Field(
+            True, description="Scale the score's gradient to unit root mean square; else e2 is times the score's own scale."
+        )
 
     def __init__(self, problem: Problem, options: Options) -> None:
         super().__init__(problem, options)

@@ -7,15 +7,16 @@ import io
 import random
 import warnings
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import nevergrad
 import numpy as np
 import torch
 from nevergrad.common.errors import NevergradWarning, TellNotAskedNotSupportedError
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Categorical, LatentSpace
 from ..wire.near_names import near_names
 from .optimizer import Evaluations, Problem, State, Unsuitable
@@ -62,16 +63,14 @@ class Nevergrad(Searcher):
         Nevergrad's optimizer can't be built for the space or can't propose a first candidate.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of nevergrad."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        optimizer: Annotated[str | None, Field(description="Name in nevergrad's registry. None: by the space.")] = None
-        batch: Annotated[int, Field(ge=1, le=100_000, description="Candidates an ask (nevergrad's num_workers).")] = 16
-        screen: Annotated[
-            int, Field(ge=0, le=100_000, description="Latents of the bank evaluated first; not more than a tenth of the evaluations.")
-        ] = 64
+        optimizer: str | None = Field(None, description="Name in nevergrad's registry. None: by the space.")
+        batch: int = Field(16, ge=1, le=100_000, description="Candidates an ask (nevergrad's num_workers).")
+        screen: int = Field(
+            64, ge=0, le=100_000, description="Latents of the bank evaluated first; not more than a tenth of the evaluations."
+        )
 
         @field_validator("optimizer")
         @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -43,34 +43,27 @@ class NormalisedAscent(GradientSearcher):
     class Options(GradientOptions):
         """Options of normalised ascent."""
 
-        step: Annotated[
-            float | None,
-            Field(
-                gt=0,
-                le=1e3,
-                allow_inf_nan=False,
-                description="First step as a share of natural latents' distance from their mean. None: 5 for codes, 0.3 in a box.",
-            ),
-        ] = None
-        steps: Annotated[
-            int | None,
-            Field(
-                ge=1,
-                le=10**9,
-                description="Steps of one ascent, after which it begins again. None: as many as the expected evaluations allow, "
-                "200 when their number is unknown.",
-            ),
-        ] = None
-        last_step: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, description="Last step's length as a share of the first's.")] = (
-            1e-10
+        step: float | None = Field(
+            None,
+            gt=0,
+            le=1e3,
+            allow_inf_nan=False,
+            description="First step as a share of natural latents' distance from their mean. None: 5 for codes, 0.3 in a box.",
         )
-        decay: Annotated[
-            float, Field(gt=0, le=1, allow_inf_nan=False, description="Share of the distance from the prior's mean kept at every step.")
-        ] = 0.99
-        clip: Annotated[
-            float,
-            Field(gt=0, le=1e6, allow_inf_nan=False, description="Standard deviations of the prior that a coordinate may be off its mean."),
-        ] = 3.0
+        steps: int | None = Field(
+            None,
+            ge=1,
+            le=10**9,
+            description="Steps of one ascent, after which it begins again. None: as many as the expected evaluations allow, "
+            "200 when their number is unknown.",
+        )
+        last_step: float = Field(1e-10, gt=0, le=1, allow_inf_nan=False, description="Last step's length as a share of the first's.")
+        decay: float = Field(
+            0.99, gt=0, le=1, allow_inf_nan=False, description="Share of the distance from the prior's mean kept at every step."
+        )
+        clip: float = Field(
+            3.0, gt=0, le=1e6, allow_inf_nan=False, description="Standard deviations of the prior that a coordinate may be off its mean."
+        )
 
     def __init__(self, problem: Problem, options: Options) -> None:
         super().__init__(problem, options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Box, Categorical
 from .linear_model import LinearModel
 from .optimizer import Evaluations, Problem, State
@@ -52,61 +53,46 @@ class PatchEvolution(Searcher):
     options : PatchEvolution.Options
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of patch evolution; shares that are left out depend on the space."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        batch: Annotated[int, Field(ge=1, le=100_000, description="Offspring an ask.")] = 5
-        elite: Annotated[int | None, Field(ge=1, le=100_000, description="Best latents kept as parents. None: 3, under noise up to 8.")] = (
-            None
+        batch: int = Field(5, ge=1, le=100_000, description="Offspring an ask.")
+        elite: int | None = Field(None, ge=1, le=100_000, description="Best latents kept as parents. None: 3, under noise up to 8.")
+        screen: int | None = Field(
+            None,
+            ge=1,
+            le=100_000,
+            description="Latents evaluated first, at most a tenth of the evaluations; under noise half. None: 50, under noise a third.",
         )
-        screen: Annotated[
-            int | None,
-            Field(
-                ge=1,
-                le=100_000,
-                description="Latents evaluated first, at most a tenth of the evaluations; under noise half. None: 50, under noise a third.",
-            ),
-        ] = None
-        patch: Annotated[
-            int | None,
-            Field(ge=1, le=65_536, description="Most positions a side of a patch at first; it falls to 1. None: half the longest side."),
-        ] = None
-        from_elite: Annotated[float | None, Field(ge=0, le=1, description="Share of patches from another of the elite.")] = None
-        from_bank: Annotated[float | None, Field(ge=0, le=1, description="Share of patches from a natural latent; blind 0.")] = None
-        from_random: Annotated[
-            float | None,
-            Field(ge=0, le=1, description="Share of uniform patches; in a box, three of four are the parent's own with noise instead."),
-        ] = None
-        shift: Annotated[
-            float | None,
-            Field(
-                ge=0,
-                le=1,
-                description="Share of natural patches taken from another place of their latent. None: 0.3 for maps of codes, else 0.",
-            ),
-        ] = None
-        pool: Annotated[
-            int,
-            Field(ge=1, le=1000, description="Offspring considered for each that is asked, where a linear model of the score can pick."),
-        ] = 20
-        explore: Annotated[
-            float,
-            Field(ge=0, le=10, allow_inf_nan=False, description="Posterior standard deviations by which the model's weights are varied."),
-        ] = 0.2
-        again: Annotated[
-            float | None,
-            Field(
-                ge=0,
-                lt=1,
-                description="Share of an ask by which leading latents are measured again. None: 0.25 at most under noise, else 0.",
-            ),
-        ] = None
-        ridge: Annotated[
-            float | None,
-            Field(gt=0, le=1e9, allow_inf_nan=False, description="Precision of the model's weights at the start. None: codes 10, boxes 1."),
-        ] = None
+        patch: int | None = Field(
+            None, ge=1, le=65_536, description="Most positions a side of a patch at first; it falls to 1. None: half the longest side."
+        )
+        from_elite: float | None = Field(None, ge=0, le=1, description="Share of patches from another of the elite.")
+        from_bank: float | None = Field(None, ge=0, le=1, description="Share of patches from a natural latent; blind 0.")
+        from_random: float | None = Field(
+            None, ge=0, le=1, description="Share of uniform patches; in a box, three of four are the parent's own with noise instead."
+        )
+        shift: float | None = Field(
+            None,
+            ge=0,
+            le=1,
+            description="Share of natural patches taken from another place of their latent. None: 0.3 for maps of codes, else 0.",
+        )
+        pool: int = Field(
+            20, ge=1, le=1000, description="Offspring considered for each that is asked, where a linear model of the score can pick."
+        )
+        explore: float = Field(
+            0.2, ge=0, le=10, allow_inf_nan=False, description="Posterior standard deviations by which the model's weights are varied."
+        )
+        again: float | None = Field(
+            None,
+            ge=0,
+            lt=1,
+            description="Share of an ask by which leading latents are measured again. None: 0.25 at most under noise, else 0.",
+        )
+        ridge: float | None = Field(
+            None, gt=0, le=1e9, allow_inf_nan=False, description="Precision of the model's weights at the start. None: codes 10, boxes 1."
+        )
 
     needs_gradient: ClassVar[bool] = False
 

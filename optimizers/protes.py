@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..models.densities import train as tt
 from ..models.densities.diagonal import DiagonalTrain
+from ..models.options import OptionsModel
 from ..models.spaces import Box, Categorical
 from .adam_state import adam_state, load_adam_state
 from .optimizer import Evaluations, Problem, State
@@ -49,40 +50,33 @@ class Protes(Searcher):
     options : Protes.Options
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of PROTES; what is left out depends on the start."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        published: Annotated[
-            bool, Field(description="Take what is left out from the paper also with a bank, which then only starts the density.")
-        ] = False
-        batch: Annotated[int | None, Field(ge=1, le=100_000, description="Samples an ask (k). None: 100, from a bank 20.")] = None
-        top: Annotated[
-            int | None,
-            Field(ge=1, le=100_000, description="Best samples learned from (k_top), at most the batch. None: 10, from a bank 3."),
-        ] = None
-        steps: Annotated[int, Field(ge=0, le=10_000, description="Adam steps a round (k_gd).")] = 1
-        learning_rate: Annotated[
-            float, Field(gt=0, le=100, allow_inf_nan=False, description="Of Adam on the cores, whose mean is 0.5.")
-        ] = 0.05
-        rank: Annotated[int, Field(ge=1, le=256, description="Rank of the train; from a bank, components of the mixture.")] = 5
-        levels: Annotated[int, Field(ge=2, le=4096, description="Bins a coordinate of a box.")] = 16
-        crossover: Annotated[
-            float | None, Field(ge=0, le=1, description="Share of a batch that are patched members of the elite. None: 0, from a bank 0.9.")
-        ] = None
-        screen: Annotated[
-            int | None,
-            Field(
-                ge=0,
-                le=100_000,
-                description="Latents of the bank evaluated first, at most a tenth of the evaluations. None: 50; published 0.",
-            ),
-        ] = None
-        patch: Annotated[int, Field(ge=1, le=4096, description="Most positions a side of a patch.")] = 2
-        smoothing: Annotated[
-            float, Field(gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to a bank.")
-        ] = 50.0
+        published: bool = Field(
+            False, description="Take what is left out from the paper also with a bank, which then only starts the density."
+        )
+        batch: int | None = Field(None, ge=1, le=100_000, description="Samples an ask (k). None: 100, from a bank 20.")
+        top: int | None = Field(
+            None, ge=1, le=100_000, description="Best samples learned from (k_top), at most the batch. None: 10, from a bank 3."
+        )
+        steps: int = Field(1, ge=0, le=10_000, description="Adam steps a round (k_gd).")
+        learning_rate: float = Field(0.05, gt=0, le=100, allow_inf_nan=False, description="Of Adam on the cores, whose mean is 0.5.")
+        rank: int = Field(5, ge=1, le=256, description="Rank of the train; from a bank, components of the mixture.")
+        levels: int = Field(16, ge=2, le=4096, description="Bins a coordinate of a box.")
+        crossover: float | None = Field(
+            None, ge=0, le=1, description="Share of a batch that are patched members of the elite. None: 0, from a bank 0.9."
+        )
+        screen: int | None = Field(
+            None,
+            ge=0,
+            le=100_000,
+            description="Latents of the bank evaluated first, at most a tenth of the evaluations. None: 50; published 0.",
+        )
+        patch: int = Field(2, ge=1, le=4096, description="Most positions a side of a patch.")
+        smoothing: float = Field(
+            50.0, gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to a bank."
+        )
 
         @model_validator(mode="after")
         def _fits(self) -> Protes.Options:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from .optimizer import Evaluations, Problem, State
 from .searcher import Searcher
 
@@ -25,12 +26,10 @@ class RandomSearch(Searcher):
     options : RandomSearch.Options
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of random search."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        batch: Annotated[int, Field(ge=1, le=100_000, description="Candidates an ask.")] = 64
+        batch: int = Field(64, ge=1, le=100_000, description="Candidates an ask.")
 
     needs_gradient: ClassVar[bool] = False
 

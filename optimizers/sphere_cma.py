@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Box
 from .natural_scale import natural_scale
 from .optimizer import Evaluations, Problem, State, Unsuitable
@@ -55,29 +56,26 @@ class SphereCMA(Searcher):
         The space is Categorical or has one coordinate.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of SphereCMA; defaults are the published ones."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        population: Annotated[int, Field(ge=2, le=100_000, description="Samples a generation, beside the base point.")] = 40
-        parents: Annotated[int | None, Field(ge=1, le=100_000, description="Best samples recombined. None: half the population.")] = None
-        extrapolate: Annotated[
-            float, Field(gt=0, le=10, allow_inf_nan=False, description="Share of the way to the parents' mean that the base moves.")
-        ] = 1.5
-        weights: Annotated[
-            Weights,
-            Field(description="How samples count: by the logarithm of their rank in the better half, or all of them by their scores."),
-        ] = "rank"
-        stride: Annotated[
-            float, Field(gt=0, le=10, allow_inf_nan=False, description="Of the base with linear weights, as a share of the angle.")
-        ] = 0.45
-        schedule: Annotated[
-            Schedule, Field(description="How the angle goes from initial to final: its logarithm, inverse or itself evenly.")
-        ] = "exponential"
-        initial_angle: Annotated[float, Field(gt=0, le=180, description="Of the first samples around a base, degrees.")] = 50.0
-        final_angle: Annotated[float, Field(gt=0, le=180, description="Of the last, degrees.")] = 7.33
-        radius: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="Of the sphere, in natural norms.")] = 1.0
+        population: int = Field(40, ge=2, le=100_000, description="Samples a generation, beside the base point.")
+        parents: int | None = Field(None, ge=1, le=100_000, description="Best samples recombined. None: half the population.")
+        extrapolate: float = Field(
+            1.5, gt=0, le=10, allow_inf_nan=False, description="Share of the way to the parents' mean that the base moves."
+        )
+        weights: Weights = Field(
+            "rank", description="How samples count: by the logarithm of their rank in the better half, or all of them by their scores."
+        )
+        stride: float = Field(
+            0.45, gt=0, le=10, allow_inf_nan=False, description="Of the base with linear weights, as a share of the angle."
+        )
+        schedule: Schedule = Field(
+            "exponential", description="How the angle goes from initial to final: its logarithm, inverse or itself evenly."
+        )
+        initial_angle: float = Field(50.0, gt=0, le=180, description="Of the first samples around a base, degrees.")
+        final_angle: float = Field(7.33, gt=0, le=180, description="Of the last, degrees.")
+        radius: float = Field(1.0, gt=0, le=100, allow_inf_nan=False, description="Of the sphere, in natural norms.")
 
         @model_validator(mode="after")
         def _fits(self) -> SphereCMA.Options:

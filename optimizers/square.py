@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Box
 from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
@@ -45,21 +46,16 @@ class SquareAttack(Searcher):
         The latents are no map.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of the attack."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        share: Annotated[
-            float, Field(gt=0, le=1, description="Share of the map that the first squares cover; 0.05 to 0.8 in the paper, by the network.")
-        ] = 0.3
-        start: Annotated[Literal["stripes", "natural"], Field(description="Vertical stripes of extreme values, or a natural latent.")] = (
-            "stripes"
+        share: float = Field(
+            0.3, gt=0, le=1, description="Share of the map that the first squares cover; 0.05 to 0.8 in the paper, by the network."
         )
-        batch: Annotated[
-            int,
-            Field(ge=1, le=10_000, description="Candidates an ask, each with a square of its own; the best may be kept. 1 in the paper."),
-        ] = 1
+        start: Literal["stripes", "natural"] = Field("stripes", description="Vertical stripes of extreme values, or a natural latent.")
+        batch: int = Field(
+            1, ge=1, le=10_000, description="Candidates an ask, each with a square of its own; the best may be kept. 1 in the paper."
+        )
 
     needs_gradient: ClassVar[bool] = False
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Box
 from .coordinates import MOST_CODES, BoxCoordinates, CodeCoordinates, coordinates
 from .feature_model import FeatureModel
@@ -63,28 +64,22 @@ class Thompson(Searcher):
         The latents are codes without vectors, or have more coordinates than a model of a few hundred evaluations can tell apart.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of the search by drawn functions."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        batch: Annotated[int, Field(ge=1, le=10_000, description="Candidates an ask.")] = 20
-        screen: Annotated[
-            int, Field(ge=4, le=100_000, description="Latents evaluated first, natural or uniform; at most a tenth of the evaluations.")
-        ] = 60
-        waves: Annotated[int, Field(ge=0, le=10_000, description="Random Fourier features of the model.")] = 512
-        radius: Annotated[
-            float, Field(gt=0, le=100, allow_inf_nan=False, description="Of a climb, in standard deviations of every coordinate.")
-        ] = 0.5
-        inflation: Annotated[
-            float | None,
-            Field(
-                gt=0,
-                le=100,
-                allow_inf_nan=False,
-                description="Of the draws' deviation from the mean; more explores more. None: 2, where responses are noisy 1.5.",
-            ),
-        ] = None
+        batch: int = Field(20, ge=1, le=10_000, description="Candidates an ask.")
+        screen: int = Field(
+            60, ge=4, le=100_000, description="Latents evaluated first, natural or uniform; at most a tenth of the evaluations."
+        )
+        waves: int = Field(512, ge=0, le=10_000, description="Random Fourier features of the model.")
+        radius: float = Field(0.5, gt=0, le=100, allow_inf_nan=False, description="Of a climb, in standard deviations of every coordinate.")
+        inflation: float | None = Field(
+            None,
+            gt=0,
+            le=100,
+            allow_inf_nan=False,
+            description="Of the draws' deviation from the mean; more explores more. None: 2, where responses are noisy 1.5.",
+        )
 
     needs_gradient: ClassVar[bool] = False
 

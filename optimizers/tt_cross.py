@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from tntorch.maxvol import py_rect_maxvol
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from .optimizer import Evaluations, Problem, State, Unsuitable
 from .palette import draw_palette
 from .patches import patches
@@ -60,29 +61,21 @@ class TTCross(Searcher):
         The first half sweep alone is beyond the evaluations.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of tensor-train cross search."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        rank: Annotated[
-            int | None, Field(ge=1, le=256, description="Left and right parts held a mode. None: 1 to 4, as the evaluations allow.")
-        ] = None
-        levels: Annotated[
-            int | None, Field(ge=2, le=65_536, description="Values a mode in a round. None: 2 to 64, as the evaluations allow.")
-        ] = None
-        patch: Annotated[
-            int | None,
-            Field(
-                ge=1,
-                le=65_536,
-                description="Positions a side that make up one mode. None: 1, or more where that is beyond the evaluations.",
-            ),
-        ] = None
-        batch: Annotated[int, Field(ge=1, le=100_000, description="Most candidates an ask.")] = 128
-        screen: Annotated[int, Field(ge=1, le=100_000, description="Latents evaluated first; no more than a tenth of the evaluations.")] = (
-            128
+        rank: int | None = Field(
+            None, ge=1, le=256, description="Left and right parts held a mode. None: 1 to 4, as the evaluations allow."
         )
+        levels: int | None = Field(None, ge=2, le=65_536, description="Values a mode in a round. None: 2 to 64, as the evaluations allow.")
+        patch: int | None = Field(
+            None,
+            ge=1,
+            le=65_536,
+            description="Positions a side that make up one mode. None: 1, or more where that is beyond the evaluations.",
+        )
+        batch: int = Field(128, ge=1, le=100_000, description="Most candidates an ask.")
+        screen: int = Field(128, ge=1, le=100_000, description="Latents evaluated first; no more than a tenth of the evaluations.")
 
         @model_validator(mode="after")
         def _holds(self) -> TTCross.Options:

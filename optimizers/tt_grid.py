@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from ..models.densities.diagonal import DiagonalTrain
+from ..models.options import OptionsModel
 from ..models.spaces import Box
 from .optimizer import Evaluations, Problem, State, Unsuitable
 from .refined_grid import NaturalLevels, moments, refined
@@ -68,22 +69,16 @@ class TTGrid(Searcher):
         The space is Categorical, or has too many coordinates.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of the tensor train on a refined grid."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        batch: Annotated[int, Field(ge=1, le=100_000, description="Candidates an ask.")] = 20
-        levels: Annotated[int, Field(ge=2, le=1024, description="Levels a coordinate.")] = 16
-        rank: Annotated[int, Field(ge=1, le=256, description="Components of natural latents' mixture, the rank of the train.")] = 8
-        screen: Annotated[
-            int,
-            Field(ge=FEW, le=100_000, description="Natural (blind: uniform) latents evaluated first, no more than a tenth."),
-        ] = 60
-        final: Annotated[
-            float | None,
-            Field(gt=0, le=1, description="Spread at the end, as a share of the natural one. None: 0.2, where responses are noisy 0.4."),
-        ] = None
+        batch: int = Field(20, ge=1, le=100_000, description="Candidates an ask.")
+        levels: int = Field(16, ge=2, le=1024, description="Levels a coordinate.")
+        rank: int = Field(8, ge=1, le=256, description="Components of natural latents' mixture, the rank of the train.")
+        screen: int = Field(60, ge=FEW, le=100_000, description="Natural (blind: uniform) latents evaluated first, no more than a tenth.")
+        final: float | None = Field(
+            None, gt=0, le=1, description="Spread at the end, as a share of the natural one. None: 0.2, where responses are noisy 0.4."
+        )
 
     needs_gradient: ClassVar[bool] = False
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from ..models.options import OptionsModel
 from ..models.spaces import Box
 from .natural_scale import natural_scale
 from .optimizer import Evaluations, Problem, State, Unsuitable
@@ -47,22 +48,19 @@ class XDream(Searcher):
         The space is Categorical.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of XDream."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        population: Annotated[int, Field(ge=2, le=100_000, description="Latents a generation.")] = 20
-        mutation_rate: Annotated[float, Field(ge=0, le=1, description="Share of a child's coordinates that mutate.")] = 0.5
-        mutation_size: Annotated[
-            float, Field(gt=0, le=100, allow_inf_nan=False, description="Their standard deviation, in natural standard deviations.")
-        ] = 0.5
-        selectivity: Annotated[
-            float,
-            Field(gt=0, le=1000, allow_inf_nan=False, description="Selection pressure: scores' deviation over the temperature."),
-        ] = 2.0
-        heritability: Annotated[float, Field(ge=0.5, le=1, description="Share of a child that comes from its first parent.")] = 0.5
-        keep: Annotated[int, Field(ge=0, le=100_000, description="Best latents of a generation that stay in the next.")] = 1
+        population: int = Field(20, ge=2, le=100_000, description="Latents a generation.")
+        mutation_rate: float = Field(0.5, ge=0, le=1, description="Share of a child's coordinates that mutate.")
+        mutation_size: float = Field(
+            0.5, gt=0, le=100, allow_inf_nan=False, description="Their standard deviation, in natural standard deviations."
+        )
+        selectivity: float = Field(
+            2.0, gt=0, le=1000, allow_inf_nan=False, description="Selection pressure: scores' deviation over the temperature."
+        )
+        heritability: float = Field(0.5, ge=0.5, le=1, description="Share of a child that comes from its first parent.")
+        keep: int = Field(1, ge=0, le=100_000, description="Best latents of a generation that stay in the next.")
 
         @model_validator(mode="after")
         def _fits(self) -> XDream.Options:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from ..options import OptionsModel
 from .coding import Presentation
 
 
 class DirectCoding:
     """The stimulus itself, as the same current at every step."""
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """It has none."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
     binary, constant, differentiable = False, True, True
 

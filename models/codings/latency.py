@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from .coding import Presentation, wants_gradient
 
 DARKEST = 0.01
@@ -21,11 +22,10 @@ class LatencyCoding:
     between the two steps on either side of its unrounded time.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of the coding."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        darkest: Annotated[float, Field(ge=0, lt=1, description="Brightness, from 0 to 1, below which no pixel fires later.")] = DARKEST
+        darkest: float = Field(DARKEST, ge=0, lt=1, description="Brightness, from 0 to 1, below which no pixel fires later.")
 
     binary, constant = True, False
 

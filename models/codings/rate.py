@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from .coding import Presentation, wants_gradient
 
 
@@ -18,11 +19,10 @@ class RateCoding:
     by their pixels alone (common random numbers). The gradient passes straight through: that of a step's brightness is that of its spike.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of the coding."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        seed: Annotated[int | None, Field(ge=0, lt=2**63, description="Of the random spikes; the target's by default.")] = None
+        seed: int | None = Field(None, ge=0, lt=2**63, description="Of the random spikes; the target's by default.")
 
     binary, constant, differentiable = True, False, True
 

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..spaces import Box, StimulusSpec
 from .generator import Unfit
 from .prior import Prior
@@ -20,10 +21,8 @@ BANK_VALUES = 1 << 22
 """Values of a bank of starting points, about."""
 
 
-class CanvasOptions(BaseModel):
+class CanvasOptions(OptionsModel):
     """Options of every generator of this kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Canvas(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field
@@ -30,8 +30,8 @@ class CppnGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of the network."""
 
-        width: Annotated[int, Field(ge=1, le=256, description="Units of a hidden layer.")] = 24
-        layers: Annotated[int, Field(ge=1, le=32, description="Hidden layers.")] = 8
+        width: int = Field(24, ge=1, le=256, description="Units of a hidden layer.")
+        layers: int = Field(8, ge=1, le=32, description="Hidden layers.")
 
     BOUND = 5.0
     """Of weights in units of their initial standard deviation, 1 ÷ √(inputs)."""

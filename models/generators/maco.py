@@ -43,19 +43,16 @@ class MacoGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of phases."""
 
-        images: Annotated[
-            FolderSource | None,
-            Field(description="Folder of images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."),
-        ] = None
-        contrast: Annotated[
-            float,
-            Field(
-                gt=0,
-                le=100,
-                allow_inf_nan=False,
-                description="Contrast of what is made: 1 is that of the mean magnitude, 1.5 that of natural images, whose magnitudes vary.",
-            ),
-        ] = 1.5
+        images: FolderSource | None = Field(
+            None, description="Folder of images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."
+        )
+        contrast: float = Field(
+            1.5,
+            gt=0,
+            le=100,
+            allow_inf_nan=False,
+            description="Contrast of what is made: 1 is that of the mean magnitude, 1.5 that of natural images, whose magnitudes vary.",
+        )
         mapping: Annotated[Mapping, MAPPING] = "sigmoid"
 
     BOUND = 4 * math.pi

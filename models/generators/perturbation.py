@@ -52,18 +52,17 @@ class PerturbationGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of a perturbation."""
 
-        image: Annotated[ImageSource, Field(description="The image: a data URI, in a job file file:NAME.png, in a library call a path.")]
-        fit: Annotated[Fit, Field(description="What to do about an image of another size.")] = "exact"
-        norm: Annotated[Norm, Field(description="What the perturbation's size is measured by.")] = "linf"
+        image: ImageSource = Field(description="The image: a data URI, in a job file file:NAME.png, in a library call a path.")
+        fit: Fit = Field("exact", description="What to do about an image of another size.")
+        norm: Norm = Field("linf", description="What the perturbation's size is measured by.")
         epsilon: Annotated[
             float,
             BeforeValidator(_number),
             Field(gt=0, le=1e9, allow_inf_nan=False, description="Radius of the ball, in the stimulus's unit; 8/255 may be written so."),
         ] = 8 / 255
-        size: Annotated[
-            int | None,
-            Field(ge=1, le=1_000_000, description="Tiles along the longer side; tiles are as near to square as may be. None: one a pixel."),
-        ] = None
+        size: int | None = Field(
+            None, ge=1, le=1_000_000, description="Tiles along the longer side; tiles are as near to square as may be. None: one a pixel."
+        )
 
     def __init__(self, image: Tensor, stimulus: StimulusSpec, options: Options) -> None:
         self.options = options

@@ -28,8 +28,8 @@ class PixelGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of pixels."""
 
-        mean: Annotated[float, Field(gt=0, lt=1, description="Mean of the values that searches begin at, as a share of the range.")] = 0.5
-        std: Annotated[Std, Field(description="Their standard deviation, as a share of the range.")] = 0.02
+        mean: float = Field(0.5, gt=0, lt=1, description="Mean of the values that searches begin at, as a share of the range.")
+        std: Std = Field(0.02, description="Their standard deviation, as a share of the range.")
         mapping: Annotated[Mapping, MAPPING] = "sigmoid"
         colour: Annotated[Colour, COLOUR] = "none"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field, model_validator
@@ -31,14 +31,13 @@ class SeriesGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of series."""
 
-        smoothing: Annotated[
-            float,
-            Field(ge=0, le=1e4, allow_inf_nan=False, description="Standard deviation of the Gaussian, in samples; 0: none."),
-        ] = 2.0
-        amplitude: Annotated[
-            tuple[float, float] | None, Field(description="Least and most value that is made. None: all that the target takes.")
-        ] = None
-        std: Annotated[Std, Field(description="Standard deviation that searches begin with, as a quarter of the amplitude's range.")] = 0.5
+        smoothing: float = Field(
+            2.0, ge=0, le=1e4, allow_inf_nan=False, description="Standard deviation of the Gaussian, in samples; 0: none."
+        )
+        amplitude: tuple[float, float] | None = Field(
+            None, description="Least and most value that is made. None: all that the target takes."
+        )
+        std: Std = Field(0.5, description="Standard deviation that searches begin with, as a quarter of the amplitude's range.")
 
         @model_validator(mode="after")
         def _ordered(self) -> SeriesGenerator.Options:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field
@@ -32,10 +32,10 @@ class StartImageGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of an image to begin at."""
 
-        image: Annotated[ImageSource, Field(description="The image: a data URI, in a job file file:NAME.png, in a library call a path.")]
-        fit: Annotated[Fit, Field(description="What to do about an image of another size.")] = "exact"
-        octaves: Annotated[int, Field(ge=1, le=16, description="Grids, each half the size of the one before; 1: pixels alone.")] = 1
-        std: Annotated[Std, Field(description="Standard deviation of what is added when a search begins, as a share of the range.")] = 0.01
+        image: ImageSource = Field(description="The image: a data URI, in a job file file:NAME.png, in a library call a path.")
+        fit: Fit = Field("exact", description="What to do about an image of another size.")
+        octaves: int = Field(1, ge=1, le=16, description="Grids, each half the size of the one before; 1: pixels alone.")
+        std: Std = Field(0.01, description="Standard deviation of what is added when a search begins, as a share of the range.")
 
     def __init__(self, image: Tensor, stimulus: StimulusSpec, options: Options) -> None:
         self.options = options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 from torch import Tensor
@@ -30,7 +30,7 @@ class Activations:
     class Options(ReferenceOptions, UnitOptions):
         """Options of the objective."""
 
-        measure: Annotated[Measure, Field(description="'distance', 'cosine', or 'dot' for a caricature.")] = "distance"
+        measure: Measure = Field("distance", description="'distance', 'cosine', or 'dot' for a caricature.")
 
     def __init__(self, unit: UnitAddress, reference: Tensor, measure: Measure = "distance") -> None:
         self.unit, self.reference, self.measure = unit, reference.flatten(), measure

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..transformations.blur import kernel
 from ..units import UnitAddress
 from .objective import STIMULUS
-from .options import ObjectiveOptions
 
 
 class BlurDistance:
@@ -22,10 +22,10 @@ class BlurDistance:
     Lucid's ``blur_input_each_step``).
     """
 
-    class Options(ObjectiveOptions):
+    class Options(OptionsModel):
         """Options of the regulariser."""
 
-        sigma: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="Of the Gaussian, in pixels or time steps.")] = 1.0
+        sigma: float = Field(1.0, gt=0, le=100, allow_inf_nan=False, description="Of the Gaussian, in pixels or time steps.")
 
     def __init__(self, sigma: float = 1.0) -> None:
         self.sigma = sigma

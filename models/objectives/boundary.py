@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
@@ -28,9 +28,9 @@ class Boundary:
     class Options(UnitOptions):
         """Options of the objective."""
 
-        other: Annotated[str, Field(min_length=1, max_length=500, description="Address of the second unit.")]
-        how: Annotated[How, Field(description="'minimum' of the two, or mean minus 'difference'.")] = "minimum"
-        weight: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, description="Of the difference.")] = 1.0
+        other: str = Field(min_length=1, max_length=500, description="Address of the second unit.")
+        how: How = Field("minimum", description="'minimum' of the two, or mean minus 'difference'.")
+        weight: float = Field(1.0, gt=0, le=1e6, allow_inf_nan=False, description="Of the difference.")
 
     def __init__(self, unit: UnitAddress, other: UnitAddress, how: How = "minimum", weight: float = 1.0) -> None:
         self.unit, self.other, self.how, self.weight = unit, other, how, weight

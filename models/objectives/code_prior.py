@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
@@ -11,10 +11,9 @@ from torch import Tensor
 
 from ..densities import Density, GaussianDensity, ProductsDensity
 from ..densities.diagonal import TINY, DiagonalTrain
-from ..options import InvalidOption
+from ..options import InvalidOption, OptionsModel
 from ..units import UnitAddress
 from .objective import LATENT
-from .options import ObjectiveOptions
 from .setting import Setting
 
 Measure = Literal["density", "distance"]
@@ -29,10 +28,10 @@ class CodePrior:
     latent's whitened coordinates, about 1 for natural ones; real-valued latents only.
     """
 
-    class Options(ObjectiveOptions):
+    class Options(OptionsModel):
         """Options of the regulariser."""
 
-        measure: Annotated[Measure, Field(description="'density', or 'distance' from the prior's mean in standard deviations.")] = "density"
+        measure: Measure = Field("density", description="'density', or 'distance' from the prior's mean in standard deviations.")
 
     def __init__(self, density: Density, measure: Measure = "density") -> None:
         self.density, self.measure = density, measure

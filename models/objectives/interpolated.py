@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from ..units import UnitAddress
@@ -18,8 +16,8 @@ class Interpolated:
     class Options(UnitOptions):
         """Options of the objective."""
 
-        other: Annotated[str, Field(min_length=1, max_length=500, description="Address of the second unit.")]
-        share: Annotated[float, Field(ge=0, le=1, description="Of the second unit; the job's own has the rest.")] = 0.5
+        other: str = Field(min_length=1, max_length=500, description="Address of the second unit.")
+        share: float = Field(0.5, ge=0, le=1, description="Of the second unit; the job's own has the rest.")
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Joint:

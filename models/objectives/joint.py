@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..units import UnitAddress
 from .options import UnitOptions, Weight
 from .setting import Setting
 from .unit import mean_response
 
 
-class WeightedUnit(BaseModel):
+class WeightedUnit(OptionsModel):
     """A unit and what it counts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    unit: Annotated[str, Field(min_length=1, max_length=500, description="Address.")]
-    weight: Annotated[Weight, Field(description="What its response counts; negative to keep it down.")] = 1.0
+    unit: str = Field(min_length=1, max_length=500, description="Address.")
+    weight: Weight = Field(1.0, description="What its response counts; negative to keep it down.")
 
 
 class Joint:
@@ -29,8 +29,8 @@ class Joint:
     class Options(UnitOptions):
         """Options of the objective."""
 
-        terms: Annotated[list[WeightedUnit], Field(min_length=1, max_length=100, description="The other units, each with its weight.")]
-        weight: Annotated[Weight, Field(description="Of the job's own unit; 0 leaves it out.")] = 1.0
+        terms: list[WeightedUnit] = Field(min_length=1, max_length=100, description="The other units, each with its weight.")
+        weight: Weight = Field(1.0, description="Of the job's own unit; 0 leaves it out.")
 
     def __init__(self, terms: Sequence[tuple[UnitAddress, float]]) -> None:
         self.terms = tuple(terms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 from torch import Tensor
@@ -21,9 +21,9 @@ class LayerEnergy:
     class Options(UnitOptions):
         """Options of the objective."""
 
-        energy: Annotated[
-            Energy, Field(description="Mean of squares, their sum's root (l2, DeepDream's 'L2 norm'), or the mean of absolute values.")
-        ] = "mean-square"
+        energy: Energy = Field(
+            "mean-square", description="Mean of squares, their sum's root (l2, DeepDream's 'L2 norm'), or the mean of absolute values."
+        )
 
     def __init__(self, unit: UnitAddress, energy: Energy = "mean-square") -> None:
         self.unit, self.energy = unit, energy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field
 from torch import Tensor
@@ -23,8 +23,8 @@ class Logit(OfClass):
     class Options(UnitOptions):
         """Options of the objective."""
 
-        direction: Annotated[Direction, Field(description="'up' towards the class, 'down' away from it.")] = "up"
-        centred: Annotated[bool, Field(description="Take the mean of all logits off.")] = False
+        direction: Direction = Field("up", description="'up' towards the class, 'down' away from it.")
+        centred: bool = Field(False, description="Take the mean of all logits off.")
 
     def __init__(self, unit: UnitAddress, direction: Direction = "up", centred: bool = False) -> None:
         super().__init__(unit, direction)

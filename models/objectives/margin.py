@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field
@@ -25,11 +25,10 @@ class Margin(OfClass):
     class Options(UnitOptions):
         """Options of the objective."""
 
-        direction: Annotated[Direction, Field(description="'up' towards the class (targeted), 'down' away from it (untargeted).")] = "up"
-        confidence: Annotated[
-            float | None,
-            Field(ge=0, le=1e6, allow_inf_nan=False, description="Margin beyond which the score grows no more; none: it goes on."),
-        ] = None
+        direction: Direction = Field("up", description="'up' towards the class (targeted), 'down' away from it (untargeted).")
+        confidence: float | None = Field(
+            None, ge=0, le=1e6, allow_inf_nan=False, description="Margin beyond which the score grows no more; none: it goes on."
+        )
 
     def __init__(self, unit: UnitAddress, direction: Direction = "up", confidence: float | None = None) -> None:
         super().__init__(unit, direction)

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from ..options import OptionsModel
 
 Direction = Literal["up", "down"]
 Weight = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 
 
-class ObjectiveOptions(BaseModel):
-    """Options of every objective."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class UnitOptions(ObjectiveOptions):
+class UnitOptions(OptionsModel):
     """Options of every objective that reads a unit."""
 
-    unit: Annotated[
-        str | None, Field(min_length=1, max_length=500, description="Address of another unit than the job's, as in a sum of several.")
-    ] = None
+    unit: str | None = Field(
+        None, min_length=1, max_length=500, description="Address of another unit than the job's, as in a sum of several."
+    )
 
 
-class WeightedLayer(BaseModel):
+class WeightedLayer(OptionsModel):
     """A layer, or a part of one, and what it counts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    layer: Annotated[str, Field(min_length=1, max_length=500, description="Address, e.g. conv2.")]
-    weight: Annotated[Weight, Field(description="What it counts.")] = 1.0
+    layer: str = Field(min_length=1, max_length=500, description="Address, e.g. conv2.")
+    weight: Weight = Field(1.0, description="What it counts.")
 
 
 def _spelled_out(value: Any) -> Any:

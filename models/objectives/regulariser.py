@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 from torch import Tensor
 
-from ..options import InvalidOption
+from ..options import InvalidOption, OptionsModel
 from ..spaces import Categorical
 from ..units import UnitAddress
 from .objective import LATENT, STIMULUS
-from .options import ObjectiveOptions
 from .setting import Setting
 
 Of = Literal["stimulus", "latent"]
 
 
-class NormOptions(ObjectiveOptions):
+class NormOptions(OptionsModel):
     """Options of norms."""
 
-    of: Annotated[Of, Field(description="Of the stimulus, or of the latent (real-valued ones only).")] = "stimulus"
-    centre: Annotated[
-        float | None,
-        Field(
-            ge=-1e6,
-            le=1e6,
-            allow_inf_nan=False,
-            description="Value that counts nothing; by default the middle of the stimulus's range, 0 of a latent.",
-        ),
-    ] = None
+    of: Of = Field("stimulus", description="Of the stimulus, or of the latent (real-valued ones only).")
+    centre: float | None = Field(
+        None,
+        ge=-1e6,
+        le=1e6,
+        allow_inf_nan=False,
+        description="Value that counts nothing; by default the middle of the stimulus's range, 0 of a latent.",
+    )
 
 
 def norm_of(options: NormOptions, setting: Setting) -> tuple[str, float]:

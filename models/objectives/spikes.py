@@ -9,9 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..options import InvalidOption
+from ..options import InvalidOption, OptionsModel
 from ..units import UnitAddress
-from .options import ObjectiveOptions
 from .setting import Setting
 from .unit import read
 
@@ -27,14 +26,13 @@ class Spikes:
     Spikes are what a neuromorphic chip spends its energy on (Davies et al., "Loihi", 2018).
     """
 
-    class Options(ObjectiveOptions):
+    class Options(OptionsModel):
         """Options of the regulariser."""
 
-        layers: Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=500)]] | None,
-            Field(min_length=1, max_length=1000, description="Addresses of spiking layers; all of the target's by default."),
-        ] = None
-        per: Annotated[Per, Field(description="'neuron': mean over neurons. 'network': the sum.")] = "neuron"
+        layers: list[Annotated[str, Field(min_length=1, max_length=500)]] | None = Field(
+            None, min_length=1, max_length=1000, description="Addresses of spiking layers; all of the target's by default."
+        )
+        per: Per = Field("neuron", description="'neuron': mean over neurons. 'network': the sum.")
 
     def __init__(self, units: Sequence[UnitAddress], per: Per = "neuron") -> None:
         self.units, self.per = tuple(units), per

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field
@@ -29,7 +29,7 @@ class Style:
     class Options(ReferenceOptions):
         """Options of the objective."""
 
-        layers: Annotated[WeightedLayers, Field(description="Addresses of layers, each with a weight.")]
+        layers: WeightedLayers = Field(description="Addresses of layers, each with a weight.")
         channels: Channels = "auto"
 
     def __init__(self, terms: Sequence[tuple[UnitAddress, int, Tensor, float]]) -> None:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from ..components import NamedComponent
+from ..options import OptionsModel
 from ..units import UnitAddress
 from .objective import Objective, compares
-from .options import ObjectiveOptions, Weight
+from .options import Weight
 from .setting import Setting
 
 
-class Term(BaseModel):
+class Term(OptionsModel):
     """An objective and what it counts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     objective: NamedComponent
-    weight: Annotated[Weight, Field(description="What its score counts; negative for what shall be kept down.")] = 1.0
+    weight: Weight = Field(1.0, description="What its score counts; negative for what shall be kept down.")
 
 
 class Sum:
@@ -33,10 +33,10 @@ class Sum:
         Objectives, each with its weight.
     """
 
-    class Options(ObjectiveOptions):
+    class Options(OptionsModel):
         """Options of the objective."""
 
-        terms: Annotated[list[Term], Field(min_length=1, max_length=100, description="Objectives, each with its weight.")]
+        terms: list[Term] = Field(min_length=1, max_length=100, description="Objectives, each with its weight.")
 
     def __init__(self, terms: Sequence[tuple[Objective, float]]) -> None:
         self.terms = tuple(terms)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..units import UnitAddress
 from .objective import STIMULUS
-from .options import ObjectiveOptions
 
 Kind = Literal["anisotropic", "isotropic"]
 
@@ -22,13 +22,11 @@ class TotalVariation:
     difference forward, 0 at the far edges (Mahendran and Vedaldi, 2015, equation 4). A series has neighbours in time alone.
     """
 
-    class Options(ObjectiveOptions):
+    class Options(OptionsModel):
         """Options of the regulariser."""
 
-        kind: Annotated[Kind, Field(description="'anisotropic', or 'isotropic'.")] = "anisotropic"
-        beta: Annotated[
-            float, Field(ge=1, le=4, allow_inf_nan=False, description="Power of the isotropic one; above 1 edges cost more.")
-        ] = 1.0
+        kind: Kind = Field("anisotropic", description="'anisotropic', or 'isotropic'.")
+        beta: float = Field(1.0, ge=1, le=4, allow_inf_nan=False, description="Power of the isotropic one; above 1 edges cost more.")
 
     def __init__(self, kind: Kind = "anisotropic", beta: float = 1.0) -> None:
         self.kind, self.beta = kind, beta

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -29,7 +28,7 @@ class UnitObjective:
     class Options(UnitOptions):
         """Options of the objective."""
 
-        direction: Annotated[Direction, Field(description="'up' seeks the strongest response, 'down' the weakest.")] = "up"
+        direction: Direction = Field("up", description="'up' seeks the strongest response, 'down' the weakest.")
 
     def __init__(self, unit: UnitAddress, direction: Direction = "up") -> None:
         self.unit = unit

@@ -29,13 +29,11 @@ VectorFile = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator
 class VectorOptions(UnitOptions):
     """Options of objectives with a vector."""
 
-    vector: Annotated[
-        list[Value] | None, Field(min_length=1, max_length=MAX_VALUES, description="A value a channel, or all of a response's, row by row.")
-    ] = None
-    file: Annotated[VectorFile | None, Field(description="A .npy or .safetensors file that holds it, where the caller may read files.")] = (
-        None
+    vector: list[Value] | None = Field(
+        None, min_length=1, max_length=MAX_VALUES, description="A value a channel, or all of a response's, row by row."
     )
-    tensor: Annotated[str | None, Field(min_length=1, max_length=500, description="Its name in a .safetensors file of several.")] = None
+    file: VectorFile | None = Field(None, description="A .npy or .safetensors file that holds it, where the caller may read files.")
+    tensor: str | None = Field(None, min_length=1, max_length=500, description="Its name in a .safetensors file of several.")
     channels: Channels = "auto"
 
     @model_validator(mode="after")

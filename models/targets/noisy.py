@@ -5,14 +5,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from ..components import Named
+from ..options import OptionsModel
 from ..spaces import StimulusSpec
 from .target import CountsTrials, HasNaturalResponses, HasNotices, HasUnitNames, LayerInfo, PreservesState, Target
 
@@ -43,17 +44,16 @@ class NoisyTarget:
         Of the noise, besides the job's.
     """
 
-    class Options(BaseModel):
+    class Options(OptionsModel):
         """Options of the wrapper."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        target: Annotated[Named, Field(description="The target inside, with its options.")]
-        noise: Annotated[Noise, Field(description="Spike counts, additive or multiplicative Gaussian noise.")] = "poisson"
-        gain: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False, description="Poisson: spikes for a response of 1.")] = 1.0
-        sigma: Annotated[
-            float, Field(ge=0, le=1e9, allow_inf_nan=False, description="Gaussian: standard deviation, multiplicative: as a share.")
-        ] = 0.2
-        seed: Annotated[int, Field(ge=0, lt=2**32, description="Of the noise, besides the job's seed.")] = 0
+        target: Named = Field(description="The target inside, with its options.")
+        noise: Noise = Field("poisson", description="Spike counts, additive or multiplicative Gaussian noise.")
+        gain: float = Field(1.0, gt=0, le=1e9, allow_inf_nan=False, description="Poisson: spikes for a response of 1.")
+        sigma: float = Field(
+            0.2, ge=0, le=1e9, allow_inf_nan=False, description="Gaussian: standard deviation, multiplicative: as a share."
+        )
+        seed: int = Field(0, ge=0, lt=2**32, description="Of the noise, besides the job's seed.")
 
     noisy = True
 

@@ -33,11 +33,9 @@ class OnnxTarget:
         """Options of the target."""
 
         file: Annotated[str, AfterValidator(permitted_model), Field(min_length=1, max_length=4096, description="Path of the .onnx file.")]
-        shape: Annotated[
-            tuple[int, ...] | None, Field(description="Shape of one stimulus; needed only where the file leaves dimensions open.")
-        ] = None
-        input: Annotated[str | None, Field(description="Which input takes the stimuli; needed only where there are several.")] = None
-        threads: Annotated[int | None, Field(ge=1, le=1024, description="CPU threads; torch's number by default.")] = None
+        shape: tuple[int, ...] | None = Field(None, description="Shape of one stimulus; needed only where the file leaves dimensions open.")
+        input: str | None = Field(None, description="Which input takes the stimuli; needed only where there are several.")
+        threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; torch's number by default.")
 
     def __init__(
         self,

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from ...wire.near_names import hint
-from ..options import InvalidOption
+from ..options import InvalidOption, OptionsModel
 from ..permissions import permitted_model
 from ..spaces import StimulusSpec
 from .module import ModuleTarget, Redirect
@@ -33,22 +33,19 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 MAX_BYTES = 16 << 30
 
 
-class PretrainedOptions(BaseModel):
+class PretrainedOptions(OptionsModel):
     """Options that all of them take."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    weights: Annotated[
-        str | None,
-        Field(
-            max_length=4096,
-            description="A name of known weights, the path of a .safetensors, .pt or .pth file of the same architecture, or random.",
-        ),
-    ] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="Of random weights.")] = 0
-    size: Annotated[Size | tuple[Size, Size] | None, Field(description="Height and width of a stimulus, or both as one number.")] = None
-    mean: Annotated[list[float] | None, Field(description="Subtracted from each channel (or all); the weights' own by default.")] = None
-    std: Annotated[list[float] | None, Field(description="Divides each channel (or all); the weights' own by default.")] = None
-    dtype: Annotated[Dtype, Field(description="Precision that the network is run in.")] = "float32"
+    weights: str | None = Field(
+        None,
+        max_length=4096,
+        description="A name of known weights, the path of a .safetensors, .pt or .pth file of the same architecture, or random.",
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Of random weights.")
+    size: Size | tuple[Size, Size] | None = Field(None, description="Height and width of a stimulus, or both as one number.")
+    mean: list[float] | None = Field(None, description="Subtracted from each channel (or all); the weights' own by default.")
+    std: list[float] | None = Field(None, description="Divides each channel (or all); the weights' own by default.")
+    dtype: Dtype = Field("float32", description="Precision that the network is run in.")
     redirect: Redirect = "dead"
 
     @field_validator("weights")

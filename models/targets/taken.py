@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from ..options import InvalidOption
+from ..options import InvalidOption, OptionsModel
 from ..spaces import StimulusSpec
 from .normalise import Normalise, check_mean, check_std, for_channels
 
 
-class RangeOptions(BaseModel):
+class RangeOptions(OptionsModel):
     """Range and kind of the stimuli."""
 
-    model_config = ConfigDict(extra="forbid")
     low: float = Field(0.0, allow_inf_nan=False, description="Lowest value of a stimulus.")
     high: float = Field(1.0, allow_inf_nan=False, description="Highest value of a stimulus.")
     modality: Literal["image", "series"] | None = Field(None, description="By default an image of three dimensions, a series of two.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -20,11 +20,11 @@ class TimmTarget:
     class Options(PretrainedOptions):
         """Options of the target; ``weights`` may be ``default`` or a tag of timm's, such as augreg_in21k_ft_in1k."""
 
-        model: Annotated[str, Field(min_length=1, max_length=200, description="As timm names it: resnet50, vit_small_patch16_224.")]
-        classes: Annotated[
-            int | None, Field(ge=1, le=1_000_000, description="Classes of the last layer; the pretrained weights' own by default.")
-        ] = None
-        channels: Annotated[int, Field(ge=1, le=1000, description="Channels of a stimulus; 1 for grey.")] = 3
+        model: str = Field(min_length=1, max_length=200, description="As timm names it: resnet50, vit_small_patch16_224.")
+        classes: int | None = Field(
+            None, ge=1, le=1_000_000, description="Classes of the last layer; the pretrained weights' own by default."
+        )
+        channels: int = Field(3, ge=1, le=1000, description="Channels of a stimulus; 1 for grey.")
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:

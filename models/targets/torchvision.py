@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -19,8 +19,8 @@ class TorchvisionTarget:
     class Options(PretrainedOptions):
         """Options of the target; ``weights`` may be a name of torchvision's, such as IMAGENET1K_V2 or DEFAULT."""
 
-        model: Annotated[str, Field(min_length=1, max_length=200, description="As in torchvision: resnet50, vit_b_16, convnext_tiny.")]
-        classes: Annotated[int, Field(ge=1, le=100_000, description="Classes, if not those of the named weights.")] = 1000
+        model: str = Field(min_length=1, max_length=200, description="As in torchvision: resnet50, vit_b_16, convnext_tiny.")
+        classes: int = Field(1000, ge=1, le=100_000, description="Classes, if not those of the named weights.")
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -26,18 +26,15 @@ class TransformersTarget:
     class Options(PretrainedOptions):
         """Options of the target; ``weights`` are those of the folder or the Hub unless they say ``random``."""
 
-        model: Annotated[
-            str,
-            Field(
-                min_length=1,
-                max_length=4096,
-                description="A folder with config.json, a name on the Hub (google/vit-base-patch16-224), an architecture (vit, convnext).",
-            ),
-        ]
-        config: Annotated[
-            dict[str, Any],
-            Field(description="Fields of an architecture's configuration: hidden_size, num_labels, num_channels, image_size and the like."),
-        ] = Field(default_factory=dict)
+        model: str = Field(
+            min_length=1,
+            max_length=4096,
+            description="A folder with config.json, a name on the Hub (google/vit-base-patch16-224), an architecture (vit, convnext).",
+        )
+        config: dict[str, Any] = Field(
+            default_factory=dict,
+            description="Fields of an architecture's configuration: hidden_size, num_labels, num_channels, image_size and the like.",
+        )
 
         @field_validator("model")
         @classmethod

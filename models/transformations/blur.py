@@ -8,8 +8,9 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..spaces import StimulusSpec
-from .options import Limits, TransformationOptions
+from .options import Limits
 from .transformation import BOTH, Draws
 
 TRUNCATE = 4.0
@@ -32,21 +33,19 @@ class Blur:
     modalities = BOTH
     variates = 1
 
-    class Options(TransformationOptions):
+    class Options(OptionsModel):
         """Options of the transformation."""
 
         sigma: Annotated[
             Limits, AfterValidator(_width), Field(description="Lowest and highest standard deviation, in pixels or time steps.")
         ] = (0.5, 1.5)
-        until: Annotated[
-            float | None,
-            Field(
-                gt=0,
-                le=1000,
-                allow_inf_nan=False,
-                description="Standard deviation at the end of the search, reached linearly; none: constant.",
-            ),
-        ] = None
+        until: float | None = Field(
+            None,
+            gt=0,
+            le=1000,
+            allow_inf_nan=False,
+            description="Standard deviation at the end of the search, reached linearly; none: constant.",
+        )
 
     def __init__(self, low: float, high: float, until: float | None = None) -> None:
         self.low, self.high, self.until = low, high, until

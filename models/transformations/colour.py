@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..spaces import StimulusSpec
-from .options import TransformationOptions
 from .transformation import IMAGES, Draws
 
 CHANNELS = 4
@@ -25,13 +25,13 @@ class Colour:
     modalities = IMAGES
     variates = 2 * CHANNELS
 
-    class Options(TransformationOptions):
+    class Options(OptionsModel):
         """Options of the transformation."""
 
-        shift: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False, description="Largest shift either way ÷ width of the range.")] = 0.1
-        stretch: Annotated[
-            float, Field(ge=0, le=5, allow_inf_nan=False, description="Contrast is changed by a factor of exp(-stretch) to exp(stretch).")
-        ] = 0.1
+        shift: float = Field(0.1, ge=0, le=10, allow_inf_nan=False, description="Largest shift either way ÷ width of the range.")
+        stretch: float = Field(
+            0.1, ge=0, le=5, allow_inf_nan=False, description="Contrast is changed by a factor of exp(-stretch) to exp(stretch)."
+        )
 
     def __init__(self, shift: float, stretch: float) -> None:
         self.shift, self.stretch = shift, stretch

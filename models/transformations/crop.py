@@ -39,10 +39,9 @@ class Crop(Geometric):
             0.2,
             0.25,
         )
-        place: Annotated[
-            Literal["uniform", "central"],
-            Field(description="'uniform' over all places inside, or 'central': normal about the middle with a deviation of 0.15."),
-        ] = "uniform"
+        place: Literal["uniform", "central"] = Field(
+            "uniform", description="'uniform' over all places inside, or 'central': normal about the middle with a deviation of 0.15."
+        )
 
     DEVIATION = 0.15
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
 
-from ..options import InvalidOption
+from ..options import InvalidOption, OptionsModel
 from ..spaces import StimulusSpec
 from .geometry import Geometric, Move, scaled
-from .options import TransformationOptions
 from .transformation import BOTH, Draws, Fill, Size
 
 
@@ -21,13 +20,11 @@ class Flip(Geometric):
     variates = 1
     fill: Fill = "grey"
 
-    class Options(TransformationOptions):
+    class Options(OptionsModel):
         """Options of the transformation."""
 
-        probability: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, description="Of being mirrored.")] = 0.5
-        axis: Annotated[Literal["horizontal", "vertical"], Field(description="Which of left/right and top/bottom change places.")] = (
-            "horizontal"
-        )
+        probability: float = Field(0.5, gt=0, le=1, allow_inf_nan=False, description="Of being mirrored.")
+        axis: Literal["horizontal", "vertical"] = Field("horizontal", description="Which of left/right and top/bottom change places.")
 
     def __init__(self, probability: float = 0.5, axis: Literal["horizontal", "vertical"] = "horizontal", middle: float = 0.5) -> None:
         self.probability, self.axis, self.middle = probability, axis, middle

@@ -7,8 +7,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..spaces import StimulusSpec
-from .options import Limits, TransformationOptions
+from .options import Limits
 from .transformation import BOTH, Draws
 
 
@@ -24,7 +25,7 @@ class Gain:
     modalities = BOTH
     variates = 1
 
-    class Options(TransformationOptions):
+    class Options(OptionsModel):
         """Options of the transformation."""
 
         range: Annotated[Limits, AfterValidator(_positive), Field(description="Lowest and highest factor.")] = (0.9, 1.1)

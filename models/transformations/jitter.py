@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class Jitter(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        pixels: Annotated[int, Field(ge=1, le=2048, description="By how much the window is smaller than the stimulus.")] = 8
+        pixels: int = Field(8, ge=1, le=2048, description="By how much the window is smaller than the stimulus.")
 
     def __init__(self, pixels: int, fill: Fill = "grey", middle: float = 0.5) -> None:
         self.pixels, self.fill, self.middle = pixels, fill, middle

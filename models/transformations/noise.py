@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..spaces import StimulusSpec
-from .options import TransformationOptions
 from .transformation import BOTH, Draws
 
 
@@ -19,24 +19,18 @@ class Noise:
     modalities = BOTH
     variates = 0
 
-    class Options(TransformationOptions):
+    class Options(OptionsModel):
         """Options of the transformation."""
 
-        std: Annotated[
-            float, Field(ge=0, le=10, allow_inf_nan=False, description="Standard deviation ÷ width of the stimulus's range.")
-        ] = 0.05
-        until: Annotated[
-            float | None,
-            Field(
-                ge=0,
-                le=10,
-                allow_inf_nan=False,
-                description="Standard deviation at the end of the search, reached linearly; none: constant.",
-            ),
-        ] = None
-        per: Annotated[
-            Literal["value", "channel"], Field(description="'value': each its own. 'channel': one for all of a channel, a tint.")
-        ] = "value"
+        std: float = Field(0.05, ge=0, le=10, allow_inf_nan=False, description="Standard deviation ÷ width of the stimulus's range.")
+        until: float | None = Field(
+            None,
+            ge=0,
+            le=10,
+            allow_inf_nan=False,
+            description="Standard deviation at the end of the search, reached linearly; none: constant.",
+        )
+        per: Literal["value", "channel"] = Field("value", description="'value': each its own. 'channel': one for all of a channel, a tint.")
 
         @model_validator(mode="after")
         def _some(self) -> Self:

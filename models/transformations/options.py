@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from ..options import OptionsModel
 from .transformation import Fill
 
 
@@ -20,15 +21,9 @@ Limits = Annotated[tuple[Number, Number], AfterValidator(_ordered)]
 """Two numbers, the lower first."""
 
 
-class TransformationOptions(BaseModel):
-    """Options of every transformation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GeometricOptions(TransformationOptions):
+class GeometricOptions(OptionsModel):
     """Options of every transformation that moves pixels."""
 
-    fill: Annotated[
-        Fill, Field(description="What lies beyond the stimulus: 'grey' (the middle of its range), its 'edge' values, or its mirror image.")
-    ] = "grey"
+    fill: Fill = Field(
+        "grey", description="What lies beyond the stimulus: 'grey' (the middle of its range), its 'edge' values, or its mirror image."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class Pad(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        pixels: Annotated[int, Field(ge=1, le=2048, description="Width of the margin; of a series, in time steps.")] = 12
+        pixels: int = Field(12, ge=1, le=2048, description="Width of the margin; of a series, in time steps.")
 
     def __init__(self, pixels: int, fill: Fill = "grey", middle: float = 0.5) -> None:
         self.pixels, self.fill, self.middle = pixels, fill, middle

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..options import OptionsModel
 from ..spaces import StimulusSpec
-from .options import TransformationOptions
 from .transformation import BOTH, Draws
 
 
@@ -19,10 +19,10 @@ class Roll:
     modalities = BOTH
     variates = 2
 
-    class Options(TransformationOptions):
+    class Options(OptionsModel):
         """Options of the transformation."""
 
-        most: Annotated[int, Field(ge=1, le=100_000, description="Largest shift either way, in pixels or time steps.")] = 32
+        most: int = Field(32, ge=1, le=100_000, description="Largest shift either way, in pixels or time steps.")
 
     def __init__(self, most: int) -> None:
         self.most = most

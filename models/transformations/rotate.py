@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class Rotate(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        degrees: Annotated[Limits, Field(description="Lowest and highest angle.")] = (-10.0, 10.0)
+        degrees: Limits = Field((-10.0, 10.0), description="Lowest and highest angle.")
 
     def __init__(self, low: float, high: float, fill: Fill = "grey", middle: float = 0.5) -> None:
         self.low, self.high, self.fill, self.middle = low, high, fill, middle

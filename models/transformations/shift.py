@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field
 
@@ -21,8 +21,8 @@ class Shift(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        most: Annotated[int, Field(ge=1, le=2048, description="Largest shift either way, in pixels or time steps.")] = 8
-        fill: Annotated[Fill, Field(description="What comes in from beyond: 'grey', the 'edge' values, or the mirror image.")] = "edge"
+        most: int = Field(8, ge=1, le=2048, description="Largest shift either way, in pixels or time steps.")
+        fill: Fill = Field("edge", description="What comes in from beyond: 'grey', the 'edge' values, or the mirror image.")
 
     def __init__(self, most: int, fill: Fill = "edge", middle: float = 0.5) -> None:
         self.most, self.fill, self.middle = most, fill, middle

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from ..generators.codebook import CodebookGenerator
 from ..generators.decoder import DecoderGenerator
 from ..networks.weights import load_into, read_tensors
-from ..options import InvalidOption
+from ..options import InvalidOption, OptionsModel
 from ..permissions import permitted_model
 from ..spaces import Box
 from .architectures.sngan import LATENT, Generator
@@ -21,14 +21,12 @@ from .weights import FOLDER
 _PREFIX = "decoder."
 
 
-class WeightOptions(BaseModel):
+class WeightOptions(OptionsModel):
     """Which weights to load."""
 
-    model_config = ConfigDict(extra="forbid")
-    weights: Annotated[
-        Annotated[str, AfterValidator(permitted_model)] | None,
-        Field(description="Path of a safetensors file of the same architecture; the shipped weights by default."),
-    ] = None
+    weights: Annotated[str, AfterValidator(permitted_model)] | None = Field(
+        None, description="Path of a safetensors file of the same architecture; the shipped weights by default."
+    )
 
     def path(self, name: str) -> Path:
         """Of the weights to load."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import nn
@@ -118,7 +118,7 @@ class SNNTarget:
     class Options(WeightOptions, SpikingOptions):
         """Options of the target."""
 
-        steps: Annotated[int, Field(ge=1, le=1000, description="Time steps of one presentation; the network was trained with 20.")] = STEPS
+        steps: int = Field(STEPS, ge=1, le=1000, description="Time steps of one presentation; the network was trained with 20.")
 
     @classmethod
     def from_options(cls, options: Options) -> MeasuredSpiking:

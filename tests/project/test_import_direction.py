@@ -10,7 +10,7 @@ ALLOWED = {
     "charts": {"charts"},
     "wire": {"wire", "v1"},
     "models": {"models", "wire", "v1"},
-    "optimizers": {"optimizers", "wire", "models.spaces", "models.densities"},
+    "optimizers": {"optimizers", "wire", "models.spaces", "models.densities", "models.options"},
     "engine": {"engine", "models", "optimizers", "wire", "charts", "v1"},
     "server": {"server", "engine", "models", "optimizers", "wire", "v1"},
     "client": {"client", "wire", "v1", "charts"},

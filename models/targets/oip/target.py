@@ -39,18 +39,14 @@ class InferenceTarget:
             Field(min_length=8, max_length=2000, description="grpc://host:port, grpcs://, http:// or https://; gRPC is much faster."),
             AfterValidator(permitted_address),
         ]
-        model: Annotated[str, Field(min_length=1, max_length=500, description="The model's name on the server.")]
-        version: Annotated[str, Field(max_length=100, description="Its version; the server's choice by default.")] = ""
-        shape: Annotated[
-            tuple[int, ...] | None, Field(description="Shape of one stimulus; needed only where the server does not tell it.")
-        ] = None
-        input: Annotated[
-            str | None, Field(description="Which input takes the stimuli; needed only where there are several, or none told.")
-        ] = None
-        datatype: Annotated[str | None, Field(description="Of the input, such as FP32; needed only where the server does not tell.")] = None
-        timeout: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, description="Seconds that one call may take.")] = 30.0
-        retries: Annotated[int, Field(ge=0, le=100, description="Times that a call is tried again while the server is not available.")] = 4
-        batch: Annotated[int, Field(ge=1, le=10**6, description="Most stimuli of one call; fewer where the server takes fewer.")] = 256
+        model: str = Field(min_length=1, max_length=500, description="The model's name on the server.")
+        version: str = Field("", max_length=100, description="Its version; the server's choice by default.")
+        shape: tuple[int, ...] | None = Field(None, description="Shape of one stimulus; needed only where the server does not tell it.")
+        input: str | None = Field(None, description="Which input takes the stimuli; needed only where there are several, or none told.")
+        datatype: str | None = Field(None, description="Of the input, such as FP32; needed only where the server does not tell.")
+        timeout: float = Field(30.0, gt=0, le=3600, allow_inf_nan=False, description="Seconds that one call may take.")
+        retries: int = Field(4, ge=0, le=100, description="Times that a call is tried again while the server is not available.")
+        batch: int = Field(256, ge=1, le=10**6, description="Most stimuli of one call; fewer where the server takes fewer.")
 
         @field_validator("url")
         @classmethod

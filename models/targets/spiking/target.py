@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from ....wire.near_names import near_names
 from ...codings.coding import Coding, NamedCoding, Presentation, coding_of, require_binary, shown_over_time
 from ...components import Named
 from ...networks.preserve_state import Habits, preserve_state
+from ...options import OptionsModel
 from ...spaces import StimulusSpec
 from ..target import LayerInfo
 from .layout import own
@@ -23,15 +23,13 @@ from .stepwise import respond_from, run_chain
 from .trial import random_stimuli, try_network
 
 
-class SpikingOptions(BaseModel):
+class SpikingOptions(OptionsModel):
     """How a spiking network is asked."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    steps: Annotated[int, Field(ge=1, le=10_000, description="Time steps of one presentation.")] = 20
-    readout: Annotated[Readout, Field(description="Response of a spiking unit; latency is higher for an earlier first spike.")] = "count"
-    coding: Annotated[NamedCoding, Field(description="How a stimulus enters: as a current, random spikes, a timed spike a pixel.")] = Named(
-        name="direct"
+    steps: int = Field(20, ge=1, le=10_000, description="Time steps of one presentation.")
+    readout: Readout = Field("count", description="Response of a spiking unit; latency is higher for an earlier first spike.")
+    coding: NamedCoding = Field(
+        Named(name="direct"), description="How a stimulus enters: as a current, random spikes, a timed spike a pixel."
     )
 
 
