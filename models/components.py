@@ -24,7 +24,7 @@ class Named(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Name
-    options: dict[str, Any] = Field({}, description="Its options.")
+    options: dict[str, Any] = Field(default={}, description="Its options.")
 
 
 def _spelled_out(value: Any) -> Any:

@@ -38,9 +38,9 @@ class Adam(GradientSearcher):
     class Options(GradientOptions):
         """Options of Adam and its kin."""
 
-        rule: Rule = Field("adam", description="Rule of torch.optim that turns gradients into steps.")
+        rule: Rule = Field(default="adam", description="Rule of torch.optim that turns gradients into steps.")
         learning_rate: float | None = Field(
-            None,
+            default=None,
             gt=0,
             le=1e3,
             allow_inf_nan=False,
@@ -48,24 +48,24 @@ class Adam(GradientSearcher):
             "generator's own where it has one, else 0.1.",
         )
         betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
-            (0.9, 0.999), description="Decay of the first and the second moment; rmsprop has no first one, sgd no second one."
+            default=(0.9, 0.999), description="Decay of the first and the second moment; rmsprop has no first one, sgd no second one."
         )
         weight_decay: float = Field(
-            0.01, ge=0, le=1, allow_inf_nan=False, description="Of adamw: share of a latent or logit lost a step, times the rate."
+            default=0.01, ge=0, le=1, allow_inf_nan=False, description="Of adamw: share of a latent or logit lost a step, times the rate."
         )
         noise: float = Field(
-            0.0,
+            default=0.0,
             ge=0,
             le=100,
             allow_inf_nan=False,
             description="Scale of the Gumbel noise on the logits when a code is chosen, fading to 0 over the run; codes only.",
         )
         schedule: Schedule = Field(
-            "constant",
+            default="constant",
             description="Of the learning rate: constant; falling over the expected evaluations (constant when none are expected); "
             "or falling over `cycle` steps, again and again.",
         )
-        cycle: int = Field(50, ge=1, le=10**9, description="Steps of one cycle of warm-restarts.")
+        cycle: int = Field(default=50, ge=1, le=10**9, description="Steps of one cycle of warm-restarts.")
 
     def __init__(self, problem: Problem, options: Options) -> None:
         super().__init__(problem, options)

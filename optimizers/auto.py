@@ -58,7 +58,7 @@ class Auto:
     class Options(OptionsModel):
         """Options of the choice."""
 
-        gradient: bool = Field(True, description="Use gradients where they are to be had.")
+        gradient: bool = Field(default=True, description="Use gradients where they are to be had.")
 
     def __init__(self, problem: Problem, options: Options) -> None:
         self.options = options
@@ -66,7 +66,7 @@ class Auto:
         self.search: Any = search
         """The chosen search."""
         if isinstance(search, Listener):
-            self.overhear = search.overhear  # an attribute, so that one that doesn't listen is told, and scored for, nothing
+            self.observe = search.observe  # an attribute, so that one that doesn't listen is told, and scored for, nothing
         self.note = f"{chosen}: {reason}"
         """What was chosen, and why; one line."""
 

@@ -60,19 +60,19 @@ class CMA(Searcher):
         """Options of CMA."""
 
         covariance: Covariance | None = Field(
-            None, description=f"What is adapted. None: full up to {LARGEST_COVARIANCE} coordinates, diagonal beyond."
+            default=None, description=f"What is adapted. None: full up to {LARGEST_COVARIANCE} coordinates, diagonal beyond."
         )
         population: int | None = Field(
-            None, ge=4, le=100_000, description="Candidates a generation. None: 4 + 3 ln(coordinates), rounded down."
+            default=None, ge=4, le=100_000, description="Candidates a generation. None: 4 + 3 ln(coordinates), rounded down."
         )
         sigma: float | None = Field(
-            None,
+            default=None,
             gt=0,
             le=100,
             allow_inf_nan=False,
             description="Initial step: in natural standard deviations (None: 1), blind in half widths of the box (None: 0.5).",
         )
-        restart: bool = Field(True, description="Start again once converged.")
+        restart: bool = Field(default=True, description="Start again once converged.")
 
     needs_gradient: ClassVar[bool] = False
 

@@ -26,29 +26,31 @@ LOST = 5
 class GradientOptions(OptionsModel):
     """Options of every gradient search."""
 
-    batch: int = Field(1, ge=1, le=10_000, description="Ascents run in parallel; each takes one evaluation an ask.")
+    batch: int = Field(default=1, ge=1, le=10_000, description="Ascents run in parallel; each takes one evaluation an ask.")
     screen: int = Field(
-        0,
+        default=0,
         ge=0,
         le=100_000,
         description="Natural latents (blind: uniform draws) evaluated first, without gradients; ascents begin at the best of them. "
         "No more than a tenth of the evaluations; with no more than `batch`, nothing is screened.",
     )
     restart: Literal["never", "natural", "perturbed"] = Field(
-        "perturbed",
+        default="perturbed",
         description="Where an ascent that has stalled begins again: at the next best screened latent or a fresh one, or at the best "
         "so far, mixed with a fresh one.",
     )
-    patience: int = Field(50, ge=1, le=10**9, description="Evaluations of one ascent without improvement after which it has stalled.")
+    patience: int = Field(
+        default=50, ge=1, le=10**9, description="Evaluations of one ascent without improvement after which it has stalled."
+    )
     perturbation: float = Field(
-        0.1,
+        default=0.1,
         gt=0,
         le=1,
         allow_inf_nan=False,
         description="Of `restart: perturbed`: share of the positions that take the fresh latent's code; in a box, its weight.",
     )
     temperature: float = Field(
-        1.0, gt=0, le=100, allow_inf_nan=False, description="Of the softmax that gradients pass through; codes only."
+        default=1.0, gt=0, le=100, allow_inf_nan=False, description="Of the softmax that gradients pass through; codes only."
     )
 
 

@@ -49,24 +49,24 @@ class Langevin(GradientSearcher):
         """Options of Langevin sampling."""
 
         prior_rate: float = Field(
-            0.01, ge=0, le=1, allow_inf_nan=False, description="e1: share of the distance to the prior's mean lost at every step."
+            default=0.01, ge=0, le=1, allow_inf_nan=False, description="e1: share of the distance to the prior's mean lost at every step."
         )
         score_rate: float = Field(
-            0.05,
+            default=0.05,
             ge=0,
             le=1e6,
             allow_inf_nan=False,
             description="e2: climb at every step, in standard deviations of the prior a coordinate.",
         )
         noise: float | None = Field(
-            0.01,
+            default=0.01,
             ge=0,
             le=1e3,
             allow_inf_nan=False,
             description="e3: noise at every step, in standard deviations of the prior. None: what balances e1.",
         )
         normalise: bool = Field(
-            True, description="Scale the score's gradient to unit root mean square; else e2 is times the score's own scale."
+            default=True, description="Scale the score's gradient to unit root mean square; else e2 is times the score's own scale."
         )
 
     def __init__(self, problem: Problem, options: Options) -> None:

@@ -66,10 +66,10 @@ class Nevergrad(Searcher):
     class Options(OptionsModel):
         """Options of nevergrad."""
 
-        optimizer: str | None = Field(None, description="Name in nevergrad's registry. None: by the space.")
-        batch: int = Field(16, ge=1, le=100_000, description="Candidates an ask (nevergrad's num_workers).")
+        optimizer: str | None = Field(default=None, description="Name in nevergrad's registry. None: by the space.")
+        batch: int = Field(default=16, ge=1, le=100_000, description="Candidates an ask (nevergrad's num_workers).")
         screen: int = Field(
-            64, ge=0, le=100_000, description="Latents of the bank evaluated first; not more than a tenth of the evaluations."
+            default=64, ge=0, le=100_000, description="Latents of the bank evaluated first; not more than a tenth of the evaluations."
         )
 
         @field_validator("optimizer")

@@ -44,25 +44,31 @@ class NormalisedAscent(GradientSearcher):
         """Options of normalised ascent."""
 
         step: float | None = Field(
-            None,
+            default=None,
             gt=0,
             le=1e3,
             allow_inf_nan=False,
             description="First step as a share of natural latents' distance from their mean. None: 5 for codes, 0.3 in a box.",
         )
         steps: int | None = Field(
-            None,
+            default=None,
             ge=1,
             le=10**9,
             description="Steps of one ascent, after which it begins again. None: as many as the expected evaluations allow, "
             "200 when their number is unknown.",
         )
-        last_step: float = Field(1e-10, gt=0, le=1, allow_inf_nan=False, description="Last step's length as a share of the first's.")
+        last_step: float = Field(
+            default=1e-10, gt=0, le=1, allow_inf_nan=False, description="Last step's length as a share of the first's."
+        )
         decay: float = Field(
-            0.99, gt=0, le=1, allow_inf_nan=False, description="Share of the distance from the prior's mean kept at every step."
+            default=0.99, gt=0, le=1, allow_inf_nan=False, description="Share of the distance from the prior's mean kept at every step."
         )
         clip: float = Field(
-            3.0, gt=0, le=1e6, allow_inf_nan=False, description="Standard deviations of the prior that a coordinate may be off its mean."
+            default=3.0,
+            gt=0,
+            le=1e6,
+            allow_inf_nan=False,
+            description="Standard deviations of the prior that a coordinate may be off its mean.",
         )
 
     def __init__(self, problem: Problem, options: Options) -> None:

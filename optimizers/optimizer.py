@@ -207,6 +207,6 @@ class Listener(Protocol):
     The searches of a job show each other's stimuli to all of its units; whoever listens is told after each ``tell``.
     """
 
-    def overhear(self, evaluations: Evaluations) -> None:
+    def observe(self, evaluations: Evaluations) -> None:
         """Learn from others' candidates, hard latents of the space, scored for this optimizer's own objective; without gradients."""
         ...

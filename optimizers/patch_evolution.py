@@ -56,42 +56,59 @@ class PatchEvolution(Searcher):
     class Options(OptionsModel):
         """Options of patch evolution; shares that are left out depend on the space."""
 
-        batch: int = Field(5, ge=1, le=100_000, description="Offspring an ask.")
-        elite: int | None = Field(None, ge=1, le=100_000, description="Best latents kept as parents. None: 3, under noise up to 8.")
+        batch: int = Field(default=5, ge=1, le=100_000, description="Offspring an ask.")
+        elite: int | None = Field(default=None, ge=1, le=100_000, description="Best latents kept as parents. None: 3, under noise up to 8.")
         screen: int | None = Field(
-            None,
+            default=None,
             ge=1,
             le=100_000,
             description="Latents evaluated first, at most a tenth of the evaluations; under noise half. None: 50, under noise a third.",
         )
         patch: int | None = Field(
-            None, ge=1, le=65_536, description="Most positions a side of a patch at first; it falls to 1. None: half the longest side."
+            default=None,
+            ge=1,
+            le=65_536,
+            description="Most positions a side of a patch at first; it falls to 1. None: half the longest side.",
         )
-        from_elite: float | None = Field(None, ge=0, le=1, description="Share of patches from another of the elite.")
-        from_bank: float | None = Field(None, ge=0, le=1, description="Share of patches from a natural latent; blind 0.")
+        from_elite: float | None = Field(default=None, ge=0, le=1, description="Share of patches from another of the elite.")
+        from_bank: float | None = Field(default=None, ge=0, le=1, description="Share of patches from a natural latent; blind 0.")
         from_random: float | None = Field(
-            None, ge=0, le=1, description="Share of uniform patches; in a box, three of four are the parent's own with noise instead."
+            default=None,
+            ge=0,
+            le=1,
+            description="Share of uniform patches; in a box, three of four are the parent's own with noise instead.",
         )
         shift: float | None = Field(
-            None,
+            default=None,
             ge=0,
             le=1,
             description="Share of natural patches taken from another place of their latent. None: 0.3 for maps of codes, else 0.",
         )
         pool: int = Field(
-            20, ge=1, le=1000, description="Offspring considered for each that is asked, where a linear model of the score can pick."
+            default=20,
+            ge=1,
+            le=1000,
+            description="Offspring considered for each that is asked, where a linear model of the score can pick.",
         )
         explore: float = Field(
-            0.2, ge=0, le=10, allow_inf_nan=False, description="Posterior standard deviations by which the model's weights are varied."
+            default=0.2,
+            ge=0,
+            le=10,
+            allow_inf_nan=False,
+            description="Posterior standard deviations by which the model's weights are varied.",
         )
         again: float | None = Field(
-            None,
+            default=None,
             ge=0,
             lt=1,
             description="Share of an ask by which leading latents are measured again. None: 0.25 at most under noise, else 0.",
         )
         ridge: float | None = Field(
-            None, gt=0, le=1e9, allow_inf_nan=False, description="Precision of the model's weights at the start. None: codes 10, boxes 1."
+            default=None,
+            gt=0,
+            le=1e9,
+            allow_inf_nan=False,
+            description="Precision of the model's weights at the start. None: codes 10, boxes 1.",
         )
 
     needs_gradient: ClassVar[bool] = False
@@ -260,7 +277,7 @@ class PatchEvolution(Searcher):
         if self._model is not None:
             self._model.add(rows, scores)
 
-    def overhear(self, evaluations: Evaluations) -> None:
+    def observe(self, evaluations: Evaluations) -> None:
         """Learn from what others screen, and let in what is better than all so far; the best is recommended, whoever asked it.
 
         While this search screens, what others screen may be parents, too; under noise it is also fitted by the model. Without noise it

@@ -54,28 +54,30 @@ class Protes(Searcher):
         """Options of PROTES; what is left out depends on the start."""
 
         published: bool = Field(
-            False, description="Take what is left out from the paper also with a bank, which then only starts the density."
+            default=False, description="Take what is left out from the paper also with a bank, which then only starts the density."
         )
-        batch: int | None = Field(None, ge=1, le=100_000, description="Samples an ask (k). None: 100, from a bank 20.")
+        batch: int | None = Field(default=None, ge=1, le=100_000, description="Samples an ask (k). None: 100, from a bank 20.")
         top: int | None = Field(
-            None, ge=1, le=100_000, description="Best samples learned from (k_top), at most the batch. None: 10, from a bank 3."
+            default=None, ge=1, le=100_000, description="Best samples learned from (k_top), at most the batch. None: 10, from a bank 3."
         )
-        steps: int = Field(1, ge=0, le=10_000, description="Adam steps a round (k_gd).")
-        learning_rate: float = Field(0.05, gt=0, le=100, allow_inf_nan=False, description="Of Adam on the cores, whose mean is 0.5.")
-        rank: int = Field(5, ge=1, le=256, description="Rank of the train; from a bank, components of the mixture.")
-        levels: int = Field(16, ge=2, le=4096, description="Bins a coordinate of a box.")
+        steps: int = Field(default=1, ge=0, le=10_000, description="Adam steps a round (k_gd).")
+        learning_rate: float = Field(
+            default=0.05, gt=0, le=100, allow_inf_nan=False, description="Of Adam on the cores, whose mean is 0.5."
+        )
+        rank: int = Field(default=5, ge=1, le=256, description="Rank of the train; from a bank, components of the mixture.")
+        levels: int = Field(default=16, ge=2, le=4096, description="Bins a coordinate of a box.")
         crossover: float | None = Field(
-            None, ge=0, le=1, description="Share of a batch that are patched members of the elite. None: 0, from a bank 0.9."
+            default=None, ge=0, le=1, description="Share of a batch that are patched members of the elite. None: 0, from a bank 0.9."
         )
         screen: int | None = Field(
-            None,
+            default=None,
             ge=0,
             le=100_000,
             description="Latents of the bank evaluated first, at most a tenth of the evaluations. None: 50; published 0.",
         )
-        patch: int = Field(2, ge=1, le=4096, description="Most positions a side of a patch.")
+        patch: int = Field(default=2, ge=1, le=4096, description="Most positions a side of a patch.")
         smoothing: float = Field(
-            50.0, gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to a bank."
+            default=50.0, gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to a bank."
         )
 
         @model_validator(mode="after")

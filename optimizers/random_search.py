@@ -29,7 +29,7 @@ class RandomSearch(Searcher):
     class Options(OptionsModel):
         """Options of random search."""
 
-        batch: int = Field(64, ge=1, le=100_000, description="Candidates an ask.")
+        batch: int = Field(default=64, ge=1, le=100_000, description="Candidates an ask.")
 
     needs_gradient: ClassVar[bool] = False
 

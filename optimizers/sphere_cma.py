@@ -59,23 +59,24 @@ class SphereCMA(Searcher):
     class Options(OptionsModel):
         """Options of SphereCMA; defaults are the published ones."""
 
-        population: int = Field(40, ge=2, le=100_000, description="Samples a generation, beside the base point.")
-        parents: int | None = Field(None, ge=1, le=100_000, description="Best samples recombined. None: half the population.")
+        population: int = Field(default=40, ge=2, le=100_000, description="Samples a generation, beside the base point.")
+        parents: int | None = Field(default=None, ge=1, le=100_000, description="Best samples recombined. None: half the population.")
         extrapolate: float = Field(
-            1.5, gt=0, le=10, allow_inf_nan=False, description="Share of the way to the parents' mean that the base moves."
+            default=1.5, gt=0, le=10, allow_inf_nan=False, description="Share of the way to the parents' mean that the base moves."
         )
         weights: Weights = Field(
-            "rank", description="How samples count: by the logarithm of their rank in the better half, or all of them by their scores."
+            default="rank",
+            description="How samples count: by the logarithm of their rank in the better half, or all of them by their scores.",
         )
         stride: float = Field(
-            0.45, gt=0, le=10, allow_inf_nan=False, description="Of the base with linear weights, as a share of the angle."
+            default=0.45, gt=0, le=10, allow_inf_nan=False, description="Of the base with linear weights, as a share of the angle."
         )
         schedule: Schedule = Field(
-            "exponential", description="How the angle goes from initial to final: its logarithm, inverse or itself evenly."
+            default="exponential", description="How the angle goes from initial to final: its logarithm, inverse or itself evenly."
         )
-        initial_angle: float = Field(50.0, gt=0, le=180, description="Of the first samples around a base, degrees.")
-        final_angle: float = Field(7.33, gt=0, le=180, description="Of the last, degrees.")
-        radius: float = Field(1.0, gt=0, le=100, allow_inf_nan=False, description="Of the sphere, in natural norms.")
+        initial_angle: float = Field(default=50.0, gt=0, le=180, description="Of the first samples around a base, degrees.")
+        final_angle: float = Field(default=7.33, gt=0, le=180, description="Of the last, degrees.")
+        radius: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False, description="Of the sphere, in natural norms.")
 
         @model_validator(mode="after")
         def _fits(self) -> SphereCMA.Options:

@@ -50,11 +50,16 @@ class SquareAttack(Searcher):
         """Options of the attack."""
 
         share: float = Field(
-            0.3, gt=0, le=1, description="Share of the map that the first squares cover; 0.05 to 0.8 in the paper, by the network."
+            default=0.3, gt=0, le=1, description="Share of the map that the first squares cover; 0.05 to 0.8 in the paper, by the network."
         )
-        start: Literal["stripes", "natural"] = Field("stripes", description="Vertical stripes of extreme values, or a natural latent.")
+        start: Literal["stripes", "natural"] = Field(
+            default="stripes", description="Vertical stripes of extreme values, or a natural latent."
+        )
         batch: int = Field(
-            1, ge=1, le=10_000, description="Candidates an ask, each with a square of its own; the best may be kept. 1 in the paper."
+            default=1,
+            ge=1,
+            le=10_000,
+            description="Candidates an ask, each with a square of its own; the best may be kept. 1 in the paper.",
         )
 
     needs_gradient: ClassVar[bool] = False

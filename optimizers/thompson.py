@@ -67,14 +67,16 @@ class Thompson(Searcher):
     class Options(OptionsModel):
         """Options of the search by drawn functions."""
 
-        batch: int = Field(20, ge=1, le=10_000, description="Candidates an ask.")
+        batch: int = Field(default=20, ge=1, le=10_000, description="Candidates an ask.")
         screen: int = Field(
-            60, ge=4, le=100_000, description="Latents evaluated first, natural or uniform; at most a tenth of the evaluations."
+            default=60, ge=4, le=100_000, description="Latents evaluated first, natural or uniform; at most a tenth of the evaluations."
         )
-        waves: int = Field(512, ge=0, le=10_000, description="Random Fourier features of the model.")
-        radius: float = Field(0.5, gt=0, le=100, allow_inf_nan=False, description="Of a climb, in standard deviations of every coordinate.")
+        waves: int = Field(default=512, ge=0, le=10_000, description="Random Fourier features of the model.")
+        radius: float = Field(
+            default=0.5, gt=0, le=100, allow_inf_nan=False, description="Of a climb, in standard deviations of every coordinate."
+        )
         inflation: float | None = Field(
-            None,
+            default=None,
             gt=0,
             le=100,
             allow_inf_nan=False,
@@ -155,7 +157,7 @@ class Thompson(Searcher):
         self._count += len(scores)
         self._add(latents, scores)
 
-    def overhear(self, evaluations: Evaluations) -> None:
+    def observe(self, evaluations: Evaluations) -> None:
         """Learn from others' candidates."""
         self._add(evaluations.latents.detach().cpu(), evaluations.scores.detach().cpu().double())
 

@@ -65,17 +65,19 @@ class TTCross(Searcher):
         """Options of tensor-train cross search."""
 
         rank: int | None = Field(
-            None, ge=1, le=256, description="Left and right parts held a mode. None: 1 to 4, as the evaluations allow."
+            default=None, ge=1, le=256, description="Left and right parts held a mode. None: 1 to 4, as the evaluations allow."
         )
-        levels: int | None = Field(None, ge=2, le=65_536, description="Values a mode in a round. None: 2 to 64, as the evaluations allow.")
+        levels: int | None = Field(
+            default=None, ge=2, le=65_536, description="Values a mode in a round. None: 2 to 64, as the evaluations allow."
+        )
         patch: int | None = Field(
-            None,
+            default=None,
             ge=1,
             le=65_536,
             description="Positions a side that make up one mode. None: 1, or more where that is beyond the evaluations.",
         )
-        batch: int = Field(128, ge=1, le=100_000, description="Most candidates an ask.")
-        screen: int = Field(128, ge=1, le=100_000, description="Latents evaluated first; no more than a tenth of the evaluations.")
+        batch: int = Field(default=128, ge=1, le=100_000, description="Most candidates an ask.")
+        screen: int = Field(default=128, ge=1, le=100_000, description="Latents evaluated first; no more than a tenth of the evaluations.")
 
         @model_validator(mode="after")
         def _holds(self) -> TTCross.Options:

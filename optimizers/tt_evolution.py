@@ -40,12 +40,12 @@ class TTEvolution(PatchEvolution):
     class Options(PatchEvolution.Options):
         """Options of evolution by patches from a tensor train."""
 
-        rank: int = Field(8, ge=1, le=256, description="Components of the mixture, the rank of the train.")
+        rank: int = Field(default=8, ge=1, le=256, description="Components of the mixture, the rank of the train.")
         smoothing: float = Field(
-            20.0, gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to the bank."
+            default=20.0, gt=0, le=1e9, allow_inf_nan=False, description="Pseudo-counts a position and component in the fit to the bank."
         )
         tilt: float = Field(
-            5.0, ge=0, le=100, allow_inf_nan=False, description="Greatest tilt, in standard deviations of the model's score."
+            default=5.0, ge=0, le=100, allow_inf_nan=False, description="Greatest tilt, in standard deviations of the model's score."
         )
 
     def __init__(self, problem: Problem, options: Options) -> None:

@@ -72,12 +72,17 @@ class TTGrid(Searcher):
     class Options(OptionsModel):
         """Options of the tensor train on a refined grid."""
 
-        batch: int = Field(20, ge=1, le=100_000, description="Candidates an ask.")
-        levels: int = Field(16, ge=2, le=1024, description="Levels a coordinate.")
-        rank: int = Field(8, ge=1, le=256, description="Components of natural latents' mixture, the rank of the train.")
-        screen: int = Field(60, ge=FEW, le=100_000, description="Natural (blind: uniform) latents evaluated first, no more than a tenth.")
+        batch: int = Field(default=20, ge=1, le=100_000, description="Candidates an ask.")
+        levels: int = Field(default=16, ge=2, le=1024, description="Levels a coordinate.")
+        rank: int = Field(default=8, ge=1, le=256, description="Components of natural latents' mixture, the rank of the train.")
+        screen: int = Field(
+            default=60, ge=FEW, le=100_000, description="Natural (blind: uniform) latents evaluated first, no more than a tenth."
+        )
         final: float | None = Field(
-            None, gt=0, le=1, description="Spread at the end, as a share of the natural one. None: 0.2, where responses are noisy 0.4."
+            default=None,
+            gt=0,
+            le=1,
+            description="Spread at the end, as a share of the natural one. None: 0.2, where responses are noisy 0.4.",
         )
 
     needs_gradient: ClassVar[bool] = False
@@ -141,7 +146,7 @@ class TTGrid(Searcher):
         if len(self._scores) >= self._screen and bool((self._scores != self._scores[0]).any()):
             self._refit()
 
-    def overhear(self, evaluations: Evaluations) -> None:
+    def observe(self, evaluations: Evaluations) -> None:
         """Others' evaluations enter the model; the best is recommended, whoever asked it."""
         rows = evaluations.latents.detach().cpu().flatten(1)
         scores = evaluations.scores.detach().to("cpu", torch.float64)

@@ -51,16 +51,16 @@ class XDream(Searcher):
     class Options(OptionsModel):
         """Options of XDream."""
 
-        population: int = Field(20, ge=2, le=100_000, description="Latents a generation.")
-        mutation_rate: float = Field(0.5, ge=0, le=1, description="Share of a child's coordinates that mutate.")
+        population: int = Field(default=20, ge=2, le=100_000, description="Latents a generation.")
+        mutation_rate: float = Field(default=0.5, ge=0, le=1, description="Share of a child's coordinates that mutate.")
         mutation_size: float = Field(
-            0.5, gt=0, le=100, allow_inf_nan=False, description="Their standard deviation, in natural standard deviations."
+            default=0.5, gt=0, le=100, allow_inf_nan=False, description="Their standard deviation, in natural standard deviations."
         )
         selectivity: float = Field(
-            2.0, gt=0, le=1000, allow_inf_nan=False, description="Selection pressure: scores' deviation over the temperature."
+            default=2.0, gt=0, le=1000, allow_inf_nan=False, description="Selection pressure: scores' deviation over the temperature."
         )
-        heritability: float = Field(0.5, ge=0.5, le=1, description="Share of a child that comes from its first parent.")
-        keep: int = Field(1, ge=0, le=100_000, description="Best latents of a generation that stay in the next.")
+        heritability: float = Field(default=0.5, ge=0.5, le=1, description="Share of a child that comes from its first parent.")
+        keep: int = Field(default=1, ge=0, le=100_000, description="Best latents of a generation that stay in the next.")
 
         @model_validator(mode="after")
         def _fits(self) -> XDream.Options:

@@ -196,10 +196,10 @@ def _collect(path: Path, seen: dict[str, bytes], hears: bool) -> None:
 
 
 def _bare(tree: ast.Module, hears: bool) -> ast.Module:
-    """Without docstrings, and without ``overhear`` but where it is called."""
+    """Without docstrings, and without ``observe`` but where it is called."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and not hears:
-            node.body = [part for part in node.body if not (isinstance(part, ast.FunctionDef) and part.name == "overhear")]
+            node.body = [part for part in node.body if not (isinstance(part, ast.FunctionDef) and part.name == "observe")]
         body: Sequence[ast.stmt] = getattr(node, "body", []) if not isinstance(node, ast.Lambda | ast.IfExp) else []
         for statement in body:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):

@@ -19,7 +19,7 @@ from ...models.targets.function import FunctionTarget, is_estimator
 from ...models.targets.module import OUTPUT, ModuleTarget, Redirect
 from ...models.targets.spiking import SpikingOptions, SpikingTarget
 from ...models.targets.spiking.neurons import is_neuron
-from ...models.targets.taken import NormalisedOptions, ShapeOptions
+from ...models.targets.stimulus_options import NormalisedOptions, ShapeOptions
 from ...models.targets.target import Target
 from ..errors import InvalidJob
 from .maker import Maker

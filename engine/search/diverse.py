@@ -101,7 +101,7 @@ class Diverse:
         self._inner: Any
         self._begin()
         if isinstance(self._inner, Listener):
-            self.overhear = self._overhear  # an attribute, so that it listens only where its stages do
+            self.observe = self._observe  # an attribute, so that it listens only where its stages do
 
     @property
     def stage(self) -> int:
@@ -158,10 +158,10 @@ class Diverse:
             self._found = torch.cat([self._found, self._stage_optimum()[None].to(self._found)])
             self._begin()
 
-    def _overhear(self, evaluations: Evaluations) -> None:
+    def _observe(self, evaluations: Evaluations) -> None:
         """Learn from others' candidates; they may become optima, too."""
         self._keep(evaluations)
-        self._inner.overhear(self._lowered(evaluations))
+        self._inner.observe(self._lowered(evaluations))
 
     def recommend(self) -> Tensor:
         """The first of :meth:`optima`: (*latent).
@@ -246,7 +246,7 @@ class Diverse:
         spread = float(scores.max() - scores.quantile(0.25))
         self._spread = spread if spread > 0 else 1.0
         if isinstance(self._inner, Listener):
-            self._inner.overhear(self._lowered(Evaluations(latents, scores)))
+            self._inner.observe(self._lowered(Evaluations(latents, scores)))
 
     def _share_of(self, weight: float) -> int:
         """Evaluations of this stage out of what is left, if it gets ``weight`` and the later ones 1."""

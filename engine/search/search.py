@@ -154,10 +154,10 @@ class Search:
         """Whether its optimizer learns from candidates that it did not ask for."""
         return isinstance(self.optimizer, Listener)
 
-    def overhear(self, evaluations: Evaluations) -> None:
+    def observe(self, evaluations: Evaluations) -> None:
         """Others' candidates, scored for this search: the optimizer may learn from them and recommend one; the record leaves them out."""
         if isinstance(self.optimizer, Listener):
-            self.optimizer.overhear(evaluations)
+            self.optimizer.observe(evaluations)
             self.leaders.add(evaluations.latents, evaluations.scores)
             self.overheard += evaluations.scores.shape[0]
 

@@ -77,7 +77,7 @@ class Exchange:
                 if rows.numel():
                     known = [error for error in errors if error is not None]
                     variance = torch.cat(known)[rows] if len(known) == len(errors) else None
-                    hearer.overhear(Evaluations(torch.cat(latents)[rows], told[rows], variance))
+                    hearer.observe(Evaluations(torch.cat(latents)[rows], told[rows], variance))
 
     def hearers(self, searches: Sequence[Search]) -> list[Search]:
         """Who overhears a pass with candidates of ``searches``."""

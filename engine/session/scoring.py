@@ -90,7 +90,7 @@ class Scorer:
                 if math.isfinite(score) and trial.kind is not Kind.REFERENCE and self._stimuli.latent(trial.stimulus) is not None:
                     known.append(trial)
                     scores.append(score)
-        thread.overhear(known, scores, self._stimuli)
+        thread.observe(known, scores, self._stimuli)
 
     def state_dict(self) -> dict[str, Any]:
         """Return its part of the session's state, between two generations."""

@@ -112,9 +112,9 @@ class SearchThread:
             self._forget()
             self.search.tell(torch.tensor(scores, dtype=torch.float64))
         fresh = [trial for trial in trials if trial.row < 0 and trial.kind is Kind.REMEASURE and math.isfinite(trial.score)]
-        self.overhear(fresh, [trial.score for trial in fresh], stimuli)
+        self.observe(fresh, [trial.score for trial in fresh], stimuli)
 
-    def overhear(self, trials: Sequence[Trial], scores: Sequence[float], stimuli: Stimuli) -> None:
+    def observe(self, trials: Sequence[Trial], scores: Sequence[float], stimuli: Stimuli) -> None:
         """Let its search learn from trials that it did not ask for; scores are finite."""
         if not trials or self.search.remeasuring or self.stopped_by:
             return
@@ -122,7 +122,7 @@ class SearchThread:
         latents = torch.stack([latent for latent in found if latent is not None])
         told = torch.tensor(scores, dtype=torch.float64)
         if self.search.listens:
-            self.search.overhear(Evaluations(latents, told))
+            self.search.observe(Evaluations(latents, told))
         else:
             self.search.leaders.add(latents, told)
 

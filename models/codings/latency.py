@@ -25,7 +25,7 @@ class LatencyCoding:
     class Options(OptionsModel):
         """Options of the coding."""
 
-        darkest: float = Field(DARKEST, ge=0, lt=1, description="Brightness, from 0 to 1, below which no pixel fires later.")
+        darkest: float = Field(default=DARKEST, ge=0, lt=1, description="Brightness, from 0 to 1, below which no pixel fires later.")
 
     binary, constant = True, False
 

@@ -22,7 +22,7 @@ class RateCoding:
     class Options(OptionsModel):
         """Options of the coding."""
 
-        seed: int | None = Field(None, ge=0, lt=2**63, description="Of the random spikes; the target's by default.")
+        seed: int | None = Field(default=None, ge=0, lt=2**63, description="Of the random spikes; the target's by default.")
 
     binary, constant, differentiable = True, False, True
 

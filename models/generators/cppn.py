@@ -30,8 +30,8 @@ class CppnGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of the network."""
 
-        width: int = Field(24, ge=1, le=256, description="Units of a hidden layer.")
-        layers: int = Field(8, ge=1, le=32, description="Hidden layers.")
+        width: int = Field(default=24, ge=1, le=256, description="Units of a hidden layer.")
+        layers: int = Field(default=8, ge=1, le=32, description="Hidden layers.")
 
     BOUND = 5.0
     """Of weights in units of their initial standard deviation, 1 ÷ √(inputs)."""

@@ -31,8 +31,8 @@ class FourierGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of Fourier coefficients."""
 
-        std: Std = Field(0.01, description="Standard deviation of the coefficients that searches begin at.")
-        decay: float = Field(1.0, ge=0, le=4, allow_inf_nan=False, description="Power of 1/f that coefficients are scaled by.")
+        std: Std = Field(default=0.01, description="Standard deviation of the coefficients that searches begin at.")
+        decay: float = Field(default=1.0, ge=0, le=4, allow_inf_nan=False, description="Power of 1/f that coefficients are scaled by.")
         colour: Annotated[Colour, COLOUR] = "imagenet"
         mapping: Annotated[Mapping, MAPPING] = "sigmoid"
 

@@ -28,8 +28,8 @@ class LaplacianGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of a Laplacian pyramid."""
 
-        levels: int = Field(4, ge=1, le=16, description="Most grids, each half the size of the one before.")
-        std: Std = Field(0.05, description="Standard deviation of the values that searches begin at.")
+        levels: int = Field(default=4, ge=1, le=16, description="Most grids, each half the size of the one before.")
+        std: Std = Field(default=0.05, description="Standard deviation of the values that searches begin at.")
         colour: Annotated[Colour, COLOUR] = "imagenet"
         mapping: Annotated[Mapping, MAPPING] = "sigmoid"
 

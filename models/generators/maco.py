@@ -44,10 +44,10 @@ class MacoGenerator(Canvas):
         """Options of phases."""
 
         images: FolderSource | None = Field(
-            None, description="Folder of images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."
+            default=None, description="Folder of images to take colours and spectrum of. None: CIFAR-10's, at any size by their law."
         )
         contrast: float = Field(
-            1.5,
+            default=1.5,
             gt=0,
             le=100,
             allow_inf_nan=False,

@@ -53,15 +53,18 @@ class PerturbationGenerator(Canvas):
         """Options of a perturbation."""
 
         image: ImageSource = Field(description="The image: a data URI, in a job file file:NAME.png, in a library call a path.")
-        fit: Fit = Field("exact", description="What to do about an image of another size.")
-        norm: Norm = Field("linf", description="What the perturbation's size is measured by.")
+        fit: Fit = Field(default="exact", description="What to do about an image of another size.")
+        norm: Norm = Field(default="linf", description="What the perturbation's size is measured by.")
         epsilon: Annotated[
             float,
             BeforeValidator(_number),
             Field(gt=0, le=1e9, allow_inf_nan=False, description="Radius of the ball, in the stimulus's unit; 8/255 may be written so."),
         ] = 8 / 255
         size: int | None = Field(
-            None, ge=1, le=1_000_000, description="Tiles along the longer side; tiles are as near to square as may be. None: one a pixel."
+            default=None,
+            ge=1,
+            le=1_000_000,
+            description="Tiles along the longer side; tiles are as near to square as may be. None: one a pixel.",
         )
 
     def __init__(self, image: Tensor, stimulus: StimulusSpec, options: Options) -> None:

@@ -28,8 +28,8 @@ class PixelGenerator(Canvas):
     class Options(CanvasOptions):
         """Options of pixels."""
 
-        mean: float = Field(0.5, gt=0, lt=1, description="Mean of the values that searches begin at, as a share of the range.")
-        std: Std = Field(0.02, description="Their standard deviation, as a share of the range.")
+        mean: float = Field(default=0.5, gt=0, lt=1, description="Mean of the values that searches begin at, as a share of the range.")
+        std: Std = Field(default=0.02, description="Their standard deviation, as a share of the range.")
         mapping: Annotated[Mapping, MAPPING] = "sigmoid"
         colour: Annotated[Colour, COLOUR] = "none"
 

@@ -32,12 +32,12 @@ class SeriesGenerator(Canvas):
         """Options of series."""
 
         smoothing: float = Field(
-            2.0, ge=0, le=1e4, allow_inf_nan=False, description="Standard deviation of the Gaussian, in samples; 0: none."
+            default=2.0, ge=0, le=1e4, allow_inf_nan=False, description="Standard deviation of the Gaussian, in samples; 0: none."
         )
         amplitude: tuple[float, float] | None = Field(
-            None, description="Least and most value that is made. None: all that the target takes."
+            default=None, description="Least and most value that is made. None: all that the target takes."
         )
-        std: Std = Field(0.5, description="Standard deviation that searches begin with, as a quarter of the amplitude's range.")
+        std: Std = Field(default=0.5, description="Standard deviation that searches begin with, as a quarter of the amplitude's range.")
 
         @model_validator(mode="after")
         def _ordered(self) -> SeriesGenerator.Options:

@@ -33,9 +33,9 @@ class StartImageGenerator(Canvas):
         """Options of an image to begin at."""
 
         image: ImageSource = Field(description="The image: a data URI, in a job file file:NAME.png, in a library call a path.")
-        fit: Fit = Field("exact", description="What to do about an image of another size.")
-        octaves: int = Field(1, ge=1, le=16, description="Grids, each half the size of the one before; 1: pixels alone.")
-        std: Std = Field(0.01, description="Standard deviation of what is added when a search begins, as a share of the range.")
+        fit: Fit = Field(default="exact", description="What to do about an image of another size.")
+        octaves: int = Field(default=1, ge=1, le=16, description="Grids, each half the size of the one before; 1: pixels alone.")
+        std: Std = Field(default=0.01, description="Standard deviation of what is added when a search begins, as a share of the range.")
 
     def __init__(self, image: Tensor, stimulus: StimulusSpec, options: Options) -> None:
         self.options = options

@@ -30,7 +30,7 @@ class Activations:
     class Options(ReferenceOptions, UnitOptions):
         """Options of the objective."""
 
-        measure: Measure = Field("distance", description="'distance', 'cosine', or 'dot' for a caricature.")
+        measure: Measure = Field(default="distance", description="'distance', 'cosine', or 'dot' for a caricature.")
 
     def __init__(self, unit: UnitAddress, reference: Tensor, measure: Measure = "distance") -> None:
         self.unit, self.reference, self.measure = unit, reference.flatten(), measure

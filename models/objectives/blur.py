@@ -25,7 +25,7 @@ class BlurDistance:
     class Options(OptionsModel):
         """Options of the regulariser."""
 
-        sigma: float = Field(1.0, gt=0, le=100, allow_inf_nan=False, description="Of the Gaussian, in pixels or time steps.")
+        sigma: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False, description="Of the Gaussian, in pixels or time steps.")
 
     def __init__(self, sigma: float = 1.0) -> None:
         self.sigma = sigma

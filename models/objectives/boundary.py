@@ -29,8 +29,8 @@ class Boundary:
         """Options of the objective."""
 
         other: str = Field(min_length=1, max_length=500, description="Address of the second unit.")
-        how: How = Field("minimum", description="'minimum' of the two, or mean minus 'difference'.")
-        weight: float = Field(1.0, gt=0, le=1e6, allow_inf_nan=False, description="Of the difference.")
+        how: How = Field(default="minimum", description="'minimum' of the two, or mean minus 'difference'.")
+        weight: float = Field(default=1.0, gt=0, le=1e6, allow_inf_nan=False, description="Of the difference.")
 
     def __init__(self, unit: UnitAddress, other: UnitAddress, how: How = "minimum", weight: float = 1.0) -> None:
         self.unit, self.other, self.how, self.weight = unit, other, how, weight

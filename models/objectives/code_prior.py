@@ -31,7 +31,7 @@ class CodePrior:
     class Options(OptionsModel):
         """Options of the regulariser."""
 
-        measure: Measure = Field("density", description="'density', or 'distance' from the prior's mean in standard deviations.")
+        measure: Measure = Field(default="density", description="'density', or 'distance' from the prior's mean in standard deviations.")
 
     def __init__(self, density: Density, measure: Measure = "density") -> None:
         self.density, self.measure = density, measure

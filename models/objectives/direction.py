@@ -29,7 +29,7 @@ class Direction:
     class Options(VectorOptions):
         """Options of the objective."""
 
-        cosine_power: float = Field(0.0, ge=0, le=20, allow_inf_nan=False, description="Power of the cosine; 0 leaves it out.")
+        cosine_power: float = Field(default=0.0, ge=0, le=20, allow_inf_nan=False, description="Power of the cosine; 0 leaves it out.")
 
     def __init__(self, unit: UnitAddress, vector: Tensor, axis: int | None = 0, cosine_power: float = 0.0) -> None:
         self.unit, self.axis, self.cosine_power = unit, axis, cosine_power

@@ -6,33 +6,14 @@ and leave their operands alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel
 
-from .activations import Activations as _Activations
-from .blur import BlurDistance as _Blur
-from .boundary import Boundary as _Boundary
-from .code_prior import CodePrior as _CodePrior
-from .content import Content as _Content
-from .cosine import Cosine as _Cosine
-from .direction import Direction as _Direction
-from .diversity import Diversity as _Diversity
-from .interpolated import Interpolated as _Interpolated
-from .joint import Joint as _Joint
-from .l1 import L1 as _L1
-from .l2 import L2 as _L2
-from .layer import LayerEnergy as _Layer
-from .log_probability import LogProbability as _LogProbability
-from .logit import Logit as _Logit
-from .margin import Margin as _Margin
-from .spikes import Spikes as _Spikes
-from .style import Style as _Style
-from .total_variation import TotalVariation as _TotalVariation
-from .unit import UnitObjective as _Unit
+from ..components import find
 
 
 class Expression:
@@ -102,8 +83,6 @@ class Term(Expression):
         A ValueError that names the option.
     """
 
-    name: ClassVar[str]
-    of: ClassVar[Any]
     first: ClassVar[tuple[str, ...]] = ()
     """Options that may be given without their names."""
 
@@ -111,9 +90,13 @@ class Term(Expression):
         if len(given) > len(self.first):
             raise TypeError(f"{type(self).__name__} takes at most {len(self.first)} options without their names, got {len(given)}")
         options = dict(zip(self.first, given, strict=False)) | options
-        model = cast(type[BaseModel], self.of.Options)
-        checked = model.model_validate({key: _plain(value) for key, value in options.items()})
+        checked = find("objective", self.name).Options.model_validate({key: _plain(value) for key, value in options.items()})
         self.options: dict[str, Any] = checked.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def name(self) -> str:
+        """Its name in the catalog: the class's, in lower case with hyphens."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(self).__name__).lower()
 
     def terms(self) -> tuple[tuple[Term, float], ...]:
         """See :class:`Expression`."""
@@ -139,118 +122,110 @@ def _plain(value: Any) -> Any:
 class Unit(Term):
     """A unit's response; without an address, the job's unit."""
 
-    name, of, first = "unit", _Unit, ("unit",)
+    first = ("unit",)
 
 
 class Layer(Term):
     """The energy of a layer (DeepDream)."""
 
-    name, of, first = "layer", _Layer, ("unit",)
+    first = ("unit",)
 
 
 class Direction(Term):
     """Along a vector in a layer's space."""
 
-    name, of, first = "direction", _Direction, ("unit", "vector")
+    first = ("unit", "vector")
 
 
 class Cosine(Term):
     """The angle to a vector in a layer's space."""
 
-    name, of, first = "cosine", _Cosine, ("unit", "vector")
+    first = ("unit", "vector")
 
 
 class Logit(Term):
     """The logit of a class."""
 
-    name, of, first = "logit", _Logit, ("unit",)
+    first = ("unit",)
 
 
 class LogProbability(Term):
     """The log-probability of a class."""
 
-    name, of, first = "log-probability", _LogProbability, ("unit",)
+    first = ("unit",)
 
 
 class Margin(Term):
     """A class against the strongest other."""
 
-    name, of, first = "margin", _Margin, ("unit",)
+    first = ("unit",)
 
 
 class Boundary(Term):
     """Between two units."""
 
-    name, of, first = "boundary", _Boundary, ("unit", "other")
+    first = ("unit", "other")
 
 
 class Joint(Term):
     """Several units' responses with weights."""
 
-    name, of, first = "joint", _Joint, ("terms",)
+    first = ("terms",)
 
 
 class Interpolated(Term):
     """On the way from one unit to another."""
 
-    name, of, first = "interpolated", _Interpolated, ("unit", "other", "share")
+    first = ("unit", "other", "share")
 
 
 class Diversity(Term):
     """Unlike the others of a generation."""
 
-    name, of, first = "diversity", _Diversity, ("unit",)
+    first = ("unit",)
 
 
 class Activations(Term):
     """Like the responses to an image."""
 
-    name, of, first = "activations", _Activations, ("unit", "image")
+    first = ("unit", "image")
 
 
 class Content(Term):
     """What an image shows."""
 
-    name, of, first = "content", _Content, ("image", "layers")
+    first = ("image", "layers")
 
 
 class Style(Term):
     """How an image looks."""
 
-    name, of, first = "style", _Style, ("image", "layers")
+    first = ("image", "layers")
 
 
 class L1(Term):
     """Mean absolute distance from grey, ≥ 0."""
 
-    name, of = "l1", _L1
-
 
 class L2(Term):
     """Mean squared distance from grey, ≥ 0."""
-
-    name, of = "l2", _L2
 
 
 class TotalVariation(Term):
     """Differences of neighbours, ≥ 0."""
 
-    name, of = "total-variation", _TotalVariation
-
 
 class Blur(Term):
     """Distance from the blurred self, ≥ 0."""
 
-    name, of, first = "blur", _Blur, ("sigma",)
+    first = ("sigma",)
 
 
 class Spikes(Term):
     """How much a spiking network fires, ≥ 0."""
 
-    name, of, first = "spikes", _Spikes, ("layers",)
+    first = ("layers",)
 
 
 class CodePrior(Term):
     """How unnatural a latent is."""
-
-    name, of = "code-prior", _CodePrior

@@ -17,7 +17,7 @@ class Interpolated:
         """Options of the objective."""
 
         other: str = Field(min_length=1, max_length=500, description="Address of the second unit.")
-        share: float = Field(0.5, ge=0, le=1, description="Of the second unit; the job's own has the rest.")
+        share: float = Field(default=0.5, ge=0, le=1, description="Of the second unit; the job's own has the rest.")
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Joint:

@@ -20,7 +20,7 @@ class WeightedUnit(OptionsModel):
     """A unit and what it counts."""
 
     unit: str = Field(min_length=1, max_length=500, description="Address.")
-    weight: Weight = Field(1.0, description="What its response counts; negative to keep it down.")
+    weight: Weight = Field(default=1.0, description="What its response counts; negative to keep it down.")
 
 
 class Joint:
@@ -30,7 +30,7 @@ class Joint:
         """Options of the objective."""
 
         terms: list[WeightedUnit] = Field(min_length=1, max_length=100, description="The other units, each with its weight.")
-        weight: Weight = Field(1.0, description="Of the job's own unit; 0 leaves it out.")
+        weight: Weight = Field(default=1.0, description="Of the job's own unit; 0 leaves it out.")
 
     def __init__(self, terms: Sequence[tuple[UnitAddress, float]]) -> None:
         self.terms = tuple(terms)

@@ -22,7 +22,8 @@ class LayerEnergy:
         """Options of the objective."""
 
         energy: Energy = Field(
-            "mean-square", description="Mean of squares, their sum's root (l2, DeepDream's 'L2 norm'), or the mean of absolute values."
+            default="mean-square",
+            description="Mean of squares, their sum's root (l2, DeepDream's 'L2 norm'), or the mean of absolute values.",
         )
 
     def __init__(self, unit: UnitAddress, energy: Energy = "mean-square") -> None:

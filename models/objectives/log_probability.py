@@ -23,8 +23,8 @@ class LogProbability(OfClass):
     class Options(UnitOptions):
         """Options of the objective."""
 
-        direction: Direction = Field("up", description="'up' towards the class, 'down' away from it.")
-        temperature: float = Field(1.0, gt=0, le=1e6, allow_inf_nan=False, description="Logits are divided by it.")
+        direction: Direction = Field(default="up", description="'up' towards the class, 'down' away from it.")
+        temperature: float = Field(default=1.0, gt=0, le=1e6, allow_inf_nan=False, description="Logits are divided by it.")
 
     def __init__(self, unit: UnitAddress, direction: Direction = "up", temperature: float = 1.0) -> None:
         super().__init__(unit, direction)

@@ -23,8 +23,8 @@ class Logit(OfClass):
     class Options(UnitOptions):
         """Options of the objective."""
 
-        direction: Direction = Field("up", description="'up' towards the class, 'down' away from it.")
-        centred: bool = Field(False, description="Take the mean of all logits off.")
+        direction: Direction = Field(default="up", description="'up' towards the class, 'down' away from it.")
+        centred: bool = Field(default=False, description="Take the mean of all logits off.")
 
     def __init__(self, unit: UnitAddress, direction: Direction = "up", centred: bool = False) -> None:
         super().__init__(unit, direction)

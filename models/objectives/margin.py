@@ -25,9 +25,9 @@ class Margin(OfClass):
     class Options(UnitOptions):
         """Options of the objective."""
 
-        direction: Direction = Field("up", description="'up' towards the class (targeted), 'down' away from it (untargeted).")
+        direction: Direction = Field(default="up", description="'up' towards the class (targeted), 'down' away from it (untargeted).")
         confidence: float | None = Field(
-            None, ge=0, le=1e6, allow_inf_nan=False, description="Margin beyond which the score grows no more; none: it goes on."
+            default=None, ge=0, le=1e6, allow_inf_nan=False, description="Margin beyond which the score grows no more; none: it goes on."
         )
 
     def __init__(self, unit: UnitAddress, direction: Direction = "up", confidence: float | None = None) -> None:

@@ -16,7 +16,7 @@ class UnitOptions(OptionsModel):
     """Options of every objective that reads a unit."""
 
     unit: str | None = Field(
-        None, min_length=1, max_length=500, description="Address of another unit than the job's, as in a sum of several."
+        default=None, min_length=1, max_length=500, description="Address of another unit than the job's, as in a sum of several."
     )
 
 
@@ -24,7 +24,7 @@ class WeightedLayer(OptionsModel):
     """A layer, or a part of one, and what it counts."""
 
     layer: str = Field(min_length=1, max_length=500, description="Address, e.g. conv2.")
-    weight: Weight = Field(1.0, description="What it counts.")
+    weight: Weight = Field(default=1.0, description="What it counts.")
 
 
 def _spelled_out(value: Any) -> Any:

@@ -12,4 +12,6 @@ class ReferenceOptions(OptionsModel):
     """An image whose responses are wanted."""
 
     image: ImageSource = Field(description="The picture, as a data URI, or a path where the caller may read files.")
-    fit: Fit = Field("exact", description="What to do about an image of another size: 'exact' refuses it, else 'crop' or 'stretch'.")
+    fit: Fit = Field(
+        default="exact", description="What to do about an image of another size: 'exact' refuses it, else 'crop' or 'stretch'."
+    )

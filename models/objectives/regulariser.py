@@ -20,9 +20,9 @@ Of = Literal["stimulus", "latent"]
 class NormOptions(OptionsModel):
     """Options of norms."""
 
-    of: Of = Field("stimulus", description="Of the stimulus, or of the latent (real-valued ones only).")
+    of: Of = Field(default="stimulus", description="Of the stimulus, or of the latent (real-valued ones only).")
     centre: float | None = Field(
-        None,
+        default=None,
         ge=-1e6,
         le=1e6,
         allow_inf_nan=False,

@@ -30,9 +30,9 @@ class Spikes:
         """Options of the regulariser."""
 
         layers: list[Annotated[str, Field(min_length=1, max_length=500)]] | None = Field(
-            None, min_length=1, max_length=1000, description="Addresses of spiking layers; all of the target's by default."
+            default=None, min_length=1, max_length=1000, description="Addresses of spiking layers; all of the target's by default."
         )
-        per: Per = Field("neuron", description="'neuron': mean over neurons. 'network': the sum.")
+        per: Per = Field(default="neuron", description="'neuron': mean over neurons. 'network': the sum.")
 
     def __init__(self, units: Sequence[UnitAddress], per: Per = "neuron") -> None:
         self.units, self.per = tuple(units), per

@@ -21,7 +21,7 @@ class Term(OptionsModel):
     """An objective and what it counts."""
 
     objective: NamedComponent
-    weight: Weight = Field(1.0, description="What its score counts; negative for what shall be kept down.")
+    weight: Weight = Field(default=1.0, description="What its score counts; negative for what shall be kept down.")
 
 
 class Sum:

@@ -25,8 +25,10 @@ class TotalVariation:
     class Options(OptionsModel):
         """Options of the regulariser."""
 
-        kind: Kind = Field("anisotropic", description="'anisotropic', or 'isotropic'.")
-        beta: float = Field(1.0, ge=1, le=4, allow_inf_nan=False, description="Power of the isotropic one; above 1 edges cost more.")
+        kind: Kind = Field(default="anisotropic", description="'anisotropic', or 'isotropic'.")
+        beta: float = Field(
+            default=1.0, ge=1, le=4, allow_inf_nan=False, description="Power of the isotropic one; above 1 edges cost more."
+        )
 
     def __init__(self, kind: Kind = "anisotropic", beta: float = 1.0) -> None:
         self.kind, self.beta = kind, beta

@@ -28,7 +28,7 @@ class UnitObjective:
     class Options(UnitOptions):
         """Options of the objective."""
 
-        direction: Direction = Field("up", description="'up' seeks the strongest response, 'down' the weakest.")
+        direction: Direction = Field(default="up", description="'up' seeks the strongest response, 'down' the weakest.")
 
     def __init__(self, unit: UnitAddress, direction: Direction = "up") -> None:
         self.unit = unit

@@ -30,10 +30,10 @@ class VectorOptions(UnitOptions):
     """Options of objectives with a vector."""
 
     vector: list[Value] | None = Field(
-        None, min_length=1, max_length=MAX_VALUES, description="A value a channel, or all of a response's, row by row."
+        default=None, min_length=1, max_length=MAX_VALUES, description="A value a channel, or all of a response's, row by row."
     )
-    file: VectorFile | None = Field(None, description="A .npy or .safetensors file that holds it, where the caller may read files.")
-    tensor: str | None = Field(None, min_length=1, max_length=500, description="Its name in a .safetensors file of several.")
+    file: VectorFile | None = Field(default=None, description="A .npy or .safetensors file that holds it, where the caller may read files.")
+    tensor: str | None = Field(default=None, min_length=1, max_length=500, description="Its name in a .safetensors file of several.")
     channels: Channels = "auto"
 
     @model_validator(mode="after")

@@ -52,17 +52,21 @@ class PluginOptions(OptionsModel):
     """Options of a plugin over the wire."""
 
     address: str = Field(
-        "", max_length=2000, description="grpc://host:port or grpcs://host:port; none for a plugin that has dialled in to the server."
+        default="",
+        max_length=2000,
+        description="grpc://host:port or grpcs://host:port; none for a plugin that has dialled in to the server.",
     )
     plugin: str = Field(
-        "", max_length=200, description="Its name, where it has dialled in (another owner's as owner/name) or several share an address."
+        default="",
+        max_length=200,
+        description="Its name, where it has dialled in (another owner's as owner/name) or several share an address.",
     )
-    tls: str = Field("", max_length=4096, description="PEM file of the authority that its certificate is checked against.")
-    version: str = Field("", max_length=200, description="Version that it has to have; that which it has when the job begins.")
-    deadline_seconds: float = Field(60.0, gt=0, le=86400, allow_inf_nan=False, description="Seconds that one call may take.")
-    batch: int = Field(256, ge=1, le=10**6, description="Most stimuli of one call; fewer where the plugin takes fewer.")
+    tls: str = Field(default="", max_length=4096, description="PEM file of the authority that its certificate is checked against.")
+    version: str = Field(default="", max_length=200, description="Version that it has to have; that which it has when the job begins.")
+    deadline_seconds: float = Field(default=60.0, gt=0, le=86400, allow_inf_nan=False, description="Seconds that one call may take.")
+    batch: int = Field(default=256, ge=1, le=10**6, description="Most stimuli of one call; fewer where the plugin takes fewer.")
     retries: int = Field(
-        40, ge=0, le=1000, description="Times that a call is tried again while the plugin is away; the pauses grow to 1 s."
+        default=40, ge=0, le=1000, description="Times that a call is tried again while the plugin is away; the pauses grow to 1 s."
     )
 
     _relay: Place | None = PrivateAttr(None)

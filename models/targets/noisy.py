@@ -48,12 +48,12 @@ class NoisyTarget:
         """Options of the wrapper."""
 
         target: Named = Field(description="The target inside, with its options.")
-        noise: Noise = Field("poisson", description="Spike counts, additive or multiplicative Gaussian noise.")
-        gain: float = Field(1.0, gt=0, le=1e9, allow_inf_nan=False, description="Poisson: spikes for a response of 1.")
+        noise: Noise = Field(default="poisson", description="Spike counts, additive or multiplicative Gaussian noise.")
+        gain: float = Field(default=1.0, gt=0, le=1e9, allow_inf_nan=False, description="Poisson: spikes for a response of 1.")
         sigma: float = Field(
-            0.2, ge=0, le=1e9, allow_inf_nan=False, description="Gaussian: standard deviation, multiplicative: as a share."
+            default=0.2, ge=0, le=1e9, allow_inf_nan=False, description="Gaussian: standard deviation, multiplicative: as a share."
         )
-        seed: int = Field(0, ge=0, lt=2**32, description="Of the noise, besides the job's seed.")
+        seed: int = Field(default=0, ge=0, lt=2**32, description="Of the noise, besides the job's seed.")
 
     noisy = True
 

@@ -18,7 +18,7 @@ from ..spaces import StimulusSpec
 from .layers import require_layers
 from .onnx_graph import Graph, read_graph
 from .pretrained import needs
-from .taken import NormalisedOptions
+from .stimulus_options import NormalisedOptions
 from .target import LayerInfo
 
 _PROBE = 2
@@ -33,9 +33,11 @@ class OnnxTarget:
         """Options of the target."""
 
         file: Annotated[str, AfterValidator(permitted_model), Field(min_length=1, max_length=4096, description="Path of the .onnx file.")]
-        shape: tuple[int, ...] | None = Field(None, description="Shape of one stimulus; needed only where the file leaves dimensions open.")
-        input: str | None = Field(None, description="Which input takes the stimuli; needed only where there are several.")
-        threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; torch's number by default.")
+        shape: tuple[int, ...] | None = Field(
+            default=None, description="Shape of one stimulus; needed only where the file leaves dimensions open."
+        )
+        input: str | None = Field(default=None, description="Which input takes the stimuli; needed only where there are several.")
+        threads: int | None = Field(default=None, ge=1, le=1024, description="CPU threads; torch's number by default.")
 
     def __init__(
         self,

@@ -37,15 +37,15 @@ class PretrainedOptions(OptionsModel):
     """Options that all of them take."""
 
     weights: str | None = Field(
-        None,
+        default=None,
         max_length=4096,
         description="A name of known weights, the path of a .safetensors, .pt or .pth file of the same architecture, or random.",
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Of random weights.")
-    size: Size | tuple[Size, Size] | None = Field(None, description="Height and width of a stimulus, or both as one number.")
-    mean: list[float] | None = Field(None, description="Subtracted from each channel (or all); the weights' own by default.")
-    std: list[float] | None = Field(None, description="Divides each channel (or all); the weights' own by default.")
-    dtype: Dtype = Field("float32", description="Precision that the network is run in.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Of random weights.")
+    size: Size | tuple[Size, Size] | None = Field(default=None, description="Height and width of a stimulus, or both as one number.")
+    mean: list[float] | None = Field(default=None, description="Subtracted from each channel (or all); the weights' own by default.")
+    std: list[float] | None = Field(default=None, description="Divides each channel (or all); the weights' own by default.")
+    dtype: Dtype = Field(default="float32", description="Precision that the network is run in.")
     redirect: Redirect = "dead"
 
     @field_validator("weights")

@@ -22,9 +22,9 @@ class TimmTarget:
 
         model: str = Field(min_length=1, max_length=200, description="As timm names it: resnet50, vit_small_patch16_224.")
         classes: int | None = Field(
-            None, ge=1, le=1_000_000, description="Classes of the last layer; the pretrained weights' own by default."
+            default=None, ge=1, le=1_000_000, description="Classes of the last layer; the pretrained weights' own by default."
         )
-        channels: int = Field(3, ge=1, le=1000, description="Channels of a stimulus; 1 for grey.")
+        channels: int = Field(default=3, ge=1, le=1000, description="Channels of a stimulus; 1 for grey.")
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:

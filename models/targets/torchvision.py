@@ -20,7 +20,7 @@ class TorchvisionTarget:
         """Options of the target; ``weights`` may be a name of torchvision's, such as IMAGENET1K_V2 or DEFAULT."""
 
         model: str = Field(min_length=1, max_length=200, description="As in torchvision: resnet50, vit_b_16, convnext_tiny.")
-        classes: int = Field(1000, ge=1, le=100_000, description="Classes, if not those of the named weights.")
+        classes: int = Field(default=1000, ge=1, le=100_000, description="Classes, if not those of the named weights.")
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:

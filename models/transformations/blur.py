@@ -40,7 +40,7 @@ class Blur:
             Limits, AfterValidator(_width), Field(description="Lowest and highest standard deviation, in pixels or time steps.")
         ] = (0.5, 1.5)
         until: float | None = Field(
-            None,
+            default=None,
             gt=0,
             le=1000,
             allow_inf_nan=False,

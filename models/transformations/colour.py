@@ -28,9 +28,9 @@ class Colour:
     class Options(OptionsModel):
         """Options of the transformation."""
 
-        shift: float = Field(0.1, ge=0, le=10, allow_inf_nan=False, description="Largest shift either way ÷ width of the range.")
+        shift: float = Field(default=0.1, ge=0, le=10, allow_inf_nan=False, description="Largest shift either way ÷ width of the range.")
         stretch: float = Field(
-            0.1, ge=0, le=5, allow_inf_nan=False, description="Contrast is changed by a factor of exp(-stretch) to exp(stretch)."
+            default=0.1, ge=0, le=5, allow_inf_nan=False, description="Contrast is changed by a factor of exp(-stretch) to exp(stretch)."
         )
 
     def __init__(self, shift: float, stretch: float) -> None:

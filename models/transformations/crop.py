@@ -40,7 +40,8 @@ class Crop(Geometric):
             0.25,
         )
         place: Literal["uniform", "central"] = Field(
-            "uniform", description="'uniform' over all places inside, or 'central': normal about the middle with a deviation of 0.15."
+            default="uniform",
+            description="'uniform' over all places inside, or 'central': normal about the middle with a deviation of 0.15.",
         )
 
     DEVIATION = 0.15

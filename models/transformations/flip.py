@@ -23,8 +23,10 @@ class Flip(Geometric):
     class Options(OptionsModel):
         """Options of the transformation."""
 
-        probability: float = Field(0.5, gt=0, le=1, allow_inf_nan=False, description="Of being mirrored.")
-        axis: Literal["horizontal", "vertical"] = Field("horizontal", description="Which of left/right and top/bottom change places.")
+        probability: float = Field(default=0.5, gt=0, le=1, allow_inf_nan=False, description="Of being mirrored.")
+        axis: Literal["horizontal", "vertical"] = Field(
+            default="horizontal", description="Which of left/right and top/bottom change places."
+        )
 
     def __init__(self, probability: float = 0.5, axis: Literal["horizontal", "vertical"] = "horizontal", middle: float = 0.5) -> None:
         self.probability, self.axis, self.middle = probability, axis, middle

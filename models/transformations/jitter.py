@@ -22,7 +22,7 @@ class Jitter(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        pixels: int = Field(8, ge=1, le=2048, description="By how much the window is smaller than the stimulus.")
+        pixels: int = Field(default=8, ge=1, le=2048, description="By how much the window is smaller than the stimulus.")
 
     def __init__(self, pixels: int, fill: Fill = "grey", middle: float = 0.5) -> None:
         self.pixels, self.fill, self.middle = pixels, fill, middle

@@ -22,15 +22,19 @@ class Noise:
     class Options(OptionsModel):
         """Options of the transformation."""
 
-        std: float = Field(0.05, ge=0, le=10, allow_inf_nan=False, description="Standard deviation ÷ width of the stimulus's range.")
+        std: float = Field(
+            default=0.05, ge=0, le=10, allow_inf_nan=False, description="Standard deviation ÷ width of the stimulus's range."
+        )
         until: float | None = Field(
-            None,
+            default=None,
             ge=0,
             le=10,
             allow_inf_nan=False,
             description="Standard deviation at the end of the search, reached linearly; none: constant.",
         )
-        per: Literal["value", "channel"] = Field("value", description="'value': each its own. 'channel': one for all of a channel, a tint.")
+        per: Literal["value", "channel"] = Field(
+            default="value", description="'value': each its own. 'channel': one for all of a channel, a tint."
+        )
 
         @model_validator(mode="after")
         def _some(self) -> Self:

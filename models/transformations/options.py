@@ -25,5 +25,6 @@ class GeometricOptions(OptionsModel):
     """Options of every transformation that moves pixels."""
 
     fill: Fill = Field(
-        "grey", description="What lies beyond the stimulus: 'grey' (the middle of its range), its 'edge' values, or its mirror image."
+        default="grey",
+        description="What lies beyond the stimulus: 'grey' (the middle of its range), its 'edge' values, or its mirror image.",
     )

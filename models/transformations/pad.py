@@ -21,7 +21,7 @@ class Pad(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        pixels: int = Field(12, ge=1, le=2048, description="Width of the margin; of a series, in time steps.")
+        pixels: int = Field(default=12, ge=1, le=2048, description="Width of the margin; of a series, in time steps.")
 
     def __init__(self, pixels: int, fill: Fill = "grey", middle: float = 0.5) -> None:
         self.pixels, self.fill, self.middle = pixels, fill, middle

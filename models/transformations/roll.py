@@ -22,7 +22,7 @@ class Roll:
     class Options(OptionsModel):
         """Options of the transformation."""
 
-        most: int = Field(32, ge=1, le=100_000, description="Largest shift either way, in pixels or time steps.")
+        most: int = Field(default=32, ge=1, le=100_000, description="Largest shift either way, in pixels or time steps.")
 
     def __init__(self, most: int) -> None:
         self.most = most

@@ -21,7 +21,7 @@ class Rotate(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        degrees: Limits = Field((-10.0, 10.0), description="Lowest and highest angle.")
+        degrees: Limits = Field(default=(-10.0, 10.0), description="Lowest and highest angle.")
 
     def __init__(self, low: float, high: float, fill: Fill = "grey", middle: float = 0.5) -> None:
         self.low, self.high, self.fill, self.middle = low, high, fill, middle

@@ -21,8 +21,8 @@ class Shift(Geometric):
     class Options(GeometricOptions):
         """Options of the transformation."""
 
-        most: int = Field(8, ge=1, le=2048, description="Largest shift either way, in pixels or time steps.")
-        fill: Fill = Field("edge", description="What comes in from beyond: 'grey', the 'edge' values, or the mirror image.")
+        most: int = Field(default=8, ge=1, le=2048, description="Largest shift either way, in pixels or time steps.")
+        fill: Fill = Field(default="edge", description="What comes in from beyond: 'grey', the 'edge' values, or the mirror image.")
 
     def __init__(self, most: int, fill: Fill = "edge", middle: float = 0.5) -> None:
         self.most, self.fill, self.middle = most, fill, middle

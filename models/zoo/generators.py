@@ -25,7 +25,7 @@ class WeightOptions(OptionsModel):
     """Which weights to load."""
 
     weights: Annotated[str, AfterValidator(permitted_model)] | None = Field(
-        None, description="Path of a safetensors file of the same architecture; the shipped weights by default."
+        default=None, description="Path of a safetensors file of the same architecture; the shipped weights by default."
     )
 
     def path(self, name: str) -> Path:

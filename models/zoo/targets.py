@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -29,40 +29,27 @@ class ModuleOptions(WeightOptions):
     redirect: Redirect = "dead"
 
 
-class MeasuredModule(ModuleTarget):
+class _Measured:
+    """A target that knows how its output units answer natural stimuli, and what they stand for."""
+
+    natural: NaturalResponses | None = None
+    """From the card; None with other weights, or asked otherwise, than it was measured with."""
+
+    def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
+        """Return quantiles of a unit's responses to natural stimuli; None where they are not known."""
+        return self.natural(layer, index) if self.natural is not None else None
+
+    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
+        """Return the class that an output unit stands for."""
+        return self.natural.name(layer, index) if self.natural is not None else ""
+
+
+class MeasuredModule(_Measured, ModuleTarget):
     """A module that knows how its output units answer natural stimuli."""
 
-    def __init__(
-        self,
-        module: nn.Module,
-        natural: NaturalResponses | None,
-        stimulus: StimulusSpec = IMAGE,
-        redirect: Literal["dead"] | int = "dead",
-    ) -> None:
-        super().__init__(module, stimulus, redirect=redirect)
-        self._natural = natural
 
-    def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
-        """From the card; None with other weights than the shipped ones."""
-        return self._natural(layer, index) if self._natural is not None else None
-
-    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """The class that an output unit stands for."""
-        return self._natural.name(layer, index) if self._natural is not None else ""
-
-
-class MeasuredSpiking(SpikingTarget):
+class MeasuredSpiking(_Measured, SpikingTarget):
     """A spiking network that knows how its output units answer natural images."""
-
-    _natural: NaturalResponses | None = None
-
-    def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
-        """From the card; None with other weights, steps, readout or coding than it was measured with."""
-        return self._natural(layer, index) if self._natural is not None else None
-
-    def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """The class that an output unit stands for."""
-        return self._natural.name(layer, index) if self._natural is not None else ""
 
 
 def _loaded(module: nn.Module, name: str, options: WeightOptions) -> NaturalResponses | None:
@@ -73,43 +60,42 @@ def _loaded(module: nn.Module, name: str, options: WeightOptions) -> NaturalResp
     return None if responses is None else NaturalResponses(responses)
 
 
-class CNNTarget:
+class _Classifier:
+    """What the classifiers of the zoo share."""
+
+    architecture: ClassVar[type[nn.Module]]
+    card: ClassVar[str]
+    stimulus: ClassVar[StimulusSpec] = IMAGE
+
+    class Options(ModuleOptions):
+        """Options of the target."""
+
+    @classmethod
+    def from_options(cls, options: Options) -> MeasuredModule:
+        """Load it."""
+        module = cls.architecture()
+        natural = _loaded(module, cls.card, options)
+        target = MeasuredModule(module, cls.stimulus, redirect=options.redirect)
+        target.natural = natural
+        return target
+
+
+class CNNTarget(_Classifier):
     """Residual CNN trained on CIFAR-10; its ten classes are ``fc[0]`` to ``fc[9]``."""
 
-    class Options(ModuleOptions):
-        """Options of the target."""
-
-    @classmethod
-    def from_options(cls, options: Options) -> MeasuredModule:
-        """Load it."""
-        module = ResidualCNN()
-        return MeasuredModule(module, _loaded(module, "cifar10-cnn", options), redirect=options.redirect)
+    architecture, card = ResidualCNN, "cifar10-cnn"
 
 
-class ViTTarget:
+class ViTTarget(_Classifier):
     """Small vision transformer trained on CIFAR-10; its ten classes are ``head[0]`` to ``head[9]``."""
 
-    class Options(ModuleOptions):
-        """Options of the target."""
-
-    @classmethod
-    def from_options(cls, options: Options) -> MeasuredModule:
-        """Load it."""
-        module = SmallViT()
-        return MeasuredModule(module, _loaded(module, "cifar10-vit", options), redirect=options.redirect)
+    architecture, card = SmallViT, "cifar10-vit"
 
 
-class SeriesTarget:
+class SeriesTarget(_Classifier):
     """Small network over series of 128 samples, trained on generated signals; its six classes are ``fc[0]`` to ``fc[5]``."""
 
-    class Options(ModuleOptions):
-        """Options of the target."""
-
-    @classmethod
-    def from_options(cls, options: Options) -> MeasuredModule:
-        """Load it."""
-        module = SeriesCNN()
-        return MeasuredModule(module, _loaded(module, "series-classifier", options), SERIES, options.redirect)
+    architecture, card, stimulus = SeriesCNN, "series-classifier", SERIES
 
 
 class SNNTarget:
@@ -118,7 +104,7 @@ class SNNTarget:
     class Options(WeightOptions, SpikingOptions):
         """Options of the target."""
 
-        steps: int = Field(STEPS, ge=1, le=1000, description="Time steps of one presentation; the network was trained with 20.")
+        steps: int = Field(default=STEPS, ge=1, le=1000, description="Time steps of one presentation; the network was trained with 20.")
 
     @classmethod
     def from_options(cls, options: Options) -> MeasuredSpiking:
@@ -127,5 +113,5 @@ class SNNTarget:
         natural = _loaded(module, "cifar10-snn", options)
         target = MeasuredSpiking(module, IMAGE, steps=options.steps, readout=options.readout, coding=options.coding)
         if (options.steps, options.readout, options.coding.name) == (STEPS, "count", "direct"):
-            target._natural = natural
+            target.natural = natural
         return target

@@ -24,7 +24,7 @@ def past_screening(optimizer: PatchEvolution) -> PatchEvolution:
 
 def offspring(optimizer: PatchEvolution, parent: torch.Tensor) -> torch.Tensor:
     """What it asks once ``parent`` alone is its elite."""
-    past_screening(optimizer).overhear(Evaluations(parent[None], torch.ones(1).double()))
+    past_screening(optimizer).observe(Evaluations(parent[None], torch.ones(1).double()))
     return optimizer.ask()
 
 
@@ -84,7 +84,7 @@ def test_donors_from_random_draws_and_from_the_elite() -> None:
     blind = offspring(PatchEvolution(Problem(SPACE, 0, None), PatchEvolution.Options(batch=100, pool=1)), parent)
     assert int((blind % 2 == 1).sum()) > 20, "blind, odd codes too"
     optimizer = PatchEvolution(Problem(SPACE, 0, None, bank_of()), PatchEvolution.Options(from_elite=1.0, from_bank=0.0, pool=1, elite=2))
-    optimizer.overhear(Evaluations(torch.stack([parent, parent + 1]), torch.tensor([1.0, 2.0]).double()))
+    optimizer.observe(Evaluations(torch.stack([parent, parent + 1]), torch.tensor([1.0, 2.0]).double()))
     past_screening(optimizer)
     assert set(optimizer.ask().flatten().tolist()) == {0, 1}
 
@@ -104,7 +104,7 @@ def test_others_screens_are_parents_and_under_noise_the_models_too(noisy: bool) 
     optimizer = PatchEvolution(Problem(SPACE, 0, 2000, bank_of(), code_vectors=vectors, noisy=noisy), PatchEvolution.Options())
     own = run(optimizer, landscape, 1)[0]
     screened = torch.cat([bank_of()[:40], landscape._table.argmax(-1)[None]])
-    optimizer.overhear(Evaluations(screened, landscape.score(screened)))
+    optimizer.observe(Evaluations(screened, landscape.score(screened)))
     state = optimizer.state_dict()["own"]
     known = torch.cat([own.latents, screened])
     assert len(state["seen"]) == len(known.unique(dim=0))
@@ -122,7 +122,7 @@ def test_what_others_breed_is_a_parent_only_where_it_is_the_best() -> None:
     run(optimizer, landscape, 30)
     before = optimizer.state_dict()["own"]
     others = bank_of()[:20]
-    optimizer.overhear(Evaluations(others, torch.full((20,), -1e9).double()))
+    optimizer.observe(Evaluations(others, torch.full((20,), -1e9).double()))
     after = optimizer.state_dict()["own"]
     assert torch.equal(after["elite"]["rows"], before["elite"]["rows"])
     assert after["model"]["count"] == before["model"]["count"] == 150
@@ -144,7 +144,7 @@ def test_overhears() -> None:
     optimizer = PatchEvolution(Problem(SPACE, 0, 600, bank_of()), PatchEvolution.Options(elite=1))
     assert isinstance(optimizer, Listener)
     run(optimizer, landscape, 10)
-    optimizer.overhear(Evaluations(torch.stack([star, star]), torch.tensor([torch.nan, landscape.score(star[None]).item()]).double()))
+    optimizer.observe(Evaluations(torch.stack([star, star]), torch.tensor([torch.nan, landscape.score(star[None]).item()]).double()))
     assert torch.equal(optimizer.recommend(), star)
     twin = PatchEvolution(Problem(SPACE, 0, 600, bank_of()), PatchEvolution.Options(elite=1))
     twin.load_state_dict(optimizer.state_dict())

@@ -115,7 +115,7 @@ def test_others_evaluations_are_learned_from():
     other = run(Problem(BOX, 5, 300), score, 300)
     latents = other._places.latents(other._model.rows)
     helped.tell(Evaluations(helped.ask(), score(helped.ask())))
-    helped.overhear(Evaluations(latents, score(latents)))
+    helped.observe(Evaluations(latents, score(latents)))
     assert score(helped.ask()[:1]) > 40
 
 

@@ -146,7 +146,7 @@ def test_overhears() -> None:
     assert isinstance(search, Listener)
     run(search, landscape, 2)
     star = landscape._peak.float()
-    search.overhear(Evaluations(torch.stack([star, star]), torch.tensor([torch.nan, 0.0]).double()))
+    search.observe(Evaluations(torch.stack([star, star]), torch.tensor([torch.nan, 0.0]).double()))
     assert torch.equal(search.recommend(), star)
     assert len(search._scores) == 41
 

@@ -17,7 +17,7 @@ from ...options import InvalidOption
 from ...permissions import permitted_address
 from ...spaces import StimulusSpec
 from ..layers import name_of, require_layers
-from ..taken import NormalisedOptions
+from ..stimulus_options import NormalisedOptions
 from ..target import LayerInfo
 from .connection import DTYPES, Connection, InferenceError, ModelInfo, TensorInfo, TooLarge, insisting
 from .grpc_connection import GrpcConnection
@@ -40,13 +40,17 @@ class InferenceTarget:
             AfterValidator(permitted_address),
         ]
         model: str = Field(min_length=1, max_length=500, description="The model's name on the server.")
-        version: str = Field("", max_length=100, description="Its version; the server's choice by default.")
-        shape: tuple[int, ...] | None = Field(None, description="Shape of one stimulus; needed only where the server does not tell it.")
-        input: str | None = Field(None, description="Which input takes the stimuli; needed only where there are several, or none told.")
-        datatype: str | None = Field(None, description="Of the input, such as FP32; needed only where the server does not tell.")
-        timeout: float = Field(30.0, gt=0, le=3600, allow_inf_nan=False, description="Seconds that one call may take.")
-        retries: int = Field(4, ge=0, le=100, description="Times that a call is tried again while the server is not available.")
-        batch: int = Field(256, ge=1, le=10**6, description="Most stimuli of one call; fewer where the server takes fewer.")
+        version: str = Field(default="", max_length=100, description="Its version; the server's choice by default.")
+        shape: tuple[int, ...] | None = Field(
+            default=None, description="Shape of one stimulus; needed only where the server does not tell it."
+        )
+        input: str | None = Field(
+            default=None, description="Which input takes the stimuli; needed only where there are several, or none told."
+        )
+        datatype: str | None = Field(default=None, description="Of the input, such as FP32; needed only where the server does not tell.")
+        timeout: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False, description="Seconds that one call may take.")
+        retries: int = Field(default=4, ge=0, le=100, description="Times that a call is tried again while the server is not available.")
+        batch: int = Field(default=256, ge=1, le=10**6, description="Most stimuli of one call; fewer where the server takes fewer.")
 
         @field_validator("url")
         @classmethod

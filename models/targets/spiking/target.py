@@ -26,10 +26,10 @@ from .trial import random_stimuli, try_network
 class SpikingOptions(OptionsModel):
     """How a spiking network is asked."""
 
-    steps: int = Field(20, ge=1, le=10_000, description="Time steps of one presentation.")
-    readout: Readout = Field("count", description="Response of a spiking unit; latency is higher for an earlier first spike.")
+    steps: int = Field(default=20, ge=1, le=10_000, description="Time steps of one presentation.")
+    readout: Readout = Field(default="count", description="Response of a spiking unit; latency is higher for an earlier first spike.")
     coding: NamedCoding = Field(
-        Named(name="direct"), description="How a stimulus enters: as a current, random spikes, a timed spike a pixel."
+        default=Named(name="direct"), description="How a stimulus enters: as a current, random spikes, a timed spike a pixel."
     )
 
 

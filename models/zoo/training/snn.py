@@ -95,5 +95,5 @@ def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
         f"{STEPS} steps, direct coding",
         layer="lif_out",
         readout=f"spike count over {STEPS} steps",
-        load=lambda path: SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS, readout="count", coding="direct")),
+        load=lambda path: SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS, readout="count")),
     )

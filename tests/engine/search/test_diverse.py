@@ -180,9 +180,9 @@ def test_a_later_stage_that_listens_hears_all_that_was_told_with_lowered_scores(
     found = find("optimizer", "patch-evolution", "optimizer.name")
 
     class Recorded(found):
-        def overhear(self, evaluations):
+        def observe(self, evaluations):
             heard.append(evaluations)
-            super().overhear(evaluations)
+            super().observe(evaluations)
 
     measure = LatentDistance(space)
     built = Diverse(problem, lambda stage: Recorded(stage, found.Options()), 2, 0.5, measure)

@@ -15,9 +15,11 @@ from .normalise import Normalise, check_mean, check_std, for_channels
 class RangeOptions(OptionsModel):
     """Range and kind of the stimuli."""
 
-    low: float = Field(0.0, allow_inf_nan=False, description="Lowest value of a stimulus.")
-    high: float = Field(1.0, allow_inf_nan=False, description="Highest value of a stimulus.")
-    modality: Literal["image", "series"] | None = Field(None, description="By default an image of three dimensions, a series of two.")
+    low: float = Field(default=0.0, allow_inf_nan=False, description="Lowest value of a stimulus.")
+    high: float = Field(default=1.0, allow_inf_nan=False, description="Highest value of a stimulus.")
+    modality: Literal["image", "series"] | None = Field(
+        default=None, description="By default an image of three dimensions, a series of two."
+    )
 
     @field_validator("high")
     @classmethod
@@ -45,8 +47,8 @@ class RangeOptions(OptionsModel):
 class NormalisedOptions(RangeOptions):
     """How stimuli are normalised inside, and names of what comes out."""
 
-    mean: list[float] | None = Field(None, description="Subtracted from each channel, one value each or one for all.")
-    std: list[float] | None = Field(None, description="Divides each channel, one value each or one for all.")
+    mean: list[float] | None = Field(default=None, description="Subtracted from each channel, one value each or one for all.")
+    std: list[float] | None = Field(default=None, description="Divides each channel, one value each or one for all.")
     names: list[str] = Field(default_factory=list, description="What the units of the output stand for.")
 
     def normalise(self, channels: int) -> Normalise | None:
