@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,11 +14,11 @@ from ..models.spaces import Box
 from .adam_state import load_moments, moments
 from .gradient_searcher import GradientOptions, GradientSearcher, over_norm
 from .optimizer import Problem, State
-from .schedule import Schedule, step_factor
 
 TINY = 1e-12
 """In place of torch's 1e-8, which is not small beside the slopes of single logits."""
 
+Schedule = Literal["constant", "cosine", "warm-restarts"]
 Rule = Literal["adam", "nadam", "radam", "adamw", "rmsprop", "sgd"]
 
 
@@ -127,3 +128,26 @@ RULES: Mapping[Rule, Callable[[list[torch.nn.Parameter], float, Adam.Options], t
     # damped by its momentum, a step is as long as the other rules'
     "sgd": lambda rows, rate, o: torch.optim.SGD(rows, rate, o.betas[0], o.betas[0], foreach=True, maximize=True),
 }
+
+
+def step_factor(schedule: Schedule, step: int, left: float, cycle: int) -> float:
+    """What the first step is multiplied by, in [0, 1].
+
+    "cosine" falls to 0 over the run; "warm-restarts" falls over ``cycle`` steps and begins again (Loshchilov and Hutter, "SGDR: stochastic
+    gradient descent with warm restarts", 2017, equation 5, cycles of equal length).
+
+    Parameters
+    ----------
+    schedule : {"constant", "cosine", "warm-restarts"}
+    step : int
+        Steps done.
+    left : float
+        Share of the run that is left, 1 to 0.
+    cycle : int
+        Steps of one cycle, at least 1.
+    """
+    if schedule == "cosine":
+        return 0.5 * (1.0 - math.cos(math.pi * left))
+    if schedule == "warm-restarts":
+        return 0.5 * (1.0 + math.cos(math.pi * (step % cycle) / cycle))
+    return 1.0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .feature_scales import WARPS, Likelihood, Scales, swept, weighed
 from .optimizer import State
-from .warps import WARPS
 
 PAIRS = 40
 """Coordinates up to which products of two of them are features: beyond, there would be more than a thousand."""
@@ -20,44 +19,6 @@ JITTERS = 40
 """Times that rounding's share of the precision is doubled, to 2⁴⁰, before a model is given up."""
 GROWTH = 1.5
 """The scales are chosen anew when the evaluations have grown by this factor."""
-
-
-@dataclass(frozen=True)
-class Scales:
-    """The prior's standard deviations, of standardised responses to a natural draw.
-
-    Attributes
-    ----------
-    linear, square, product : float
-        Of the linear part, the squares, and the products of two coordinates.
-    wave : float
-        Of the part made of random Fourier features.
-    length : float
-        Of these, in distances of two natural draws.
-    noise : float
-        Variance of one measurement.
-    """
-
-    linear: float = 1.0
-    square: float = 0.3
-    product: float = 0.3
-    wave: float = 0.7
-    length: float = 1.0
-    noise: float = 0.1
-
-
-RELEVANCE, MOST_RELEVANT = 5 / 3, 8.0
-"""Factor by which a coordinate's relevance changes when the scales are chosen, and the most that it may be, or one over it."""
-CHANCE = 0.5
-"""By how much a change of it has to raise the log evidence."""
-CHOICES: dict[str, tuple[float, ...]] = {
-    "noise": (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
-    "length": (0.35, 0.5, 0.7, 1.0, 1.4, 2.0),
-    "wave": (0.25, 0.5, 1.0, 2.0),
-    "linear": (0.5, 1.0, 2.0),
-    "square": (0.1, 0.3, 1.0),
-    "product": (0.1, 0.3, 1.0),
-}
 
 
 class FeatureModel:
@@ -251,21 +212,21 @@ class FeatureModel:
             return
         self._unit = float(scores.abs().mean())
         warps = WARPS if bool((self.scores >= 0).all()) else WARPS[:1]
-        likelihood = _Likelihood(self.rows[kept], bool(self._pairs.shape[1]))
+        likelihood = Likelihood(self.rows[kept], bool(self._pairs.shape[1]))
         likelihood.weigh(self.relevance)
         best, chosen, standards = -math.inf, self.scales, list[tuple[Tensor, float]]()
         for number, warp in enumerate(warps):
             warped, jacobian = warp(scores, self._unit)
             deviation = float(warped.std(correction=0)) or 1.0
             standards.append(((warped - warped.mean()) / deviation, float(jacobian.sum()) - len(kept) * math.log(deviation)))
-            scales, found = _swept(likelihood, self.scales, standards[-1][0])
+            scales, found = swept(likelihood, self.scales, standards[-1][0])
             if found + standards[-1][1] > best:
                 best, self.warp, chosen = found + standards[-1][1], number, scales
         standard = standards[self.warp][0]
-        self.scales, _ = _swept(likelihood, chosen, standard)
+        self.scales, _ = swept(likelihood, chosen, standard)
         if self.size <= PAIRS:
-            self.relevance = _weighed(likelihood, self.relevance, self.scales, standard)
-            self.scales, _ = _swept(likelihood, self.scales, standard)
+            self.relevance = weighed(likelihood, self.relevance, self.scales, standard)
+            self.scales, _ = swept(likelihood, self.scales, standard)
 
     def state(self) -> dict[str, Any]:
         """All that it needs to go on; what can be computed from it again, in the same order, is left out."""
@@ -291,63 +252,3 @@ class FeatureModel:
         self.relevance = state["relevance"].clone() if "relevance" in state else torch.ones(self.size)
         self._rebuild([int(count) for count in state["blocks"]])
         self._solved = False
-
-
-class _Likelihood:
-    """The evidence for scales, by the kernel that the features stand for."""
-
-    def __init__(self, rows: Tensor, pairs: bool) -> None:
-        rows = rows.double()
-        size = rows.shape[1]
-        self._inner = rows @ rows.T / size
-        squares = rows.square()
-        together = squares @ squares.T
-        totals = squares.sum(1)
-        self._squares = (together - totals[:, None] - totals[None] + size) / (2 * size)
-        self._products = ((rows @ rows.T).square() - together) / (2 * size**2) if pairs else torch.zeros_like(together)
-        self._rows = rows
-        self.weigh(torch.ones(size))
-
-    def weigh(self, relevance: Tensor) -> None:
-        """Take distances with every coordinate multiplied by its relevance, (size,)."""
-        rows = self._rows * relevance.double()
-        totals = rows.square().sum(1)
-        self._distances = (totals[:, None] + totals[None] - 2 * rows @ rows.T).clamp(min=0.0) / (2 * rows.shape[1])
-
-    def __call__(self, scales: Scales, standard: Tensor) -> float:
-        kernel = 9.0 + scales.linear**2 * self._inner + scales.square**2 * self._squares + scales.product**2 * self._products
-        kernel += scales.wave**2 * (self._distances / (-2 * scales.length**2)).exp_()
-        kernel.diagonal().add_(scales.noise)
-        factor = torch.linalg.cholesky_ex(kernel)
-        if int(factor.info):
-            return -math.inf
-        solved = torch.linalg.solve_triangular(factor.L, standard[:, None], upper=False)
-        return -0.5 * float(solved.square().sum()) - float(factor.L.diagonal().log().sum())
-
-
-def _swept(likelihood: _Likelihood, scales: Scales, standard: Tensor) -> tuple[Scales, float]:
-    """The best of each of :data:`CHOICES` in turn, and its likelihood."""
-    best = likelihood(scales, standard)
-    for name, choices in CHOICES.items():
-        for choice in choices:
-            tried = replace(scales, **{name: choice})
-            value = likelihood(tried, standard) if tried != scales else best
-            if value > best:
-                scales, best = tried, value
-    return scales, best
-
-
-def _weighed(likelihood: _Likelihood, relevance: Tensor, scales: Scales, standard: Tensor) -> Tensor:
-    """Every coordinate's relevance in turn, one step down or up where that is worth more than chance; ``likelihood`` keeps them."""
-    best = likelihood(scales, standard)
-    for coordinate in range(len(relevance)):
-        for factor in (1 / RELEVANCE, RELEVANCE):
-            tried = relevance.clone()
-            tried[coordinate] = (tried[coordinate] * factor).clamp(1 / MOST_RELEVANT, MOST_RELEVANT)
-            likelihood.weigh(tried)
-            value = likelihood(scales, standard)
-            if value > best + CHANCE:
-                relevance, best = tried, value
-                break
-    likelihood.weigh(relevance)
-    return relevance

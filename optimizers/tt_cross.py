@@ -11,8 +11,8 @@ from tntorch.maxvol import py_rect_maxvol
 from torch import Tensor
 
 from ..models.options import OptionsModel
+from ..models.spaces import Box, LatentSpace
 from .optimizer import Evaluations, Problem, State, Unsuitable
-from .palette import draw_palette
 from .patches import patches
 from .ranking import Elite, Spread
 from .searcher import Searcher
@@ -41,7 +41,7 @@ class TTCross(Searcher):
     What was just answered isn't asked again.
 
     A grid of 64 modes × 512 codes is out of reach, so every round looks at a sub-grid of ``levels`` values a mode: those of the best
-    latents so far and others from the bank (see :func:`actmax.optimizers.palette.draw_palette`). It starts from those best latents,
+    latents so far and others from the bank (see :func:`actmax.optimizers.tt_cross.draw_palette`). It starts from those best latents,
     the latest of equals, so that it drifts over plateaus. A round is one half sweep at rank 1, one and its way back at higher rank.
 
     A half sweep costs about modes × levels × rank² evaluations. Left open, ``rank`` and ``levels`` are as high as leaves room for 20,
@@ -286,3 +286,40 @@ class TTCross(Searcher):
 
 def _keys(rows: Array) -> list[bytes]:
     return [row.tobytes() for row in rows]
+
+
+def draw_palette(
+    space: LatentSpace, patches: Tensor, levels: int, held: Tensor, bank: Tensor | None, width: float, generator: torch.Generator
+) -> Tensor:
+    """``levels`` rows, of which each patch may take any: (levels, size).
+
+    The first rows are the latents ``held``. In the others every patch comes from a row of the bank of its own, or, blind, from a
+    uniform draw; in a box half of the values lie around one of those held instead, at a normal distance.
+
+    Parameters
+    ----------
+    space : Box or Categorical
+    patches : Tensor
+        (size,) the number of each position's patch.
+    levels : int
+        Rows, at least as many as are held.
+    held : Tensor
+        (k, size) latents, k >= 1.
+    bank : Tensor or None
+        (m, size) natural latents.
+    width : float
+        Standard deviation of that distance as a share of the box.
+    generator : torch.Generator
+    """
+    fresh = levels - len(held)
+    count = int(patches.max()) + 1
+
+    def rows(n: int) -> Tensor:  # one of n for each level and patch, spread over the patch's positions
+        return torch.randint(n, (fresh, count), generator=generator)[:, patches]
+
+    position = torch.arange(space.size)
+    drawn = space.sample(fresh, generator).flatten(1) if bank is None else bank[rows(len(bank)), position]
+    if isinstance(space, Box):
+        near = held[rows(len(held)), position] + width * (space.high - space.low) * torch.randn(fresh, space.size, generator=generator)
+        drawn = torch.where(rows(2) == 0, near, drawn).clamp(space.low, space.high)
+    return torch.cat([held, drawn.to(held.dtype)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -106,6 +106,33 @@ def observe(module: nn.Module, stimuli: Tensor, habits: Habits, batch: int | Non
     found.mixing = differing(found.layers, first, compared, (2, 0), (0, 1)) - found.unseeded
     _show_alone(found, module, tracer, stimuli, first, habits)
     return found
+
+
+def notices(seen: Behaviour, habits: Habits) -> list[str]:
+    """Return what a user has to know of a network that was seen to do so, a sentence each."""
+    said: list[str] = []
+    if seen.mixing:
+        names = _listed([name for name in seen.layers.infos if name in seen.mixing])
+        said.append(f"Responses of {names} depend on the other stimuli of a batch; each stimulus is shown alone.")
+    if seen.alone:
+        said.append("The network takes one stimulus at a time; each is shown alone.")
+    if seen.remembers:
+        names = _listed(sorted(habits.attributes))
+        said.append(f"Responses depend on what the network was shown before ({names}); it is put back to its state before every call.")
+    if seen.noisy - seen.unseeded:
+        said.append("The network draws random numbers, so equal stimuli get different responses; seed and trial determine them.")
+    if seen.unseeded:
+        said.append(
+            f"Responses of {_listed(sorted(seen.unseeded))} differ from call to call for the same stimuli, which no seed controls; "
+            "a repeated job finds other numbers."
+        )
+    if habits.unrestored:
+        said.append(f"The network has changed {_listed(sorted(habits.unrestored))} in a call, which could not be put back.")
+    return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def differing(layers: Layers, one: Trace, other: Trace, rows: tuple[int, ...], others: tuple[int, ...]) -> set[str]:

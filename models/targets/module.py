@@ -16,14 +16,13 @@ from ..networks.accept import fixed_batch, refusal, require_ready, unwrapped
 from ..networks.preserve_state import Habits, preserve_state
 from ..networks.random_state import seed_all
 from ..spaces import StimulusSpec
-from .behaviour import SIZES, Behaviour, observe
+from .behaviour import SIZES, Behaviour, notices, observe
 from .capture import capture
 from .discover import OUTPUT
 from .graph_end import graph_end
 from .isolated import isolated, needs_isolation
 from .layers import require_layers
-from .redirect import redirecting, watching
-from .rescue import rescued
+from .redirect import redirecting, retry_zero_gradients, watching
 from .target import LayerInfo
 
 __all__ = ["OUTPUT", "ModuleTarget", "Redirect"]
@@ -115,7 +114,7 @@ class ModuleTarget:
     @property
     def notices(self) -> list[str]:
         """What a user has to know about the network's answers."""
-        return [*_notices(self._seen, self._habits), *self._trouble]
+        return [*notices(self._seen, self._habits), *self._trouble]
 
     def to(self, device: str) -> Self:
         """Move the module, unless its parts are on several devices."""
@@ -181,7 +180,7 @@ class ModuleTarget:
         if not (self._rectified and torch.is_grad_enabled() and stimuli.requires_grad):
             return self._run(stimuli, wanted, trial)
         if self.redirect == "dead":
-            return rescued(lambda shown: self._run(shown, wanted, trial), stimuli)
+            return retry_zero_gradients(lambda shown: self._run(shown, wanted, trial), stimuli)
         with redirecting(rows) if trial // rows < self.redirect else nullcontext():
             return self._run(stimuli, wanted, trial)
 
@@ -302,32 +301,6 @@ def _probes(shape: tuple[int, ...], spec: StimulusSpec) -> Tensor:
     """Return a few different stimuli, (3, *shape), the same ones each time."""
     drawn = torch.rand(max(SIZES), *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float32, device="cpu")
     return drawn * (spec.high - spec.low) + spec.low
-
-
-def _notices(seen: Behaviour, habits: Habits) -> list[str]:
-    said: list[str] = []
-    if seen.mixing:
-        names = _listed([name for name in seen.layers.infos if name in seen.mixing])
-        said.append(f"Responses of {names} depend on the other stimuli of a batch; each stimulus is shown alone.")
-    if seen.alone:
-        said.append("The network takes one stimulus at a time; each is shown alone.")
-    if seen.remembers:
-        names = _listed(sorted(habits.attributes))
-        said.append(f"Responses depend on what the network was shown before ({names}); it is put back to its state before every call.")
-    if seen.noisy - seen.unseeded:
-        said.append("The network draws random numbers, so equal stimuli get different responses; seed and trial determine them.")
-    if seen.unseeded:
-        said.append(
-            f"Responses of {_listed(sorted(seen.unseeded))} differ from call to call for the same stimuli, which no seed controls; "
-            "a repeated job finds other numbers."
-        )
-    if habits.unrestored:
-        said.append(f"The network has changed {_listed(sorted(habits.unrestored))} in a call, which could not be put back.")
-    return said
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _readable(answer: Tensor) -> Tensor:

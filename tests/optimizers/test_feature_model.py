@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from actmax.optimizers.feature_model import GROWTH, FeatureModel, Scales, _Likelihood
+from actmax.optimizers.feature_model import GROWTH, FeatureModel
+from actmax.optimizers.feature_scales import Likelihood, Scales
 
 
 def filled(size: int = 4, waves: int = 4000, n: int = 40, seed: int = 0) -> FeatureModel:
@@ -63,7 +64,7 @@ def test_draws_spread_as_the_posterior_does():
 def test_the_likelihood_is_that_of_its_kernel():
     generator = torch.Generator().manual_seed(3)
     rows, scores, scales = torch.randn(12, 3, generator=generator), torch.randn(12, generator=generator).double(), Scales(length=0.7)
-    likelihood = _Likelihood(rows, pairs=True)
+    likelihood = Likelihood(rows, pairs=True)
     for relevance in (torch.ones(3), torch.tensor([0.3, 1.0, 2.5])):
         likelihood.weigh(relevance)
         covariance = kernel(rows, rows, scales, relevance) + scales.noise * torch.eye(12, dtype=torch.float64)

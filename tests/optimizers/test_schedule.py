@@ -1,6 +1,6 @@
 import pytest
 
-from actmax.optimizers.schedule import step_factor
+from actmax.optimizers.adam import step_factor
 
 
 def test_cosine_falls_over_the_run() -> None:

@@ -4,10 +4,9 @@ from pydantic import ValidationError
 
 from actmax.models.spaces import Box, Categorical
 from actmax.optimizers.optimizer import Evaluations, Problem, Unsuitable
-from actmax.optimizers.palette import draw_palette
 from actmax.optimizers.patches import patches
 from actmax.optimizers.testing import Landscape, run
-from actmax.optimizers.tt_cross import TTCross, half_sweep
+from actmax.optimizers.tt_cross import TTCross, draw_palette, half_sweep
 
 
 @pytest.mark.parametrize("seed", range(4))

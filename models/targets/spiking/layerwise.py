@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..leaky import leaky_layer, leaky_spikes
 from .chain import Link
+from .memory import Workspace
 from .neurons import FusedLeaky, Inside, clear, fused_leaky, gives_binary, passed_on, takes_sequence
 from .readout import Readout, RunningReadout, read
 from .stages import Signal, Stage, Stateless, require_rows, stages_of
-from .workspace import Workspace
 
 Plan = Sequence[tuple[Stage, FusedLeaky | None]]
 """Stages in order, and what is known of those that are fused neurons."""

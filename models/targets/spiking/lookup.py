@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .layout import ambiguous, rows_first
-from .workspace import Workspace
+from .memory import Workspace, ambiguous, rows_first
 
 LARGEST_TABLE = 64 * 2**20
 """Bytes of the tables of one layer above which it is left to the ordinary convolution."""

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layout import ambiguous, channels_last, rows_first
 from .lookup import SpikeConv2d, SpikeLinear, looked_up, pays
-from .workspace import Workspace
+from .memory import Workspace, ambiguous, channels_last, rows_first
 
 T = TypeVar("T")
 

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from .chain import Link
-from .layout import own, unambiguous
 from .lookup import pays
+from .memory import Workspace, own, unambiguous
 from .module_kinds import PASSED_OVER, acts_by_row, flattens_rows_apart, hooked, is_exactly
 from .prepared import Cache, Prepared, PreparedLinear, fold, pair, settings_of, sources_of
-from .workspace import Workspace
 
 
 @dataclass

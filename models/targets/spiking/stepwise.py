@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .chain import Link
 from .layerwise import read_neuron, through_neuron
-from .layout import own
+from .memory import own
 from .neurons import Fired, Inside, clear, is_neuron, passed_on, takes_sequence
 from .readout import Readout
 from .stages import require_rows

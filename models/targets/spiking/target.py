@@ -16,7 +16,7 @@ from ...networks.preserve_state import Habits, preserve_state
 from ...options import OptionsModel
 from ...spaces import StimulusSpec
 from ..target import LayerInfo
-from .layout import own
+from .memory import own
 from .neurons import is_neuron
 from .readout import KINDS, Readout
 from .stepwise import respond_from, run_chain

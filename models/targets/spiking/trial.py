@@ -15,9 +15,8 @@ from .forms import batches, close
 from .layerwise import LayerByLayer, largest_layer
 from .neurons import Fired, is_neuron, takes_sequence
 from .readout import KINDS, Readout
-from .restored_attributes import restored_attributes
 from .stepwise import try_chain
-from .whole import WholeNetwork
+from .whole import WholeNetwork, restored_attributes
 
 _TRIED = 3
 """Steps of a trial; all where a network loops over them by itself."""

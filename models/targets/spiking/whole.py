@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from .forms import Calls, Drive, Form, Layout, States, arranged, first_input, over_time, recognise
 from .layerwise import read_neuron
-from .layout import own
+from .memory import own
 from .neurons import Fired, Inside, clear, is_neuron, passed_on
 from .readout import Readout
-from .restored_attributes import restored_attributes
 from .stepwise import copied
 
 
@@ -224,3 +223,21 @@ def _attach(calls: list[list[Tensor]], inside: Inside, layout: Layout, steps: in
         return (again, *output[1:]) if isinstance(output, tuple) else again
 
     return hook
+
+
+@contextmanager
+def restored_attributes(network: nn.Module) -> Iterator[None]:
+    """After the block, attributes and buffers of every module are those of before: a neuron's hidden state, a counter of steps.
+
+    What is written into in place stays changed: ``preserve_state``, within which this is used, puts that back at its end.
+    """
+    modules = list(network.modules())
+    attributes = [(dict(module.__dict__), dict(module._buffers)) for module in modules]
+    try:
+        yield
+    finally:
+        for module, (attribute, buffers) in zip(modules, attributes, strict=True):
+            module.__dict__.clear()
+            module.__dict__.update(attribute)
+            module._buffers.clear()
+            module._buffers.update(buffers)

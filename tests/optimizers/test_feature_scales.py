@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from actmax.optimizers.warps import WARPS, root
+from actmax.optimizers.feature_scales import WARPS, root
 
 
 @pytest.mark.parametrize("warp", WARPS)
