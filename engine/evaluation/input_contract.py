@@ -74,7 +74,7 @@ def _compared(target: ModuleTarget, layers: list[Normalisation]) -> list[str]:
         return divergences(target.module, values(pictures).to(_dtype(target)), layers, most)
 
     def as_is(shown: Tensor) -> Tensor:
-        return target._given(spec.low + (spec.high - spec.low) * shown)  # pyright: ignore[reportPrivateUsage]
+        return target.prepare(spec.low + (spec.high - spec.low) * shown)
 
     found = far(as_is)
     if not found or not math.isfinite(found[0]):
