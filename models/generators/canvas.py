@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -28,7 +28,8 @@ class CanvasOptions(OptionsModel):
 class Canvas(ABC):
     """A differentiable generator over a Box that makes whatever stimuli a target takes.
 
-    A subclass draws in ``_draw``; every tensor among its attributes moves along with :meth:`to`.
+    A subclass takes (stimulus, options), or says in ``for_stimulus`` how it is made, and draws in ``_draw``; every tensor among its
+    attributes moves along with :meth:`to`.
 
     Parameters
     ----------
@@ -49,6 +50,12 @@ class Canvas(ABC):
         self.stimulus = stimulus
         self.step = step
         self.prior = Prior(bank.float().clamp(latent.low, latent.high), latent)
+
+    @classmethod
+    def for_stimulus(cls, options: Any, stimulus: StimulusSpec, /) -> Self:
+        """Return a generator of such stimuli."""
+        made: Any = cls
+        return made(stimulus, options)
 
     def to(self, device: str, /) -> Self:
         """Move the tensors that it draws with."""

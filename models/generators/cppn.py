@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Self
 
 import torch
 from pydantic import Field
@@ -55,11 +54,6 @@ class CppnGenerator(Canvas):
         longest = max(height, width, 2) - 1
         y, x = (math.sqrt(3) * (2 * torch.arange(size) - (size - 1)) / longest for size in (height, width))
         self._places = torch.stack([x[None].expand(height, width), y[:, None].expand(height, width)], -1).reshape(-1, 2)
-
-    @classmethod
-    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """A network that draws such images."""
-        return cls(stimulus, options)
 
     def _draw(self, latents: Tensor) -> Tensor:
         weights = latents * self._gain

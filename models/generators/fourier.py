@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -45,11 +45,6 @@ class FourierGenerator(Canvas):
         super().__init__(latent, stimulus, normal_bank(latent, options.std), step=0.05)
         self._scale = spectrum_scale(height, width, options.decay)
         self._matrix = colour_matrix(options.colour, channels)
-
-    @classmethod
-    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """Coefficients of such images."""
-        return cls(stimulus, options)
 
     def _draw(self, latents: Tensor) -> Tensor:
         spectrum = torch.complex(latents[:, 0], latents[:, 1]) * self._scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -41,11 +41,6 @@ class LaplacianGenerator(Canvas):
         latent = Box((stimulus.shape[0], self._pyramid.points), -self.BOUND, self.BOUND)
         super().__init__(latent, stimulus, normal_bank(latent, options.std), step=0.05)
         self._matrix = colour_matrix(options.colour, stimulus.shape[0]) if stimulus.modality == "image" else None
-
-    @classmethod
-    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """A pyramid of such stimuli."""
-        return cls(stimulus, options)
 
     def _draw(self, latents: Tensor) -> Tensor:
         return in_range(coloured(self._pyramid.sum(latents), self._matrix), self.stimulus, self.options.mapping)

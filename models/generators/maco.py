@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -76,11 +76,6 @@ class MacoGenerator(Canvas):
         self._real = ((rows == 0) | (2 * rows == height))[:, None] & own
         if bool((self._mirrored | self._real).all()):
             raise Unfit(f"an image of {height} × {width} has no phases to search; use pixel")
-
-    @classmethod
-    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """Phases of such images."""
-        return cls(stimulus, options)
 
     def planes(self, latents: Tensor) -> Tensor:
         """Phases to uncorrelated planes, before they are mixed into colours: (n, channels, height, width) with that very magnitude."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -42,11 +42,6 @@ class PixelGenerator(Canvas):
         share = normal_bank(Box(stimulus.shape, 0.003, 0.997), options.std, options.mean)
         super().__init__(latent, stimulus, out_of_range(share, options.mapping), step=0.05 * 4)
         self._matrix = colour_matrix(options.colour, stimulus.shape[0]) if stimulus.modality == "image" else None
-
-    @classmethod
-    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """Pixels of such stimuli."""
-        return cls(stimulus, options)
 
     def _draw(self, latents: Tensor) -> Tensor:
         return in_range(coloured(latents, self._matrix), self.stimulus, self.options.mapping)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Self
 
 import torch
 from pydantic import Field, model_validator
@@ -61,11 +60,6 @@ class SeriesGenerator(Canvas):
         self._kernel = torch.exp(-0.5 * (offsets / max(options.smoothing, 1e-6)) ** 2)
         counted = F.conv1d(torch.ones(1, 1, stimulus.shape[1]), self._kernel.square()[None, None], padding=reach)
         self._gain = counted[0, 0].rsqrt()
-
-    @classmethod
-    def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """Such series."""
-        return cls(stimulus, options)
 
     def _draw(self, latents: Tensor) -> Tensor:
         channels, length = self.stimulus.shape

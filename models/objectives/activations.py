@@ -14,12 +14,12 @@ from ..units import UnitAddress
 from .options import UnitOptions
 from .reference import ReferenceOptions
 from .setting import Setting
-from .unit import read
+from .unit import OfUnit, read
 
 Measure = Literal["distance", "cosine", "dot"]
 
 
-class Activations:
+class Activations(OfUnit):
     """How like its responses are to those to a given image: inversion of a layer, or of the part that the unit's address names.
 
     ``distance``: minus the squared distance over the squared norm of the reference, ≤ 0 (Mahendran and Vedaldi, "Understanding deep image
@@ -43,15 +43,9 @@ class Activations:
             raise InvalidOption("image", f"{unit} does not respond to it at all")
         return cls(unit, reference, options.measure)
 
-    @property
-    def layers(self) -> frozenset[str]:
-        """The unit's layer."""
-        return frozenset({self.unit.layer})
-
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
         """{layer: (n, *layer)} -> (n,)."""
-        values = read(self.unit, responses)
-        values = values.flatten(1) if values.ndim > 1 else values[:, None]
+        values = self.values(responses)
         reference = self.reference.to(values)
         if self.measure == "distance":
             return -(values - reference).square().sum(1) / reference.square().sum()

@@ -10,9 +10,10 @@ from ..options import InvalidOption
 from ..units import UnitAddress
 from .options import Direction
 from .setting import Setting
+from .unit import OfUnit
 
 
-class OfClass:
+class OfClass(OfUnit):
     """What objectives of one class share: its layer's response is a vector of logits, and their sign.
 
     Parameters
@@ -27,11 +28,6 @@ class OfClass:
         self.unit = unit
         (self.index,) = unit.integers or (-1,)
         self.sign = 1.0 if direction == "up" else -1.0
-
-    @property
-    def layers(self) -> frozenset[str]:
-        """The layer of classes."""
-        return frozenset({self.unit.layer})
 
     def logits(self, responses: Mapping[str, Tensor]) -> Tensor:
         """(n, classes)."""

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from ..units import UnitAddress
 from .direction import along
 from .setting import Setting
-from .unit import read
+from .unit import OfUnit, read
 from .vectors import VectorOptions, read_vector
 
 
-class Cosine:
+class Cosine(OfUnit):
     """Cosine between the response and a vector, averaged over places, in [-1, 1] (Olah et al., "Feature Visualization", 2017)."""
 
     class Options(VectorOptions):
@@ -29,11 +29,6 @@ class Cosine:
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
         """Built for one layer of a job."""
         return cls(unit, *read_vector(options, unit, setting))
-
-    @property
-    def layers(self) -> frozenset[str]:
-        """The unit's layer."""
-        return frozenset({self.unit.layer})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
         """{layer: (n, *layer)} -> (n,)."""

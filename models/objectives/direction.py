@@ -12,14 +12,14 @@ from torch.nn import functional as F
 from ..units import UnitAddress
 from .channels import places
 from .setting import Setting
-from .unit import read
+from .unit import OfUnit, read
 from .vectors import VectorOptions, read_vector
 
 LEAST_COSINE = 0.1
 """Below which the cosine counts no less, so that a start in no such direction still finds one (as in Lucid)."""
 
 
-class Direction:
+class Direction(OfUnit):
     """How far the response goes along a vector, averaged over places: the projection, times a power of the cosine where asked.
 
     Olah et al., "Feature Visualization", 2017 (direction), and Carter et al., "Activation Atlas", 2019 (dot × cosine^k, which keeps what
@@ -39,11 +39,6 @@ class Direction:
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
         """Built for one layer of a job."""
         return cls(unit, *read_vector(options, unit, setting), options.cosine_power)
-
-    @property
-    def layers(self) -> frozenset[str]:
-        """The unit's layer."""
-        return frozenset({self.unit.layer})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
         """{layer: (n, *layer)} -> (n,)."""

@@ -14,12 +14,12 @@ from .channels import Channels, channel_axis
 from .gram import gram
 from .options import UnitOptions
 from .setting import Setting
-from .unit import read
+from .unit import OfUnit, read
 
 MOST_CHANNELS = 4096
 
 
-class Diversity:
+class Diversity(OfUnit):
     """How unlike a candidate is to the others of its generation: minus the mean cosine of their Gram matrices, in [-1, 1].
 
     Olah et al., "Feature Visualization", 2017 ("Diversity"). Add it to another objective, of a gradient search with ``batch`` above 1; the
@@ -45,11 +45,6 @@ class Diversity:
         if shape[axis] > MOST_CHANNELS:
             raise InvalidOption("channels", f"{unit} has {shape[axis]} channels; a Gram matrix is made of at most {MOST_CHANNELS}")
         return cls(unit, axis)
-
-    @property
-    def layers(self) -> frozenset[str]:
-        """The unit's layer."""
-        return frozenset({self.unit.layer})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
         """{layer: (n, *layer)} -> (n,)."""

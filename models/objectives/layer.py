@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..units import UnitAddress
 from .options import UnitOptions
-from .unit import read
+from .unit import OfUnit
 
 Energy = Literal["mean-square", "l2", "mean-absolute"]
 
 
-class LayerEnergy:
+class LayerEnergy(OfUnit):
     """The energy of a layer, or of the part that the unit's address names (DeepDream: Mordvintsev et al., "Inceptionism", 2015)."""
 
     class Options(UnitOptions):
@@ -34,15 +34,9 @@ class LayerEnergy:
         """Built for one address of a job, such as ``conv2`` for the whole layer."""
         return cls(unit, options.energy)
 
-    @property
-    def layers(self) -> frozenset[str]:
-        """The unit's layer."""
-        return frozenset({self.unit.layer})
-
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
         """{layer: (n, *layer)} -> (n,)."""
-        values = read(self.unit, responses)
-        values = values.flatten(1) if values.ndim > 1 else values[:, None]
+        values = self.values(responses)
         if self.energy == "mean-absolute":
             return values.abs().mean(1)
         # norm's own slope at zero is zero, where a root's would be infinite

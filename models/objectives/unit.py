@@ -22,7 +22,23 @@ def mean_response(unit: UnitAddress, responses: Mapping[str, Tensor]) -> Tensor:
     return chosen.flatten(1).mean(1) if chosen.ndim > 1 else chosen
 
 
-class UnitObjective:
+class OfUnit:
+    """What objectives of one unit share; ``unit`` is its address, which may name a group."""
+
+    unit: UnitAddress
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The unit's layer."""
+        return frozenset({self.unit.layer})
+
+    def values(self, responses: Mapping[str, Tensor]) -> Tensor:
+        """The unit's responses, row by row, (n, values)."""
+        values = read(self.unit, responses)
+        return values.flatten(1) if values.ndim > 1 else values[:, None]
+
+
+class UnitObjective(OfUnit):
     """A unit's response, averaged over whatever its address leaves open (Erhan et al., 2009)."""
 
     class Options(UnitOptions):
@@ -38,11 +54,6 @@ class UnitObjective:
     def from_options(cls, options: Options, unit: UnitAddress) -> UnitObjective:
         """Built for one unit of a job."""
         return cls(unit, options.direction)
-
-    @property
-    def layers(self) -> frozenset[str]:
-        """The unit's layer."""
-        return frozenset({self.unit.layer})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
         """{layer: (n, *layer)} -> (n,)."""
