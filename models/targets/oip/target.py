@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -73,36 +73,19 @@ class InferenceTarget:
 
     differentiable = False
 
-    def __init__(
-        self,
-        connection: Connection,
-        url: str,
-        stimulus: StimulusSpec,
-        taken: TensorInfo,
-        *,
-        prepare: Callable[[Tensor], Tensor] | None = None,
-        unit_names: Sequence[str] = (),
-        retries: int = 4,
-        batch: int = 256,
-    ) -> None:
+    def __init__(self, connection: Connection, stimulus: StimulusSpec, taken: TensorInfo, options: Options) -> None:
         """Find the layers: by asking for two grey stimuli.
 
         Parameters
         ----------
         connection : Connection
             To the model.
-        url : str
-            For messages.
         stimulus : StimulusSpec
             What it takes.
         taken : TensorInfo
             The input; where it has two dimensions, stimuli are sent flat.
-        prepare : callable, optional
-            Applied to the stimuli first.
-        unit_names : sequence of str
-            What the units of every output of as many units stand for.
-        retries, batch : int
-            See the options.
+        options : InferenceTarget.Options
+            How it is asked, how stimuli are normalised, and what units stand for.
 
         Raises
         ------
@@ -110,13 +93,13 @@ class InferenceTarget:
             The server does not answer, or with no numbers that have a row for each stimulus.
         """
         self.stimulus = stimulus
-        self._connection, self._url, self._taken, self._retries = connection, url, taken, retries
-        self._prepare = prepare
-        self._unit_names = list(unit_names)
+        self._connection, self._url, self._taken, self._retries = connection, options.url, taken, options.retries
+        self._prepare = options.normalise(stimulus.shape[0])
+        self._unit_names = options.names
         self._row = (math.prod(stimulus.shape),) if len(taken.shape) == 2 else stimulus.shape
         fixed = taken.shape[0] if taken.shape and taken.shape[0] > 0 else None
         size = math.prod(stimulus.shape) * np.dtype(DTYPES[taken.datatype]).itemsize
-        self._batch = min(batch, fixed or batch, max(1, _REQUEST_BYTES // size))
+        self._batch = min(options.batch, fixed or options.batch, max(1, _REQUEST_BYTES // size))
         probe = torch.full((2, *stimulus.shape), (stimulus.low + stimulus.high) / 2)
         answers = self._ask(probe, ())
         self._layers = {
@@ -125,7 +108,7 @@ class InferenceTarget:
             if not any(letter in "[]" or letter.isspace() for letter in name)
         }
         if not self._layers:
-            raise InferenceError(f"{url}: the model answers with no numbers that have a row for each stimulus")
+            raise InferenceError(f"{options.url}: the model answers with no numbers that have a row for each stimulus")
 
     @classmethod
     def from_options(cls, options: Options) -> Self:
@@ -142,17 +125,7 @@ class InferenceTarget:
                 raise InferenceError(f"{options.url}: model {options.model} is not ready")
             info = insisting(connection.metadata, options.retries, options.url)
             taken = _taken(info, options)
-            stimulus = options.spec_of(_shape(taken, options))
-            return cls(
-                connection,
-                options.url,
-                stimulus,
-                taken,
-                prepare=options.normalise(stimulus.shape[0]),
-                unit_names=options.names,
-                retries=options.retries,
-                batch=options.batch,
-            )
+            return cls(connection, options.spec_of(_shape(taken, options)), taken, options)
         except InferenceError as error:
             raise InvalidOption("url", str(error)) from error
 
