@@ -1,4 +1,4 @@
-"""Tensor trains as densities over multi-indices: sampling, likelihood, and a fit to data.
+"""Tensor trains as densities over multi-indices: sampling and likelihood.
 
 A train of d modes of size n and rank r is one tensor of cores, (d, r, n, r). Its value at a multi-index is
 ``e0 · cores[0][:, i0] · … · cores[d-1][:, id] · e0``: of the first core only row 0 counts, of the last only column 0,
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from .diagonal import DiagonalTrain
 
 TINY = 1e-30
 
@@ -70,14 +68,6 @@ def sample(cores: Tensor, n: int, generator: torch.Generator) -> Tensor:
         left = torch.einsum("bi,ibj->bj", left, cores[k][:, index])
         left /= left.norm(dim=1, keepdim=True) + TINY
     return indices.T.contiguous()
-
-
-def fit_mixture(indices: Tensor, size: int, components: int, generator: torch.Generator, smoothing: float, iterations: int = 20) -> Tensor:
-    """A train of rank ``components`` fitted to data: a mixture of products of categoricals, by expectation maximisation.
-
-    See :meth:`DiagonalTrain.fit` for what the parameters are, and :meth:`DiagonalTrain.cores` for how the cores are scaled.
-    """
-    return DiagonalTrain.fit(indices, size, components, generator, smoothing, iterations).cores()
 
 
 def _weighted(cores: Tensor, right: Tensor) -> Tensor:

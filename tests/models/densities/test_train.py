@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from actmax.models.densities import train as tt
+from actmax.models.densities.diagonal import DiagonalTrain
 
 REFERENCE = json.loads((Path(__file__).parent / "protes_reference.json").read_text())
 
@@ -82,14 +83,14 @@ def mixture(n: int, generator: torch.Generator) -> Tensor:
 def test_the_fitted_train_is_likelier_on_new_data_than_a_product_or_a_uniform() -> None:
     generator = torch.Generator().manual_seed(1)
     data, fresh = mixture(400, generator), mixture(400, generator)
-    scores = [float(tt.log_likelihood(tt.fit_mixture(data, 5, rank, generator, smoothing=5.0), fresh).mean()) for rank in (2, 1)]
+    scores = [float(tt.log_likelihood(DiagonalTrain.fit(data, 5, rank, generator, smoothing=5.0).cores(), fresh).mean()) for rank in (2, 1)]
     uniform = -6 * float(torch.tensor(5.0).log())
     assert scores[0] > scores[1] + 1.0 > uniform + 1.5
 
 
 def test_a_product_fit_has_the_smoothed_frequencies_of_its_data() -> None:
     data = torch.tensor([[0, 1], [0, 2], [0, 1], [1, 1]])
-    cores = tt.fit_mixture(data, 3, 1, torch.Generator().manual_seed(0), smoothing=1e-9)
+    cores = DiagonalTrain.fit(data, 3, 1, torch.Generator().manual_seed(0), smoothing=1e-9).cores()
     likelihood = tt.log_likelihood(cores, every_index(2, 3)).exp().view(3, 3)
     expected = torch.tensor([0.75, 0.25, 0.0])[:, None] * torch.tensor([0.0, 0.75, 0.25])
     torch.testing.assert_close(likelihood, expected, atol=1e-5, rtol=1e-4)
@@ -99,6 +100,6 @@ def test_any_number_of_modes_can_be_fitted() -> None:
     generator = torch.Generator().manual_seed(0)
     for modes in (1, 2, 3):
         data = torch.randint(4, (50, modes), generator=generator)
-        cores = tt.fit_mixture(data, 4, 3, generator, smoothing=1.0)
+        cores = DiagonalTrain.fit(data, 4, 3, generator, smoothing=1.0).cores()
         torch.testing.assert_close(tt.log_likelihood(cores, every_index(modes, 4)).exp().sum(), torch.tensor(1.0))
         assert tt.sample(cores, 7, generator).shape == (7, modes)
