@@ -15,7 +15,7 @@ from serving import TOY, actmax
 from actmax.client import Client, FieldViolation, InvalidInput, Session
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
-from actmax.engine.session.checked import check_session
+from actmax.engine.session.checking import check_session
 from actmax.engine.session.spec import SessionSpec
 from actmax.engine.spec import JobSpec
 from actmax.models.permissions import Permissions
