@@ -40,9 +40,9 @@ class Spec(BaseModel):
         reader = _PythonReader()
         read = reader.message(data, cls.proto.DESCRIPTOR)
         found = [(show(path), text) for path, text in reader.faults]
-        unread = [path for path, _ in found]  # what holds such a value is not judged by what is left of it
+        unread = [path for path, _ in found]  # what holds such a value, or lies in it, is not judged by what is left of it
         checked = violations(ParseDict(read, cls.proto()))
-        found += [(path, text) for path, text in checked if not any(_holds(path, other) for other in unread)]
+        found += [(path, text) for path, text in checked if not any(_holds(path, other) or _holds(other, path) for other in unread)]
         if found:
             raise InvalidJob([Violation(".".join(filter(None, (field, path))), text) for path, text in found])
         for path, options in reader.kept:
