@@ -8,12 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import ActmaxError, FieldViolation, InvalidInput
+from ..errors import ActmaxError, InvalidInput
 from ..export.tables import write_tables
 from ..jobs import plainyaml
 from ..jobs.display import display_on
 from ..jobs.results import read_results
-from .common import SERVER, AllowImport, ExitCode, Json, Server, connect, err, job_name, needing_server, out, print_json, print_warnings
+from .common import (
+    SERVER,
+    AllowImport,
+    ExitCode,
+    Json,
+    Server,
+    connect,
+    err,
+    job_name,
+    needing_server,
+    out,
+    print_json,
+    print_warnings,
+    refused,
+)
 from .run import stopping
 
 Finished = Annotated[
@@ -64,8 +78,7 @@ def analyse(
                 threads=threads,
             )
     except InvalidJob as error:
-        violations = [FieldViolation(v.field, v.description) for v in error.violations]
-        raise InvalidInput("the analyses cannot be run", violations=violations) from None
+        raise refused("the analyses cannot be run", error.violations) from None
     except (UnreadableResult, BadCheckpoint) as error:
         raise InvalidInput(str(error)) from None
     except OSError as error:

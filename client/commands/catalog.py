@@ -11,11 +11,11 @@ from rich.table import Table
 from actmax.v1 import catalog_service_pb2
 
 from ...wire.near_names import hint
-from ..errors import FieldViolation, InvalidInput, NotFound, Unavailable
+from ..errors import InvalidInput, NotFound, Unavailable
 from ..jobs.client import Client, component
 from ..jobs.overrides import Override, apply
 from ..jobs.plain import to_plain
-from .common import SERVER, AllowImport, Json, NotInstalled, connect, err, needing_server, out, print_json
+from .common import SERVER, AllowImport, Json, NotInstalled, connect, err, needing_server, out, print_json, refused
 
 _HELP = "What a server offers, or this installation where none runs: components, their options, the layers of a target."
 _SOON = 0.2
@@ -162,8 +162,7 @@ def _describe_target(server: str, given: dict[str, Any], allow_import: Sequence[
     try:
         return description(engine.describe(given, Permissions.of(allow_import, allow_files=True)))
     except InvalidJob as error:
-        violations = [FieldViolation(violation.field, violation.description) for violation in error.violations]
-        raise InvalidInput("the target can't be described", violations=violations) from None
+        raise refused("the target can't be described", error.violations) from None
 
 
 def _client(server: str) -> Client:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import ActmaxError, FieldViolation, InvalidInput
+from ..errors import ActmaxError, InvalidInput
 from ..jobs import jobfile
 from ..jobs.display import Display, display_on
 from ..jobs.results import kept, read_results, table
@@ -31,6 +31,7 @@ from .common import (
     out,
     print_json,
     print_warnings,
+    refused,
     say_remarks,
 )
 
@@ -119,9 +120,8 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
                 threads=threads,
             )
     except InvalidJob as error:
-        violations = [FieldViolation(v.field, v.description) for v in error.violations]
         _discard(work)
-        raise file.located(InvalidInput("the job cannot be run", violations=violations)) from None
+        raise file.located(refused("the job cannot be run", error.violations)) from None
     except NotWritten as error:
         raise _written_elsewhere(error, folder) from error
     except Unmeasured as error:

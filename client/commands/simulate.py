@@ -13,13 +13,12 @@ import typer
 from actmax.v1 import session_pb2
 
 from ..arrays import to_array
-from ..errors import FieldViolation, InvalidInput
 from ..jobs import overrides
 from ..jobs.plain import to_plain
 from ..sessions.conversation import Generation
 from ..sessions.display import session_display
 from ..sessions.session import Session
-from .common import SERVER, AllowImport, ExitCode, Json, Server, check_folder, err, needing_server, out, print_json
+from .common import SERVER, AllowImport, ExitCode, Json, Server, check_folder, err, needing_server, out, print_json, refused
 
 if TYPE_CHECKING:
     from ...engine.session.simulated_rig import SimulatedRig
@@ -151,8 +150,6 @@ def _rig(target: str, units: list[str], options: dict[str, Any], allow_import: S
     try:
         return simulated_rig(target, units, RigOptions.model_validate(options), Permissions.of(allow_import))
     except ValidationError as error:
-        found = [FieldViolation(v.field, v.description) for v in violations_of(error, "")]
-        raise InvalidInput("such a rig can't be simulated", violations=found) from None
+        raise refused("such a rig can't be simulated", violations_of(error, "")) from None
     except InvalidJob as error:
-        found = [FieldViolation(v.field, v.description) for v in error.violations]
-        raise InvalidInput("such a rig can't be simulated", violations=found) from None
+        raise refused("such a rig can't be simulated", error.violations) from None
