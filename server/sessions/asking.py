@@ -7,22 +7,17 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import grpc
-
 from actmax.v1 import session_pb2
 
 from ..config import ServerConfig
-from ..errors import ServiceError
 
 if TYPE_CHECKING:
-    from ...models.plugins.connection import PluginError
     from ...models.plugins.keeping import KeptPlugin
 
 Relay = Callable[[str], str]
 """Gives the address of the relay to the plugins of the owner of that name, empty for none."""
 
 _REMOTE = "remote"
-PLUGIN_AWAY = "PLUGIN_AWAY"
 
 
 class Asking:
@@ -70,13 +65,3 @@ class Asking:
         self.let_go()
         if self._own is not None:
             self._own.shutdown(wait=False)
-
-
-def unanswered(name: str, error: PluginError) -> ServiceError:
-    """What is told of a plugin that does not answer, or not as it has to."""
-    if error.away:
-        what = f"{name} waits for its generator: {error}; all that was told is kept, and it goes on when the plugin is back"
-        retry_seconds = max(1.0, error.retry_seconds)
-        return ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason=PLUGIN_AWAY, retry_seconds=retry_seconds)
-    what = f"{name} can't go on: {error}; all that was told is kept: mend the plugin and open the session again"
-    return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="PLUGIN_FAILED")

@@ -18,13 +18,14 @@ import grpc
 from actmax.v1 import session_pb2
 
 from ..config import ServerConfig
-from ..errors import OUT_OF_ROOM, ServiceError, exhausted, invalid, not_found, stopping
+from ..errors import OUT_OF_ROOM, ServiceError, exhausted, invalid, stopping
 from ..messages.jobs import timestamp
 from ..security.principal import calling
 from . import wire
-from .asking import Asking, Relay, unanswered
+from .asking import Asking, Relay
 from .described import PREFIX, expiry, message, state
 from .live import Live, alone
+from .refusals import unanswered, unknown, unwritable
 from .shelf import Entry, Shelf
 
 if TYPE_CHECKING:
@@ -221,14 +222,3 @@ class InMemory:
     async def computed(self, function: Callable[[], T], work: Executor) -> T:
         """In a thread of ``work``."""
         return await asyncio.get_running_loop().run_in_executor(work, partial(alone, function))
-
-
-def unknown(name: str) -> ServiceError:
-    """NOT_FOUND."""
-    return not_found(f"there is no session {name}; ListSessions has them all", reason="NO_SUCH_SESSION")
-
-
-def unwritable(what: str, error: OSError) -> ServiceError:
-    """UNAVAILABLE: the folder of sessions can't be read or written."""
-    told = f"{what}: the folder of sessions can't be used ({error.strerror or error})"
-    return ServiceError(grpc.StatusCode.UNAVAILABLE, told, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)

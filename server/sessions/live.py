@@ -14,10 +14,11 @@ import grpc
 
 from actmax.v1 import session_service_pb2 as pb
 
-from ..errors import OUT_OF_ROOM, FieldViolation, ServiceError, exhausted, invalid_fields
+from ..errors import OUT_OF_ROOM, ServiceError, exhausted
 from ..messages.specs import plain
 from . import wire
-from .asking import Asking, unanswered
+from .asking import Asking
+from .refusals import engine_refusals, require_open, unanswered
 
 if TYPE_CHECKING:
     from ...engine.session.kept import KeptSession
@@ -189,8 +190,11 @@ class Live:
             if trouble is not None:
                 raise trouble
             if self._encoded is None or self._encoded[0] != session.record.generation:
-                self._encoded = (session.record.generation, await self._computed(self._encode))
-            return self._message(self._encoded[1])
+                self._encoded = (session.record.generation, await self._computed(partial(wire.encoded, session)))
+            message = wire.ask(session, self._encoded[1])
+            if self.asked_at is None:
+                self.asked_at = time.monotonic()
+            return message
 
     async def _change(self, function: Callable[[KeptSession], T]) -> T:
         async with self._turn:
@@ -218,14 +222,12 @@ class Live:
             await self._in(self._disk, self.kept.flush)
 
     async def _take(self, step: Step) -> pb.Ack:
-        from ...engine.errors import InvalidJob
-        from ...engine.session.errors import Conflict, NotNow, Refused
         from ...engine.spec import ComponentSpec
 
         kept = self.kept
-        self._open()
+        require_open(self.name, kept)
         trials = late = 0
-        try:
+        with engine_refusals():
             if isinstance(step, pb.Tell):
                 receipt = kept.tell(wire.told(step))
                 trials, late = receipt.trials, receipt.late
@@ -235,28 +237,7 @@ class Live:
                 named = plain(step.objective) if step.HasField("objective") else None
                 objective = None if named is None else ComponentSpec.model_validate(named)
                 await self._in(self._work, kept.change, objective, step.unit, step.thread)
-        except Conflict as refusal:
-            raise ServiceError(
-                grpc.StatusCode.ABORTED, str(refusal), reason=refusal.reason, violations=[FieldViolation(refusal.field, str(refusal))]
-            ) from None
-        except NotNow as refusal:
-            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, str(refusal), reason=refusal.reason) from None
-        except Refused as refusal:
-            raise invalid_fields([FieldViolation(refusal.field, str(refusal))], reason=refusal.reason) from None
-        except InvalidJob as refusal:
-            found = [FieldViolation(v.field, v.description) for v in refusal.violations]
-            raise invalid_fields(found, reason="INVALID_SESSION") from None
-        except ValueError as refusal:
-            raise invalid_fields([FieldViolation("objective", str(refusal))]) from None
         return pb.Ack(sequence=kept.sequence, trials=trials, late=late, untold=kept.session.record.untold)
-
-    def _open(self) -> None:
-        from ...engine.session.kept import now
-
-        if self.kept.closed:
-            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{self.name} is closed", reason="SESSION_CLOSED")
-        if not self.kept.session.stopped_by and now() > self.kept.expire_time:
-            raise expired(self.name)
 
     def _step(self) -> None:
         from ...models.plugins.connection import PluginError
@@ -266,7 +247,7 @@ class Live:
         self._encoded = self._trouble = None
         if not session.stopped_by:
             try:
-                self._encoded = (session.record.generation, self._encode())
+                self._encoded = (session.record.generation, wire.encoded(session))
             except PluginError as error:  # the step is done; who asks for its stimuli is told
                 self._trouble = unanswered(self.name, error)
 
@@ -306,37 +287,6 @@ class Live:
         what = f"the log of {self.name} can't be written ({failure.strerror}); open it again"
         return ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)
 
-    def _encode(self) -> Any:
-        from ...engine.session.encoding import png, presented
-
-        session = self.kept.session
-        asked = session.spec.presentation
-        shown = presented(session.screen.present(), session.checked.decoder.stimulus, asked)
-        return [png(picture) for picture in shown] if asked.encoding == "png" else shown
-
-    def _message(self, encoded: Any) -> pb.RunSessionResponse:
-        session = self.kept.session
-        trials = session.record.current
-        rows = [row for row, trial in enumerate(trials) if not trial.status]
-        response = pb.RunSessionResponse()
-        message = response.ask  # filled in place: stimuli are large, and every copy of them takes its time
-        message.generation = session.record.generation
-        message.trials.extend(trials[row].number for row in rows)
-        message.kinds.extend(int(trials[row].kind) for row in rows)  # type: ignore[arg-type]
-        if session.spec.threads:
-            names = [thread.name for thread in session.threads]
-            message.threads.extend(names[trials[row].thread] if trials[row].thread >= 0 else "" for row in rows)
-            message.thread_progress.extend(wire.thread(session, number, whole=False) for number in range(len(names)))
-        message.progress.CopyFrom(wire.progress(session))
-        message.recommendation.CopyFrom(wire.recommendation(session, whole=False))
-        if isinstance(encoded, list):
-            message.png.extend(encoded[row] for row in rows)
-        else:
-            wire.fill(message.stimuli, encoded if len(rows) == len(trials) else encoded[rows])
-        if self.asked_at is None:
-            self.asked_at = time.monotonic()
-        return response
-
     async def _in(self, executor: Executor, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, partial(function, *arguments))
 
@@ -348,12 +298,6 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
 
 async def _nothing() -> None:
     """Nothing to write."""
-
-
-def expired(name: str) -> ServiceError:
-    """FAILED_PRECONDITION: nothing was heard of the rig for too long."""
-    what = f"{name} has expired, and keeps its trials; open it with renew to go on"
-    return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="SESSION_EXPIRED")
 
 
 def alone(function: Callable[[], T]) -> T:

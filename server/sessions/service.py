@@ -33,10 +33,11 @@ from ..storage.records import Filter
 from . import earlier
 from .asking import Asking, Relay
 from .described import PREFIX, batch
-from .inmemory import InMemory, unknown, unwritable
+from .inmemory import InMemory
 from .live import Live, Step, Ticket
+from .refusals import require_open, unknown, unwritable
 from .shelf import Shelf
-from .stream import RigStream, going, overdue
+from .stream import RigStream, overdue
 
 if TYPE_CHECKING:
     from ...engine.session.checked import CheckedSession
@@ -208,7 +209,7 @@ class Sessions:
         """The trials to show now, for clients without streams."""
         live = await self._alone(name)
         await overdue(live, None)
-        going(live)
+        require_open(live.name, live.kept)
         asked = await live.ask()
         return pb.AskResponse(ask=asked.ask) if asked is not None else pb.AskResponse(ended=await self._memory.described(live, whole=True))
 

@@ -14,8 +14,8 @@ from actmax.v1 import session_service_pb2 as pb
 
 from ..errors import ServiceError, invalid, stopping
 from ..messages.jobs import timestamp
-from .asking import PLUGIN_AWAY
-from .live import Live, Step, Ticket, expired
+from .live import Live, Step, Ticket
+from .refusals import PLUGIN_AWAY, expired, require_open
 
 _WARNINGS = (0.8, 0.95)
 """Shares of a session's patience after which it warns."""
@@ -49,7 +49,7 @@ class RigStream:
         try:
             if renew:
                 await live.change(lambda kept: kept.renew() if time.time_ns() // 1000 > kept.expire_time else None)
-            going(live)
+            require_open(live.name, live.kept)
             described = await self._described()
             yield pb.RunSessionResponse(opened=pb.Opened(last_sequence=described.last_sequence, session=described))
             async with contextlib.aclosing(self._conversation()) as responses:
@@ -155,15 +155,6 @@ async def overdue(live: Live, ticket: Ticket | None) -> None:
     seconds = live.kept.session.spec.design.generation_seconds
     if seconds and live.asked_at is not None and time.monotonic() >= live.asked_at + seconds:
         await live.apply(ticket, [pb.Advance(generation=live.kept.session.record.generation)])
-
-
-def going(live: Live) -> None:
-    """Refuse what is closed or has expired."""
-    kept = live.kept
-    if kept.closed:
-        raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{live.name} is closed", reason="SESSION_CLOSED")
-    if not kept.session.stopped_by and time.time_ns() // 1000 > kept.expire_time:
-        raise expired(live.name)
 
 
 _END = object()

@@ -146,6 +146,37 @@ def session(message: session_pb2.Session, kept: KeptSession, *, whole: bool) -> 
     return message
 
 
+def encoded(session: Session) -> Any:
+    """Stimuli of the present generation as the rig shows them: an array, (n, ...), or a list of PNG files."""
+    from ...engine.session.encoding import png, presented
+
+    asked = session.spec.presentation
+    shown = presented(session.screen.present(), session.checked.decoder.stimulus, asked)
+    return [png(picture) for picture in shown] if asked.encoding == "png" else shown
+
+
+def ask(session: Session, stimuli: Any) -> session_service_pb2.RunSessionResponse:
+    """The untold trials of the present generation; ``stimuli`` as :func:`encoded` returns them."""
+    trials = session.record.current
+    rows = [row for row, trial in enumerate(trials) if not trial.status]
+    response = session_service_pb2.RunSessionResponse()
+    message = response.ask  # filled in place: stimuli are large, and every copy of them takes its time
+    message.generation = session.record.generation
+    message.trials.extend(trials[row].number for row in rows)
+    message.kinds.extend(int(trials[row].kind) for row in rows)  # type: ignore[arg-type]
+    if session.spec.threads:
+        names = [thread.name for thread in session.threads]
+        message.threads.extend(names[trials[row].thread] if trials[row].thread >= 0 else "" for row in rows)
+        message.thread_progress.extend(thread(session, number, whole=False) for number in range(len(names)))
+    message.progress.CopyFrom(progress(session))
+    message.recommendation.CopyFrom(recommendation(session, whole=False))
+    if isinstance(stimuli, list):
+        message.png.extend(stimuli[row] for row in rows)
+    else:
+        fill(message.stimuli, stimuli if len(rows) == len(trials) else stimuli[rows])
+    return response
+
+
 def trial(found: Trial, names: Sequence[str]) -> session_service_pb2.Trial:
     """One trial; ``names`` are the threads'."""
     message = session_service_pb2.Trial(
