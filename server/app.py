@@ -35,7 +35,7 @@ from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
 from .execution.inspector import Inspector
 from .execution.launching import Launcher, launcher
-from .execution.steward import Steward
+from .execution.lease_manager import LeaseManager
 from .jobs import states
 from .jobs.hub import Hub
 from .jobs.lifecycle import Lifecycle
@@ -43,10 +43,10 @@ from .jobs.reading import JobReader
 from .memory import keep_freed
 from .observing.calls import Observer, tracer
 from .observing.metrics import Metrics
-from .plugins.door import PluginDoor
 from .plugins.registry import Plugins
+from .plugins.relay import PluginRelay
 from .security.access import Access
-from .security.pace import Pace
+from .security.rate_limiter import RateLimiter
 from .security.tokens import Tokens
 from .security.transport import server_credentials
 from .servicers.admission import Admission
@@ -55,7 +55,7 @@ from .servicers.jobs import JobServicer
 from .servicers.plugins import PluginServicer
 from .servicers.sessions import SessionServicer
 from .sessions.service import Sessions
-from .sessions.shelf import Shelf
+from .sessions.session_index import SessionIndex
 from .storage.opening import open_storage
 from .storage.sql import SqlJobStore
 
@@ -132,8 +132,8 @@ class Server:
             raise StartError(str(error)) from error
         undo.callback(end_tracing)
         metrics, access = Metrics(), Access(certificates=bool(config.tls_client_ca))
-        pace = Pace(config.max_calls_per_second_per_owner)
-        self._grpc = _grpc_server(config, Admission(access, pace, Observer(metrics, spans)))
+        limiter = RateLimiter(config.max_calls_per_second_per_owner)
+        self._grpc = _grpc_server(config, Admission(access, limiter, Observer(metrics, spans)))
         # First of all, as a port that is taken must leave no folder behind.
         self._port = self._bind(credentials)
         undo.push_async_callback(self._unbind)
@@ -147,24 +147,24 @@ class Server:
         undo.callback(threads.shutdown)
         self._hub = Hub(loop)
         lifecycle = Lifecycle(self.store, self._hub.changed)
-        await self._open_door()
-        self.inspector = Inspector(self._engine, config, relay=partial(self._door.relay, patient=False))
+        await self._open_relay()
+        self.inspector = Inspector(self._engine, config, relay=partial(self._relay.address, patient=False))
         undo.push_async_callback(self.inspector.close)
         await self.inspector.start()
         self.launcher = launcher(config)
         undo.callback(self.launcher.close)
         await loop.run_in_executor(threads, self.launcher.start)
-        relay = partial(self._door.relay, patient=True)
+        relay = partial(self._relay.address, patient=True)
         self.executor = Executor(config, lifecycle, files, self._engine, metrics, spans, launcher=self.launcher, relay=relay)
         shared = self.store.database.shared
-        steward = Steward(config, self.store, lifecycle, files, self.executor, self._hub, shared=shared, address=self.address)
-        undo.callback(steward.stop)
+        leases = LeaseManager(config, self.store, lifecycle, files, self.executor, self._hub, shared=shared, address=self.address)
+        undo.callback(leases.stop)
         undo.callback(self.executor.stop, 0.0)
 
         jobs = JobReader(self.store, files, self._hub, threads, metrics, keep_alive_seconds=config.keep_alive_seconds)
         await self._add_services(jobs, JobControl(config, jobs, lifecycle, self.executor, self.inspector))
         try:
-            await loop.run_in_executor(threads, steward.start)
+            await loop.run_in_executor(threads, leases.start)
         except OSError as error:
             raise StartError(f"{config.data}: {error}") from error
         self.executor.start()
@@ -181,23 +181,23 @@ class Server:
                 raise StartError(f"metrics_address: {address} can't be listened on ({error.strerror})") from error
         metrics.count_jobs(lambda: {states.name(state): number for state, number in self.store.counts().items()})
 
-    async def _open_door(self) -> None:
+    async def _open_relay(self) -> None:
         """Let workers reach the plugins that dial in."""
         self._plugins = Plugins()
-        self._door = PluginDoor(self._plugins, self.config.max_receive_bytes)
+        self._relay = PluginRelay(self._plugins, self.config.max_receive_bytes)
         try:
-            await self._door.start()
+            await self._relay.start()
         except OSError as error:
             raise StartError(str(error)) from error
-        self._undo.push_async_callback(self._door.stop)
+        self._undo.push_async_callback(self._relay.stop)
 
     async def _add_services(self, jobs: JobReader, control: JobControl) -> None:
         """Answer calls of every service, once the port is served."""
         config, server = self.config, self._grpc
         job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, control), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, self.inspector), server)
-        relay = partial(self._door.relay, patient=False)
-        self._sessions = Sessions(config, Shelf(config.data / "sessions"), relay=relay)
+        relay = partial(self._relay.address, patient=False)
+        self._sessions = Sessions(config, SessionIndex(config.data / "sessions"), relay=relay)
         self._undo.push_async_callback(self._sessions.stop)
         session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(self._sessions), server)
         plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(PluginServicer(self._plugins), server)

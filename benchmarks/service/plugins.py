@@ -94,7 +94,7 @@ def main() -> None:
         PluginOffering(plugin, "first", server.address),
         echo() as bare,
     ):
-        context = {PERMISSIONS: Permissions(relay=server._door.relay("", patient=False))}
+        context = {PERMISSIONS: Permissions(relay=server._relay.address("", patient=False))}
         relayed = RemoteTarget.from_options(RemoteTarget.Options.model_validate({"plugin": "first"}, context=context))
         direct = RemoteTarget.from_options(RemoteTarget.Options(address=f"grpc://{served.address}"))
         report = {

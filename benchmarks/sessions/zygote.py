@@ -91,7 +91,7 @@ def main() -> None:
     import torch
 
     import actmax.client.sessions.trials
-    import actmax.engine.session.kept
+    import actmax.engine.session.durable_session
     import actmax.optimizers.xdream
     import actmax.server.app  # noqa: F401
     import toy_lab  # noqa: F401

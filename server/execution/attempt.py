@@ -25,7 +25,7 @@ from ..storage.records import JobRecord
 from . import child, messages, worker
 from .engine import Engine
 from .launching import Launcher
-from .standby import Standby
+from .warm_worker import WarmWorker
 
 _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
@@ -49,7 +49,7 @@ class Attempt:
         launcher: Launcher,
         device: str = "",
         relay: str = "",
-        standby: Standby | None = None,
+        standby: WarmWorker | None = None,
     ) -> None:
         self.job = job
         self._config = config
@@ -137,9 +137,9 @@ class Attempt:
             self._crashed(f"the server could not watch over its worker ({type(error).__name__}: {error})")
 
     def _start(self) -> tuple[Connection, SpawnProcess]:
-        order = self._order()
-        waiting = self._standby.take(order) if self._standby is not None else None
-        ours, process = waiting or self._spawned(order)
+        task = self._task()
+        waiting = self._standby.take(task) if self._standby is not None else None
+        ours, process = waiting or self._spawned(task)
         with self._lock:
             self._process, self._connection = process, ours
             # Words that came while it was being started.
@@ -154,10 +154,10 @@ class Attempt:
             self._standby.prepare()  # for the next job
         return ours, process
 
-    def _spawned(self, order: worker.Order) -> tuple[Connection, SpawnProcess]:
+    def _spawned(self, task: worker.WorkerTask) -> tuple[Connection, SpawnProcess]:
         ours, theirs = child.pipe()
         try:
-            target, arguments = self._launcher.work(theirs, self._engine, order, job_pb2.JobSpec.FromString(self.job.spec))
+            target, arguments = self._launcher.work(theirs, self._engine, task, job_pb2.JobSpec.FromString(self.job.spec))
             process = _spawn.Process(target=target, args=arguments, daemon=True, name=f"jobs/{self.job.id}")
             process.start()
         except BaseException:
@@ -167,9 +167,9 @@ class Attempt:
             theirs.close()
         return ours, process
 
-    def _order(self) -> worker.Order:
+    def _task(self) -> worker.WorkerTask:
         spec = plain(job_pb2.JobSpec.FromString(self.job.spec))
-        return worker.Order(
+        return worker.WorkerTask(
             self.job.id,
             self.job.attempt,
             spec,

@@ -18,7 +18,7 @@ from ..jobs.lifecycle import Lifecycle, StaleVersion
 from ..jobs.reading import JobReader, check_labels
 from ..messages import tokens
 from ..messages.specs import plain
-from ..security.principal import calling
+from ..security.principal import current_principal
 from ..storage.records import JobRecord, Quota
 from .executor import Executor
 from .inspector import Inspector
@@ -58,7 +58,7 @@ class JobControl:
         if not -_PRIORITY_MAX <= priority <= _PRIORITY_MAX:
             raise invalid("priority", f"{priority} is out of range; {-_PRIORITY_MAX} to {_PRIORITY_MAX} work")
         marked = check_labels(labels or {})
-        owner = calling.get().owner
+        owner = current_principal.get().owner
         known = await self._call(self._jobs.store.by_request, owner, key) if key else None
         if known is None:
             checked = await self._inspector.check(_plain(spec))

@@ -22,7 +22,7 @@ from .attempt import Attempt
 from .engine import Engine
 from .launching import Launcher, Local
 from .resources import Unmet
-from .standby import Standby
+from .warm_worker import WarmWorker
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Executor:
         self._metrics = metrics
         self._tracer = tracer
         self._launcher = launcher or Local(config)
-        self.standby = Standby(config, engine) if config.standby and isinstance(self._launcher, Local) else None
+        self.standby = WarmWorker(config, engine) if config.standby and isinstance(self._launcher, Local) else None
         self._relay = relay
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}

@@ -23,7 +23,7 @@ from ...models.permissions import Permissions
 from ..config import ServerConfig
 from ..errors import FieldViolation, ServiceError, invalid_fields, stopping
 from ..observing.logs import Logs
-from ..security.principal import calling
+from ..security.principal import current_principal
 from . import child
 from .engine import Checked, Engine
 
@@ -97,7 +97,7 @@ class Inspector:
             return (self._process.pid or 0) if self._process is not None else 0
 
     async def _ask(self, what: str, content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        permissions = replace(self._config.permissions, relay=self._relay(calling.get().owner))
+        permissions = replace(self._config.permissions, relay=self._relay(current_principal.get().owner))
         question = json.dumps({"what": what, "content": content, "permissions": asdict(permissions)}).encode()
         if self._closed:
             raise stopping()

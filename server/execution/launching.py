@@ -35,7 +35,9 @@ class Launcher(Protocol):
         """What the job asks for and will never get."""
         ...
 
-    def work(self, connection: Connection, engine: Engine, order: worker.Order, spec: job_pb2.JobSpec) -> tuple[Callable[..., None], Any]:
+    def work(
+        self, connection: Connection, engine: Engine, task: worker.WorkerTask, spec: job_pb2.JobSpec
+    ) -> tuple[Callable[..., None], Any]:
         """A function and its arguments for a spawned process, which speaks ``messages`` over ``connection`` and ends with the server."""
         ...
 
@@ -63,10 +65,12 @@ class Local:
         request = Request(asked.cpus, asked.gpus, int(asked.memory * (1 << 30)))  # replicas are one process here
         return unmet(request, [self._node], "this machine")
 
-    def work(self, connection: Connection, engine: Engine, order: worker.Order, spec: job_pb2.JobSpec) -> tuple[Callable[..., None], Any]:
+    def work(
+        self, connection: Connection, engine: Engine, task: worker.WorkerTask, spec: job_pb2.JobSpec
+    ) -> tuple[Callable[..., None], Any]:
         """See ``Launcher``."""
         del spec
-        return worker.main, (connection, engine, order)
+        return worker.main, (connection, engine, task)
 
     def close(self) -> None:
         """See ``Launcher``."""

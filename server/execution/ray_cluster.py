@@ -112,11 +112,13 @@ class RayCluster:
             self._lock.release()
         return unmet(self._request(spec), nodes, "the cluster") if nodes else []
 
-    def work(self, connection: Connection, engine: Engine, order: worker.Order, spec: job_pb2.JobSpec) -> tuple[Callable[..., None], Any]:
+    def work(
+        self, connection: Connection, engine: Engine, task: worker.WorkerTask, spec: job_pb2.JobSpec
+    ) -> tuple[Callable[..., None], Any]:
         """See ``Launcher``."""
         request = self._request(spec)
-        order = replace(order, threads=self._config.threads or request.threads, device="")
-        return ray_driver.main, (connection, engine, order, self._joining, request)
+        task = replace(task, threads=self._config.threads or request.threads, device="")
+        return ray_driver.main, (connection, engine, task, self._joining, request)
 
     def close(self) -> None:
         """See ``Launcher``."""

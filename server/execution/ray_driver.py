@@ -25,16 +25,16 @@ from .engine import Engine
 from .ray_joining import Joining
 from .ray_worker import News, RayWorker
 from .resources import GIB, Request
-from .worker import Order, describe
+from .worker import WorkerTask, describe
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
 _WAITING_SECONDS = 30.0
 
 
-def main(connection: Connection, maker: Engine, order: Order, joining: Joining, request: Request) -> None:
+def main(connection: Connection, maker: Engine, task: WorkerTask, joining: Joining, request: Request) -> None:
     """Have Ray run the job, pass on what the server and the worker say, and end with the server at the latest."""
-    child.settle(f"jobs/{order.job_id}#{order.attempt}", order.logs, threads=1)
+    child.settle(f"jobs/{task.job_id}#{task.attempt}", task.logs, threads=1)
     commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, commands), name="commands", daemon=True).start()
     try:
@@ -44,7 +44,7 @@ def main(connection: Connection, maker: Engine, order: Order, joining: Joining, 
     else:
         signal.signal(signal.SIGTERM, lambda *_: commands.put(messages.SUSPEND))  # Ray has put a handler of its own
         try:
-            word = _Attempt(ray, maker, order, request, connection, commands).run()
+            word = _Attempt(ray, maker, task, request, connection, commands).run()
         except ray.exceptions.RayError as error:
             word = messages.Lost(f"was lost on the Ray cluster: {ray_joining.why(error)}")
         except OSError as error:
@@ -66,15 +66,15 @@ class _Attempt:
     """The actor, and the folder that what it writes is brought to."""
 
     def __init__(
-        self, ray: Any, maker: Engine, order: Order, request: Request, connection: Connection, commands: queue.SimpleQueue[bytes]
+        self, ray: Any, maker: Engine, task: WorkerTask, request: Request, connection: Connection, commands: queue.SimpleQueue[bytes]
     ) -> None:
         self._ray = ray
-        self._order = order
+        self._task = task
         self._request = request
         self._connection = connection
         self._commands = commands
         self._told: set[bytes] = set()
-        before = {path.name: path.read_bytes() for path in checkpoints(order.folder)}
+        before = {path.name: path.read_bytes() for path in checkpoints(task.folder)}
         actor: Any = ray.remote(RayWorker).options(
             num_cpus=request.cpus,
             num_gpus=request.gpus,
@@ -83,7 +83,7 @@ class _Attempt:
             max_concurrency=4,  # one runs the job, the others answer meanwhile
         )
         self._blank = not before
-        self._actor = actor.remote(maker, order, request, before)
+        self._actor = actor.remote(maker, task, request, before)
 
     def run(self) -> messages.Message:
         """See it to its last word."""
@@ -102,7 +102,7 @@ class _Attempt:
                 news = actor.news.remote()
             elif not placed and began is not None and time.monotonic() > began + _WAITING_SECONDS:
                 began = float("inf")
-                _log.warning("jobs/%s waits for the cluster to have room for it: %s", self._order.job_id, _asked(self._request))
+                _log.warning("jobs/%s waits for the cluster to have room for it: %s", self._task.job_id, _asked(self._request))
             self._pass_on()
             if not placed and (word := self._left()):
                 return word
@@ -129,14 +129,14 @@ class _Attempt:
             print(line, file=sys.stderr, flush=True)
         for name, content in news.checkpoint.items():
             if Path(name).name == name:  # the job's own code may run there
-                durable.replace(self._order.folder / name, content)
+                durable.replace(self._task.folder / name, content)
         if news.progress:
             self._connection.send_bytes(messages.encode(messages.Advanced(news.progress)))
 
     def _finished(self, word: messages.Message, artifacts: Mapping[str, bytes]) -> messages.Message:
         if not isinstance(word, messages.Finished):
             return word
-        root = self._order.folder / "artifacts"
+        root = self._task.folder / "artifacts"
         root.mkdir(exist_ok=True)
         for path, content in artifacts.items():
             parts = Path(path).parts

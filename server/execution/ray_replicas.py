@@ -11,7 +11,7 @@ from ..observing.logs import Logs
 from . import child
 from .engine import Replicating
 from .resources import Request
-from .worker import Order
+from .worker import WorkerTask
 
 if TYPE_CHECKING:
     from ...engine.evaluation.evaluator import Outcome, Pass
@@ -23,10 +23,10 @@ _LEAST_PATIENCE = 2.0
 class RayReplica:
     """An actor with a generator and a target of its own. It keeps nothing between passes."""
 
-    def __init__(self, maker: Replicating, order: Order, number: int) -> None:
-        Logs(order.logs.level, order.logs.as_json).configure(f"jobs/{order.job_id}#{order.attempt} replica {number}")
-        child.limit_threads(order.threads)
-        self._evaluate = maker.replica(order.spec, order.permissions, order.threads)
+    def __init__(self, maker: Replicating, task: WorkerTask, number: int) -> None:
+        Logs(task.logs.level, task.logs.as_json).configure(f"jobs/{task.job_id}#{task.attempt} replica {number}")
+        child.limit_threads(task.threads)
+        self._evaluate = maker.replica(task.spec, task.permissions, task.threads)
 
     def ready(self) -> None:
         """Returns once it can evaluate."""
@@ -45,13 +45,13 @@ class RayReplicas:
 
     Parameters
     ----------
-    maker, order
+    maker, task
         What the job's own process was given.
     request : Request
         What each actor is placed with.
     """
 
-    def __init__(self, maker: Replicating, order: Order, request: Request) -> None:
+    def __init__(self, maker: Replicating, task: WorkerTask, request: Request) -> None:
         import ray
         import ray.exceptions
 
@@ -60,7 +60,7 @@ class RayReplicas:
         actor: Any = ray.remote(RayReplica).options(
             num_cpus=request.cpus, num_gpus=request.gpus, memory=request.memory or None, max_restarts=-1, max_task_retries=0
         )
-        self._actors = [actor.remote(maker, order, number) for number in range(2, request.replicas + 1)]
+        self._actors = [actor.remote(maker, task, number) for number in range(2, request.replicas + 1)]
         self._ready: list[Any] = []
         self._coming: dict[Any, Any] = {actor.ready.remote(): actor for actor in self._actors}
 

@@ -19,7 +19,7 @@ from . import child, messages
 from .engine import Command, Engine, Replicating
 from .ray_replicas import RayReplicas
 from .resources import Request
-from .worker import Order, attempt
+from .worker import WorkerTask, attempt
 
 _log = logging.getLogger(__name__)
 _LINES = 1000
@@ -42,7 +42,7 @@ class RayWorker:
     ----------
     maker : Engine
         What runs the job.
-    order : Order
+    task : WorkerTask
         What is to be done; its folder is one on the server's machine, and not used.
     request : Request
         What this process was placed with.
@@ -50,15 +50,15 @@ class RayWorker:
         The newest checkpoint of earlier attempts, by name; empty where there is none.
     """
 
-    def __init__(self, maker: Engine, order: Order, request: Request, checkpoint: Mapping[str, bytes]) -> None:
+    def __init__(self, maker: Engine, task: WorkerTask, request: Request, checkpoint: Mapping[str, bytes]) -> None:
         self._maker = maker
         self._request = request
-        self._lines = log_lines(f"jobs/{order.job_id}#{order.attempt}", order.logs)
-        child.limit_threads(order.threads)
+        self._lines = log_lines(f"jobs/{task.job_id}#{task.attempt}", task.logs)
+        child.limit_threads(task.threads)
         self._folder = Path(tempfile.mkdtemp(prefix="actmax-"))
         for name, content in checkpoint.items():
             (self._folder / name).write_bytes(content)
-        self._order = replace(order, folder=self._folder)
+        self._task = replace(task, folder=self._folder)
         self._sent = {path.name: _version(path) for path in checkpoints(self._folder)}
         self._changed = threading.Condition()
         self._progress = b""
@@ -69,10 +69,10 @@ class RayWorker:
         run = self._maker.run
         if self._request.replicas > 1:
             maker = cast("Replicating", self._maker)
-            replicas = RayReplicas(maker, self._order, self._request)
+            replicas = RayReplicas(maker, self._task, self._request)
             run = partial(maker.run, spread=replicas)
         try:
-            word = attempt(run, self._order, self._advance, self._latest)
+            word = attempt(run, self._task, self._advance, self._latest)
             made = dict(artifact_files(self._folder / "artifacts")) if isinstance(word, messages.Finished) else {}
             return messages.encode(word), {path: file.read_bytes() for path, file in made.items()}, self._news()
         finally:

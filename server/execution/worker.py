@@ -24,7 +24,7 @@ from . import child, engine, messages
 
 
 @dataclass(frozen=True)
-class Order:
+class WorkerTask:
     """What a worker is to do."""
 
     job_id: str
@@ -41,46 +41,46 @@ class Order:
 _PLAIN = ("job_id", "attempt", "spec", "threads", "checkpoint_seconds", "device")
 
 
-def encode_order(order: Order) -> bytes:
-    """An order as bytes: what is in a job's spec stands in JSON, where it came from."""
-    fields = {name: getattr(order, name) for name in _PLAIN}
-    fields |= {"folder": str(order.folder), "permissions": asdict(order.permissions), "logs": asdict(order.logs)}
+def encode_task(task: WorkerTask) -> bytes:
+    """A task as bytes: what is in a job's spec stands in JSON, where it came from."""
+    fields = {name: getattr(task, name) for name in _PLAIN}
+    fields |= {"folder": str(task.folder), "permissions": asdict(task.permissions), "logs": asdict(task.logs)}
     return json.dumps(fields).encode()
 
 
-def decode_order(data: bytes) -> Order:
-    """The order in ``data``."""
+def decode_task(data: bytes) -> WorkerTask:
+    """The task in ``data``."""
     fields = json.loads(data)
     made = {"folder": Path, "permissions": Permissions.from_plain, "logs": lambda plain: Logs(**plain)}
-    return Order(**{name: made[name](value) if name in made else value for name, value in fields.items()})
+    return WorkerTask(**{name: made[name](value) if name in made else value for name, value in fields.items()})
 
 
-def main(connection: Connection, maker: engine.Engine, order: Order) -> None:
+def main(connection: Connection, maker: engine.Engine, task: WorkerTask) -> None:
     """Run the job, tell the server of its progress and end, and end with the server at the latest."""
-    if order.device:
-        os.environ["CUDA_VISIBLE_DEVICES"] = order.device  # read when torch first looks for GPUs
-    child.settle(f"jobs/{order.job_id}#{order.attempt}", order.logs, order.threads)
+    if task.device:
+        os.environ["CUDA_VISIBLE_DEVICES"] = task.device  # read when torch first looks for GPUs
+    child.settle(f"jobs/{task.job_id}#{task.attempt}", task.logs, task.threads)
     commands = _Commands(connection)
     signal.signal(signal.SIGTERM, lambda *_: commands.suspend())
     outbox = _Outbox(connection)
-    outbox.close(attempt(maker.run, order, outbox.advance, commands.latest))
+    outbox.close(attempt(maker.run, task, outbox.advance, commands.latest))
 
 
 def attempt(
-    run: Callable[..., bool], order: Order, on_progress: Callable[[bytes], None], should_stop: Callable[[], engine.Command]
+    run: Callable[..., bool], task: WorkerTask, on_progress: Callable[[bytes], None], should_stop: Callable[[], engine.Command]
 ) -> messages.Message:
     """Run the job, by ``Engine.run``, and say how that ended."""
     try:
         cancelled = run(
-            order.spec,
-            order.folder,
+            task.spec,
+            task.folder,
             on_progress=on_progress,
             should_stop=should_stop,
-            permissions=order.permissions,
-            threads=order.threads,
-            checkpoint_seconds=order.checkpoint_seconds,
+            permissions=task.permissions,
+            threads=task.threads,
+            checkpoint_seconds=task.checkpoint_seconds,
         )
-        return messages.Finished(cancelled, tuple(describe(order.folder / "artifacts")))
+        return messages.Finished(cancelled, tuple(describe(task.folder / "artifacts")))
     except engine.Suspended:
         return messages.Suspended()
     except Exception as error:

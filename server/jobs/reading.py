@@ -18,7 +18,7 @@ from actmax.v1 import job_pb2
 from ..errors import ServiceError, already_exists, exhausted, invalid, not_found, over_quota, stopping, unreachable
 from ..messages import tokens
 from ..observing.metrics import Metrics
-from ..security.principal import calling
+from ..security.principal import current_principal
 from ..storage.folders import JobFiles
 from ..storage.records import ArtifactRecord, EventRecord, Filter, JobRecord
 from ..storage.store import JobStore, OverQuota, RequestSpent, StorageFull, StorageGone
@@ -66,7 +66,7 @@ class JobReader:
         """A job."""
         job_id = tokens.job_id(name)
         job = await self.call(self.store.get, job_id)
-        sees = calling.get().sees
+        sees = current_principal.get().sees
         if job is None or (sees is not None and job.owner != sees):
             raise await self._unknown(job_id)  # another one's job is no different from none
         return job
@@ -87,7 +87,7 @@ class JobReader:
         for number, state in enumerate(wanted):
             if state not in known:
                 raise invalid(f"states[{number}]", f"{state} is not a state; leave states empty for all jobs")
-        which = Filter(frozenset(wanted), check_labels(labels or {}), calling.get().sees, since, until)
+        which = Filter(frozenset(wanted), check_labels(labels or {}), current_principal.get().sees, since, until)
         before = tokens.page_before(token, which)
         limit = min(size or _PAGE, _PAGE_MAX)
         found = await self.call(self.store.page, which, before=before, limit=limit + 1)
@@ -175,13 +175,13 @@ class JobReader:
         except StorageGone as error:
             raise unreachable(error) from error
         except OverQuota as error:
-            raise over_quota(calling.get().owner, error.what, error.limit) from None
+            raise over_quota(current_principal.get().owner, error.what, error.limit) from None
         except RequestSpent as error:
             what = f"request_id {error} has created a job that was deleted since; give each new job a request_id of its own"
             raise already_exists(what, reason="REQUEST_ID_SPENT") from None
 
     async def _unknown(self, job_id: str) -> ServiceError:
-        near = await self.call(self.store.ids_like, job_id[:4], calling.get().sees, 2) if len(job_id) >= 4 else []
+        near = await self.call(self.store.ids_like, job_id[:4], current_principal.get().sees, 2) if len(job_id) >= 4 else []
         hint = f"; did you mean {tokens.job_name(near[0])}?" if len(near) == 1 else "; ListJobs (actmax list) has them all"
         return not_found(f"there is no job {tokens.job_name(job_id)[:100]}{hint}", reason="NO_SUCH_JOB")
 

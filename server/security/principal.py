@@ -33,5 +33,5 @@ class Principal:
 ANYBODY = Principal("", frozenset(SCOPES))
 """Every caller of a server without credentials."""
 
-calling: ContextVar[Principal] = ContextVar("calling", default=ANYBODY)
+current_principal: ContextVar[Principal] = ContextVar("current_principal", default=ANYBODY)
 """The caller of the call that is being answered."""

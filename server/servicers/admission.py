@@ -17,8 +17,8 @@ from ...wire.rules import Unchecked, violations
 from ..errors import FieldViolation, ServiceError, invalid_fields, refuse
 from ..observing.calls import Observer
 from ..security.access import Access
-from ..security.pace import Pace
-from ..security.principal import calling
+from ..security.principal import current_principal
+from ..security.rate_limiter import RateLimiter
 
 Context = grpc.aio.ServicerContext
 
@@ -30,15 +30,15 @@ class Admission(grpc.aio.ServerInterceptor):
     ----------
     access : Access
         Tells who calls and what they may.
-    pace : Pace
+    limiter : RateLimiter
         Tells whether they call too often.
     observer : Observer
         Is told of each call and how it ended.
     """
 
-    def __init__(self, access: Access, pace: Pace, observer: Observer) -> None:
+    def __init__(self, access: Access, limiter: RateLimiter, observer: Observer) -> None:
         self._access = access
-        self._pace = pace
+        self._limiter = limiter
         self._observer = observer
 
     async def intercept_service(
@@ -56,8 +56,8 @@ class Admission(grpc.aio.ServerInterceptor):
 
         async def request(given: Any, context: Context) -> Any:
             caller = await self._access.principal(method, metadata, context.auth_context())
-            calling.set(caller)
-            self._pace.take(method, caller, context.peer())
+            current_principal.set(caller)
+            self._limiter.take(method, caller, context.peer())
             return _several(handler.request_deserializer, given) if streams else read(handler.request_deserializer, given)
 
         if not handler.response_streaming:
@@ -107,7 +107,7 @@ class Admission(grpc.aio.ServerInterceptor):
                 raise
             finally:
                 code = _code(context, code)
-                self._observer.called(method, code, time.monotonic() - began, calling.get().owner, span)
+                self._observer.called(method, code, time.monotonic() - began, current_principal.get().owner, span)
 
 
 def read(decode: Callable[[bytes], Message], data: bytes) -> Message:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from actmax.v1 import plugin_service_pb2 as pb
 
 from ..plugins.registry import Plugins
-from ..security.principal import calling
+from ..security.principal import current_principal
 from .guard import stream, unary
 
 
@@ -21,7 +21,7 @@ class PluginServicer:
     @stream
     async def Offer(self, requests: AsyncIterator[pb.OfferRequest]) -> AsyncGenerator[pb.OfferResponse, None]:
         """See the proto."""
-        async with contextlib.aclosing(self._plugins.offer(requests, calling.get().owner)) as responses:
+        async with contextlib.aclosing(self._plugins.offer(requests, current_principal.get().owner)) as responses:
             async for response in responses:
                 yield response
 
@@ -29,7 +29,7 @@ class PluginServicer:
     async def ListPlugins(self, request: pb.ListPluginsRequest) -> pb.ListPluginsResponse:
         """See the proto."""
         del request
-        found = self._plugins.visible_to(calling.get())
+        found = self._plugins.visible_to(current_principal.get())
         return pb.ListPluginsResponse(
             plugins=[
                 pb.PluginInfo(

@@ -10,10 +10,10 @@ from actmax.v1 import session_service_pb2 as pb
 
 from ..messages.jobs import timestamp
 from . import wire
-from .shelf import Entry
+from .session_index import Entry
 
 if TYPE_CHECKING:
-    from ...engine.session.kept import KeptSession
+    from ...engine.session.durable_session import DurableSession
 
 PREFIX = "sessions/"
 """Of a session's name."""
@@ -40,7 +40,7 @@ def state(closed: bool, stopped_by: str, expire_time: int) -> session_pb2.Sessio
     return session_pb2.SESSION_STATE_EXPIRED if time.time_ns() // 1000 > expire_time else session_pb2.SESSION_STATE_OPEN
 
 
-def batch(kept: KeptSession, start: int, stimuli: bool) -> pb.ListTrialsResponse:
+def batch(kept: DurableSession, start: int, stimuli: bool) -> pb.ListTrialsResponse:
     """Its trials from the ``start``-th on, some hundreds at most; none at the end."""
     import torch
 

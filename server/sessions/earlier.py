@@ -12,7 +12,7 @@ from actmax.v1 import session_pb2
 
 from ..errors import FieldViolation, ServiceError, invalid_fields
 from ..messages.specs import plain
-from .live import Live
+from .active_session import ActiveSession
 
 _MOST = 8
 
@@ -47,7 +47,7 @@ class Earlier:
                 raise _wrong(f"spec.warm_start.sessions[{number}]", what, "OTHER_VERSION")
 
 
-async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitable[Live]]) -> Earlier:
+async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitable[ActiveSession]]) -> Earlier:
     """The latents that a warm start's sessions have found best.
 
     Parameters

@@ -11,7 +11,7 @@ import grpc
 from ..errors import FieldViolation, ServiceError, invalid_fields, not_found
 
 if TYPE_CHECKING:
-    from ...engine.session.kept import KeptSession
+    from ...engine.session.durable_session import DurableSession
     from ...models.plugins.connection import PluginError
 
 PLUGIN_AWAY = "PLUGIN_AWAY"
@@ -40,7 +40,7 @@ def engine_refusals() -> Iterator[None]:
         raise invalid_fields([FieldViolation("objective", str(refusal))]) from None
 
 
-def require_open(name: str, kept: KeptSession) -> None:
+def require_open(name: str, kept: DurableSession) -> None:
     """Refuse a session that is closed or has expired.
 
     Raises
@@ -48,7 +48,7 @@ def require_open(name: str, kept: KeptSession) -> None:
     ServiceError
         FAILED_PRECONDITION.
     """
-    from ...engine.session.kept import now
+    from ...engine.session.durable_session import now
 
     if kept.closed:
         raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{name} is closed", reason="SESSION_CLOSED")

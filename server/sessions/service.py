@@ -28,20 +28,20 @@ from ..errors import (
 )
 from ..messages import tokens
 from ..messages.specs import plain
-from ..security.principal import calling
+from ..security.principal import current_principal
 from ..storage.records import Filter
 from . import earlier
-from .asking import Asking, Relay
+from .active_session import ActiveSession, Step, StreamClaim
 from .described import PREFIX, batch
-from .inmemory import InMemory
-from .live import Live, Step, Ticket
 from .refusals import require_open, unknown, unwritable
-from .shelf import Shelf
+from .session_cache import SessionCache
+from .session_index import SessionIndex
+from .session_resources import Relay, SessionResources
 from .stream import RigStream, overdue
 
 if TYPE_CHECKING:
     from ...engine.session.checked import CheckedSession
-    from ...engine.session.kept import KeptSession
+    from ...engine.session.durable_session import DurableSession
 
 _MAX_ASK = 60 << 20
 
@@ -53,25 +53,25 @@ class Sessions:
     ----------
     config : ServerConfig
         The server's settings.
-    shelf : Shelf
+    shelf : SessionIndex
         Where they lie.
     relay : callable
         Gives the address of the relay to an owner's plugins.
     """
 
-    def __init__(self, config: ServerConfig, shelf: Shelf, *, relay: Relay = lambda owner: "") -> None:
+    def __init__(self, config: ServerConfig, shelf: SessionIndex, *, relay: Relay = lambda owner: "") -> None:
         self._config = config
         self._shelf = shelf
-        self._memory = InMemory(config, shelf, relay)
+        self._memory = SessionCache(config, shelf, relay)
         self._creating: dict[tuple[str, str], asyncio.Lock] = {}
         self._counting: dict[str, asyncio.Lock] = {}
-        self._tickets: set[Ticket] = set()
+        self._claims: set[StreamClaim] = set()
 
     def close(self) -> None:
         """Tell every stream that the server stops."""
         self._memory.closed = True
-        for ticket in self._tickets:
-            ticket.inbox.put_nowait(None)
+        for claim in self._claims:
+            claim.inbox.put_nowait(None)
 
     async def stop(self) -> None:
         """Let go of everything, once what is under way has ended."""
@@ -80,7 +80,7 @@ class Sessions:
 
     async def create(self, spec: session_pb2.SessionSpec, request_id: str) -> session_pb2.Session:
         """Check a session and keep it."""
-        owner, request_id = calling.get().owner, tokens.request_id(request_id)
+        owner, request_id = current_principal.get().owner, tokens.request_id(request_id)
         message = spec.SerializeToString(deterministic=True)
         fingerprint = hashlib.sha256(message).hexdigest()
         key = (owner, request_id or secrets.token_hex(8))
@@ -110,7 +110,7 @@ class Sessions:
                 raise over_quota(owner, "open_sessions", most)
             yield
 
-    async def _create(self, spec: session_pb2.SessionSpec, message: bytes, owner: str, request_id: str, fingerprint: str) -> Live:
+    async def _create(self, spec: session_pb2.SessionSpec, message: bytes, owner: str, request_id: str, fingerprint: str) -> ActiveSession:
         from_now = time.time_ns() // 1000
         session_id = secrets.token_hex(8)
         header = {
@@ -125,11 +125,11 @@ class Sessions:
 
         with self._memory.asking(owner, spec) as asking:
 
-            def make() -> KeptSession:
-                from ...engine.session.kept import KeptSession
+            def make() -> DurableSession:
+                from ...engine.session.durable_session import DurableSession
 
                 checked = self._checked(spec, warm, asking)
-                return KeptSession.create(self._shelf.folder(session_id), checked, header | {"number": self._shelf.number(from_now)})
+                return DurableSession.create(self._shelf.folder(session_id), checked, header | {"number": self._shelf.number(from_now)})
 
             try:
                 kept = await self._memory.computed(make, asking.work)
@@ -140,7 +140,7 @@ class Sessions:
             self._shelf.added(session_id)
             return await self._memory.add(session_id, kept, asking)
 
-    def _checked(self, message: session_pb2.SessionSpec, warm: earlier.Earlier, asking: Asking) -> CheckedSession:
+    def _checked(self, message: session_pb2.SessionSpec, warm: earlier.Earlier, asking: SessionResources) -> CheckedSession:
         from ...engine.errors import InvalidJob
         from ...engine.session.checking import check_session
         from ...engine.session.encoding import message_bytes
@@ -174,7 +174,7 @@ class Sessions:
 
     async def page(self, size: int, token: str) -> tuple[list[session_pb2.Session], str]:
         """Sessions, newest first, as far as they are known without being opened; and the token of the next page."""
-        which = Filter(owner=calling.get().sees)
+        which = Filter(owner=current_principal.get().sees)
         before = tokens.page_before(token, which)
         limit = min(size or 50, 1000)
         found = self._shelf.page(which.owner, before, limit + 1)
@@ -186,8 +186,8 @@ class Sessions:
         """End a session for good."""
         live = await self._memory.opened(name)
         await live.change(lambda kept: kept.close_for_good())
-        if live.ticket is not None:
-            live.ticket.inbox.put_nowait(None)
+        if live.holder is not None:
+            live.holder.inbox.put_nowait(None)
         return await self._memory.described(live, whole=True)
 
     async def delete(self, name: str) -> None:
@@ -243,20 +243,20 @@ class Sessions:
         if first.open.last_sequence > live.kept.sequence:
             what = f"{live.name} is at {live.kept.sequence}, and the client has seen {first.open.last_sequence}: its log was cut off here"
             raise ServiceError(grpc.StatusCode.DATA_LOSS, what, reason="CLIENT_IS_AHEAD")
-        ticket = await live.enter(first.open.client_id, take_over=first.open.take_over)
-        self._tickets.add(ticket)
-        stream = RigStream(live, ticket, lambda: self._memory.described(live, whole=True), lambda: self._memory.closed)
+        claim = await live.claim(first.open.client_id, take_over=first.open.take_over)
+        self._claims.add(claim)
+        stream = RigStream(live, claim, lambda: self._memory.described(live, whole=True), lambda: self._memory.closed)
         try:
             async with contextlib.aclosing(stream.responses(requests, renew=first.open.renew)) as responses:
                 async for response in responses:
                     yield response
         finally:
-            self._tickets.discard(ticket)
-            live.leave(ticket)
+            self._claims.discard(claim)
+            live.release(claim)
 
-    async def _alone(self, name: str) -> Live:
+    async def _alone(self, name: str) -> ActiveSession:
         live = await self._memory.opened(name)
-        if live.ticket is not None:
+        if live.holder is not None:
             what = f"a stream runs {name}; end that, or tell through it"
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="SESSION_IN_USE")
         return live

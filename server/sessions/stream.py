@@ -14,7 +14,7 @@ from actmax.v1 import session_service_pb2 as pb
 
 from ..errors import ServiceError, invalid, stopping
 from ..messages.jobs import timestamp
-from .live import Live, Step, Ticket
+from .active_session import ActiveSession, Step, StreamClaim
 from .refusals import PLUGIN_AWAY, expired, require_open
 
 _WARNINGS = (0.8, 0.95)
@@ -26,9 +26,9 @@ class RigStream:
 
     Parameters
     ----------
-    live : Live
+    live : ActiveSession
         The session.
-    ticket : Ticket
+    claim : StreamClaim
         The stream's claim on it.
     described : callable
         The session as it stands.
@@ -37,15 +37,15 @@ class RigStream:
     """
 
     def __init__(
-        self, live: Live, ticket: Ticket, described: Callable[[], Awaitable[session_pb2.Session]], stopping: Callable[[], bool]
+        self, live: ActiveSession, claim: StreamClaim, described: Callable[[], Awaitable[session_pb2.Session]], stopping: Callable[[], bool]
     ) -> None:
-        self._live, self._ticket = live, ticket
+        self._live, self._claim = live, claim
         self._described, self._stopping = described, stopping
 
     async def responses(self, requests: AsyncIterator[pb.RunSessionRequest], *, renew: bool) -> AsyncGenerator[pb.RunSessionResponse, None]:
         """All that it is told, to its end; ``renew`` goes on with a session that has expired."""
         live = self._live
-        reader = asyncio.ensure_future(_read_into(self._ticket, requests))
+        reader = asyncio.ensure_future(_read_into(self._claim, requests))
         try:
             if renew:
                 await live.change(lambda kept: kept.renew() if time.time_ns() // 1000 > kept.expire_time else None)
@@ -59,7 +59,7 @@ class RigStream:
             reader.cancel()
 
     async def _conversation(self) -> AsyncGenerator[pb.RunSessionResponse, None]:
-        live, ticket = self._live, self._ticket
+        live, claim = self._live, self._claim
         sent = 0  # the generation that this stream was sent
         warned = 0
         pending: list[pb.RunSessionRequest | ServiceError] = []
@@ -69,7 +69,7 @@ class RigStream:
         while True:
             if self._stopping():
                 raise stopping()
-            live.still(ticket)
+            live.require_claim(claim)
             asked = None
             if not live.has_asked(sent) and not (trouble is not None and live.waits and time.monotonic() < again):
                 try:
@@ -92,12 +92,12 @@ class RigStream:
                 deadline, why = _deadline(live, warned, None if trouble is None else again)
                 try:
                     async with asyncio.timeout(deadline):
-                        item = await ticket.inbox.get()
+                        item = await claim.inbox.get()
                 except TimeoutError:
                     if trouble is not None and why == "plugin":
                         raise trouble from None
                     if why == "generation":
-                        await overdue(live, ticket)
+                        await overdue(live, claim)
                     elif why == "warning":
                         warned += 1
                         warning = pb.ExpiryWarning(expire_time=timestamp(live.kept.expire_time))
@@ -113,7 +113,7 @@ class RigStream:
                     continue
             warned = 0
             steps, error = _steps(pending)
-            acks, used, refused = await live.apply(ticket, steps) if steps else ([], 0, None)
+            acks, used, refused = await live.apply(claim, steps) if steps else ([], 0, None)
             pending = pending[used:]
             for ack in acks:
                 yield pb.RunSessionResponse(ack=ack)
@@ -122,7 +122,7 @@ class RigStream:
 
     def _heard(self, *items: object) -> tuple[list[pb.RunSessionRequest | ServiceError], bool]:
         """What the rig has said, in ``items`` and meanwhile, to be written together; and whether it has ended the stream."""
-        inbox = self._ticket.inbox
+        inbox = self._claim.inbox
         found: list[pb.RunSessionRequest | ServiceError] = []
         ended = False
         waiting = list(items)
@@ -131,13 +131,13 @@ class RigStream:
         for each in waiting:
             if isinstance(each, (pb.RunSessionRequest, ServiceError)):
                 found.append(each)
-                self._ticket.room.release()
+                self._claim.room.release()
             elif each is _END:
                 ended = True
         return found, ended
 
 
-def _deadline(live: Live, warned: int, again: float | None) -> tuple[float, str]:
+def _deadline(live: ActiveSession, warned: int, again: float | None) -> tuple[float, str]:
     """Return the seconds until something is due, and what; ``again`` is when a plugin that is away is asked again."""
     spec = live.kept.session.spec
     since = time.time() - live.kept.changed / 1e6
@@ -150,28 +150,28 @@ def _deadline(live: Live, warned: int, again: float | None) -> tuple[float, str]
     return due if again is None else min(due, (max(0.0, again - time.monotonic()), "plugin"))
 
 
-async def overdue(live: Live, ticket: Ticket | None) -> None:
+async def overdue(live: ActiveSession, claim: StreamClaim | None) -> None:
     """End a generation whose time is over."""
     seconds = live.kept.session.spec.design.generation_seconds
     if seconds and live.asked_at is not None and time.monotonic() >= live.asked_at + seconds:
-        await live.apply(ticket, [pb.Advance(generation=live.kept.session.record.generation)])
+        await live.apply(claim, [pb.Advance(generation=live.kept.session.record.generation)])
 
 
 _END = object()
 
 
-async def _read_into(ticket: Ticket, requests: AsyncIterator[pb.RunSessionRequest]) -> None:
+async def _read_into(claim: StreamClaim, requests: AsyncIterator[pb.RunSessionRequest]) -> None:
     """Put what comes into the stream's inbox, to its end."""
     try:
         async for request in requests:
-            await ticket.room.acquire()
-            ticket.inbox.put_nowait(request)
+            await claim.room.acquire()
+            claim.inbox.put_nowait(request)
     except ServiceError as error:  # a message that can't be taken: those before it are, and then the stream ends
-        ticket.inbox.put_nowait(error)
+        claim.inbox.put_nowait(error)
     except Exception:  # the client is gone: the stream's own coroutine is told
-        ticket.inbox.put_nowait(_END)
+        claim.inbox.put_nowait(_END)
     else:
-        ticket.inbox.put_nowait(_END)
+        claim.inbox.put_nowait(_END)
 
 
 def _steps(requests: Sequence[pb.RunSessionRequest | ServiceError]) -> tuple[list[Step], ServiceError | None]:

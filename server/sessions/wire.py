@@ -11,9 +11,9 @@ from actmax.v1 import session_pb2, session_service_pb2
 from ..messages.jobs import timestamp
 
 if TYPE_CHECKING:
+    from ...engine.session.durable_session import DurableSession
     from ...engine.session.evidence import Comparison
     from ...engine.session.findings import Found
-    from ...engine.session.kept import KeptSession
     from ...engine.session.session import Session
     from ...engine.session.trials import Told, Trial
 
@@ -125,7 +125,7 @@ def _comparison(found: Comparison) -> session_pb2.Comparison:
     )
 
 
-def session(message: session_pb2.Session, kept: KeptSession, *, whole: bool) -> session_pb2.Session:
+def session(message: session_pb2.Session, kept: DurableSession, *, whole: bool) -> session_pb2.Session:
     """``message`` with all that a session in memory knows."""
     found = kept.session
     message.last_sequence = kept.sequence

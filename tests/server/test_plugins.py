@@ -221,8 +221,8 @@ async def test_plugins_are_their_owners_alone_but_for_those_they_are_shared_with
 
 async def test_the_door_of_the_workers_is_shut_to_others(serving):
     async with serving() as (server, _):
-        address = server._door.relay("", patient=False).partition("@")[2]
-        right, anns = (server._door.relay(owner, patient=False).removeprefix("relay://").partition("@")[0] for owner in ("", "ann"))
+        address = server._relay.address("", patient=False).partition("@")[2]
+        right, anns = (server._relay.address(owner, patient=False).removeprefix("relay://").partition("@")[0] for owner in ("", "ann"))
         async with offered(target(), server.address, "neuron"), grpc.aio.insecure_channel(address) as channel:
             stub = plugin_service_pb2_grpc.TargetServiceStub(channel)
             request = pb.DescribePluginRequest(plugin="neuron")

@@ -13,7 +13,7 @@ from calls import details, refused
 from PIL import Image
 from rig import Stream, answers, array, run, sessions, spec
 
-from actmax.engine.session import kept as kept_module
+from actmax.engine.session import durable_session as kept_module
 from actmax.v1 import session_pb2
 from actmax.v1 import session_service_pb2 as pb
 

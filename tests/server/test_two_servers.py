@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from calls import calling, spec
 
 from actmax.server.config import ServerConfig
-from actmax.server.execution.steward import Steward
+from actmax.server.execution.lease_manager import LeaseManager
 from actmax.server.jobs.lifecycle import Lifecycle
 from actmax.server.storage.sql import SqlJobStore
 from actmax.v1 import job_pb2
@@ -152,9 +152,9 @@ def test_a_server_is_dead_only_where_it_was_watched_for_all_of_the_lease(tmp_pat
     lifecycle = Lifecycle(store, lambda _: None)
     job, _ = lifecycle.create(job_pb2.JobSpec(), 0, "")
     now = 0.0
-    monkeypatch.setattr("actmax.server.execution.steward.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("actmax.server.execution.lease_manager.time", SimpleNamespace(monotonic=lambda: now))
     mine: Any = SimpleNamespace(holder="mine", wake=lambda: None)
-    steward = Steward(ServerConfig(data=tmp_path, lease_seconds=10.0), store, lifecycle, Any, mine, Any, shared=True)  # type: ignore[arg-type]
+    steward = LeaseManager(ServerConfig(data=tmp_path, lease_seconds=10.0), store, lifecycle, Any, mine, Any, shared=True)  # type: ignore[arg-type]
     store.beat("other", "", first=True)
     lifecycle.claim("other")
 

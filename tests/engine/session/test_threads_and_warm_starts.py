@@ -9,9 +9,9 @@ from rigs import GIVEN, neuron, run, session, spec
 
 from actmax.engine.errors import InvalidJob
 from actmax.engine.session.checking import check_session
+from actmax.engine.session.durable_session import DurableSession
 from actmax.engine.session.errors import NotNow, Refused
 from actmax.engine.session.findings import best_latents, packed
-from actmax.engine.session.kept import KeptSession
 from actmax.engine.session.trials import SHARED, Kind, Told
 
 RIVALS = [{"name": "genetic", "optimizer": {"name": "xdream"}, "share": 2.0}, {"name": "random", "optimizer": {"name": "random"}}]
@@ -139,10 +139,10 @@ def test_a_warm_session_needs_no_earlier_one_to_be_opened_again(tmp_path):
     earlier = session()
     run(earlier)
     given = spec(warm_start={"latents": packed(best_latents(earlier.threads, 8))}, seed=9)
-    kept = KeptSession.create(tmp_path / "x", check_session(given, given=GIVEN), {"id": "x"})
+    kept = DurableSession.create(tmp_path / "x", check_session(given, given=GIVEN), {"id": "x"})
     shown = [trial.stimulus for trial in kept.session.record.current]
     decoded = kept.session.screen.present()
     kept.close()
-    again = KeptSession(tmp_path / "x", given=GIVEN)
+    again = DurableSession(tmp_path / "x", given=GIVEN)
     assert [trial.stimulus for trial in again.session.record.current] == shown
     assert torch.equal(again.session.screen.present(), decoded)

@@ -7,16 +7,16 @@ import shutil
 import pytest
 from rigs import GIVEN, neuron, run, session, spec
 
-from actmax.engine.session import kept as kept_module
+from actmax.engine.session import durable_session as kept_module
 from actmax.engine.session.checking import check_session
+from actmax.engine.session.durable_session import DurableSession
 from actmax.engine.session.errors import DamagedSession
-from actmax.engine.session.kept import KeptSession
 from actmax.engine.session.log import Log
 from actmax.engine.session.trials import Status
 
 
 def created(folder):
-    return KeptSession.create(folder, check_session(spec(), given=GIVEN), {"id": "x"})
+    return DurableSession.create(folder, check_session(spec(), given=GIVEN), {"id": "x"})
 
 
 def test_a_session_that_was_lost_at_any_point_goes_on_as_if_undisturbed(tmp_path, monkeypatch):
@@ -33,12 +33,12 @@ def test_a_session_that_was_lost_at_any_point_goes_on_as_if_undisturbed(tmp_path
             kept.tell(part)
             if turn % 3 == 0:  # not flushed: nobody was told that it is kept
                 kept.close()
-                kept = KeptSession(tmp_path / "x", given=GIVEN)
+                kept = DurableSession(tmp_path / "x", given=GIVEN)
                 kept.tell(part)
             kept.flush()
             if turn % 4 == 0:
                 kept.close()
-                kept = KeptSession(tmp_path / "x", given=GIVEN)
+                kept = DurableSession(tmp_path / "x", given=GIVEN)
             if kept.session.complete:
                 shown.append(tuple(trial.stimulus for trial in kept.session.record.current))
                 kept.step()
@@ -65,25 +65,25 @@ def test_a_torn_tail_is_dropped_and_damage_before_it_is_an_error(tmp_path):
     whole = log.read_bytes()
     for cut in range(1, len(whole.splitlines(keepends=True)[-1])):
         log.write_bytes(whole[:-cut])
-        again = KeptSession(tmp_path / "x", given=GIVEN)
+        again = DurableSession(tmp_path / "x", given=GIVEN)
         assert again.sequence == 2
         assert again.session.record.counts[Status.TOLD] == 2
         again.close()
         if cut > 3:
             break
     # what comes after a dropped tail is read back
-    again = KeptSession(tmp_path / "x", given=GIVEN)
+    again = DurableSession(tmp_path / "x", given=GIVEN)
     again.tell([told[5]])
     again.flush()
     again.close()
-    again = KeptSession(tmp_path / "x", given=GIVEN)
+    again = DurableSession(tmp_path / "x", given=GIVEN)
     assert again.session.record.counts[Status.TOLD] == 3
     again.close()
     damaged = bytearray(whole)
     damaged[len(whole.splitlines(keepends=True)[0]) + 30] ^= 1
     log.write_bytes(bytes(damaged))
     with pytest.raises(DamagedSession, match="damaged"):
-        KeptSession(tmp_path / "x", given=GIVEN)
+        DurableSession(tmp_path / "x", given=GIVEN)
 
 
 def test_a_snapshot_that_is_damaged_is_passed_over(tmp_path, monkeypatch):
@@ -96,7 +96,7 @@ def test_a_snapshot_that_is_damaged_is_passed_over(tmp_path, monkeypatch):
     expected = [trial.stimulus for trial in kept.session.record.current]
     kept.close()
     (tmp_path / "x" / "snapshot.safetensors").write_bytes(b"no")
-    assert [trial.stimulus for trial in KeptSession(tmp_path / "x", given=GIVEN).session.record.current] == expected
+    assert [trial.stimulus for trial in DurableSession(tmp_path / "x", given=GIVEN).session.record.current] == expected
 
 
 def test_a_replay_to_other_stimuli_is_found_out(tmp_path):
@@ -118,4 +118,4 @@ def test_a_replay_to_other_stimuli_is_found_out(tmp_path):
     log.append(records)
     log.close()
     with pytest.raises(DamagedSession, match="other trials"):
-        KeptSession(tmp_path / "x", given=GIVEN)
+        DurableSession(tmp_path / "x", given=GIVEN)

@@ -1,4 +1,4 @@
-"""The server's own door to the plugins that have dialled in: for its workers, on loopback, with a ticket for one owner each."""
+"""The server's own relay to the plugins that have dialled in: for its workers, on loopback, with a ticket for one owner each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONGEST = 86400.0
 Context = grpc.aio.ServicerContext
 
 
-class PluginDoor:
+class PluginRelay:
     """``TargetService`` and ``GeneratorService`` on a loopback port of their own, answered by the plugins that have dialled in.
 
     Parameters
@@ -71,8 +71,8 @@ class PluginDoor:
         if self._server is not None:
             await self._server.stop(0)
 
-    def relay(self, owner: str, *, patient: bool) -> str:
-        """Return this relay's address with a ticket of ``owner``, for :attr:`actmax.models.permissions.Permissions.relay`.
+    def address(self, owner: str, *, patient: bool) -> str:
+        """Return its address with a ticket of ``owner``, for :attr:`actmax.models.permissions.Permissions.relay`.
 
         ``patient`` is for the processes that run jobs, which wait for a plugin that is away.
         """
@@ -102,7 +102,7 @@ class PluginDoor:
         except ServiceError as error:
             await refuse(context, error)
         except Exception as error:
-            _log.exception("the door to plugins broke")
+            _log.exception("the relay to plugins broke")
             await context.abort(grpc.StatusCode.INTERNAL, f"a bug in the server ({type(error).__name__}); its log has more")
 
     def _ticket(self, owner: str) -> str:
@@ -122,28 +122,28 @@ class PluginDoor:
 
 
 class _Targets:
-    def __init__(self, door: PluginDoor) -> None:
-        self._door = door
+    def __init__(self, relay: PluginRelay) -> None:
+        self._relay = relay
 
     async def Describe(self, request: pb.DescribePluginRequest, context: Context) -> Any:
-        return await self._door.describe("target", request, context)
+        return await self._relay.describe("target", request, context)
 
     async def Respond(self, request: pb.RespondRequest, context: Context) -> Any:
-        return await self._door.ask("target", request, "respond", context)
+        return await self._relay.ask("target", request, "respond", context)
 
 
 class _Generators:
-    def __init__(self, door: PluginDoor) -> None:
-        self._door = door
+    def __init__(self, relay: PluginRelay) -> None:
+        self._relay = relay
 
     async def Describe(self, request: pb.DescribePluginRequest, context: Context) -> Any:
-        return await self._door.describe("generator", request, context)
+        return await self._relay.describe("generator", request, context)
 
     async def Generate(self, request: pb.GenerateRequest, context: Context) -> Any:
-        return await self._door.ask("generator", request, "generate", context)
+        return await self._relay.ask("generator", request, "generate", context)
 
     async def GetBank(self, request: pb.GetBankRequest, context: Context) -> Any:
-        return await self._door.ask("generator", request, "bank", context)
+        return await self._relay.ask("generator", request, "bank", context)
 
 
 def _seconds(context: Context) -> float:

@@ -37,7 +37,7 @@ async def offered(plugin, address: str, name: str = "neuron"):
 
 async def made(server, kind: Any = RemoteTarget, **options) -> Any:
     """A target or generator as a worker makes it."""
-    context = {PERMISSIONS: Permissions(relay=server._door.relay("", patient=True))}
+    context = {PERMISSIONS: Permissions(relay=server._relay.address("", patient=True))}
     read = kind.Options.model_validate({"plugin": "neuron", **options}, context=context)
     return await asyncio.to_thread(kind.from_options, read)
 

@@ -14,8 +14,8 @@ from actmax.client import Client, Credentials, Refused
 from actmax.client.errors import from_rpc
 from actmax.server.config import ConfigError, ServerConfig
 from actmax.server.errors import ServiceError
-from actmax.server.security.pace import Pace
 from actmax.server.security.principal import ANYBODY, Principal
+from actmax.server.security.rate_limiter import RateLimiter
 from actmax.server.security.tokens import Tokens
 from actmax.server.storage.database import Database, sqlite_url
 
@@ -23,7 +23,7 @@ GET = "/actmax.v1.JobService/GetJob"
 ANN, BOB = (Principal(name, frozenset({"submit"})) for name in ("ann", "bob"))
 
 
-def taken(pace: Pace, number: int, caller: Principal = ANN, peer: str = "ipv4:10.0.0.1:1000", method: str = GET) -> int:
+def taken(pace: RateLimiter, number: int, caller: Principal = ANN, peer: str = "ipv4:10.0.0.1:1000", method: str = GET) -> int:
     """How many of so many calls were let through."""
     through = 0
     for _ in range(number):
@@ -39,7 +39,7 @@ def taken(pace: Pace, number: int, caller: Principal = ANN, peer: str = "ipv4:10
 
 def test_a_bucket_holds_five_seconds_worth_and_fills_steadily():
     now = 1000.0
-    pace = Pace(2.0, clock=lambda: now)
+    pace = RateLimiter(2.0, clock=lambda: now)
     assert taken(pace, 30) == 10
     assert taken(pace, 30, BOB) == 10  # each has their own
     now += 1.0
@@ -53,18 +53,18 @@ def test_a_bucket_holds_five_seconds_worth_and_fills_steadily():
 
 
 def test_without_owners_it_is_the_address_and_without_a_limit_nothing():
-    pace = Pace(1.0, clock=lambda: 0.0)
+    pace = RateLimiter(1.0, clock=lambda: 0.0)
     assert taken(pace, 9, ANYBODY, "ipv4:10.0.0.1:1000") == 5
     assert taken(pace, 9, ANYBODY, "ipv4:10.0.0.1:2000") == 0
     assert taken(pace, 9, ANYBODY, "ipv4:10.0.0.2:1000") == 5
     assert taken(pace, 9, ANYBODY, "ipv6:[::1]:2000") == 5
     assert taken(pace, 9, ANYBODY, "unix:") == 5
     assert taken(pace, 100, method="/grpc.health.v1.Health/Check") == 100
-    assert taken(Pace(0.0), 10_000) == 10_000
+    assert taken(RateLimiter(0.0), 10_000) == 10_000
 
 
 def test_as_many_as_call_are_remembered_and_no_more():
-    pace = Pace(1.0, clock=lambda: 0.0)
+    pace = RateLimiter(1.0, clock=lambda: 0.0)
     for number in range(20_000):
         pace.take(GET, ANYBODY, f"ipv4:10.0.{number // 256}.{number % 256}:1")
         pace.take(GET, ANN, "") if number % 5000 == 0 else None

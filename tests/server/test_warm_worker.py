@@ -26,7 +26,7 @@ from actmax.server.observing.logs import Logs
 from actmax.v1 import job_pb2
 
 SUCCEEDED = job_pb2.JOB_STATE_SUCCEEDED
-ORDER = worker.Order(
+ORDER = worker.WorkerTask(
     "ab12",
     3,
     {"units": ["a[0]"], "x": 0.1, "n": 2**60},
@@ -52,8 +52,8 @@ async def gone(*pids: int, seconds: float = 200.0) -> None:
 
 
 def test_an_order_goes_there_as_it_is():
-    assert worker.decode_order(worker.encode_order(ORDER)) == ORDER
-    assert worker.decode_order(worker.encode_order(replace(ORDER, device="", permissions=Permissions()))) == replace(
+    assert worker.decode_task(worker.encode_task(ORDER)) == ORDER
+    assert worker.decode_task(worker.encode_task(replace(ORDER, device="", permissions=Permissions()))) == replace(
         ORDER, device="", permissions=Permissions()
     )
 

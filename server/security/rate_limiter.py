@@ -15,7 +15,7 @@ BURST_SECONDS = 5.0
 _KNOWN = 10_000
 
 
-class Pace:
+class RateLimiter:
     """A bucket of calls for each owner, or for each address where there are no owners; it fills steadily and holds five seconds' worth.
 
     Health is not counted. A stream is one call, however much goes through it. Belongs to one event loop.

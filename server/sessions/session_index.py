@@ -33,7 +33,7 @@ class Summary:
     stopped_by: str
 
 
-class Shelf:
+class SessionIndex:
     """Sessions below ``root``. Methods may be called from any thread."""
 
     def __init__(self, root: Path) -> None:

@@ -20,16 +20,16 @@ from actmax.v1 import session_pb2
 from ..config import ServerConfig
 from ..errors import OUT_OF_ROOM, ServiceError, exhausted, invalid, stopping
 from ..messages.jobs import timestamp
-from ..security.principal import calling
+from ..security.principal import current_principal
 from . import wire
-from .asking import Asking, Relay
+from .active_session import ActiveSession, alone
 from .described import PREFIX, expiry, message, state
-from .live import Live, alone
 from .refusals import unanswered, unknown, unwritable
-from .shelf import Entry, Shelf
+from .session_index import Entry, SessionIndex
+from .session_resources import Relay, SessionResources
 
 if TYPE_CHECKING:
-    from ...engine.session.kept import KeptSession
+    from ...engine.session.durable_session import DurableSession
 
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -38,25 +38,25 @@ _ID = re.compile(r"[0-9a-f]{16}")
 _IN_MEMORY = 200
 
 
-class InMemory:
+class SessionCache:
     """The sessions of one server, brought to memory when they are asked for.
 
     Parameters
     ----------
     config : ServerConfig
         The server's settings.
-    shelf : Shelf
+    shelf : SessionIndex
         Where they lie.
     relay : callable
         Gives the address of the relay to an owner's plugins.
     """
 
-    def __init__(self, config: ServerConfig, shelf: Shelf, relay: Relay) -> None:
+    def __init__(self, config: ServerConfig, shelf: SessionIndex, relay: Relay) -> None:
         self._config = config
         self._shelf = shelf
         self._relay = relay
-        self._opening: set[Asking] = set()
-        self._live: dict[str, asyncio.Future[Live]] = {}
+        self._opening: set[SessionResources] = set()
+        self._live: dict[str, asyncio.Future[ActiveSession]] = {}
         self._work = ThreadPoolExecutor(max(1, config.worker_threads), "sessions")
         self._disk = ThreadPoolExecutor(8, "session-logs")
         self.closed = False
@@ -73,11 +73,11 @@ class InMemory:
         self._disk.shutdown()
 
     @contextlib.contextmanager
-    def asking(self, owner: str, spec: session_pb2.SessionSpec) -> Iterator[Asking]:
+    def asking(self, owner: str, spec: session_pb2.SessionSpec) -> Iterator[SessionResources]:
         """What a session of ``owner`` is made with; let go of where that fails."""
         if self.closed:
             raise stopping()
-        found = Asking(self._config, self._relay, owner, spec, self._work)
+        found = SessionResources(self._config, self._relay, owner, spec, self._work)
         self._opening.add(found)
         try:
             yield found
@@ -87,10 +87,10 @@ class InMemory:
         finally:
             self._opening.discard(found)
 
-    async def add(self, session_id: str, kept: KeptSession, asking: Asking) -> Live:
+    async def add(self, session_id: str, kept: DurableSession, asking: SessionResources) -> ActiveSession:
         """A session that was just created."""
-        live = Live(PREFIX + session_id, kept, asking, self._disk)
-        future: asyncio.Future[Live] = asyncio.get_running_loop().create_future()
+        live = ActiveSession(PREFIX + session_id, kept, asking, self._disk)
+        future: asyncio.Future[ActiveSession] = asyncio.get_running_loop().create_future()
         future.set_result(live)
         self._live[session_id] = future
         await self._make_room()
@@ -109,12 +109,12 @@ class InMemory:
         if session_id == name or not _ID.fullmatch(session_id):
             raise invalid("name", f"{name[:100]!r} is not a session's name, which is {PREFIX} and 16 hexadecimal digits")
         entry = self._shelf.get(session_id)
-        sees = calling.get().sees
+        sees = current_principal.get().sees
         if entry is None or (sees is not None and entry.owner != sees):
             raise unknown(name)
         return entry
 
-    async def opened(self, name: str) -> Live:
+    async def opened(self, name: str) -> ActiveSession:
         """The session in memory, brought there where it isn't."""
         if self.closed:
             raise stopping()
@@ -133,7 +133,7 @@ class InMemory:
         live.used = time.monotonic()
         return live
 
-    async def _load(self, entry: Entry) -> Live:
+    async def _load(self, entry: Entry) -> ActiveSession:
         from ...engine.errors import InvalidJob
         from ...engine.session.errors import DamagedSession
         from ...models.plugins.connection import PluginError
@@ -141,11 +141,11 @@ class InMemory:
         name = PREFIX + entry.id
         with self.asking(entry.owner, session_pb2.SessionSpec.FromString(entry.spec)) as asking:
 
-            def load() -> KeptSession:
-                from ...engine.session.kept import KeptSession
+            def load() -> DurableSession:
+                from ...engine.session.durable_session import DurableSession
 
                 folder, plugin = self._shelf.folder(entry.id), asking.plugin()
-                return KeptSession(folder, permissions=asking.permissions, plugin=plugin)
+                return DurableSession(folder, permissions=asking.permissions, plugin=plugin)
 
             try:
                 kept = await self.computed(load, asking.work)
@@ -160,13 +160,13 @@ class InMemory:
                 if error.errno in OUT_OF_ROOM:
                     raise exhausted(f"{name} can't be opened now", error) from error
                 raise unwritable(f"{name} can't be opened now", error) from error
-            return Live(name, kept, asking, self._disk)
+            return ActiveSession(name, kept, asking, self._disk)
 
     async def _make_room(self) -> None:
         """Let go of what nobody has used for the longest time."""
         if len(self._live) <= _IN_MEMORY:
             return
-        idle = [(f.result().used, key) for key, f in self._live.items() if f.done() and f.exception() is None and f.result().ticket is None]
+        idle = [(f.result().used, key) for key, f in self._live.items() if f.done() and f.exception() is None and f.result().holder is None]
         for _, key in sorted(idle)[: len(self._live) - _IN_MEMORY]:
             future = self._live[key]
             live = future.result()
@@ -175,13 +175,13 @@ class InMemory:
             if self._live.get(key) is future:
                 del self._live[key]
 
-    async def described(self, live: Live, *, whole: bool) -> session_pb2.Session:
+    async def described(self, live: ActiveSession, *, whole: bool) -> session_pb2.Session:
         """A session in memory as it stands; ``whole`` with the stimulus that it recommends."""
         entry = self._shelf.get(live.name.removeprefix(PREFIX))
         if entry is None:
             raise unknown(live.name)
 
-        def describe(kept: KeptSession) -> session_pb2.Session:
+        def describe(kept: DurableSession) -> session_pb2.Session:
             found = message(entry)
             wire.session(found, kept, whole=whole)
             found.state = state(kept.closed, kept.session.stopped_by, kept.expire_time)

@@ -20,7 +20,7 @@ Relay = Callable[[str], str]
 _REMOTE = "remote"
 
 
-class Asking:
+class SessionResources:
     """A session's plugin, if it has one. Waiting for it holds up nobody else: it has a thread of its own.
 
     Parameters

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
 
 
-class Standby:
+class WarmWorker:
     """One spare process for all workers of a server. Methods may be called from any thread.
 
     It has run nobody's code but what the engine imports, and runs one job, as every other worker does.
@@ -57,15 +57,15 @@ class Standby:
             finally:
                 theirs.close()
 
-    def take(self, order: worker.Order) -> tuple[Connection, SpawnProcess] | None:
-        """The process that waited, with its order; None where none did."""
+    def take(self, task: worker.WorkerTask) -> tuple[Connection, SpawnProcess] | None:
+        """The process that waited, with its task; None where none did."""
         with self._lock:
             found, self._idle = self._idle, None
         if found is None:
             return None
         try:
             if found[1].is_alive():
-                found[0].send_bytes(worker.encode_order(order))
+                found[0].send_bytes(worker.encode_task(task))
                 return found
         except OSError:
             pass
@@ -86,7 +86,7 @@ def main(connection: Connection, maker: Engine, threads: int, logs: Logs) -> Non
     child.settle("standby", logs, threads)
     with contextlib.suppress(Exception):  # what is wrong fails the job, which tells of it
         maker.warm(running=True)
-    worker.main(connection, maker, worker.decode_order(child.receive(connection)))
+    worker.main(connection, maker, worker.decode_task(child.receive(connection)))
 
 
 def _drop(idle: tuple[Connection, SpawnProcess] | None) -> None:

@@ -20,7 +20,7 @@ _SWEEP_SECONDS = 5.0
 _LOST = "its server had gone away"
 
 
-class Steward:
+class LeaseManager:
     """A thread beside the executor.
 
     A server shows that it lives by raising its beat in the store. One whose beat has stood still for ``lease_seconds``, by the watch of

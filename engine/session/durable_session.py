@@ -31,7 +31,7 @@ SNAPSHOT_SECONDS = 10.0
 """Of the search's own work after which a snapshot is due: about the longest that opening takes."""
 
 
-class KeptSession:
+class DurableSession:
     """A :class:`Session` whose every lasting step is a record.
 
     A step is applied in memory first and then appended; whoever appends answers only afterwards. After an append that failed the object is
@@ -92,7 +92,7 @@ class KeptSession:
         self._log.records = []
 
     @classmethod
-    def create(cls, folder: Path, checked: CheckedSession, header: Mapping[str, Any]) -> KeptSession:
+    def create(cls, folder: Path, checked: CheckedSession, header: Mapping[str, Any]) -> DurableSession:
         """A new session in ``folder``, which must be new; on disk when this returns, and all of it or nothing."""
         building = folder.with_name(folder.name + BUILDING)
         building.mkdir(parents=True, mode=0o700)

@@ -17,11 +17,11 @@ from actmax.v1 import session_service_pb2 as pb
 from ..errors import OUT_OF_ROOM, ServiceError, exhausted
 from ..messages.specs import plain
 from . import wire
-from .asking import Asking
 from .refusals import engine_refusals, require_open, unanswered
+from .session_resources import SessionResources
 
 if TYPE_CHECKING:
-    from ...engine.session.kept import KeptSession
+    from ...engine.session.durable_session import DurableSession
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,7 +31,7 @@ Step = pb.Tell | pb.Advance | pb.ChangeObjective
 _UNREAD = 64
 
 
-class Ticket:
+class StreamClaim:
     """One stream's claim on a session; ``inbox`` gets its messages, as many as there is ``room`` for, and what else it must hear of."""
 
     def __init__(self, client: str) -> None:
@@ -41,26 +41,26 @@ class Ticket:
         self.fenced_by = ""
 
 
-class Live:
+class ActiveSession:
     """A kept session and who runs it. All methods belong to one event loop.
 
     Parameters
     ----------
     name : str
         The session's.
-    kept : KeptSession
+    kept : DurableSession
         Opened.
-    asking : Asking
+    asking : SessionResources
         Has the thread for computing, and the generator's plugin where it is one.
     disk : Executor
         Threads for writing.
     """
 
-    def __init__(self, name: str, kept: KeptSession, asking: Asking, disk: Executor) -> None:
+    def __init__(self, name: str, kept: DurableSession, asking: SessionResources, disk: Executor) -> None:
         self.name = name
         self.kept = kept
         self.broken = False
-        self.ticket: Ticket | None = None
+        self.holder: StreamClaim | None = None
         self.asked_at: float | None = None
         self.used = time.monotonic()
         self._asking, self._work, self._disk = asking, asking.work, disk
@@ -69,7 +69,7 @@ class Live:
         self._stepping: asyncio.Task[None] | None = None
         self._encoded: tuple[int, Any] | None = None
 
-    async def enter(self, client: str, *, take_over: bool) -> Ticket:
+    async def claim(self, client: str, *, take_over: bool) -> StreamClaim:
         """Claim the session for a stream; an older one of the same client is ended.
 
         Raises
@@ -77,24 +77,24 @@ class Live:
         ServiceError
             Another client's stream is open.
         """
-        older = self.ticket
+        older = self.holder
         if older is not None and older.client != client and not take_over:
             what = f"another client runs {self.name}; end that, or open with take_over"
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="SESSION_IN_USE")
-        ticket = self.ticket = Ticket(client)
+        claim = self.holder = StreamClaim(client)
         if older is not None:
             older.fenced_by = "the same client" if older.client == client else "another client"
             older.inbox.put_nowait(None)
         async with self._turn:  # what the older one began is on disk before this one looks
-            return ticket
+            return claim
 
-    def leave(self, ticket: Ticket) -> None:
+    def release(self, claim: StreamClaim) -> None:
         """A stream has ended."""
         self.used = time.monotonic()
-        if self.ticket is ticket:
-            self.ticket = None
+        if self.holder is claim:
+            self.holder = None
 
-    def still(self, ticket: Ticket | None) -> None:
+    def require_claim(self, claim: StreamClaim | None) -> None:
         """Refuse a stream that was ended by a newer one.
 
         Raises
@@ -102,11 +102,11 @@ class Live:
         ServiceError
             ABORTED.
         """
-        if ticket is not None and ticket is not self.ticket:
-            what = f"{ticket.fenced_by or 'another client'} has opened {self.name} again; this stream is over"
+        if claim is not None and claim is not self.holder:
+            what = f"{claim.fenced_by or 'another client'} has opened {self.name} again; this stream is over"
             raise ServiceError(grpc.StatusCode.ABORTED, what, reason="FENCED")
 
-    async def apply(self, ticket: Ticket | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
+    async def apply(self, claim: StreamClaim | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
         """Take messages in order and bring them to disk together.
 
         Returns
@@ -118,7 +118,7 @@ class Live:
         error : ServiceError or None
             Why the last of them was refused.
         """
-        return await _whole(self._apply(ticket, steps))
+        return await _whole(self._apply(claim, steps))
 
     def has_asked(self, generation: int) -> bool:
         """Whether that one is still being shown, and no other is being computed."""
@@ -133,11 +133,11 @@ class Live:
         """The untold trials of the present generation, as soon as they are known; None once the session has ended."""
         return await _whole(self._ask())
 
-    async def change(self, function: Callable[[KeptSession], T]) -> T:
+    async def change(self, function: Callable[[DurableSession], T]) -> T:
         """Do something lasting that is neither of the steps, and bring it to disk."""
         return await _whole(self._change(function))
 
-    async def read(self, function: Callable[[KeptSession], T]) -> T:
+    async def read(self, function: Callable[[DurableSession], T]) -> T:
         """Look at the session, in a thread, while nothing changes it."""
         return await _whole(self._read(function))
 
@@ -151,13 +151,13 @@ class Live:
             self.kept.close()
             self._asking.close()
 
-    async def _apply(self, ticket: Ticket | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
+    async def _apply(self, claim: StreamClaim | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
         acks: list[pb.Ack] = []
         used = 0
         error: ServiceError | None = None
         async with self._turn:
             await self._settled()
-            self.still(ticket)
+            self.require_claim(claim)
             for step in steps:
                 used += 1
                 try:
@@ -196,7 +196,7 @@ class Live:
                 self.asked_at = time.monotonic()
             return message
 
-    async def _change(self, function: Callable[[KeptSession], T]) -> T:
+    async def _change(self, function: Callable[[DurableSession], T]) -> T:
         async with self._turn:
             await self._settled()
             found = function(self.kept)
@@ -206,7 +206,7 @@ class Live:
                 raise self._lost(failure) from failure
             return found
 
-    async def _read(self, function: Callable[[KeptSession], T]) -> T:
+    async def _read(self, function: Callable[[DurableSession], T]) -> T:
         async with self._turn:
             await self._settled()
             return await self._computed(partial(function, self.kept))
