@@ -16,32 +16,33 @@ LINKS := build/namespace/actmax
 # the peers of benchmarks/search: protes wants an older numpy than development has
 PEERS := build/bench-venv
 
-.PHONY: run test test-nightly test-lowest test-latest node lint docs bench bench-search protos lock install clean
+.PHONY: run test test-nightly test-lowest test-latest debian lint docs bench bench-search protos lock install clean
 .DELETE_ON_ERROR:
 
 run: $(RUNS)
 	$(BIN)/actmax demo --out runs/first --job examples/first_job.yaml
 
-test: $(STAMP) node
+test: $(STAMP) debian
 	$(SUITE) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 # the slow ones that `make test` leaves out
-test-nightly: $(STAMP) node
+test-nightly: $(STAMP) debian
 	$(SUITE) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m nightly $(ARGS)
 
 # the whole suite with the lowest direct versions that pyproject.toml admits, and with the newest of everything; torch and torchvision
 # stay those of locks/torch.in. docs/installing.md says when each passed.
-test-lowest: build/lowest/.installed node
+test-lowest: build/lowest/.installed debian
 	$(SUITE) build/lowest/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
-test-latest: build/latest/.installed node
+test-latest: build/latest/.installed debian
 	$(SUITE) build/latest/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
-# the tests run the Node.js example; from Debian where there is none
-node:
-	@command -v node >/dev/null && command -v npm >/dev/null || { \
+# what the tests need from Debian, where it is missing: Node.js for its example, and the libraries that OpenCV, a part of Quantus, loads
+debian:
+	@opencv() { [ "$$(uname)" != Linux ] || { /sbin/ldconfig -p | grep -q libGL.so.1 && /sbin/ldconfig -p | grep -q libgthread-2.0.so.0; }; }; \
+	command -v node >/dev/null && command -v npm >/dev/null && opencv || { \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends nodejs npm; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends nodejs npm libgl1 libglib2.0-0; }
 
 lint: $(STAMP) links
 	$(BIN)/ruff check .
