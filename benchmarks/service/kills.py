@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,50 +100,71 @@ def found(client: Client, name: str) -> tuple[dict[str, Any], dict[str, np.ndarr
         return result, {key: file[key] for key in file if "second" not in key}
 
 
-def disturb(
-    folder: Path,
-    database: str,
-    *,
-    kills: int,
-    families: tuple[str, ...],
-    evaluations: dict[str, int] | int,
-    seed: int,
-    pause: float,
-    servers: int = 1,
-    workers: int = 2,
-    share: float = 0.3,
-    spare: int = 1,
-    standby: bool = True,
-    log: Any = print,
-) -> dict[str, Any]:
-    """One campaign; returns its report, raises AssertionError where a promise was broken.
+@dataclass(frozen=True)
+class Campaign:
+    """How many kills there are, of whom, and the work that they hit.
 
-    With ``standby`` some kills hit a worker that only stands by.
+    Attributes
+    ----------
+    kills : int
+        How many there are.
+    families : tuple of str
+        The optimizers of the jobs, in turn.
+    evaluations : dict of str to int, or int
+        Of a job, by its optimizer or of all alike.
+    seed : int
+        Of jobs and kills.
+    pause : float
+        Mean seconds between two kills.
+    servers, workers : int
+        Servers, and workers of each.
+    share : float
+        Share of kills that hit a server.
+    spare : int
+        Jobs that wait while all workers have one.
+    standby : bool
+        Whether some kills hit a worker that only stands by.
     """
-    chance = random.Random(seed)
+
+    kills: int
+    families: tuple[str, ...]
+    evaluations: dict[str, int] | int
+    seed: int
+    pause: float
+    servers: int = 1
+    workers: int = 2
+    share: float = 0.3
+    spare: int = 1
+    standby: bool = True
+
+    def job(self, number: int) -> dict[str, Any]:
+        family = self.families[number % len(self.families)]
+        evaluations = self.evaluations if isinstance(self.evaluations, int) else self.evaluations.get(family, 3000)
+        return job(family, evaluations, self.seed + number)
+
+
+def disturb(folder: Path, database: str, campaign: Campaign, log: Any = print) -> dict[str, Any]:
+    """One campaign; returns its report, raises AssertionError where a promise was broken."""
+    chance = random.Random(campaign.seed)
     shared = {"database": database, "lease_seconds": 4.0, "poll_seconds": 0.3, "files": f"file://{folder}/files"} if database else {}
     settings = {
-        "workers": workers,
+        "workers": campaign.workers,
         "checkpoint_seconds": 0.3,
         "max_attempts": 10**6,
         "max_server_deaths": 10**6,
         "stop_seconds": 10.0,
-        "standby": standby,
+        "standby": campaign.standby,
         **shared,
     }
-    cluster = [ServerProcess(folder / f"data{number}", **settings) for number in range(servers)]
+    cluster = [ServerProcess(folder / f"data{number}", **settings) for number in range(campaign.servers)]
     specs: list[dict[str, Any]] = []
     names: dict[str, int] = {}
     followers: list[Follower] = []
     killed = {"worker": 0, "server": 0}
     began = time.monotonic()
 
-    def amount(family: str) -> int:
-        return evaluations if isinstance(evaluations, int) else evaluations.get(family, 3000)
-
     def submit() -> None:
-        family = families[len(specs) % len(families)]
-        specs.append(job(family, amount(family), seed + len(specs)))
+        specs.append(campaign.job(len(specs)))
         with Client(chance.choice(cluster).address) as client:
             key = str(uuid.uuid4())
             name = patiently(client.create, specs[-1], key).name
@@ -154,16 +176,16 @@ def disturb(
         followers.append(follower)
 
     try:
-        while sum(killed.values()) < kills or any(follower.is_alive() for follower in followers):
+        while sum(killed.values()) < campaign.kills or any(follower.is_alive() for follower in followers):
             open_ = sum(follower.is_alive() for follower in followers)
-            if sum(killed.values()) < kills:
-                while open_ < servers * workers + spare:
+            if sum(killed.values()) < campaign.kills:
+                while open_ < campaign.servers * campaign.workers + campaign.spare:
                     submit()
                     open_ += 1
-                time.sleep(chance.expovariate(1 / pause))
+                time.sleep(chance.expovariate(1 / campaign.pause))
                 server = chance.choice(cluster)
                 pids = server.workers()
-                if chance.random() < share or not pids:
+                if chance.random() < campaign.share or not pids:
                     server.kill()
                     killed["server"] += 1
                 else:
@@ -178,11 +200,11 @@ def disturb(
         report = compare(cluster[0].address, specs, names, followers)
     finally:
         codes = [server.stop() for server in cluster]
-    assert codes == [0] * servers, codes
+    assert codes == [0] * campaign.servers, codes
     return report | {
         "killed": killed,
         "database": database.split(":")[0] or "sqlite",
-        "servers": servers,
+        "servers": campaign.servers,
         "seconds": time.monotonic() - began,
     }
 
@@ -236,9 +258,7 @@ def main() -> None:
         url = ""
         if options.database == "postgresql":
             url = stack.enter_context(postgres(Path(folder) / "pg")).url
-        report = disturb(
-            Path(folder),
-            url,
+        campaign = Campaign(
             kills=options.kills,
             families=tuple(options.families.split(",")),
             evaluations=options.evaluations or EVALUATIONS,
@@ -247,6 +267,7 @@ def main() -> None:
             servers=options.servers,
             workers=options.workers,
         )
+        report = disturb(Path(folder), url, campaign)
     print(json.dumps(report, indent=2))
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -183,7 +183,7 @@ class PluginOffering:
                 case "generate":
                     return pb.PluginAnswer(call=call.call, generate=plugin.answer(call.generate))
                 case "bank":
-                    return pb.PluginAnswer(call=call.call, bank=plugin.bank(call.bank))
+                    return pb.PluginAnswer(call=call.call, bank=plugin.bank_part(call.bank))
                 case _:
                     raise Fault("this call is not known here; is the server newer?", grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_CALL")
         except Fault as fault:

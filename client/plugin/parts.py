@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import grpc
@@ -49,7 +50,28 @@ class Fault(Exception):
         self.code, self.reason, self.retry_seconds = code, reason, retry_seconds
 
 
-class TargetPlugin:
+@dataclass(kw_only=True, eq=False, repr=False)
+class _Terms:
+    """What every plugin says of its stimuli, and of how it is called; :class:`TargetPlugin` describes each."""
+
+    low: float = 0.0
+    high: float = 1.0
+    version: str = "1"
+    max_batch: int = 256
+    max_message_bytes: int = MESSAGE_BYTES
+
+    def _terms(self, shape: Sequence[int]) -> dict[str, Any]:
+        """Return the fields that the descriptions of targets and of generators share; ``shape`` is that of one stimulus."""
+        return {
+            "version": self.version,
+            "stimulus": session_pb2.StimulusShape(shape=shape, low=self.low, high=self.high),
+            "max_batch": self.max_batch,
+            "max_message_bytes": self.max_message_bytes,
+        }
+
+
+@dataclass(eq=False, repr=False)
+class TargetPlugin(_Terms):
     """Functions of stimuli, each a layer.
 
     Parameters
@@ -59,10 +81,6 @@ class TargetPlugin:
         One with the parameters ``seed`` and ``trial`` is given those too: of the job, and of the first of these stimuli.
     shape : sequence of int
         Of one stimulus: (channels, height, width) of an image, (channels, time) of a series.
-    low, high : float
-        Range of the stimuli.
-    version : str
-        Change it whenever the same stimulus may be answered otherwise; a job keeps to the version that it began with.
     noisy : bool
         Whether the same stimulus may be answered differently twice.
     misses : bool
@@ -71,8 +89,14 @@ class TargetPlugin:
         What the units of every layer of as many units stand for.
     kind : str
         What the layers are, such as "spike count".
+    low, high : float
+        Range of the stimuli.
+    version : str
+        Change it whenever the same stimulus may be answered otherwise; a job keeps to the version that it began with.
     max_batch : int
         Most stimuli that a function is given at once; 0: any number.
+    max_message_bytes : int
+        Largest message that is sent or received.
 
     Raises
     ------
@@ -80,36 +104,27 @@ class TargetPlugin:
         A function does not take such stimuli, or gives something else than numbers with a row for each.
     """
 
-    def __init__(
-        self,
-        functions: Function | Mapping[str, Function],
-        shape: Sequence[int],
-        *,
-        low: float = 0.0,
-        high: float = 1.0,
-        version: str = "1",
-        noisy: bool = False,
-        misses: bool = False,
-        unit_names: Sequence[str] = (),
-        kind: str = "function",
-        max_batch: int = 256,
-        max_message_bytes: int = MESSAGE_BYTES,
-    ) -> None:
-        self._functions = dict(functions) if isinstance(functions, Mapping) else {"output": functions}
+    functions: Function | Mapping[str, Function]
+    shape: Sequence[int]
+    _: KW_ONLY
+    noisy: bool = False
+    misses: bool = False
+    unit_names: Sequence[str] = ()
+    kind: str = "function"
+
+    def __post_init__(self) -> None:
+        self._functions = dict(self.functions) if isinstance(self.functions, Mapping) else {"output": self.functions}
         self._counting = {name for name, function in self._functions.items() if _counts_trials(function)}
-        self._shape = tuple(shape)
-        stimulus = session_pb2.StimulusShape(shape=self._shape, low=low, high=high)
-        self.description = pb.TargetDescription(
-            version=version, stimulus=stimulus, noisy=noisy, misses=misses, max_batch=max_batch, max_message_bytes=max_message_bytes
-        )
-        probe = np.full((2, *self._shape), (low + high) / 2, np.float32)
+        self._shape = tuple(self.shape)
+        self.description = pb.TargetDescription(noisy=self.noisy, misses=self.misses, **self._terms(self._shape))
+        probe = np.full((2, *self._shape), (self.low + self.high) / 2, np.float32)
         for name in self._functions:
             try:
                 units = self._asked(name, probe, 0, 0).shape[1:]
             except Exception as error:  # a user's function may fail in any way
                 raise ValueError(f"{name}: it does not answer stimuli of shape {self._shape}: {type(error).__name__}: {error}") from error
-            named = unit_names if units == (len(unit_names),) else ()
-            self.description.layers.add(name=name, shape=units, kind=kind, unit_names=named)
+            named = self.unit_names if units == (len(self.unit_names),) else ()
+            self.description.layers.add(name=name, shape=units, kind=self.kind, unit_names=named)
 
     def answer(self, request: pb.RespondRequest) -> pb.RespondResponse:
         """Responses to stimuli.
@@ -138,7 +153,8 @@ class TargetPlugin:
         return values[:, None] if values.ndim == 1 else values
 
 
-class GeneratorPlugin:
+@dataclass(eq=False, repr=False)
+class GeneratorPlugin(_Terms):
     """A function of latents that gives stimuli.
 
     Parameters
@@ -162,6 +178,8 @@ class GeneratorPlugin:
         Change it whenever the same latent may give another stimulus, or codes lie elsewhere; a job keeps to the version that it began with.
     max_batch : int
         Most latents that the function is given at once; 0: any number.
+    max_message_bytes : int
+        Largest message that is sent or received.
 
     Raises
     ------
@@ -170,48 +188,35 @@ class GeneratorPlugin:
         another shape.
     """
 
-    def __init__(
-        self,
-        decode: Function,
-        latent: Sequence[int],
-        *,
-        bounds: tuple[float, float] = (-3.0, 3.0),
-        codes: int = 0,
-        vectors: ArrayLike | None = None,
-        bank: ArrayLike | None = None,
-        low: float = 0.0,
-        high: float = 1.0,
-        version: str = "1",
-        max_batch: int = 256,
-        max_message_bytes: int = MESSAGE_BYTES,
-    ) -> None:
-        if vectors is not None and not codes:
+    decode: Function
+    latent: Sequence[int]
+    _: KW_ONLY
+    bounds: tuple[float, float] = (-3.0, 3.0)
+    codes: int = 0
+    vectors: ArrayLike | None = None
+    bank: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        if self.vectors is not None and not self.codes:
             raise ValueError("vectors are of codes; say how many codes there are")
-        self._decode = decode
-        self._latent, self._dtype = tuple(latent), np.dtype(np.int64 if codes else np.float32)
-        self._bank = None if bank is None else np.asarray(bank).astype(self._dtype)
+        self._latent, self._dtype = tuple(self.latent), np.dtype(np.int64 if self.codes else np.float32)
+        self._bank = None if self.bank is None else np.asarray(self.bank).astype(self._dtype)
         if self._bank is not None and (self._bank.ndim == 0 or self._bank.shape[1:] != self._latent):
             raise ValueError(f"the bank has shape {self._bank.shape}, latents have {self._latent}")
-        middle = np.full((2, *self._latent), 0 if codes else (bounds[0] + bounds[1]) / 2, self._dtype)
+        middle = np.full((2, *self._latent), 0 if self.codes else (self.bounds[0] + self.bounds[1]) / 2, self._dtype)
         try:
             shape = self._asked(middle).shape[1:]
         except Exception as error:  # a user's function may fail in any way
             raise ValueError(f"it does not decode latents of shape {self._latent}: {type(error).__name__}: {error}") from error
         space = pb.LatentSpace(shape=self._latent)
-        if codes:
-            space.codes.cardinality = codes
-            if vectors is not None:
-                space.codes.vectors.CopyFrom(to_tensor(_places(vectors, codes)))
+        if self.codes:
+            space.codes.cardinality = self.codes
+            if self.vectors is not None:
+                space.codes.vectors.CopyFrom(to_tensor(_places(self.vectors, self.codes)))
         else:
-            space.box.low, space.box.high = bounds
-        self.description = pb.GeneratorDescription(
-            version=version,
-            latent=space,
-            stimulus=session_pb2.StimulusShape(shape=shape, low=low, high=high),
-            bank_size=0 if self._bank is None else len(self._bank),
-            max_batch=max_batch,
-            max_message_bytes=max_message_bytes,
-        )
+            space.box.low, space.box.high = self.bounds
+        bank_size = 0 if self._bank is None else len(self._bank)
+        self.description = pb.GeneratorDescription(latent=space, bank_size=bank_size, **self._terms(shape))
 
     def answer(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Stimuli of latents.
@@ -226,8 +231,8 @@ class GeneratorPlugin:
         stimuli = _guarded(lambda: self._asked(latents))
         return pb.GenerateResponse(stimuli=to_tensor(stimuli), version=self.description.version)
 
-    def bank(self, request: pb.GetBankRequest) -> pb.GetBankResponse:
-        """A part of the natural latents.
+    def bank_part(self, request: pb.GetBankRequest) -> pb.GetBankResponse:
+        """Return the part of the natural latents that is asked for, cut to what a message holds.
 
         Raises
         ------
@@ -242,7 +247,7 @@ class GeneratorPlugin:
         return pb.GetBankResponse(latents=to_tensor(part), version=self.description.version)
 
     def _asked(self, latents: NDArray[Any]) -> NDArray[Any]:
-        stimuli = np.asarray(self._decode(latents.copy()), dtype=np.float32)
+        stimuli = np.asarray(self.decode(latents.copy()), dtype=np.float32)
         if stimuli.ndim not in (3, 4) or stimuli.shape[0] != latents.shape[0]:
             raise ValueError(f"it gave numbers of shape {stimuli.shape}, not a stimulus for each of {latents.shape[0]} latents")
         return stimuli

@@ -186,4 +186,4 @@ class _Generators(rpc.GeneratorServiceServicer):
         return self._services.run(context, request.plugin, GeneratorPlugin, lambda plugin: plugin.answer(request))
 
     def GetBank(self, request: pb.GetBankRequest, context: grpc.ServicerContext) -> pb.GetBankResponse:
-        return self._services.run(context, request.plugin, GeneratorPlugin, lambda plugin: plugin.bank(request))
+        return self._services.run(context, request.plugin, GeneratorPlugin, lambda plugin: plugin.bank_part(request))

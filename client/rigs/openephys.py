@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 from ..errors import InvalidInput, Unavailable
@@ -104,6 +104,7 @@ def read_message(parts: Sequence[bytes]) -> Message:
     return Message("", number)
 
 
+@dataclass(eq=False, repr=False)
 class OpenEphys:
     """Listens to Open Ephys in a thread of its own; each rising edge of one TTL line is a stimulus's onset.
 
@@ -139,34 +140,32 @@ class OpenEphys:
         Seconds that spikes may take to come, where no data tell how far the recording is.
     """
 
-    def __init__(
-        self,
-        units: Mapping[str, str | tuple[str, int]],
-        *,
-        line: int,
-        window: tuple[float, float],
-        host: str = "127.0.0.1",
-        port: int = 5556,
-        heartbeat: int | None = None,
-        sample_rate: float = 30_000.0,
-        stream: str = "",
-        margin: float = 0.1,
-    ) -> None:
+    units: Mapping[str, str | tuple[str, int]]
+    _: KW_ONLY
+    line: int
+    window: tuple[float, float]
+    host: str = "127.0.0.1"
+    port: int = 5556
+    heartbeat: int | None = None
+    sample_rate: float = 30_000.0
+    stream: str = ""
+    margin: float = 0.1
+
+    def __post_init__(self) -> None:
         with needing("openephys"):
             import zmq
-        if not units:
+        if not self.units:
             raise InvalidInput("a recording of no units")
         self._zmq: Any = zmq
-        self._units: dict[tuple[str, int | None], int] = {}
-        for at, place in enumerate(units.values()):
-            self._units[(place, None) if isinstance(place, str) else (place[0], place[1])] = at
-        self._line, self._window, self._stream, self._margin = line, Window(*window), stream, margin
-        self._data = f"tcp://{host}:{port}"
-        beat = port + 1 if heartbeat is None else heartbeat
-        self._beat = f"tcp://{host}:{beat}" if beat else ""
-        self.sample_rate = sample_rate
+        self._places: dict[tuple[str, int | None], int] = {}
+        for at, place in enumerate(self.units.values()):
+            self._places[(place, None) if isinstance(place, str) else (place[0], place[1])] = at
+        self._window = Window(*self.window)
+        self._data = f"tcp://{self.host}:{self.port}"
+        beat = self.port + 1 if self.heartbeat is None else self.heartbeat
+        self._beat = f"tcp://{self.host}:{beat}" if beat else ""
         self._news = threading.Condition()
-        self._spikes = SpikeTimes(len(units))
+        self._spikes = SpikeTimes(len(self.units))
         self._onsets: deque[tuple[float, float]] = deque()
         self._number = -1
         self._shift = 0.0
@@ -233,10 +232,10 @@ class OpenEphys:
             while not self._onsets:
                 left = until - time.monotonic()
                 if left <= 0:
-                    return nothing(len(self._units))
+                    return nothing(len(self.units))
                 self._news.wait(left)
             onset, came = self._onsets.popleft()
-            surely = came + self._window.end + self._margin
+            surely = came + self._window.end + self.margin
             while self._data_until < onset + self._window.end + _BEHIND_SECONDS and time.monotonic() < surely:
                 self._news.wait(max(min(surely - time.monotonic(), 0.05), 0.0))
             return self._spikes.count(onset, self._window)
@@ -247,7 +246,7 @@ class OpenEphys:
             self._spikes.lost(self._latest - _BEHIND_SECONDS, self._latest + (now - self._heard))
         if message.number >= 0:
             self._number = message.number
-        if not message.kind or (self._stream and message.stream != self._stream):
+        if not message.kind or (self.stream and message.stream != self.stream):
             return
         if message.rate > 0:
             self.sample_rate = message.rate
@@ -260,9 +259,9 @@ class OpenEphys:
             self._latest, self._heard = moment, now
         if message.kind == "spike":
             for place in ((message.electrode, None), (message.electrode, message.sorted_id)):
-                if place in self._units:
-                    self._spikes.add(self._units[place], moment)
-        elif message.kind == "line" and message.line == self._line and message.state:
+                if place in self._places:
+                    self._spikes.add(self._places[place], moment)
+        elif message.kind == "line" and message.line == self.line and message.state:
             self._onsets.append((moment, now))
         elif message.kind == "data":
             self._data_until = max(self._data_until, moment)

@@ -7,8 +7,10 @@ In nearly every vision transformer (timm's, Hugging Face's, the zoo's) that is t
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ HEADS = "heads"
 
 _COUNTS = ("num_heads", "heads", "num_attention_heads", "n_heads")
 _PROJECTIONS = ("proj", "out_proj", "o_proj", "to_out", "to_out.0", "output.dense", "dense")
+_FORWARD = inspect.signature(nn.MultiheadAttention.forward)
 
 
 @dataclass(frozen=True)
@@ -81,23 +84,27 @@ def join_heads(split: Tensor) -> Tensor:
     return split.movedim(1, -2).flatten(-2)
 
 
-def heads_of_multihead(
-    module: nn.MultiheadAttention,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    key_padding_mask: Tensor | None = None,
-    need_weights: bool = True,
-    attn_mask: Tensor | None = None,
-    average_attn_weights: bool = True,
-    is_causal: bool = False,
-) -> Tensor:
-    """What the heads of an ``nn.MultiheadAttention`` put together, in evaluation mode: (n, heads, queries, features).
+def heads_of_multihead(module: nn.MultiheadAttention, *inputs: Any, **named: Any) -> Tensor:
+    """Return what the heads of an ``nn.MultiheadAttention`` put together, in evaluation mode.
 
-    Takes what the module's ``forward`` takes. Vaswani et al., "Attention is all you need", 2017, equation 1.
+    Parameters
+    ----------
+    module : nn.MultiheadAttention
+        The module.
+    *inputs, **named
+        Arguments of the module's ``forward``.
+
+    Returns
+    -------
+    Tensor
+        (n, heads, queries, features).
+
+    References
+    ----------
+    Vaswani et al., "Attention is all you need", 2017, equation 1.
     """
-    if not module.batch_first:
-        query, key, value = (part.transpose(0, 1) for part in (query, key, value))
+    given = _FORWARD.bind(module, *inputs, **named).arguments
+    query, key, value = (given[name] if module.batch_first else given[name].transpose(0, 1) for name in ("query", "key", "value"))
     if module.in_proj_weight is not None:
         weights = module.in_proj_weight.chunk(3)
     else:
@@ -107,7 +114,8 @@ def heads_of_multihead(
         split_heads(F.linear(part, weight, bias), module.num_heads)
         for part, weight, bias in zip((query, key, value), weights, biases, strict=True)
     )
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=_mask(module.num_heads, q, attn_mask, key_padding_mask))
+    mask = _mask(module.num_heads, q, given.get("attn_mask"), given.get("key_padding_mask"))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 def _mask(heads: int, query: Tensor, attention: Tensor | None, padding: Tensor | None) -> Tensor | None:
