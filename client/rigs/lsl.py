@@ -39,6 +39,21 @@ class Markers:
         info = pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source or f"actmax-{name}")
         self._outlet: Any = pylsl.StreamOutlet(info)
 
+    def wait_for_recorder(self, seconds: float) -> bool:
+        """Wait until something records the stream; markers sent before that are lost.
+
+        Parameters
+        ----------
+        seconds : float
+            How long to wait at most.
+
+        Returns
+        -------
+        bool
+            Whether something records it.
+        """
+        return bool(self._outlet.wait_for_consumers(seconds))
+
     def onset(self, trial: int, at: float | None = None, **about: Any) -> float:
         """Tell that a stimulus appeared.
 

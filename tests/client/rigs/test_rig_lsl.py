@@ -26,8 +26,10 @@ def test_markers_say_which_trial_appeared_when():
     markers = Markers(name)
     (info,) = pylsl.resolve_byprop("name", name, 1, 10)
     assert info.type() == "Markers"
+    assert not markers.wait_for_recorder(0.01)
     inlet = pylsl.StreamInlet(info)
     inlet.open_stream(10)
+    assert markers.wait_for_recorder(10)
     before = pylsl.local_clock()
     shown = markers.onset(12, generation=2, kind="candidate")
     assert before <= shown <= pylsl.local_clock()

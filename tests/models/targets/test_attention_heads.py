@@ -44,6 +44,21 @@ def huggingface_vit():
     return transformers.ViTForImageClassification(transformers.ViTConfig(**sizes))
 
 
+def huggingface_names(network):
+    """Names of the second attention, of what it reads and of its projection: the package has nested them in two ways."""
+    try:
+        network.get_submodule("vit.layers.1")
+    except AttributeError:
+        return "vit.encoder.layer.1.attention", "vit.encoder.layer.1.layernorm_before", "output.dense"
+    return "vit.layers.1.attention", "vit.layers.1.layernorm_before", "o_proj"
+
+
+def huggingface_qkv(part, x):
+    inner = getattr(part, "attention", None)
+    layers = (part.q_proj, part.k_proj, part.v_proj) if inner is None else (inner.query, inner.key, inner.value)
+    return [layer(x) for layer in layers]
+
+
 class Torch(nn.Module):
     """As torchvision's: attention in one fused step, whose projection is called as a function."""
 
@@ -58,19 +73,21 @@ class Torch(nn.Module):
 
 
 CASES = {
-    "zoo": (lambda: SmallViT(16, 2, 4), "blocks.1.attn", "blocks.1.norm1", "proj", 4),
-    "timm": (timm_vit, "blocks.1.attn", "blocks.1.norm1", "proj", 2),
-    "transformers": (huggingface_vit, "vit.layers.1.attention", "vit.layers.1.layernorm_before", "o_proj", 3),
-    "torch": (Torch, "block.self_attn", None, "out_proj", 3),
+    "zoo": (lambda: SmallViT(16, 2, 4), lambda _: ("blocks.1.attn", "blocks.1.norm1", "proj"), 4),
+    "timm": (timm_vit, lambda _: ("blocks.1.attn", "blocks.1.norm1", "proj"), 2),
+    "transformers": (huggingface_vit, huggingface_names, 3),
+    "torch": (Torch, lambda _: ("block.self_attn", None, "out_proj"), 3),
 }
+"""How each network is made, the names of an attention, of the layer that it reads and of its projection, and the number of its heads."""
 
 
 @pytest.mark.usefixtures("torchvision")
 @pytest.mark.parametrize("name", CASES)
 def test_heads_are_what_attention_puts_together_before_the_projection(name):
-    make, attention, norm, projection, heads = CASES[name]
+    make, names, heads = CASES[name]
     torch.manual_seed(0)
     network = make().eval()
+    attention, norm, projection = names(network)
     before = state_of(network)
     target = ModuleTarget(network, IMAGE)
     layer = next(layer for layer in target.layers() if layer.name == f"{attention}.heads")
@@ -84,7 +101,7 @@ def test_heads_are_what_attention_puts_together_before_the_projection(name):
     part = network.get_submodule(attention)
     x = answers[norm] if norm else network.embed(stimuli).flatten(2).transpose(1, 2)
     if name == "transformers":
-        q, k, v = part.q_proj(x), part.k_proj(x), part.v_proj(x)
+        q, k, v = huggingface_qkv(part, x)
     elif name == "torch":
         q, k, v = F.linear(x, part.in_proj_weight, part.in_proj_bias).chunk(3, -1)
     else:
