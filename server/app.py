@@ -30,6 +30,7 @@ from actmax.v1 import (
 )
 
 from .config import ConfigError, ServerConfig, StartError, split_address
+from .execution.attempt import ExecutionContext
 from .execution.control import JobControl
 from .execution.engine import ActmaxEngine, Engine
 from .execution.executor import Executor
@@ -155,9 +156,10 @@ class Server:
         undo.callback(self.launcher.close)
         await loop.run_in_executor(threads, self.launcher.start)
         relay = partial(self._relay.address, patient=True)
-        self.executor = Executor(config, lifecycle, files, self._engine, metrics, spans, launcher=self.launcher, relay=relay)
-        shared = self.store.database.shared
-        leases = LeaseManager(config, self.store, lifecycle, files, self.executor, self._hub, shared=shared, address=self.address)
+        context = ExecutionContext(config, lifecycle, files, self._engine, metrics, self.launcher)
+        self.executor = Executor(context, spans, relay=relay)
+        address = self.address if self.store.database.shared else ""
+        leases = LeaseManager(config, self.store, lifecycle, files, self.executor, self._hub, address)
         undo.callback(leases.stop)
         undo.callback(self.executor.stop, 0.0)
 

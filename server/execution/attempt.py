@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -22,9 +22,10 @@ from ..messages.specs import plain
 from ..observing.metrics import Metrics
 from ..storage.folders import JobFiles
 from ..storage.records import JobRecord
-from . import child, messages, worker
+from . import child, messages
 from .engine import Engine
 from .launching import Launcher
+from .task import WorkerTask
 from .warm_worker import WarmWorker
 
 _log = logging.getLogger(__name__)
@@ -32,32 +33,57 @@ _spawn = multiprocessing.get_context("spawn")
 _PROGRESS_SECONDS = 0.1
 
 
+@dataclass(frozen=True)
+class ExecutionContext:
+    """What all attempts of one server work with.
+
+    Attributes
+    ----------
+    config, lifecycle, files, metrics
+        The server's.
+    engine : Engine
+        What the processes run.
+    launcher : Launcher
+        Where attempts run.
+    """
+
+    config: ServerConfig
+    lifecycle: Lifecycle
+    files: JobFiles
+    engine: Engine
+    metrics: Metrics
+    launcher: Launcher
+
+
 class Attempt:
     """The attempt that ``job`` has just been given.
 
     ``run`` is called once, in a thread that has time; the other methods may be called from any thread, at any time.
+
+    Parameters
+    ----------
+    context : ExecutionContext
+        The server's.
+    job : JobRecord
+        The job.
+    device : str
+        The worker's GPUs as ``CUDA_VISIBLE_DEVICES`` has them; empty for all.
+    relay : str
+        Address of the relay to the plugins of the job's owner, empty for none.
+    standby : WarmWorker or None
+        The process that waits for a job.
     """
 
     def __init__(
-        self,
-        config: ServerConfig,
-        lifecycle: Lifecycle,
-        files: JobFiles,
-        engine: Engine,
-        job: JobRecord,
-        metrics: Metrics,
-        launcher: Launcher,
-        device: str = "",
-        relay: str = "",
-        standby: WarmWorker | None = None,
+        self, context: ExecutionContext, job: JobRecord, device: str = "", relay: str = "", standby: WarmWorker | None = None
     ) -> None:
         self.job = job
-        self._config = config
-        self._lifecycle = lifecycle
-        self._files = files
-        self._engine = engine
-        self._metrics = metrics
-        self._launcher = launcher
+        self._config = context.config
+        self._lifecycle = context.lifecycle
+        self._files = context.files
+        self._engine = context.engine
+        self._metrics = context.metrics
+        self._launcher = context.launcher
         self._device = device
         self._relay = relay
         self._standby = standby
@@ -154,7 +180,7 @@ class Attempt:
             self._standby.prepare()  # for the next job
         return ours, process
 
-    def _spawned(self, task: worker.WorkerTask) -> tuple[Connection, SpawnProcess]:
+    def _spawned(self, task: WorkerTask) -> tuple[Connection, SpawnProcess]:
         ours, theirs = child.pipe()
         try:
             target, arguments = self._launcher.work(theirs, self._engine, task, job_pb2.JobSpec.FromString(self.job.spec))
@@ -167,9 +193,9 @@ class Attempt:
             theirs.close()
         return ours, process
 
-    def _task(self) -> worker.WorkerTask:
+    def _task(self) -> WorkerTask:
         spec = plain(job_pb2.JobSpec.FromString(self.job.spec))
-        return worker.WorkerTask(
+        return WorkerTask(
             self.job.id,
             self.job.attempt,
             spec,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ...models.permissions import Permissions
 from ..messages import jobs as messages
+from .task import WorkerTask
 
 Command = Literal["", "cancel", "suspend"]
 
@@ -50,20 +50,22 @@ class Engine(Protocol):
         """A target: shape, modality, differentiable, and layers (name, shape, kind)."""
         ...
 
-    def run(
-        self,
-        spec: Mapping[str, Any],
-        folder: Path,
-        *,
-        on_progress: Callable[[bytes], None],
-        should_stop: Callable[[], Command],
-        permissions: Permissions,
-        threads: int,
-        checkpoint_seconds: float,
-    ) -> bool:
-        """Run a job, or resume it from ``folder``, and write ``folder/artifacts``; whether it was cancelled.
+    def run(self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command]) -> bool:
+        """Run a job, or resume it from the task's folder, and write its artifacts there.
 
-        ``on_progress`` takes a serialised ``actmax.v1.Progress``.
+        Parameters
+        ----------
+        task : WorkerTask
+            The job, where its files are, and what it may use.
+        on_progress : callable
+            Called with a serialised ``actmax.v1.Progress``.
+        should_stop : callable
+            Returns "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
+
+        Returns
+        -------
+        bool
+            Whether the job was cancelled.
 
         Raises
         ------
@@ -81,16 +83,7 @@ class Replicating(Engine, Protocol):
         ...
 
     def run(
-        self,
-        spec: Mapping[str, Any],
-        folder: Path,
-        *,
-        on_progress: Callable[[bytes], None],
-        should_stop: Callable[[], Command],
-        permissions: Permissions,
-        threads: int,
-        checkpoint_seconds: float,
-        spread: Any = None,
+        self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command], spread: Any = None
     ) -> bool:
         """See ``Engine``; ``spread`` is an ``engine.evaluation.evaluator.Spread``, which shares the parts out."""
         ...
@@ -135,16 +128,7 @@ class ActmaxEngine:
         }
 
     def run(
-        self,
-        spec: Mapping[str, Any],
-        folder: Path,
-        *,
-        on_progress: Callable[[bytes], None],
-        should_stop: Callable[[], Command],
-        permissions: Permissions,
-        threads: int,
-        checkpoint_seconds: float,
-        spread: Any = None,
+        self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command], spread: Any = None
     ) -> bool:
         """See ``Replicating``."""
         from ...engine import run
@@ -156,13 +140,13 @@ class ActmaxEngine:
 
         try:
             result = run.run_job(
-                JobSpec.parse(spec),
-                folder,
+                JobSpec.parse(task.spec),
+                task.folder,
                 on_progress=report,
                 should_stop=should_stop,
-                permissions=permissions,
-                threads=threads,
-                checkpoint_interval=checkpoint_seconds,
+                permissions=task.permissions,
+                threads=task.threads,
+                checkpoint_interval=task.checkpoint_seconds,
                 keep_checkpoint=True,
                 spread=spread,
             )

@@ -12,15 +12,10 @@ from typing import Any
 
 from actmax.v1 import job_pb2
 
-from ..config import ServerConfig
 from ..jobs import states
-from ..jobs.lifecycle import Lifecycle
-from ..observing.metrics import Metrics
-from ..storage.folders import JobFiles
 from ..storage.records import JobRecord
-from .attempt import Attempt
-from .engine import Engine
-from .launching import Launcher, Local
+from .attempt import Attempt, ExecutionContext
+from .launching import Local
 from .resources import Unmet
 from .warm_worker import WarmWorker
 
@@ -32,40 +27,24 @@ class Executor:
 
     Parameters
     ----------
-    config, lifecycle, files
+    context : ExecutionContext
         The server's.
-    engine : Engine
-        What the processes run.
-    metrics, tracer
-        Told of attempts; no spans where ``tracer`` is None.
-    launcher : Launcher
-        Where attempts run; on this machine where it is not given.
+    tracer
+        Told of attempts; no spans where it is None.
     relay : callable
         Gives the address of the relay to the plugins of the owner of that name, empty for none.
     """
 
-    def __init__(
-        self,
-        config: ServerConfig,
-        lifecycle: Lifecycle,
-        files: JobFiles,
-        engine: Engine,
-        metrics: Metrics,
-        tracer: Any = None,
-        *,
-        launcher: Launcher | None = None,
-        relay: Callable[[str], str] = lambda owner: "",
-    ) -> None:
+    def __init__(self, context: ExecutionContext, tracer: Any = None, *, relay: Callable[[str], str] = lambda owner: "") -> None:
         self.holder = secrets.token_hex(8)
         """What the jobs that this server has are marked with; another one after it was taken for dead."""
-        self._config = config
-        self._lifecycle = lifecycle
-        self._files = files
-        self._engine = engine
-        self._metrics = metrics
+        self._context = context
+        self._config = config = context.config
+        self._lifecycle = context.lifecycle
+        self._metrics = context.metrics
         self._tracer = tracer
-        self._launcher = launcher or Local(config)
-        self.standby = WarmWorker(config, engine) if config.standby and isinstance(self._launcher, Local) else None
+        self._launcher = context.launcher
+        self.standby = WarmWorker(config, context.engine) if config.standby and isinstance(self._launcher, Local) else None
         self._relay = relay
         self._changed = threading.Condition()
         self._attempts: dict[str, Attempt] = {}
@@ -180,18 +159,7 @@ class Executor:
                 except Exception:
                     _log.exception("the queue can't be read or written; trying again")
                 if job is not None:
-                    attempt = Attempt(
-                        self._config,
-                        self._lifecycle,
-                        self._files,
-                        self._engine,
-                        job,
-                        self._metrics,
-                        self._launcher,
-                        device,
-                        self._relay(job.owner),
-                        self.standby,
-                    )
+                    attempt = Attempt(self._context, job, device, self._relay(job.owner), self.standby)
                     self._attempts[job.id] = attempt
                     return attempt
                 # A claim that failed, on a full disk say, is tried again without being woken; so is one after another server's change.

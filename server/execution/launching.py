@@ -12,6 +12,7 @@ from ..config import ServerConfig
 from . import worker
 from .engine import Engine
 from .resources import Request, Unmet, here, unmet
+from .task import WorkerTask
 
 
 class Launcher(Protocol):
@@ -35,9 +36,7 @@ class Launcher(Protocol):
         """What the job asks for and will never get."""
         ...
 
-    def work(
-        self, connection: Connection, engine: Engine, task: worker.WorkerTask, spec: job_pb2.JobSpec
-    ) -> tuple[Callable[..., None], Any]:
+    def work(self, connection: Connection, engine: Engine, task: WorkerTask, spec: job_pb2.JobSpec) -> tuple[Callable[..., None], Any]:
         """A function and its arguments for a spawned process, which speaks ``messages`` over ``connection`` and ends with the server."""
         ...
 
@@ -65,9 +64,7 @@ class Local:
         request = Request(asked.cpus, asked.gpus, int(asked.memory * (1 << 30)))  # replicas are one process here
         return unmet(request, [self._node], "this machine")
 
-    def work(
-        self, connection: Connection, engine: Engine, task: worker.WorkerTask, spec: job_pb2.JobSpec
-    ) -> tuple[Callable[..., None], Any]:
+    def work(self, connection: Connection, engine: Engine, task: WorkerTask, spec: job_pb2.JobSpec) -> tuple[Callable[..., None], Any]:
         """See ``Launcher``."""
         del spec
         return worker.main, (connection, engine, task)

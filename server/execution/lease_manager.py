@@ -29,8 +29,10 @@ class LeaseManager:
 
     Parameters
     ----------
-    shared : bool
-        Whether other servers may use the store; alone, all that is held when it starts was held by dead servers.
+    config, store, lifecycle, files, executor, hub
+        The server's.
+    address : str
+        Of this server, told to others that use the store. Empty where none may: all that is held at the start was held by dead servers.
     """
 
     def __init__(
@@ -41,8 +43,6 @@ class LeaseManager:
         files: JobFiles,
         executor: Executor,
         hub: Hub,
-        *,
-        shared: bool,
         address: str = "",
     ) -> None:
         self._config = config
@@ -51,7 +51,6 @@ class LeaseManager:
         self._files = files
         self._executor = executor
         self._hub = hub
-        self._shared = shared
         self._address = address
         self._stopping = threading.Event()
         self._seen: dict[str, tuple[int, float]] = {}
@@ -67,7 +66,7 @@ class LeaseManager:
         StorageFull, StorageGone
             The store can't be used.
         """
-        if self._shared:
+        if self._address:
             self._store.beat(self._executor.holder, self._address, first=True)
             self._look_around()
         else:
@@ -81,7 +80,7 @@ class LeaseManager:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(10.0)
-        if self._shared:
+        if self._address:
             try:
                 self._store.dismiss(self._executor.holder)
             except OSError:
@@ -89,9 +88,9 @@ class LeaseManager:
 
     def _run(self) -> None:
         beaten = swept = time.monotonic()
-        while not self._stopping.wait(self._config.poll_seconds if self._shared else _SWEEP_SECONDS):
+        while not self._stopping.wait(self._config.poll_seconds if self._address else _SWEEP_SECONDS):
             try:
-                if self._shared:
+                if self._address:
                     if time.monotonic() >= beaten + self._config.lease_seconds / 4:
                         self._beat()
                         beaten = time.monotonic()

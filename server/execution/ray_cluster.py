@@ -25,10 +25,11 @@ from actmax.v1 import job_pb2
 
 from ..config import ServerConfig, StartError
 from ..observing.logs import Logs
-from . import child, ray_driver, ray_joining, worker
+from . import child, ray_driver, ray_joining
 from .engine import Engine
 from .ray_joining import Joining
 from .resources import Node, Request, Unmet, here, unmet
+from .task import WorkerTask
 
 _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
@@ -112,9 +113,7 @@ class RayCluster:
             self._lock.release()
         return unmet(self._request(spec), nodes, "the cluster") if nodes else []
 
-    def work(
-        self, connection: Connection, engine: Engine, task: worker.WorkerTask, spec: job_pb2.JobSpec
-    ) -> tuple[Callable[..., None], Any]:
+    def work(self, connection: Connection, engine: Engine, task: WorkerTask, spec: job_pb2.JobSpec) -> tuple[Callable[..., None], Any]:
         """See ``Launcher``."""
         request = self._request(spec)
         task = replace(task, threads=self._config.threads or request.threads, device="")

@@ -25,7 +25,8 @@ from .engine import Engine
 from .ray_joining import Joining
 from .ray_worker import News, RayWorker
 from .resources import GIB, Request
-from .worker import WorkerTask, describe
+from .task import WorkerTask
+from .worker import describe
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25

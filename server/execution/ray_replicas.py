@@ -11,7 +11,7 @@ from ..observing.logs import Logs
 from . import child
 from .engine import Replicating
 from .resources import Request
-from .worker import WorkerTask
+from .task import WorkerTask
 
 if TYPE_CHECKING:
     from ...engine.evaluation.evaluator import Outcome, Pass

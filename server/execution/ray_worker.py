@@ -19,7 +19,8 @@ from . import child, messages
 from .engine import Command, Engine, Replicating
 from .ray_replicas import RayReplicas
 from .resources import Request
-from .worker import WorkerTask, attempt
+from .task import WorkerTask
+from .worker import attempt
 
 _log = logging.getLogger(__name__)
 _LINES = 1000

@@ -13,6 +13,7 @@ from ..config import ServerConfig
 from ..observing.logs import Logs
 from . import child, worker
 from .engine import Engine
+from .task import WorkerTask, decode_task, encode_task
 
 _log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
@@ -57,7 +58,7 @@ class WarmWorker:
             finally:
                 theirs.close()
 
-    def take(self, task: worker.WorkerTask) -> tuple[Connection, SpawnProcess] | None:
+    def take(self, task: WorkerTask) -> tuple[Connection, SpawnProcess] | None:
         """The process that waited, with its task; None where none did."""
         with self._lock:
             found, self._idle = self._idle, None
@@ -65,7 +66,7 @@ class WarmWorker:
             return None
         try:
             if found[1].is_alive():
-                found[0].send_bytes(worker.encode_task(task))
+                found[0].send_bytes(encode_task(task))
                 return found
         except OSError:
             pass
@@ -86,7 +87,7 @@ def main(connection: Connection, maker: Engine, threads: int, logs: Logs) -> Non
     child.settle("standby", logs, threads)
     with contextlib.suppress(Exception):  # what is wrong fails the job, which tells of it
         maker.warm(running=True)
-    worker.main(connection, maker, worker.decode_task(child.receive(connection)))
+    worker.main(connection, maker, decode_task(child.receive(connection)))
 
 
 def _drop(idle: tuple[Connection, SpawnProcess] | None) -> None:

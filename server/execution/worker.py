@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import mimetypes
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-from ...models.permissions import Permissions
 from ..errors import OUT_OF_ROOM
-from ..observing.logs import Logs
 from ..storage.folders import artifact_files
 from ..storage.records import ArtifactRecord
 from . import child, engine, messages
-
-
-@dataclass(frozen=True)
-class WorkerTask:
-    """What a worker is to do."""
-
-    job_id: str
-    attempt: int
-    spec: Mapping[str, Any]
-    folder: Path
-    permissions: Permissions
-    threads: int
-    checkpoint_seconds: float
-    device: str
-    logs: Logs
-
-
-_PLAIN = ("job_id", "attempt", "spec", "threads", "checkpoint_seconds", "device")
-
-
-def encode_task(task: WorkerTask) -> bytes:
-    """A task as bytes: what is in a job's spec stands in JSON, where it came from."""
-    fields = {name: getattr(task, name) for name in _PLAIN}
-    fields |= {"folder": str(task.folder), "permissions": asdict(task.permissions), "logs": asdict(task.logs)}
-    return json.dumps(fields).encode()
-
-
-def decode_task(data: bytes) -> WorkerTask:
-    """The task in ``data``."""
-    fields = json.loads(data)
-    made = {"folder": Path, "permissions": Permissions.from_plain, "logs": lambda plain: Logs(**plain)}
-    return WorkerTask(**{name: made[name](value) if name in made else value for name, value in fields.items()})
+from .task import WorkerTask
 
 
 def main(connection: Connection, maker: engine.Engine, task: WorkerTask) -> None:
@@ -71,15 +35,7 @@ def attempt(
 ) -> messages.Message:
     """Run the job, by ``Engine.run``, and say how that ended."""
     try:
-        cancelled = run(
-            task.spec,
-            task.folder,
-            on_progress=on_progress,
-            should_stop=should_stop,
-            permissions=task.permissions,
-            threads=task.threads,
-            checkpoint_seconds=task.checkpoint_seconds,
-        )
+        cancelled = run(task, on_progress=on_progress, should_stop=should_stop)
         return messages.Finished(cancelled, tuple(describe(task.folder / "artifacts")))
     except engine.Suspended:
         return messages.Suspended()

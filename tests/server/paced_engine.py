@@ -54,13 +54,13 @@ class PacedEngine:
         layers = [{"name": "out", "shape": [10], "kind": "spikes"}]
         return {"shape": [3, 4, 4], "modality": "image", "differentiable": True, "layers": layers}
 
-    def run(self, spec, folder, *, on_progress, should_stop, permissions, threads, checkpoint_seconds):
-        parsed = JobSpec.parse(spec)
+    def run(self, task, *, on_progress, should_stop):
+        parsed = JobSpec.parse(task.spec)
         options = parsed.optimizer.options
-        checkpoint = Path(folder) / "checkpoint.json"
+        checkpoint = task.folder / "checkpoint.json"
         state = json.loads(checkpoint.read_text()) if checkpoint.exists() else {"done": [], "attempts": 0}
         state["attempts"] += 1
-        (Path(folder) / "pid").write_text(str(os.getpid()))
+        (task.folder / "pid").write_text(str(os.getpid()))
         total = parsed.budget.evaluations or 0
         reason = ""
         while len(state["done"]) < total:
@@ -72,7 +72,7 @@ class PacedEngine:
                 break
             if len(state["done"]) == options.get("at") and state["attempts"] <= options.get("until", 1):
                 _save(checkpoint, state)
-                while not Path(options.get("awaits", folder)).exists():
+                while not Path(options.get("awaits", task.folder)).exists():
                     time.sleep(0.01)
                 _mishap(options["mishap"])
             time.sleep(options.get("pace", 0.01))
@@ -81,7 +81,7 @@ class PacedEngine:
             progress = job_pb2.Progress(evaluations=len(state["done"]), total_evaluations=total)
             progress.searches.add(unit=parsed.units[0], optimizer="paced", evaluations=len(state["done"]), best_response=float("nan"))
             on_progress(progress.SerializeToString())
-        artifacts = Path(folder) / "artifacts"
+        artifacts = task.folder / "artifacts"
         (artifacts / "stimuli").mkdir(parents=True, exist_ok=True)
         (artifacts / "result.json").write_text(json.dumps(state))
         (artifacts / "stimuli" / "one.png").write_bytes(bytes(range(256)) * options.get("kilobytes", 1) * 4)

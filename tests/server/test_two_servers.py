@@ -154,7 +154,8 @@ def test_a_server_is_dead_only_where_it_was_watched_for_all_of_the_lease(tmp_pat
     now = 0.0
     monkeypatch.setattr("actmax.server.execution.lease_manager.time", SimpleNamespace(monotonic=lambda: now))
     mine: Any = SimpleNamespace(holder="mine", wake=lambda: None)
-    steward = LeaseManager(ServerConfig(data=tmp_path, lease_seconds=10.0), store, lifecycle, Any, mine, Any, shared=True)  # type: ignore[arg-type]
+    config = ServerConfig(data=tmp_path, lease_seconds=10.0)
+    steward = LeaseManager(config, store, lifecycle, Any, mine, Any, "127.0.0.1:1")  # type: ignore[arg-type]
     store.beat("other", "", first=True)
     lifecycle.claim("other")
 

@@ -20,13 +20,13 @@ from paced_engine import SlowToWarm
 from test_restarts import own_process
 
 from actmax.models.permissions import Permissions
-from actmax.server.execution import worker
 from actmax.server.execution.engine import ActmaxEngine
+from actmax.server.execution.task import WorkerTask, decode_task, encode_task
 from actmax.server.observing.logs import Logs
 from actmax.v1 import job_pb2
 
 SUCCEEDED = job_pb2.JOB_STATE_SUCCEEDED
-ORDER = worker.WorkerTask(
+ORDER = WorkerTask(
     "ab12",
     3,
     {"units": ["a[0]"], "x": 0.1, "n": 2**60},
@@ -52,8 +52,8 @@ async def gone(*pids: int, seconds: float = 200.0) -> None:
 
 
 def test_an_order_goes_there_as_it_is():
-    assert worker.decode_task(worker.encode_task(ORDER)) == ORDER
-    assert worker.decode_task(worker.encode_task(replace(ORDER, device="", permissions=Permissions()))) == replace(
+    assert decode_task(encode_task(ORDER)) == ORDER
+    assert decode_task(encode_task(replace(ORDER, device="", permissions=Permissions()))) == replace(
         ORDER, device="", permissions=Permissions()
     )
 

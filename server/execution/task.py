@@ -1,0 +1,66 @@
+"""What a worker is to do, and how it is sent there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...models.permissions import Permissions
+from ..observing.logs import Logs
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """One attempt at a job, in terms of plain data.
+
+    Attributes
+    ----------
+    job_id : str
+        The job's identifier.
+    attempt : int
+        The attempt's number, from 1.
+    spec : mapping of str to object
+        What to do.
+    folder : Path
+        Of the attempt: holds its checkpoint, and ``artifacts/`` at the end.
+    permissions : Permissions
+        What the job may import, read and ask.
+    threads : int
+        CPU threads for torch.
+    checkpoint_seconds : float
+        Seconds between two checkpoints, at least.
+    device : str
+        The worker's GPUs as ``CUDA_VISIBLE_DEVICES`` has them; empty for all.
+    logs : Logs
+        How the worker logs.
+    """
+
+    job_id: str
+    attempt: int
+    spec: Mapping[str, Any]
+    folder: Path
+    permissions: Permissions
+    threads: int
+    checkpoint_seconds: float
+    device: str
+    logs: Logs
+
+
+_PLAIN = ("job_id", "attempt", "spec", "threads", "checkpoint_seconds", "device")
+
+
+def encode_task(task: WorkerTask) -> bytes:
+    """Return a task as bytes of JSON, which is where a job's spec came from."""
+    fields = {name: getattr(task, name) for name in _PLAIN}
+    fields |= {"folder": str(task.folder), "permissions": asdict(task.permissions), "logs": asdict(task.logs)}
+    return json.dumps(fields).encode()
+
+
+def decode_task(data: bytes) -> WorkerTask:
+    """Return the task in ``data``."""
+    fields = json.loads(data)
+    made = {"folder": Path, "permissions": Permissions.from_plain, "logs": lambda plain: Logs(**plain)}
+    return WorkerTask(**{name: made[name](value) if name in made else value for name, value in fields.items()})
