@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from ..architectures.cnn import ResidualCNN
 from ..targets import CNNTarget
 from .cifar10 import shuffled_batches
-from .finish import write_target
-from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
+from .finish import ShippedTarget, accuracy, write_target
+from .fitting import Recipe, fit
+from .loop import one_cycle, split_decay
 from .task import Task, Trained
 
 BATCH = 250
@@ -37,43 +38,36 @@ def cycles(per_epoch: int, epochs: int) -> Callable[[int], float]:
 
 
 def train(task: Task) -> Trained:
-    """SGD with Nesterov momentum on three cycles of the learning rate, label smoothing .1, bfloat16 where it is safe."""
+    """SGD with Nesterov momentum on four cycles of the learning rate, label smoothing .1, bfloat16 where it is safe."""
     torch.manual_seed(task.seed)
     model = ResidualCNN().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     epochs = task.epochs or sum(length for length, _ in CYCLES)
-    optimizer = torch.optim.SGD(split_decay(model, 5e-4), lr=0.25, momentum=0.9, nesterov=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cycles(len(task.train) // BATCH, epochs))
 
-    def step(_: int, pixels: Tensor, labels: Tensor) -> dict[str, float]:
-        model.train()
+    def loss(_: int, pixels: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
         with torch.autocast(task.device, torch.bfloat16):
-            logits = model(pixels.to(task.device).contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), labels.to(task.device), label_smoothing=0.1)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        return {"loss": loss.item()}
+            logits = model(pixels.contiguous(memory_format=torch.channels_last))
+        return F.cross_entropy(logits.float(), labels, label_smoothing=0.1), {}
 
-    def evaluate() -> dict[str, float]:
-        model.eval()
-        return {"accuracy": accuracy(lambda x: model(x.to(task.device)).cpu(), task.test.pixels, task.test.labels)}
-
-    run = Run("cifar10-cnn", task.seed, task.checkpoint, {"model": model, "optimizer": optimizer, "schedule": schedule})
-    run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=True), step, evaluate=evaluate)
-    model.eval()
-    return Trained(run, {"model": model}, evaluate())
+    recipe = Recipe(
+        name="cifar10-cnn",
+        model=model,
+        optimizer=torch.optim.SGD(split_decay(model, 5e-4), lr=0.25, momentum=0.9, nesterov=True),
+        rate=cycles(len(task.train) // BATCH, epochs),
+        epochs=epochs,
+        batches=lambda order: shuffled_batches(task.train, BATCH, order, crop=True),
+        loss=loss,
+        evaluate=lambda _: accuracy(lambda x: model(x.to(task.device)), task.test),
+    )
+    return fit(recipe, task)
 
 
-def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
-    """Write weights, card and sample sheet."""
-    write_target(
-        trained,
-        task,
-        command,
-        folder,
+publish = partial(
+    write_target,
+    ShippedTarget(
         summary="Residual CNN: four stages of one basic block, 32 to 256 channels",
         layer="fc",
         readout="logit",
         load=lambda path: CNNTarget.from_options(CNNTarget.Options(weights=str(path))),
-    )
+    ),
+)
+"""Writes weights, card and sample sheet."""

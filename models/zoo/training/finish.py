@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,6 +27,15 @@ def measure(target: Target, layer: str, stimuli: Labelled, batch: int = 250) -> 
             shown = stimuli.unit_range(slice(start, start + batch))
             rows.append(target.respond(shown, {layer})[layer].float())
     return torch.cat(rows)
+
+
+def accuracy(model: Callable[[Tensor], Tensor], stimuli: Labelled, batch: int = 500) -> dict[str, float]:
+    """Return the share of stimuli whose largest output is the label, as the figure ``accuracy``."""
+    hits = 0
+    for start in range(0, len(stimuli), batch):
+        rows = slice(start, start + batch)
+        hits += int((model(stimuli.unit_range(rows)).argmax(1).cpu() == stimuli.labels[rows]).sum())
+    return {"accuracy": hits / len(stimuli)}
 
 
 def quantiles(answers: Tensor, layer: str, readout: str, test: Labelled) -> Responses:
@@ -96,31 +106,40 @@ def write(
     return path
 
 
-def write_target(
-    trained: Trained,
-    task: Task,
-    command: str,
-    folder: Path,
-    *,
-    summary: str,
-    layer: str,
-    readout: str,
-    load: Callable[[Path], Target],
-    draw: Callable[[Tensor, int, Path], None] = sheet,
-) -> None:
-    """Write a target's weights, its card with every output unit's quantiles, and a sheet of each unit's most activating test stimuli.
+@dataclass(frozen=True)
+class ShippedTarget:
+    """What is said and measured of a trained target.
 
-    ``load`` makes the target from the weights that were just written, so that what is measured is what is shipped.
+    Attributes
+    ----------
+    summary : str
+        The card's.
+    layer, readout : str
+        The layer whose units are measured, and what its responses are.
+    load : callable
+        Makes the target from weights at a path, so that what is measured is what is shipped.
+    draw : callable
+        Draws the sample sheet, as :func:`sheet` does.
     """
+
+    summary: str
+    layer: str
+    readout: str
+    load: Callable[[Path], Target]
+    draw: Callable[[Tensor, int, Path], None] = sheet
+
+
+def write_target(shipped: ShippedTarget, trained: Trained, task: Task, command: str, folder: Path) -> None:
+    """Write a target's weights, its card with every output unit's quantiles, and a sheet of each unit's most activating test stimuli."""
     answers: list[Tensor] = []
 
     def responses(path: Path) -> Responses:
-        answers.append(measure(load(path), layer, task.test))
-        return quantiles(answers[0], layer, readout, task.test)
+        answers.append(measure(shipped.load(path), shipped.layer, task.test))
+        return quantiles(answers[0], shipped.layer, shipped.readout, task.test)
 
     tensors = dict(trained.modules["model"].state_dict())
-    path = write(trained, task, command, tensors, summary, folder, responses=responses)
-    draw(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))
+    path = write(trained, task, command, tensors, shipped.summary, folder, responses=responses)
+    shipped.draw(most_activating(answers[0], task.test), 10, path.with_suffix(".png"))
 
 
 def _kind(stimuli: Labelled) -> str:

@@ -113,16 +113,6 @@ def one_cycle(total: int, warm: float = 0.2, final: float = 0.0) -> Callable[[in
     return factor
 
 
-@torch.inference_mode()
-def accuracy(model: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor, batch: int = 500) -> float:
-    """Share of ``pixels`` (uint8) whose largest output is the label."""
-    hits = 0
-    for start in range(0, pixels.shape[0], batch):
-        outputs = model(pixels[start : start + batch].float() / 255)
-        hits += int((outputs.argmax(1) == labels[start : start + batch]).sum())
-    return hits / pixels.shape[0]
-
-
 def split_decay(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Parameter groups with weight decay on matrices and kernels only, as is usual."""
     heavy = [p for p in model.parameters() if p.ndim > 1]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from ..architectures.series import SeriesCNN
 from ..targets import SeriesTarget
-from .finish import write_target
-from .loop import Run, one_cycle, run_epochs, split_decay
+from .finish import ShippedTarget, accuracy, write_target
+from .fitting import Recipe, fit
+from .loop import one_cycle, split_decay
 from .signals import Signals, draw, sheet, shuffled
 from .task import Task, Trained
 
@@ -26,43 +26,30 @@ def data(seed: int) -> tuple[Signals, Signals]:
 
 def train(task: Task[Signals]) -> Trained:
     """AdamW on a one-cycle schedule, label smoothing .05, signals flipped upside down."""
-    train, test = task.train, task.test
     torch.manual_seed(task.seed)
     model = SeriesCNN().to(task.device)
     epochs = task.epochs or 20
-    optimizer = torch.optim.AdamW(split_decay(model, 0.05), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(epochs * (len(train) // BATCH)))
-
-    def step(_: int, values: Tensor, labels: Tensor) -> dict[str, float]:
-        model.train()
-        loss = F.cross_entropy(model(values.to(task.device)), labels.to(task.device), label_smoothing=0.05)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        return {"loss": loss.item()}
-
-    @torch.inference_mode()
-    def evaluate() -> dict[str, float]:
-        model.eval()
-        return {"accuracy": float((model(test.values.to(task.device)).argmax(1).cpu() == test.labels).float().mean())}
-
-    run = Run("series-classifier", task.seed, task.checkpoint, {"model": model, "optimizer": optimizer, "schedule": schedule})
-    run_epochs(run, epochs, lambda _, order: shuffled(train, BATCH, order), step, evaluate=evaluate)
-    model.eval()
-    return Trained(run, {"model": model}, evaluate())
+    recipe = Recipe(
+        name="series-classifier",
+        model=model,
+        optimizer=torch.optim.AdamW(split_decay(model, 0.05), lr=3e-3),
+        rate=one_cycle(epochs * (len(task.train) // BATCH)),
+        epochs=epochs,
+        batches=lambda order: shuffled(task.train, BATCH, order),
+        loss=lambda _, values, labels: (F.cross_entropy(model(values), labels, label_smoothing=0.05), {}),
+        evaluate=lambda _: accuracy(lambda x: model(x.to(task.device)), task.test),
+    )
+    return fit(recipe, task)
 
 
-def publish(trained: Trained, task: Task[Signals], command: str, folder: Path) -> None:
-    """Write weights, card and sample sheet."""
-    write_target(
-        trained,
-        task,
-        command,
-        folder,
+publish = partial(
+    write_target,
+    ShippedTarget(
         summary="Convolutional network over time: three strided convolutions, 16 to 48 channels",
         layer="fc",
         readout="logit",
         load=lambda path: SeriesTarget.from_options(SeriesTarget.Options(weights=str(path))),
         draw=sheet,
-    )
+    ),
+)
+"""Writes weights, card and sample sheet."""

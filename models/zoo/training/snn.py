@@ -6,7 +6,7 @@ fraction of the time.
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import snntorch as snn
 import torch
@@ -17,8 +17,9 @@ from ...targets.leaky import leaky_scan
 from ..architectures.snn import STEPS, spiking_cnn
 from ..targets import SNNTarget
 from .cifar10 import shuffled_batches
-from .finish import write_target
-from .loop import Run, accuracy, one_cycle, run_epochs, split_decay
+from .finish import ShippedTarget, accuracy, write_target
+from .fitting import Recipe, fit
+from .loop import one_cycle, split_decay
 from .task import Task, Trained
 
 BATCH = 200
@@ -54,46 +55,41 @@ def train(task: Task) -> Trained:
     torch.manual_seed(task.seed)
     model = spiking_cnn().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     epochs = task.epochs or 10
-    total = epochs * (len(task.train) // BATCH)
-    optimizer = torch.optim.AdamW(split_decay(model, 0.02), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(total))
     per_epoch = len(task.train) // BATCH
 
-    def step(number: int, pixels: Tensor, labels: Tensor) -> dict[str, float]:
-        model.train()
+    def loss(number: int, pixels: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
         epoch = number // per_epoch
         threshold = HEADROOM if epoch == epochs - 1 else 1.0
         model.get_submodule("lif_out").threshold.fill_(threshold)
         with torch.autocast(task.device, torch.bfloat16):
-            rate = rates(model, pixels.to(task.device).contiguous(memory_format=torch.channels_last), steps_of(epoch, epochs))
-        loss = F.cross_entropy(LOGITS_PER_RATE * threshold * rate, labels.to(task.device), label_smoothing=0.1)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        return {"loss": loss.item(), "rate": rate.mean().item()}
+            rate = rates(model, pixels.contiguous(memory_format=torch.channels_last), steps_of(epoch, epochs))
+        loss = F.cross_entropy(LOGITS_PER_RATE * threshold * rate, labels, label_smoothing=0.1)
+        return loss, {"rate": rate.mean().item()}
 
-    def evaluate() -> dict[str, float]:
-        model.eval()
-        steps = STEPS if run.epoch == epochs else 4
-        return {"accuracy": accuracy(lambda x: rates(model, x.to(task.device), steps).cpu(), task.test.pixels, task.test.labels, 250)}
+    def evaluate(epoch: int) -> dict[str, float]:
+        return accuracy(lambda x: rates(model, x.to(task.device), STEPS if epoch == epochs else 4), task.test, 250)
 
-    run = Run("cifar10-snn", task.seed, task.checkpoint, {"model": model, "optimizer": optimizer, "schedule": schedule})
-    run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=True), step, evaluate=evaluate)
-    model.eval()
-    return Trained(run, {"model": model}, evaluate())
+    recipe = Recipe(
+        name="cifar10-snn",
+        model=model,
+        optimizer=torch.optim.AdamW(split_decay(model, 0.02), lr=3e-3),
+        rate=one_cycle(epochs * per_epoch),
+        epochs=epochs,
+        batches=lambda order: shuffled_batches(task.train, BATCH, order, crop=True),
+        loss=loss,
+        evaluate=evaluate,
+    )
+    return fit(recipe, task)
 
 
-def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
-    """Write weights, card and sample sheet."""
-    write_target(
-        trained,
-        task,
-        command,
-        folder,
+publish = partial(
+    write_target,
+    ShippedTarget(
         summary="Convolutional spiking network (snntorch): three convolutions, leaky integrate-and-fire neurons, "
         f"{STEPS} steps, direct coding",
         layer="lif_out",
         readout=f"spike count over {STEPS} steps",
         load=lambda path: SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS, readout="count")),
-    )
+    ),
+)
+"""Writes weights, card and sample sheet."""

@@ -23,6 +23,8 @@ class Labelled(Protocol):
         What the test ones are called.
     classes : sequence of str
         What the labels stand for.
+    labels : Tensor
+        int64, (n,): places in ``classes``.
     """
 
     @property
@@ -37,6 +39,11 @@ class Labelled(Protocol):
 
     @property
     def classes(self) -> Sequence[str]:
+        """See the class."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
         """See the class."""
         ...
 

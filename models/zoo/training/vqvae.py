@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from ..architectures.vqvae import VQVAE
 from .cifar10 import shuffled_batches
 from .finish import sheet, write
-from .loop import Run, one_cycle, run_epochs
+from .fitting import Recipe, fit
+from .loop import one_cycle
 from .task import Task, Trained
 
 BATCH = 250
@@ -37,11 +38,9 @@ def train(task: Task) -> Trained:
     model.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     model.decoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     epochs = task.epochs or 12
-    optimizer = torch.optim.Adam([*model.encoder.parameters(), *model.decoder.parameters()], lr=1.5e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, one_cycle(epochs * (len(task.train) // BATCH), warm=0.1))
 
-    def step(number: int, pixels: Tensor, _: Tensor) -> dict[str, float]:
-        images = pixels.to(task.device).contiguous(memory_format=torch.channels_last)
+    def loss(number: int, pixels: Tensor, _: Tensor) -> tuple[Tensor, dict[str, float]]:
+        images = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(task.device, torch.bfloat16):
             vectors = model.encoder(images)
         vectors = vectors.float()
@@ -56,14 +55,10 @@ def train(task: Task) -> Trained:
             decoded = model.decoder(vectors + (quantized - vectors).detach())
         reconstruction = multiscale_loss(decoded.float(), images)
         commitment = F.mse_loss(vectors, quantized)
-        optimizer.zero_grad()
-        (reconstruction + COMMITMENT * commitment).backward()
-        optimizer.step()
-        schedule.step()
-        return {"reconstruction": reconstruction.item(), "commitment": commitment.item()}
+        figures = {"reconstruction": reconstruction.item(), "commitment": commitment.item()}
+        return reconstruction + COMMITMENT * commitment, figures
 
-    @torch.inference_mode()
-    def evaluate() -> dict[str, float]:
+    def evaluate(_: int) -> dict[str, float]:
         squared, used = 0.0, torch.zeros_like(model.quantizer.usage, dtype=torch.bool)
         for start in range(0, len(task.test), 500):
             images = task.test.unit_range(slice(start, start + 500)).to(task.device)
@@ -73,9 +68,17 @@ def train(task: Task) -> Trained:
         mse = squared / len(task.test)
         return {"psnr_db": float(-10 * torch.log10(torch.tensor(mse))), "codes_used": float(used.sum())}
 
-    run = Run("cifar10-vqvae", task.seed, task.checkpoint, {"model": model, "optimizer": optimizer, "schedule": schedule})
-    run_epochs(run, epochs, lambda _, order: shuffled_batches(task.train, BATCH, order, crop=False), step, evaluate=evaluate)
-    return Trained(run, {"model": model}, evaluate())
+    recipe = Recipe(
+        name="cifar10-vqvae",
+        model=model,
+        optimizer=torch.optim.Adam([*model.encoder.parameters(), *model.decoder.parameters()], lr=1.5e-3),
+        rate=one_cycle(epochs * (len(task.train) // BATCH), warm=0.1),
+        epochs=epochs,
+        batches=lambda order: shuffled_batches(task.train, BATCH, order, crop=False),
+        loss=loss,
+        evaluate=evaluate,
+    )
+    return fit(recipe, task)
 
 
 def publish(trained: Trained, task: Task, command: str, folder: Path) -> None:
