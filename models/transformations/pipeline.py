@@ -110,11 +110,7 @@ class Pipeline:
 
     def plain(self, stimuli: Tensor) -> Tensor:
         """Stimuli as the target takes them, unchanged but for their size: (n, *made) -> (n, *taken)."""
-        if self.made.shape == self.taken.shape:
-            return stimuli
-        if self.made.modality == "series":
-            return F.interpolate(stimuli, self.taken.shape[1:], mode="linear", align_corners=False)
-        return F.interpolate(stimuli, self._size, mode="bilinear", align_corners=False, antialias=True)
+        return resized_to(stimuli, self.taken)
 
     def draws(self, first: int, n: int, progress: Tensor) -> list[Draws]:
         """What each step is given: the draws of every stimulus's every sample."""
@@ -148,3 +144,13 @@ class Pipeline:
         if last and moves.size != self._size:
             moves = resized(shown.shape[0], moves.size, self._size).after(moves)
         return sampled(shown, moves, fill, self._middle)
+
+
+def resized_to(stimuli: Tensor, taken: StimulusSpec) -> Tensor:
+    """Return stimuli in the height and width of ``taken``, (n, *made) -> (n, *taken); unchanged where they have it."""
+    size = taken.shape[1:]
+    if stimuli.shape[2:] == size:
+        return stimuli
+    if taken.modality == "series":
+        return F.interpolate(stimuli, size, mode="linear", align_corners=False)
+    return F.interpolate(stimuli, size, mode="bilinear", align_corners=False, antialias=True)

@@ -1,0 +1,1 @@
+"""How a unit's response changes around each of its optima."""
