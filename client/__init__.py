@@ -3,7 +3,7 @@
 Needs no torch: ``from actmax.client import Client``.
 """
 
-from .errors import (
+from ..wire.errors import (
     ActmaxError,
     DamagedArtifact,
     FieldViolation,
@@ -15,10 +15,10 @@ from .errors import (
     UnsafePath,
     WrongState,
 )
+from ..wire.transport import Credentials
 from .jobs.client import Client
 from .sessions.asyncsession import AsyncSession
 from .sessions.session import Session
-from .transport import Credentials
 
 __all__ = [
     "ActmaxError",

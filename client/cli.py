@@ -12,9 +12,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from .commands import analyse, catalog, demo, doctor, jobs, plugins, rig, run, serve, sessions, simulate, token, version
+from ..wire.errors import ActmaxError, InvalidInput
+from .commands import analyse, catalog, demo, doctor, jobs, rig, run, serve, sessions, simulate, token
 from .commands.common import EXIT_CODES, ExitCode, exit_code_of, print_error
-from .errors import ActmaxError, InvalidInput
 
 try:
     from typer._click.exceptions import ClickException
@@ -44,17 +44,17 @@ app.command()(jobs.delete)
 app.command()(jobs.fetch)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(token.app, name="token")
-app.add_typer(plugins.app, name="plugin")
+app.add_typer(catalog.plugins, name="plugin")
 app.command()(simulate.simulate)
 app.command()(rig.rig)
 app.add_typer(sessions.app, name="session")
-app.command("version")(version.version)
+app.command("version")(doctor.print_version)
 app.command()(doctor.doctor)
 
 
 @app.callback()
 def _all(
-    show: Annotated[bool, typer.Option("--version", help="Print the version.", callback=version.print_and_leave, is_eager=True)] = False,
+    show: Annotated[bool, typer.Option("--version", help="Print the version.", callback=doctor.print_and_leave, is_eager=True)] = False,
 ) -> None:
     """Take the options that stand before a command."""
 

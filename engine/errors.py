@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Violation:
-    """One thing wrong: ``field`` as a path such as ``optimizer.options.rank``, ``description`` what and what would work."""
-
-    field: str
-    description: str
+from ..wire.errors import FieldViolation as Violation
 
 
 class InvalidJob(ValueError):

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 import grpc
 import grpc.aio
-from google.protobuf import any_pb2
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
+
+from ..wire.errors import FieldViolation
+from ..wire.status import StatusDetails, pack_status, shortened, trailers
 
 DOMAIN = "actmax"
-
-# An answer's trailing metadata must stay below the 8 KiB that gRPC peers accept by default, base64 and the message's own copy included.
 _MESSAGE_BYTES = 800
-_STATUS_BYTES = 3600
-
-
-@dataclass(frozen=True)
-class FieldViolation:
-    """One wrong field of a request."""
-
-    field: str
-    description: str
 
 
 class ServiceError(Exception):
@@ -122,40 +110,8 @@ OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, 
 """Numbers of the OSErrors that say that something has run out."""
 
 
-def status_of(error: ServiceError) -> status_pb2.Status:
-    """The refusal as google.rpc.Status: ErrorInfo first, then RetryInfo and BadRequest; shortened to what a peer accepts."""
-    number: int = error.code.value[0]
-    status = status_pb2.Status(code=number, message=_shortened(error.message, _MESSAGE_BYTES))
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
-    _add(status, info)
-    if error.retry_seconds:
-        again = error_details_pb2.RetryInfo()
-        again.retry_delay.FromMilliseconds(round(1000 * error.retry_seconds))
-        _add(status, again)
-    if error.violations:
-        bad = error_details_pb2.BadRequest()
-        room = _STATUS_BYTES - status.ByteSize()
-        for violation in error.violations:
-            bad.field_violations.add(field=_shortened(violation.field, 200), description=_shortened(violation.description, 1000))
-            if bad.ByteSize() > room and len(bad.field_violations) > 1:
-                del bad.field_violations[-1]
-                break
-        _add(status, bad)
-    return status
-
-
 async def refuse(context: grpc.aio.ServicerContext, error: ServiceError) -> NoReturn:
     """End a call with a refusal and its details."""
-    status = status_of(error)
-    await context.abort(error.code, status.message, (("grpc-status-details-bin", status.SerializeToString()),))
-
-
-def _add(status: status_pb2.Status, detail: Message) -> None:
-    packed = any_pb2.Any()
-    packed.Pack(detail)
-    status.details.append(packed)
-
-
-def _shortened(text: str, limit: int) -> str:
-    data = text.encode("utf-8", "replace")
-    return text if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "…"
+    details = StatusDetails(error.reason, error.violations, error.retry_seconds)
+    status = pack_status(error.code, shortened(error.message, _MESSAGE_BYTES), details, DOMAIN, error.metadata)
+    await context.abort(error.code, status.message, trailers(status))

@@ -1,1 +1,1 @@
-"""What both sides of the wire share: reading plain data as messages, checking messages, and hints for wrong names."""
+"""What both sides of the wire share: plain data and arrays as messages, failed calls, retries, channels, and hints for wrong names."""

@@ -6,17 +6,16 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from buf.validate import validate_pb2
 from google.protobuf import struct_pb2
 from google.protobuf.descriptor import FieldDescriptor
-from numpy.typing import NDArray
 
 from actmax.v1 import schema_pb2, session_pb2
 
+from .arrays import DTYPES, byte_count, tensor_fields
 from .near_names import hint
 
 FieldPath = tuple[str | int, ...]
@@ -30,7 +29,6 @@ MOST_NAMES = 10_000
 # Descriptors are of one class or another, by protobuf's implementation, so they are Any below.
 _STRUCT = struct_pb2.Struct.DESCRIPTOR.full_name
 _TENSOR: Any = session_pb2.Tensor.DESCRIPTOR
-_DTYPES: tuple[str, ...] = tuple(getattr(_TENSOR.fields_by_name["dtype"].GetOptions().Extensions[validate_pb2.field].string, "in"))
 _BARE = {FieldDescriptor.CPPTYPE_STRING: str, FieldDescriptor.CPPTYPE_INT64: int}
 _BITS = {FieldDescriptor.CPPTYPE_INT64: 63, FieldDescriptor.CPPTYPE_INT32: 31}
 _RANGE = re.compile(r"(.*)\[([0-9]{1,9}):([0-9]{1,9})\]")
@@ -205,10 +203,10 @@ class Reader:
     def _check_bytes(self, tensor: Mapping[str, Any], path: FieldPath) -> None:
         """Note where the bytes of a tensor are not as many as its shape and dtype take."""
         dtype, shape = tensor.get("dtype", ""), tensor.get("shape", [])
-        if dtype and dtype not in _DTYPES:
-            self.fault((*path, "dtype"), f"arrays of {dtype} can't be sent; {', '.join(_DTYPES)} can")
+        if dtype and dtype not in DTYPES:
+            self.fault((*path, "dtype"), f"arrays of {dtype} can't be sent; {', '.join(DTYPES)} can")
         elif dtype:
-            wanted, given = math.prod(shape) * np.dtype(dtype).itemsize, len(base64.b64decode(tensor.get("data", "")))
+            wanted, given = byte_count(dtype, shape), len(base64.b64decode(tensor.get("data", "")))
             if wanted != given:
                 self.fault(path, f"{dtype} of shape {shape} takes {wanted} bytes, data has {given}")
 
@@ -241,17 +239,6 @@ def kind_of(value: Any) -> str:
     if isinstance(value, Mapping):
         return "fields"
     return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
-
-
-def tensor_fields(values: NDArray[Any]) -> dict[str, Any]:
-    """Return an array in the JSON form of ``actmax.v1.Tensor``."""
-    data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-    return {"dtype": values.dtype.name, "shape": list(values.shape), "data": base64.b64encode(data).decode()}
-
-
-def tensor_values(dtype: str, shape: Sequence[int], data: str) -> NDArray[Any]:
-    """Return the array of a tensor's JSON form, read-only."""
-    return np.frombuffer(base64.b64decode(data), np.dtype(dtype).newbyteorder("<")).reshape(shape)
 
 
 def _spelled_out(data: Any, descriptor: Any) -> Any:

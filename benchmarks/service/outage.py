@@ -18,8 +18,8 @@ from typing import Any
 import grpc
 
 from actmax.client import Client
-from actmax.client.errors import from_rpc
 from actmax.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from actmax.wire.status import from_rpc
 from benchmarks.service.cluster import PacedServer, Postgres, postgres
 
 CALL_SECONDS = 20.0

@@ -25,7 +25,8 @@ import torch
 from numpy.typing import NDArray
 
 from actmax.client import Session
-from actmax.client.rigs.folder import FolderRig, as_image
+from actmax.client.rigs.folder import FolderRig
+from actmax.client.rigs.stimulus_files import as_image
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.spaces import Box
 from benchmarks.service.cluster import ServerProcess

@@ -28,7 +28,6 @@ import numpy as np
 import torch
 
 from actmax.client import Session
-from actmax.client.jobs.client import CHANNEL_OPTIONS
 from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session as EngineSession
 from actmax.engine.session.spec import SessionSpec
@@ -37,6 +36,7 @@ from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.permissions import Permissions
 from actmax.models.spaces import Box
 from actmax.server.memory import keep_freed
+from actmax.wire.transport import CHANNEL_OPTIONS
 from benchmarks.service.cluster import ENVIRONMENT, ServerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def rounds(address: str, generations: int, size: int) -> tuple[list[float], int,
             after = session.ask()
             times.append(time.perf_counter() - began)
             down = generation.stimuli.nbytes + 60 * len(generation) // 10
-            up = len(session._talk.telling(generation.trials, responses).SerializeToString())
+            up = len(session._protocol.telling(generation.trials, responses).SerializeToString())
             generation = after
     return times, down, up
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import ActmaxError, InvalidInput
-from ..export.tables import write_tables
+from ...wire.errors import ActmaxError, InvalidInput
+from ..export.parquet import write_tables
 from ..jobs import plainyaml
 from ..jobs.display import display_on
 from ..jobs.results import read_results
@@ -26,7 +26,6 @@ from .common import (
     out,
     print_json,
     print_warnings,
-    refused,
 )
 from .run import stopping
 
@@ -78,7 +77,7 @@ def analyse(
                 threads=threads,
             )
     except InvalidJob as error:
-        raise refused("the analyses cannot be run", error.violations) from None
+        raise InvalidInput("the analyses cannot be run", violations=error.violations) from None
     except (UnreadableResult, BadCheckpoint) as error:
         raise InvalidInput(str(error)) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``catalog``: what a server offers, or what is installed here where no server runs."""
+"""``catalog``: what a server offers, or what is installed here where no server runs; ``plugin``: who has dialled in to a server."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ import typer
 from rich.table import Table
 
 from actmax.v1 import catalog_service_pb2
+from actmax.v1 import plugin_service_pb2 as pb
+from actmax.v1.plugin_service_pb2_grpc import PluginServiceStub
 
+from ...wire.errors import InvalidInput, NotFound, Unavailable
 from ...wire.near_names import hint
-from ..errors import InvalidInput, NotFound, Unavailable
-from ..jobs.client import Client, component
+from ...wire.transport import ask_service
+from ...wire.writer import to_plain
+from ..extras import NotInstalled
+from ..jobs.catalog import component
+from ..jobs.client import Client
 from ..jobs.overrides import Override, apply
-from ..jobs.plain import to_plain
-from .common import SERVER, AllowImport, Json, NotInstalled, connect, err, needing_server, out, print_json, refused
+from .common import SERVER, AllowImport, Json, Server, connect, err, needing_server, out, print_json
 
 _HELP = "What a server offers, or this installation where none runs: components, their options, the layers of a target."
 _SOON = 0.2
 """Seconds for which the usual address is tried, where no server is named."""
 
 app = typer.Typer(help=_HELP, invoke_without_command=True)
-Server = Annotated[
+plugins = typer.Typer(
+    no_args_is_help=True, help="Plugins: targets and generators that have dialled in to a server. docs/plugins.md tells how."
+)
+CatalogServer = Annotated[
     str,
     typer.Option(
         "--server",
@@ -45,7 +53,7 @@ Kind = Annotated[
 
 
 @app.callback()
-def catalog(context: typer.Context, server: Server = "", as_json: Json = False) -> None:
+def catalog(context: typer.Context, server: CatalogServer = "", as_json: Json = False) -> None:
     """What a server offers, or this installation where none runs: components, their options, the layers of a target."""
     if context.invoked_subcommand is None:
         components(server=server, as_json=as_json)
@@ -60,7 +68,7 @@ def catalog(context: typer.Context, server: Server = "", as_json: Json = False) 
 
 
 @app.command()
-def components(kind: Kind = "", server: Server = "", as_json: Json = False) -> None:
+def components(kind: Kind = "", server: CatalogServer = "", as_json: Json = False) -> None:
     """List the generators, targets, codings, objectives, optimizers, transformations and analyses."""
     found = _components(server, kind)
     if as_json:
@@ -76,7 +84,7 @@ def components(kind: Kind = "", server: Server = "", as_json: Json = False) -> N
 def options(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The component's name.", show_default=False)],
     kind: Kind = "",
-    server: Server = "",
+    server: CatalogServer = "",
     as_json: Json = False,
 ) -> None:
     """Show the options of a component."""
@@ -110,7 +118,7 @@ def layers(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the target; may be repeated.", show_default=False),
     ] = None,
-    server: Server = "",
+    server: CatalogServer = "",
     allow_import: AllowImport = None,
     as_json: Json = False,
 ) -> None:
@@ -131,6 +139,27 @@ def layers(
     if described.layers:
         first = described.layers[0]
         out.print(f"A unit is a layer and an index, such as {first.name}[{', '.join('0' for _ in first.shape)}]; * stands for every index.")
+
+
+@plugins.callback()
+def _plugins() -> None:
+    """Have ``list`` stay a command of its own."""
+
+
+@plugins.command("list")
+def list_plugins(server: Server = SERVER, as_json: Json = False) -> None:
+    """List the plugins that are there and that your jobs may use, as jobs name them."""
+    request = pb.ListPluginsRequest()
+    found: pb.ListPluginsResponse = ask_service(PluginServiceStub, lambda stub: stub.ListPlugins(request, timeout=20), server, seconds=2.0)
+    if as_json:
+        return print_json({"plugins": [to_plain(plugin) for plugin in found.plugins]})
+    if not found.plugins:
+        out.print("No plugin has dialled in.")
+    for plugin in found.plugins:
+        name = f"{plugin.owner}/{plugin.name}" if plugin.owner else plugin.name
+        shared = f"  shared with {', '.join(plugin.shared_with)}" if plugin.shared_with else ""
+        out.print(f"{name}  {plugin.kind}  version {plugin.version}{shared}")
+    return None
 
 
 def _components(server: str, kind: str) -> Sequence[catalog_service_pb2.ComponentInfo]:
@@ -162,7 +191,7 @@ def _describe_target(server: str, given: dict[str, Any], allow_import: Sequence[
     try:
         return description(engine.describe(given, Permissions.of(allow_import, allow_files=True)))
     except InvalidJob as error:
-        raise refused("the target can't be described", error.violations) from None
+        raise InvalidInput("the target can't be described", violations=error.violations) from None
 
 
 def _client(server: str) -> Client:

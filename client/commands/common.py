@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ..errors import ActmaxError, DamagedArtifact, FieldViolation, InvalidInput, ServerFault, Unavailable, UnsafePath
-from ..jobs.client import DEFAULT_ADDRESS, Client
+from ...wire.errors import ActmaxError, DamagedArtifact, InvalidInput, ServerFault, Unavailable, UnsafePath
+from ...wire.transport import DEFAULT_ADDRESS
+from ..extras import NotInstalled
+from ..jobs.client import Client
 from ..jobs.jobfile import SpecFile
 
 
@@ -149,12 +151,6 @@ class NothingFound(ActmaxError):
     code = "UNMEASURED"
 
 
-class NotInstalled(ActmaxError):
-    """A command needs packages that the light install leaves out."""
-
-    code = "NOT_INSTALLED"
-
-
 @contextmanager
 def _interrupted_afterwards() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
@@ -196,11 +192,6 @@ def needing_server(command: str) -> Iterator[None]:
         raise NotInstalled(
             f"'actmax {command}' needs the package {error.name}, which is not installed: pip install 'actmax[server]'"
         ) from None
-
-
-def refused(message: str, violations: Iterable[Any]) -> InvalidInput:
-    """Return what the engine refuses, field by field, as the error that commands print; ``violations`` are the engine's."""
-    return InvalidInput(message, violations=[FieldViolation(each.field, each.description) for each in violations])
 
 
 def say_remarks(file: SpecFile[Any]) -> None:

@@ -19,12 +19,12 @@ import typer
 
 from actmax.v1 import job_pb2
 
-from ..errors import ActmaxError, InvalidInput
+from ...wire.errors import ActmaxError, InvalidInput
+from ...wire.writer import to_plain
 from ..jobs import jobfile
 from ..jobs.client import Client
 from ..jobs.display import display_on, warnings_of
 from ..jobs.follow import OnInterrupt, follow
-from ..jobs.plain import to_plain
 from ..jobs.results import kept, read_results, table
 from .common import AllowImport, ExitCode, Json, Overrides, check_folder, err, out, print_json, print_warnings, say_remarks
 from .jobs import exit_code_of_job, print_end

@@ -1,4 +1,4 @@
-"""``doctor``: what is installed here, what the machine has, and what is missing."""
+"""``version`` and ``doctor``: what is installed here, what the machine has, and what is missing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,32 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import ActmaxError
+from ...wire.errors import ActmaxError
 from .common import SERVER, Json, Server, connect, out, print_json
 
 _SHOWN = ("numpy", "grpcio", "protobuf", "torch", "snntorch", "nevergrad", "tntorch", "scipy", "pydantic", "sqlalchemy", "ray")
+
+
+def print_version(
+    server: Annotated[str, typer.Option("--server", metavar="HOST:PORT", help="Print this server's version too.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Print the version."""
+    found = {"version": version("actmax")}
+    if server:
+        with connect(server) as client:
+            found["server"] = client.limits().version
+    if as_json:
+        print_json(found)
+    else:
+        out.print("\n".join(f"{'actmax' if name == 'version' else name} {value}" for name, value in found.items()))
+
+
+def print_and_leave(wanted: bool) -> None:
+    """Print the version for ``--version``."""
+    if wanted:
+        out.print(f"actmax {version('actmax')}")
+        raise typer.Exit
 
 
 def doctor(

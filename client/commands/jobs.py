@@ -11,13 +11,13 @@ from rich.table import Table
 
 from actmax.v1 import job_pb2, job_service_pb2
 
+from ...wire.errors import InvalidInput
 from ...wire.near_names import hint
-from ..errors import InvalidInput
+from ...wire.writer import to_plain
 from ..jobs import jobfile
 from ..jobs.client import Client
 from ..jobs.display import display_on, matrix, warnings_of
 from ..jobs.follow import OnInterrupt, follow, state_text
-from ..jobs.plain import to_plain
 from .common import (
     NOTHING_FOUND,
     SERVER,

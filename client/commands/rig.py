@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InvalidInput
-from ..jobs.plain import to_plain
+from ...wire.errors import InvalidInput
+from ...wire.writer import to_plain
 from ..rigs.options import FolderOptions, Format, RigSilent, Then
 from ..sessions import spec
 from ..sessions.display import session_display

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import ActmaxError, InvalidInput
+from ...wire.errors import ActmaxError, InvalidInput
 from ..jobs import jobfile
 from ..jobs.display import Display, display_on
 from ..jobs.results import kept, read_results, table
@@ -31,7 +31,6 @@ from .common import (
     out,
     print_json,
     print_warnings,
-    refused,
     say_remarks,
 )
 
@@ -121,7 +120,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
             )
     except InvalidJob as error:
         _discard(work)
-        raise file.located(refused("the job cannot be run", error.violations)) from None
+        raise file.located(InvalidInput("the job cannot be run", violations=error.violations)) from None
     except NotWritten as error:
         raise _written_elsewhere(error, folder) from error
     except Unmeasured as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InvalidInput
+from ...wire.errors import InvalidInput
 from .common import SERVER, AllowImport, needing_server
 
 

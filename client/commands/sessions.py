@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from actmax.v1 import session_pb2, session_service_pb2_grpc
+from actmax.v1 import session_pb2
 from actmax.v1 import session_service_pb2 as pb
+from actmax.v1.session_service_pb2_grpc import SessionServiceStub
 
-from ..errors import InvalidInput
-from ..jobs.plain import to_plain
-from ..sessions.core import channel, patiently
+from ...wire.errors import InvalidInput
+from ...wire.transport import ask_service
+from ...wire.writer import to_plain
 from ..sessions.display import conclusion, interval, standing
 from ..sessions.trials import fetch_trials
 from .common import SERVER, Json, Server, check_folder, out, print_json
@@ -100,9 +101,9 @@ def export(
     trials = fetch_trials(full(name), server, stimuli=form is Format.NWB)
     file.parent.mkdir(parents=True, exist_ok=True)
     if form is Format.PARQUET:
-        from ..export.parquet import write_parquet
+        from ..export.parquet import write_trials
 
-        write_parquet(trials, file)
+        write_trials(trials, file)
     else:
         from ..export.nwb import Subject, write_nwb
 
@@ -143,6 +144,4 @@ def full(name: str) -> str:
 
 
 def _call(server: str, method: str, request: Any) -> Any:
-    with channel(server, None) as opened:
-        stub = session_service_pb2_grpc.SessionServiceStub(opened)
-        return patiently(lambda: getattr(stub, method)(request, timeout=180), server, 2.0)
+    return ask_service(SessionServiceStub, lambda stub: getattr(stub, method)(request, timeout=180), server, seconds=2.0)

@@ -12,13 +12,14 @@ import typer
 
 from actmax.v1 import session_pb2
 
-from ..arrays import to_array
+from ...wire.arrays import to_array
+from ...wire.errors import InvalidInput
+from ...wire.writer import to_plain
 from ..jobs import overrides
-from ..jobs.plain import to_plain
-from ..sessions.conversation import Generation
 from ..sessions.display import session_display
+from ..sessions.protocol import Generation
 from ..sessions.session import Session
-from .common import SERVER, AllowImport, ExitCode, Json, Server, check_folder, err, needing_server, out, print_json, refused
+from .common import SERVER, AllowImport, ExitCode, Json, Server, check_folder, err, needing_server, out, print_json
 
 if TYPE_CHECKING:
     from ...engine.session.simulated_rig import SimulatedRig
@@ -150,6 +151,6 @@ def _rig(target: str, units: list[str], options: dict[str, Any], allow_import: S
     try:
         return simulated_rig(target, units, RigOptions.model_validate(options), Permissions.of(allow_import))
     except ValidationError as error:
-        raise refused("such a rig can't be simulated", violations_of(error, "")) from None
+        raise InvalidInput("such a rig can't be simulated", violations=violations_of(error, "")) from None
     except InvalidJob as error:
-        raise refused("such a rig can't be simulated", error.violations) from None
+        raise InvalidInput("such a rig can't be simulated", violations=error.violations) from None

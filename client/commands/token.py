@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ..errors import InvalidInput
+from ...wire.errors import InvalidInput
 from .common import Json, needing_server, out, print_json
 
 app = typer.Typer(help="Make, list and revoke the tokens of a server's callers, on its own machine.", no_args_is_help=True)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidInput
-from ..jobs.plain import to_plain
+from ...wire.errors import InvalidInput
+from ...wire.writer import to_plain
+from ..extras import needing
 from ..sessions.trials import Trials
-from .extras import needing
+from ..whole_files import whole_file
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,9 @@ def write_nwb(
     _add_presentations(pynwb, file, trials, rows, starts, stops)
     _add_latents(pynwb, file, trials, rows)
     _add_outcome(file, trials)
-    writing = path.with_name(path.stem + ".writing.nwb")
     opened: Any = pynwb.NWBHDF5IO
-    with opened(str(writing), "w") as io:
+    with whole_file(path) as temporary, opened(str(temporary), "w") as io:
         io.write(file)
-    writing.replace(path)
 
 
 def _empty_file(pynwb: Any, trials: Trials, subject: Subject, experimenters: Sequence[str], institution: str, lab: str) -> Any:
@@ -185,14 +184,9 @@ def _add_outcome(file: Any, trials: Trials) -> None:
         description="the session's spec: generator, optimizer, design, seed; JSON",
     )
     about = {"optimizer": session.optimizer, "stopped_by": session.stopped_by, "actmax": version("actmax")}
-    found = to_plain(session.recommendation)
-    for bulky in ("latent", "stimulus"):
-        found.pop(bulky, None)
-    threads = [to_plain(thread) for thread in session.threads]
-    for thread in threads:
-        for bulky in ("latent", "stimulus"):
-            thread.get("recommendation", {}).pop(bulky, None)
-    outcome = about | {"recommendation": found} | ({"threads": threads} if threads else {})
+    outcome: dict[str, Any] = about | {"recommendation": to_plain(session.recommendation, arrays=False)}
+    if session.threads:
+        outcome["threads"] = [to_plain(thread, arrays=False) for thread in session.threads]
     file.add_scratch(data=json.dumps(outcome), name="outcome", description="what the session found; JSON")
 
 

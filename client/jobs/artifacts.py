@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from actmax.v1 import job_pb2
 
-from ..errors import DamagedArtifact, UnsafePath
+from ...wire.errors import DamagedArtifact, UnsafePath
 
 _FORBIDDEN = set('\\:*?"<>|')
 
@@ -48,20 +45,6 @@ def is_complete(path: Path, artifact: job_pb2.Artifact) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when all of it has been written, and not at all if anything fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(6)}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class Receipt:

@@ -6,38 +6,30 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
+from google.protobuf import empty_pb2
 
-from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_pb2, job_service_pb2, job_service_pb2_grpc
+from actmax.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
-from ...wire.near_names import hint
-from ..errors import InvalidInput, WrongState, from_rpc, status_of
-from ..retry import Patience, Pauses, pause_after
-from ..transport import Credentials, open_channel
+from ...wire.errors import WrongState
+from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
+from ...wire.status import from_rpc, status_of
+from ...wire.transport import DEFAULT_ADDRESS, Credentials
+from ..whole_files import whole_file
 from . import jobfile
-from .artifacts import Receipt, destinations, is_complete, whole_file
+from .artifacts import Receipt, destinations, is_complete
+from .catalog import Answer, CatalogClient
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
-
-Answer = TypeVar("Answer")
 Spec = job_pb2.JobSpec | Mapping[str, Any]
 
 _ENDED = frozenset({job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED})
-# A stream that broke for one of these is opened again: the server went away, or is going.
-_RECONNECT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
 # A stream is opened anew after this long, so that one whose peer vanished without a word is noticed.
 _STREAM_SECONDS = 300.0
-CHANNEL_OPTIONS = (
-    # A list of jobs with many units each outgrows gRPC's default of 4 MiB.
-    ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5000),
-)
 
 
-class Client:
+class Client(CatalogClient):
     """A connection to a server; use it in a ``with`` statement, or call :meth:`close`.
 
     Calls that may be repeated are tried again while the server is unavailable, and when it says to come back in a moment.
@@ -65,26 +57,9 @@ class Client:
         patience: float = 5.0,
         stream_patience: float = 60.0,
     ) -> None:
-        self.address = address
-        self._timeout = timeout
-        self._loading_timeout = 3 * timeout
-        self._patience = Patience(patience)
-        self._stream_patience = Patience(stream_patience)
-        self._channel = open_channel(address, Credentials.from_environment() if credentials is None else credentials, CHANNEL_OPTIONS)
+        super().__init__(address, credentials=credentials, timeout=timeout, patience=patience)
+        self._stream_policy = RetryPolicy(stream_patience)
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
-        self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
-
-    def __enter__(self) -> Client:
-        """The client itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connection."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; calls under way end."""
-        self._channel.close()
 
     def create(
         self, spec: Spec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None, priority: int = 0
@@ -130,7 +105,7 @@ class Client:
         resume_token : str
             That of the last response seen, to go on after it.
         """
-        pauses = Pauses(self._stream_patience)
+        backoff = Backoff(self._stream_policy)
         ended = False
         while True:
             failure: grpc.RpcError | None = None
@@ -144,18 +119,18 @@ class Client:
                     content = response.WhichOneof("content")
                     # The snapshot comes at each reconnection, so it is no sign that anything moves.
                     if content != "snapshot":
-                        pauses.reset()
+                        backoff.reset()
                     if content in ("snapshot", "event"):
                         yield response
             except grpc.RpcError as error:
                 failure = error
-                pause = pause_after(error, pauses, _RECONNECT)
+                pause = pause_after(error, backoff, BROKEN_OFF)
             finally:
                 call.cancel()
             if failure is None:
                 if ended:
                     return
-                pause = pauses.next()
+                pause = backoff.next()
             if pause is None:
                 if failure is not None:
                     raise from_rpc(failure, self.address) from None
@@ -176,22 +151,12 @@ class Client:
         WrongState
             If it has ended already.
         """
-        repeated = False
 
-        def once(request: job_service_pb2.CancelJobRequest, timeout: float) -> job_pb2.Job:
-            nonlocal repeated
-            try:
-                return self._jobs.CancelJob(request, timeout=timeout)
-            except grpc.RpcError as error:
-                # An earlier try, whose answer was lost, may have cancelled it.
-                if repeated and status_of(error) is grpc.StatusCode.FAILED_PRECONDITION:
-                    job = self.get(name)
-                    if job.state in (job_pb2.JOB_STATE_CANCELLING, job_pb2.JOB_STATE_CANCELLED):
-                        return job
-                repeated = status_of(error) is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
-                raise
+        def cancelled(code: grpc.StatusCode) -> job_pb2.Job | None:
+            job = self.get(name) if code is grpc.StatusCode.FAILED_PRECONDITION else None
+            return job if job is not None and job.state in (job_pb2.JOB_STATE_CANCELLING, job_pb2.JOB_STATE_CANCELLED) else None
 
-        return self._call(once, job_service_pb2.CancelJobRequest(name=name))
+        return self._call_once(self._jobs.CancelJob, job_service_pb2.CancelJobRequest(name=name), cancelled)
 
     def suspend(self, name: str, etag: str = "") -> job_pb2.Job:
         """Have a job wait at a checkpoint; one that runs is RUNNING and ``suspending`` until it has written that.
@@ -221,20 +186,11 @@ class Client:
         WrongState
             If it runs; or if ``etag`` is given and the job has changed since.
         """
-        repeated = False
 
-        def once(request: job_service_pb2.DeleteJobRequest, timeout: float) -> None:
-            nonlocal repeated
-            try:
-                self._jobs.DeleteJob(request, timeout=timeout)
-            except grpc.RpcError as error:
-                # An earlier try, whose answer was lost, may have deleted it.
-                if repeated and status_of(error) is grpc.StatusCode.NOT_FOUND:
-                    return
-                repeated = status_of(error) is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
-                raise
+        def deleted(code: grpc.StatusCode) -> empty_pb2.Empty | None:
+            return empty_pb2.Empty() if code is grpc.StatusCode.NOT_FOUND else None
 
-        self._call(once, job_service_pb2.DeleteJobRequest(name=name, etag=etag))
+        self._call_once(self._jobs.DeleteJob, job_service_pb2.DeleteJobRequest(name=name, etag=etag), deleted)
 
     def artifacts(self, name: str) -> tuple[job_pb2.Artifact, ...]:
         """The files that a job has made."""
@@ -280,29 +236,9 @@ class Client:
         folder.mkdir(parents=True, exist_ok=True)
         for artifact, path in zip(artifacts, paths, strict=True):
             if not is_complete(path, artifact):
-                with whole_file(path) as file:
+                with whole_file(path) as temporary, temporary.open("xb") as file:
                     self._receive(name, artifact.path, file.write)
         return tuple(paths)
-
-    def components(self, kind: str = "") -> tuple[catalog_service_pb2.ComponentInfo, ...]:
-        """What the server offers of a kind ("generator", "target", "objective", "optimizer", "transformation", "analysis"), or of all."""
-        return tuple(self._call(self._catalog.ListComponents, catalog_service_pb2.ListComponentsRequest(kind=kind_named(kind))).components)
-
-    def describe_target(self, target: str | Mapping[str, Any] | job_pb2.Component) -> catalog_service_pb2.DescribeTargetResponse:
-        """The layers of a target whose units can be maximised; it is given as in a job file."""
-        request = catalog_service_pb2.DescribeTargetRequest(target=component(target))
-        return self._call(self._catalog.DescribeTarget, request, timeout=self._loading_timeout)
-
-    def limits(self) -> catalog_service_pb2.Limits:
-        """What the server accepts."""
-        return self._call(self._catalog.GetLimits, catalog_service_pb2.GetLimitsRequest())
-
-    def ready(self, timeout: float = 30.0) -> catalog_service_pb2.Limits:
-        """Wait until the server answers, at most ``timeout`` seconds."""
-        try:
-            return self._catalog.GetLimits(catalog_service_pb2.GetLimitsRequest(), timeout=timeout, wait_for_ready=True)
-        except grpc.RpcError as error:
-            raise from_rpc(error, self.address) from None
 
     def list(
         self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0, labels: Mapping[str, str] | None = None
@@ -317,21 +253,27 @@ class Client:
                 return
             token = page.next_page_token
 
-    def _call(self, method: Callable[..., Answer], request: Any, *, timeout: float | None = None) -> Answer:
-        pauses = Pauses(self._patience)
-        while True:
+    def _call_once(self, method: Callable[..., Answer], request: Any, done_before: Callable[[grpc.StatusCode], Answer | None]) -> Answer:
+        """Make a call that fails when it is repeated: an earlier try, whose answer was lost, may have done it."""
+        repeated = False
+
+        def once(request: Any, timeout: float) -> Answer:
+            nonlocal repeated
             try:
-                return method(request, timeout=timeout or self._timeout)
+                return method(request, timeout=timeout)
             except grpc.RpcError as error:
-                pause = pause_after(error, pauses)
-                if pause is None:
-                    raise from_rpc(error, self.address) from None
-            time.sleep(pause)
+                code = status_of(error)
+                if repeated and (answer := done_before(code)) is not None:
+                    return answer
+                repeated = code is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
+                raise
+
+        return self._call(once, request)
 
     def _receive(self, name: str, path: str, write: Callable[[bytes], object]) -> None:
         """Pass the bytes of an artifact to ``write``, going on where the connection broke, and check them."""
         receipt = Receipt(path)
-        pauses = Pauses(self._stream_patience)
+        backoff = Backoff(self._stream_policy)
         while True:
             request = job_service_pb2.DownloadArtifactRequest(name=name, path=path, offset=receipt.received)
             call = self._jobs.DownloadArtifact(request, timeout=_STREAM_SECONDS)
@@ -340,13 +282,13 @@ class Client:
                     if response.HasField("artifact"):
                         receipt.announce(response.artifact)
                     if response.data:
-                        pauses.reset()
+                        backoff.reset()
                         receipt.add(response.data)
                         write(response.data)
                 receipt.check()
                 return
             except grpc.RpcError as error:
-                pause = pause_after(error, pauses, _RECONNECT)
+                pause = pause_after(error, backoff, BROKEN_OFF)
                 if pause is None:
                     raise from_rpc(error, self.address) from None
             finally:
@@ -359,20 +301,3 @@ def state_in(response: job_service_pb2.WatchJobResponse) -> job_pb2.JobState:
     if response.HasField("snapshot"):
         return response.snapshot.state
     return response.event.state_change.state
-
-
-def component(value: str | Mapping[str, Any] | job_pb2.Component) -> job_pb2.Component:
-    """A component given as in a job file: its name, or its name and options."""
-    if isinstance(value, job_pb2.Component):
-        return value
-    return jobfile.from_plain({"target": value}, source="the target").target
-
-
-def kind_named(kind: str) -> str:
-    """The wire's name of the kind of component called ``kind``; of all kinds when it is empty."""
-    names = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
-    if not kind:
-        return "COMPONENT_KIND_UNSPECIFIED"
-    if kind not in names:
-        raise InvalidInput(f"there is no kind {kind!r}; {hint(kind, names)}")
-    return f"COMPONENT_KIND_{kind.upper()}"

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -30,53 +30,34 @@ _FRAME = 13
 _NUMBER = re.compile(r"\d+")
 
 
-class Display(Protocol):
-    """Shows where a job stands, from ``__enter__`` to ``__exit__``."""
+class Display:
+    """Shows where a job stands, from ``__enter__`` to ``__exit__``; this one shows nothing."""
 
-    def __enter__(self) -> Display: ...
-    def __exit__(self, *_: object) -> None: ...
-
-    def state(self, text: str) -> None:
-        """Show the job's state, such as "running"."""
-        ...
-
-    def progress(self, progress: job_pb2.Progress) -> None:
-        """Show where its searches stand."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Tell the person something."""
-        ...
-
-
-def display_on(console: Console, *, silent: bool = False) -> Display:
-    """The display that suits ``console``."""
-    if silent:
-        return Silent()
-    return Lively(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
-
-
-class Silent:
-    """Shows nothing."""
-
-    def __enter__(self) -> Display:
-        """The display itself."""
+    def __enter__(self) -> Self:
+        """The display itself, which begins."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to end."""
+        """End, with what was shown last left on the screen."""
 
     def state(self, text: str) -> None:
-        """Ignored."""
+        """Show the job's state, such as "running"."""
 
     def progress(self, progress: job_pb2.Progress) -> None:
-        """Ignored."""
+        """Show where its searches stand."""
 
     def note(self, text: str) -> None:
-        """Ignored."""
+        """Tell the person something."""
 
 
-class Lines:
+def display_on(console: Console, *, silent: bool = False) -> Display:
+    """Return the display that suits ``console``."""
+    if silent:
+        return Display()
+    return Lively(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
+
+
+class Lines(Display):
     """A line at each change of state, and one every few seconds while the job runs, more rarely the longer it runs."""
 
     def __init__(self, console: Console, seconds: float = LINE_SECONDS) -> None:
@@ -88,10 +69,6 @@ class Lines:
         self._shown: job_pb2.Progress | None = None
         self._latest: job_pb2.Progress | None = None
         self._warned: set[str] = set()
-
-    def __enter__(self) -> Display:
-        """The display itself."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Print the last progress, unless it was printed."""
@@ -123,7 +100,7 @@ class Lines:
         self._console.print(text)
 
 
-class Lively:
+class Lively(Display):
     """A table that is redrawn in place, with a clock that runs between two messages too."""
 
     def __init__(self, console: Console) -> None:
@@ -133,7 +110,7 @@ class Lively:
         self._progress = job_pb2.Progress()
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         """Begin to draw."""
         self._live.start()
         return self

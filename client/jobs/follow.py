@@ -8,7 +8,7 @@ from enum import Enum
 
 from actmax.v1 import job_pb2, job_service_pb2
 
-from ..errors import WrongState
+from ...wire.errors import WrongState
 from .client import Client, state_in
 from .display import Display
 

@@ -20,9 +20,10 @@ from google.protobuf.message import Message
 
 from actmax.v1 import job_pb2
 
+from ...wire import writer
+from ...wire.errors import FieldViolation, InvalidInput
 from ...wire.reader import FieldPath, Reader, kind_of, show
-from ..errors import FieldViolation, InvalidInput
-from . import plain, plainyaml
+from . import plainyaml
 from .overrides import Override, apply
 
 Spec = TypeVar("Spec", bound=Message)
@@ -171,7 +172,7 @@ load, loads, from_plain = _JOBS.load, _JOBS.loads, _JOBS.from_plain
 
 def to_plain(spec: Message) -> dict[str, Any]:
     """Return a job or session as plain data; what is not set is left out, and integers are integers."""
-    return plain.to_plain(spec, defaults=False)
+    return writer.to_plain(spec, defaults=False)
 
 
 def dumps(spec: Message) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...wire.errors import InvalidInput
 from ...wire.reader import FieldPath, show
-from ..errors import InvalidInput
 from . import plainyaml
 
 

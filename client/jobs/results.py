@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import DamagedArtifact
+from ...wire.errors import DamagedArtifact
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import grpc
@@ -14,15 +14,13 @@ import grpc
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc
 
-from ..errors import ActmaxError, from_rpc
-from ..jobs.client import CHANNEL_OPTIONS, DEFAULT_ADDRESS
-from ..retry import Patience, Pauses, pause_after
-from ..transport import Credentials, open_channel
+from ...wire.errors import ActmaxError
+from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
+from ...wire.status import from_rpc
+from ...wire.transport import DEFAULT_ADDRESS, STREAM_OPTIONS, Credentials, RequestStream, open_channel
 from .parts import Fault, Function, GeneratorPlugin, Plugin, TargetPlugin
 
-_AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
-# A server that vanished without a word is noticed by pings.
-_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000))
+_Stream = RequestStream[pb.OfferRequest, pb.OfferResponse]
 _SETTINGS = ("server", "credentials", "patience", "shared_with")
 
 
@@ -61,15 +59,14 @@ class PluginOffering:
         self._plugin, self._server = plugin, server
         described = {"target" if isinstance(plugin, TargetPlugin) else "generator": plugin.description}
         self._offer = pb.OfferRequest(offer=pb.PluginOffer(name=name, shared_with=shared_with, **described))  # type: ignore[arg-type]
-        found = Credentials.from_environment() if credentials is None else credentials
-        self._metadata = [("authorization", f"Bearer {found.token}")] if found.token else []
-        self._channel = open_channel(server, found, _OPTIONS)
-        self._pauses = Pauses(Patience(patience, most=1.0))
+        self._channel = open_channel(server, credentials, STREAM_OPTIONS)
+        self._backoff = Backoff(RetryPolicy(patience, most=1.0))
         self._calls: queue.SimpleQueue[tuple[_Stream, pb.PluginCall] | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._there = self._closed = False
         self._error: ActmaxError | None = None
         self._stream: _Stream | None = None
+        self._cancelled: set[int] = set()
         self._threads: list[threading.Thread] = []
         self.answered = 0
         """Calls that were answered."""
@@ -126,26 +123,26 @@ class PluginOffering:
     def _listen(self) -> None:
         """Keep a stream open, and queue what comes through it."""
         while not self._closed:
-            stream = _Stream(plugin_service_pb2_grpc.PluginServiceStub(self._channel), self._offer, self._metadata)
+            stream: _Stream = RequestStream(plugin_service_pb2_grpc.PluginServiceStub(self._channel).Offer, self._offer)
             with self._changed:
-                self._stream = stream
+                self._stream, self._cancelled = stream, set()
             failure: grpc.RpcError | None = None
             try:
-                for response in stream.call:
+                for response in stream.answers:
                     self._received(stream, response)
             except grpc.RpcError as error:
                 failure = error
             stream.close()
             if self._closed:
                 return
-            pause = self._pauses.next() if failure is None else pause_after(failure, self._pauses, _AGAIN)
+            pause = self._backoff.next() if failure is None else pause_after(failure, self._backoff, BROKEN_OFF)
             if pause is None:
                 self._end(failure)
                 return
             time.sleep(pause)
 
     def _received(self, stream: _Stream, response: pb.OfferResponse) -> None:
-        self._pauses.reset()
+        self._backoff.reset()
         match response.WhichOneof("content"):
             case "offered":
                 with self._changed:
@@ -154,7 +151,7 @@ class PluginOffering:
             case "call":
                 self._calls.put((stream, response.call))
             case "cancel":
-                stream.cancelled.add(response.cancel.call)
+                self._cancelled.add(response.cancel.call)
             case _:
                 pass
 
@@ -168,8 +165,8 @@ class PluginOffering:
         """Answer what is queued, one by one."""
         while (item := self._calls.get()) is not None:
             stream, call = item
-            if stream.closed or call.call in stream.cancelled:
-                stream.cancelled.discard(call.call)
+            if stream.closed or call.call in self._cancelled:
+                self._cancelled.discard(call.call)
                 continue
             stream.send(pb.OfferRequest(answer=self._answered(call)))
             self.answered += 1
@@ -190,25 +187,6 @@ class PluginOffering:
             code: int = fault.code.value[0]  # type: ignore[index]
             told = pb.PluginFault(code=code, message=str(fault)[:1000], reason=fault.reason, retry_seconds=fault.retry_seconds)
             return pb.PluginAnswer(call=call.call, fault=told)
-
-
-class _Stream:
-    """One open ``Offer``."""
-
-    def __init__(self, stub: plugin_service_pb2_grpc.PluginServiceStub, offer: pb.OfferRequest, metadata: Any) -> None:
-        self._requests: queue.SimpleQueue[pb.OfferRequest | None] = queue.SimpleQueue()
-        self._requests.put(offer)
-        self.cancelled: set[int] = set()
-        self.closed = False
-        self.call: Iterator[pb.OfferResponse] = stub.Offer(iter(self._requests.get, None), metadata=metadata)
-
-    def send(self, request: pb.OfferRequest) -> None:
-        self._requests.put(request)
-
-    def close(self) -> None:
-        self.closed = True
-        self._requests.put(None)
-        self.call.cancel()  # type: ignore[attr-defined]
 
 
 def offer_target(target: Function | Mapping[str, Function] | TargetPlugin, name: str, **settings: Any) -> None:

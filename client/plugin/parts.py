@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import session_pb2
 
-from ..arrays import DamagedTensor, to_array, to_tensor
+from ...wire.arrays import DamagedTensor, to_array, to_tensor
 
 Function = Callable[..., ArrayLike]
 MESSAGE_BYTES = 16 << 20

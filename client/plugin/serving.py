@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, Self
 
 import grpc
-from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc as rpc
 
-from ..errors import InvalidInput
+from ...wire.errors import InvalidInput
+from ...wire.status import StatusDetails, pack_status, trailers
 from .parts import MESSAGE_BYTES, Fault, Function, GeneratorPlugin, Plugin, TargetPlugin
 
 DEFAULT_ADDRESS = "127.0.0.1:50061"
@@ -150,16 +149,9 @@ class _Services:
 
 
 def _abort(context: grpc.ServicerContext, fault: Fault) -> NoReturn:
-    code: int = fault.code.value[0]  # type: ignore[index]
-    status = status_pb2.Status(code=code, message=str(fault)[:1000])
-    details = [error_details_pb2.ErrorInfo(reason=fault.reason, domain="actmax-plugin")]
-    again = error_details_pb2.RetryInfo()
-    again.retry_delay.FromMilliseconds(round(1000 * fault.retry_seconds))
-    for detail in [*details, *([again] if fault.retry_seconds else [])]:
-        packed = any_pb2.Any()
-        packed.Pack(detail)
-        status.details.append(packed)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    details = StatusDetails(fault.reason, retry_seconds=fault.retry_seconds)
+    status = pack_status(fault.code, str(fault)[:1000], details, "actmax-plugin")
+    context.set_trailing_metadata(trailers(status))
     context.abort(fault.code, status.message)
     raise AssertionError("unreachable")
 

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-import shutil
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from actmax.v1 import session_pb2
 
-from ..arrays import to_array
-from ..errors import InvalidInput, WrongState
-from ..jobs.plain import to_plain
-from ..sessions.conversation import Generation
+from ...wire.errors import InvalidInput, WrongState
+from ...wire.writer import to_plain
+from ..sessions.protocol import Generation
 from ..sessions.session import Session
 from ..sessions.trials import Trials, fetch_trials
-from .late import unanswered, untaken
-from .options import FolderOptions, Format, RigSilent, Then
+from ..whole_files import write
+from .options import FolderOptions, RigSilent, Then
 from .ownership import claim, refuse_others
 from .responses import SUFFIXES, ResponseFile
-from .telling import Problem, tell_rows
-from .writing import WRITING, write
+from .stimulus_files import StimulusFiles, csv_text
+from .telling import Problem, tell_rows, unanswered, untaken
 
 READY, ENDED, ADVANCE = "READY", "ENDED.json", "ADVANCE"
 RESPONSES, REFUSED = "responses", "refused"
-MANIFEST, LEFT = "trials.csv", "left.csv"
 _QUICKEST, _SLOWEST = 0.005, 0.05
 # Of the time that is spent looking.
 _SHARE = 0.1
@@ -72,6 +61,7 @@ class FolderRig:
         self.session = session
         self.folder = Path(folder)
         self.options = options or FolderOptions()
+        self._stimuli = StimulusFiles(self.folder, self.options.format)
         self._on_shown, self._on_told = shown, told
         self._files: dict[str, ResponseFile] = {}
         self._refused: dict[str, list[Problem]] = {}
@@ -110,9 +100,11 @@ class FolderRig:
                 else:
                     self._on_told(current)
                 current = generation
-                self._show(generation)
+                self._stimuli.show(generation, self.session.described)
+                write(self.folder / READY, f"{self._stimuli.place(generation).name}\n")
+                self._shown_at = time.monotonic()
                 self._on_shown(generation)
-            self._left(generation)
+            self._stimuli.left(generation)
             self._wait(generation)
         if current is None:
             self._begin()
@@ -145,45 +137,7 @@ class FolderRig:
         """After the server has given this process the session: nobody else writes here."""
         self._units = [unit.name for unit in self.session.described.spec.units]
         (self.folder / RESPONSES).mkdir(exist_ok=True)
-        for left in self.folder.glob(f"{WRITING}*"):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
-
-    def _show(self, generation: Generation) -> None:
-        name = f"generation-{generation.number:06d}"
-        files = [f"{trial:07d}.{self.options.format}" for trial in generation.trials]
-        contents = [self._content(generation, row) for row in range(len(generation))]
-        place = self.folder / name
-        if not all(_holds(place / file, content) for file, content in zip(files, contents, strict=True)):
-            writing = self.folder / f"{WRITING}{name}"
-            writing.mkdir()
-            for file, content in zip(files, contents, strict=True):
-                (writing / file).write_bytes(content)
-            for manifest in (MANIFEST, LEFT):
-                (writing / manifest).write_text(_table(generation, files))
-            if place.exists():  # cut short by a power failure
-                place.replace(self.folder / f"{WRITING}old-{uuid.uuid4().hex}")
-            writing.replace(place)
-        write(self.folder / READY, f"{name}\n")
-        self._shown_at = time.monotonic()
-
-    def _left(self, generation: Generation) -> None:
-        files = [f"{trial:07d}.{self.options.format}" for trial in generation.trials]
-        write(self.folder / f"generation-{generation.number:06d}" / LEFT, _table(generation, files))
-
-    def _content(self, generation: Generation, row: int) -> bytes:
-        if self.options.format is Format.PNG and generation.png:
-            return generation.png[row]
-        described = self.session.described
-        stimulus = _levels(generation.png[row]) if generation.png else generation.stimuli[row]
-        made = io.BytesIO()
-        if self.options.format is Format.NPY:
-            np.save(made, stimulus)
-        else:
-            as_image(stimulus, described.stimulus_low, described.stimulus_high).save(made, "PNG", compress_level=1)
-        return made.getvalue()
+        self._stimuli.clean()
 
     def _wait(self, generation: Generation) -> None:
         """Until something of the rig's is told."""
@@ -191,7 +145,7 @@ class FolderRig:
         silent_at = time.monotonic() + (options.timeout or math.inf)
         # the server ends a generation by itself then, which is not heard of before something is said
         over_at = self._shown_at + (self.session.described.spec.design.generation_seconds or math.inf)
-        advance = self.folder / f"generation-{generation.number:06d}" / ADVANCE
+        advance = self._stimuli.place(generation) / ADVANCE
         while True:
             began = time.monotonic()
             if self._tell():
@@ -244,7 +198,7 @@ class FolderRig:
             report.unlink(missing_ok=True)
             return
         report.parent.mkdir(exist_ok=True)
-        write(report, _csv([("line", "trial", "reason", "message"), *((p.line, p.trial, p.reason, p.message) for p in wrong)]))
+        write(report, csv_text([("line", "trial", "reason", "message"), *((p.line, p.trial, p.reason, p.message) for p in wrong)]))
 
     def _report_untaken(self) -> None:
         """Say of each row that the server doesn't have that it came too late: nobody takes it any more."""
@@ -259,64 +213,14 @@ class FolderRig:
                     self._report(name, found.problems, untaken(found.rows, known))
 
     def _end(self, session: session_pb2.Session) -> None:
-        found = to_plain(session.recommendation)
-        stimulus = to_array(session.recommendation.stimulus) if session.recommendation.HasField("stimulus") else None
-        for bulky in ("latent", "stimulus"):
-            found.pop(bulky, None)
-        if stimulus is not None:
-            made = io.BytesIO()
-            if self.options.format is Format.NPY:
-                np.save(made, stimulus)
-            else:
-                as_image(stimulus, session.stimulus_low, session.stimulus_high).save(made, "PNG")
-            write(self.folder / f"recommended.{self.options.format}", made.getvalue())
-        about = {"session": session.name, "stopped_by": session.stopped_by, "recommendation": found}
+        self._stimuli.recommended(session)
+        recommendation = to_plain(session.recommendation, arrays=False)
+        about = {"session": session.name, "stopped_by": session.stopped_by, "recommendation": recommendation}
         if self.unanswered:
             about["unanswered"] = self.unanswered
         write(self.folder / ENDED, json.dumps(about, indent=2) + "\n")
         (self.folder / READY).unlink(missing_ok=True)
 
 
-def as_image(stimulus: NDArray[Any], low: float, high: float) -> Image.Image:
-    """A stimulus, (1 or 3, height, width) in [low, high] or uint8, as a picture.
-
-    Raises
-    ------
-    InvalidInput
-        It is no picture.
-    """
-    if stimulus.ndim != 3 or stimulus.shape[0] not in (1, 3):
-        shape = " × ".join(str(size) for size in stimulus.shape)
-        raise InvalidInput(f"stimuli of {shape} are no pictures of 1 or 3 channels; use the format npy")
-    values = stimulus
-    if values.dtype != np.uint8:
-        values = ((values.astype(np.float64) - low) / ((high - low) or 1.0) * 255).round().clip(0, 255).astype(np.uint8)
-    return Image.fromarray(values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0)))
-
-
 def _is_response(name: str) -> bool:
     return not name.startswith((".", "~")) and Path(name).suffix.lower() in SUFFIXES
-
-
-def _levels(png: bytes) -> NDArray[np.uint8]:
-    """The levels of a stimulus that travelled as PNG, (height, width) or (height, width, 3)."""
-    from actmax.models.pictures.decoding import decode  # Pillow
-
-    return np.asarray(decode(png).image)
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return path.read_bytes() == content
-    except OSError:
-        return False
-
-
-def _table(generation: Generation, files: Sequence[str]) -> str:
-    return _csv([("trial", "file", "kind"), *zip(generation.trials, files, generation.kinds, strict=True)])
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> str:
-    made = io.StringIO()
-    csv.writer(made, lineterminator="\n").writerows(rows)
-    return made.getvalue()

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import InvalidInput, Unavailable
-from ..export.extras import needing
+from ...wire.errors import InvalidInput, Unavailable
+from ..extras import needing
 from .windows import Counted, SpikeTimes, Window
 
 # Of the samples that a stream of a known rate should have in a window; fewer, and some were lost.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..errors import ActmaxError
+from ...wire.errors import ActmaxError
 
 
 class Format(StrEnum):

@@ -7,9 +7,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidInput
+from ...wire.errors import InvalidInput
 from ..sessions.session import Session, Spec
-from .writing import write
+from ..whole_files import write
 
 OWNER = "session.json"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..export.extras import needing
+from ..extras import needing
 from .telling import Problem, Row
 
 SUFFIXES = frozenset({".csv", ".mat"})

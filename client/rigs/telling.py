@@ -1,4 +1,4 @@
-"""Responses that came from elsewhere than the loop over a generation: any trials, some of them wrong."""
+"""Responses that came from elsewhere than the loop over a generation: of any trials, some of them wrong, some too late."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import ActmaxError, InvalidInput, WrongState
+from ...wire.errors import ActmaxError, InvalidInput, WrongState
 from ..sessions.session import Session
+from ..sessions.trials import Trials
 
 # What a response can be refused for; anything else is wrong with the session, not with the response.
 _ROW_REASONS = frozenset({"CONFLICTING_TELL"})
@@ -81,6 +82,18 @@ def tell_rows(session: Session, rows: Sequence[Row]) -> list[tuple[Row, Problem]
     return []
 
 
+def unanswered(trials: Trials) -> list[int]:
+    """Return the trials that were taken as missed since their generation was ended, of which the rig has said nothing."""
+    rows = zip(trials.trial.tolist(), trials.status, trials.told_time.tolist(), strict=True)
+    return [trial for trial, status, told in rows if status == "missed" and math.isnan(told)]
+
+
+def untaken(rows: Sequence[Row], trials: Trials) -> list[Problem]:
+    """Return a problem for each row that a closed session does not have."""
+    what = f"{trials.session.name} was closed before this came; it is in this file alone"
+    return [Problem(row.line, str(row.trial), "SESSION_CLOSED", what) for row in rows if not _has(trials, row)]
+
+
 def _told(session: Session, rows: Sequence[Row]) -> None:
     width = max(len(row.responses) for row in rows)
     missed = (math.nan,) * width
@@ -94,3 +107,12 @@ def _told(session: Session, rows: Sequence[Row]) -> None:
 
 def _sentence(error: ActmaxError) -> str:
     return " ".join(str(error).split())
+
+
+def _has(trials: Trials, row: Row) -> bool:
+    if not 1 <= row.trial <= len(trials):
+        return False
+    at = row.trial - 1
+    if all(math.isnan(value) for value in row.responses):
+        return trials.status[at] == "missed"
+    return trials.status[at] in ("told", "late") and trials.responses[at].tolist() == list(row.responses)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
+from ...wire.errors import InvalidInput
 
 _KEPT_SECONDS = 120.0
 

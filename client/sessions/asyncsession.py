@@ -4,40 +4,79 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 
 import grpc
-import grpc.aio
 from numpy.typing import ArrayLike
 
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
-from ..jobs.client import DEFAULT_ADDRESS
-from ..transport import Credentials
-from .conversation import Generation
-from .core import TELL_SECONDS, SessionCore, aio_channel
+from ...wire.transport import DEFAULT_ADDRESS, STREAM_OPTIONS, Credentials, open_async_channel
+from .core import TELL_SECONDS, SessionCore
+from .protocol import Generation
 from .session import Session, Spec
+
+
+class _Link:
+    """The calls of the client for asyncio."""
+
+    def __init__(self, address: str, credentials: Credentials | None) -> None:
+        self._channel, self._metadata = open_async_channel(address, credentials, STREAM_OPTIONS)
+        self._stub: Any = session_service_pb2_grpc.SessionServiceStub(self._channel)  # type: ignore[arg-type]
+        self._call: Any = None
+
+    @property
+    def opened(self) -> bool:
+        return self._call is not None
+
+    async def open(self, first: pb.RunSessionRequest) -> pb.RunSessionResponse | None:
+        call = self._stub.RunSession(metadata=self._metadata)
+        try:
+            await _write(call, first)
+            response = await _read(call)
+        except BaseException:
+            call.cancel()
+            raise
+        self._call = call
+        return response
+
+    async def send(self, request: pb.RunSessionRequest) -> None:
+        await _write(self._call, request)
+
+    async def receive(self) -> pb.RunSessionResponse | None:
+        return await _read(self._call)
+
+    async def tell(self, request: pb.TellRequest) -> pb.TellResponse:
+        return await self._stub.Tell(request, timeout=TELL_SECONDS, metadata=self._metadata)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def drop(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+async def _write(call: Any, request: pb.RunSessionRequest) -> None:
+    with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):  # the next read tells why
+        await call.write(request)
+
+
+async def _read(call: Any) -> pb.RunSessionResponse | None:
+    response = await call.read()
+    return response if isinstance(response, pb.RunSessionResponse) else None
 
 
 class AsyncSession(SessionCore):
     """:class:`Session` with asyncio: ``async with``, ``async for``, and each call awaited."""
 
-    def __init__(
-        self,
-        name: str,
-        address: str = DEFAULT_ADDRESS,
-        *,
-        credentials: Credentials | None = None,
-        patience: float = 300.0,
-        take_over: bool = False,
-        renew: bool = False,
-    ) -> None:
-        super().__init__(name, address, credentials=credentials, patience=patience, take_over=take_over, renew=renew)
-        self._channel = aio_channel(address, credentials)
-        self._stub: Any = session_service_pb2_grpc.SessionServiceStub(self._channel)  # type: ignore[arg-type]
-        self._call: Any = None
+    _links = _Link
 
     @classmethod
     async def create(cls, spec: Spec, address: str = DEFAULT_ADDRESS, *, request_id: str = "", **options: Any) -> Self:
@@ -49,7 +88,7 @@ class AsyncSession(SessionCore):
     @property
     def described(self) -> session_pb2.Session:
         """The session as it was when the stream was last opened, or as it ended."""
-        return self._talk.described
+        return self._protocol.described
 
     async def __aenter__(self) -> Self:
         """The session itself."""
@@ -57,8 +96,7 @@ class AsyncSession(SessionCore):
 
     async def __aexit__(self, *_: object) -> None:
         """Let go of the connection; the session stays on the server."""
-        self._drop()
-        await self._channel.close()
+        await self._close()
 
     async def __aiter__(self) -> AsyncIterator[Generation]:
         """See :meth:`Session.__iter__`."""
@@ -67,96 +105,26 @@ class AsyncSession(SessionCore):
 
     async def ask(self) -> Generation | None:
         """See :meth:`Session.ask`."""
-        await self._until(self._can_show)
-        return self._hand_out()
+        return await self._ask()
 
     async def tell(self, responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None) -> None:
         """See :meth:`Session.tell`."""
-        shown = self.shown or await self.ask()
-        await self._say(self._talk.telling(() if shown is None else shown.trials, responses, onsets, offsets))
-        self.shown = None
+        await self._tell(responses, onsets, offsets)
 
     async def tell_trial(self, trial: int, response: ArrayLike | None, *, onset: float | None = None, offset: float | None = None) -> None:
         """See :meth:`Session.tell_trial`."""
-        await self._say(self._talk.telling_one(trial, response, onset, offset))
+        await self._tell_trial(trial, response, onset, offset)
 
     async def tell_trials(
         self, trials: Sequence[int], responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None
     ) -> None:
         """See :meth:`Session.tell_trials`."""
-        await self._say(self._talk.telling(trials, responses, onsets, offsets))
+        await self._tell_trials(trials, responses, onsets, offsets)
 
     async def advance(self) -> None:
         """See :meth:`Session.advance`."""
-        await self._say(self._talk.advancing())
-        self.shown = None
+        await self._advance()
 
     async def change_objective(self, objective: Mapping[str, Any] | str | None = None, unit: str = "", *, thread: str = "") -> None:
         """See :meth:`Session.change_objective`."""
-        await self._say(self._talk.changing(objective, unit, thread))
-
-    async def _say(self, request: pb.RunSessionRequest) -> None:
-        self._talk.unanswered.append(request)
-        if self._call is not None:
-            with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):  # the next read tells why
-                await self._call.write(request)
-        await self._until(lambda: self._talk.ended or not any(waiting is request for waiting in self._talk.unanswered))
-        while (late := self._talk.said_late()) is not None:
-            self._drop()
-            await self._say_late(late)
-
-    async def _say_late(self, request: pb.TellRequest) -> None:
-        pauses = self._late_pauses()
-        while True:
-            try:
-                answer: pb.TellResponse = await self._stub.Tell(request, timeout=TELL_SECONDS, metadata=self._metadata)
-            except grpc.RpcError as error:
-                await asyncio.sleep(self._again(error, *pauses))
-                continue
-            self._talk.late += answer.ack.late
-            return
-
-    async def _until(self, done: Callable[[], bool]) -> None:
-        while not done():
-            failure: grpc.RpcError | None = None
-            try:
-                opening = self._call is None
-                if self._call is None:
-                    await self._connect()
-                else:
-                    await self._receive(self._call)
-                self._failures.reset(opened=opening)
-                continue
-            except grpc.RpcError as error:
-                failure = error
-            except EOFError:
-                pass
-            self._drop()
-            if done():
-                return
-            await asyncio.sleep(self._pause(failure))
-
-    async def _connect(self) -> None:
-        call = self._stub.RunSession(metadata=self._metadata)
-        try:
-            await call.write(self._talk.opening())
-            await self._receive(call)
-            for request in self._talk.unanswered:
-                await call.write(request)
-        except asyncio.InvalidStateError:  # it ended while it was written to
-            raise EOFError from None
-        except BaseException:
-            call.cancel()
-            raise
-        self._call = call
-
-    async def _receive(self, call: Any) -> None:
-        response = await call.read()
-        if not isinstance(response, pb.RunSessionResponse):  # the end of the stream
-            raise EOFError
-        self._talk.received(response)
-
-    def _drop(self) -> None:
-        call, self._call = self._call, None
-        if call is not None:
-            call.cancel()
+        await self._change_objective(objective, unit, thread)

@@ -1,56 +1,87 @@
-"""What a session's clients share, blocking or not: the conversation, its failures, and how the server is reached."""
+"""A session's client but for its calls: written once, as coroutines over a :class:`Link`, for the blocking client and for asyncio."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import grpc
-import grpc.aio
+from numpy.typing import ArrayLike
 
-from ..errors import ActmaxError, from_rpc, status_of
-from ..jobs.client import CHANNEL_OPTIONS
-from ..retry import Patience, Pauses, pause_after
-from ..transport import SECURE, Credentials, open_channel, tls
-from .conversation import Conversation, Generation
+from actmax.v1 import session_service_pb2 as pb
 
-_AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+from ...wire.errors import ActmaxError
+from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
+from ...wire.status import from_rpc, status_of
+from ...wire.transport import DEFAULT_ADDRESS, Credentials
+from .protocol import Generation, SessionProtocol
+
+Result = TypeVar("Result")
 # What grpc.aio makes of a write to a stream that has just ended; why it has is told again by the next one.
 _UNSENT = "Internal error from Core"
-# A peer that vanished without a word is noticed by pings.
-_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000))
 # Another client's stream may be one that is dying, such as that of a script that was just killed.
 _IN_USE_SECONDS = 5.0
 TELL_SECONDS = 180.0
 """For a tell by a call of its own."""
 
-Metadata = list[tuple[str, str | bytes]]
+
+class Link(Protocol):
+    """One session's calls. The blocking client's never wait for a loop: they block."""
+
+    def __init__(self, address: str, credentials: Credentials | None) -> None: ...
+
+    @property
+    def opened(self) -> bool:
+        """Whether a stream is open."""
+        ...
+
+    async def open(self, first: pb.RunSessionRequest) -> pb.RunSessionResponse | None:
+        """Open a stream and return its first answer; None where it ended without one."""
+        ...
+
+    async def send(self, request: pb.RunSessionRequest) -> None:
+        """Send a request on the open stream; where that fails the next :meth:`receive` says why."""
+        ...
+
+    async def receive(self) -> pb.RunSessionResponse | None:
+        """Return the next answer; None at the stream's end."""
+        ...
+
+    async def tell(self, request: pb.TellRequest) -> pb.TellResponse:
+        """Tell by a call of its own."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+    def drop(self) -> None:
+        """End the stream, if one is open."""
+        ...
+
+    async def close(self) -> None:
+        """Close the channel."""
+        ...
+
+
+def blocking(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of a coroutine that awaits nothing but what blocks."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waits for an event loop")
 
 
 class SessionCore:
-    """A session's client but for the waiting.
+    """What the clients of a session share; each says by which calls. Parameters as of :class:`Session`."""
 
-    Parameters
-    ----------
-    name : str
-        The session's, as in ``sessions/...``.
-    address : str
-        ``host:port`` of the server.
-    credentials : Credentials, optional
-        A token, and files for TLS; those of the environment by default.
-    patience : float
-        Seconds for which a lost server is waited for.
-    take_over : bool
-        End the stream of another client that runs the session.
-    renew : bool
-        Go on with a session that has expired.
-    """
+    _links: ClassVar[type[Link]]
 
     def __init__(
         self,
         name: str,
-        address: str,
+        address: str = DEFAULT_ADDRESS,
         *,
         credentials: Credentials | None = None,
         patience: float = 300.0,
@@ -59,10 +90,10 @@ class SessionCore:
     ) -> None:
         self.address = address
         self.credentials = credentials
-        self._talk = Conversation(name, take_over=take_over, renew=renew)
+        self._link = self._links(address, credentials)
+        self._protocol = SessionProtocol(name, take_over=take_over, renew=renew)
         self._patience = patience
-        self._failures = Failures(address, patience, self._talk)
-        self._metadata = bearer(credentials)
+        self._failures = Failures(address, patience, self._protocol)
         self.shown: Generation | None = None
         """The generation that was handed out last."""
         self.on_trouble: Callable[[str], None] = lambda _: None
@@ -71,116 +102,139 @@ class SessionCore:
     @property
     def name(self) -> str:
         """As in ``sessions/...``."""
-        return self._talk.session
+        return self._protocol.session
 
     @property
     def ended(self) -> bool:
         """Whether a stop rule was reached."""
-        return self._talk.ended
+        return self._protocol.ended
 
     @property
     def expires(self) -> float:
         """When the session expires without a word from the rig, in seconds since 1970, where the server has warned of that; else 0."""
-        return self._talk.warning
+        return self._protocol.warning
 
-    def _pause(self, error: grpc.RpcError | None) -> float:
-        pause = self._failures.pause(error)
-        self.on_trouble(from_rpc(error, self.address).message if error is not None else "the server has ended the stream")
-        return pause
-
-    def _again(self, error: grpc.RpcError, pauses: Pauses, in_use: Pauses) -> float:
-        """Seconds before a call after the session's end is made again; raises what can't be helped."""
-        found = from_rpc(error, self.address)
-        pause = in_use.next() if found.reason == "SESSION_IN_USE" else pause_after(error, pauses, _AGAIN)
-        if pause is None:
-            raise found from None
-        return pause
-
-    def _late_pauses(self) -> tuple[Pauses, Pauses]:
-        # the stream that the session has ended may still be on its way out
-        return Pauses(Patience(self._patience, most=1.0)), Pauses(Patience(_IN_USE_SECONDS, first=0.01, most=0.5))
-
-    def _can_show(self) -> bool:
-        return self._talk.ended or self._talk.to_show() is not None
-
-    def _hand_out(self) -> Generation | None:
-        self.shown = None if self._talk.ended else self._talk.to_show()
+    async def _ask(self) -> Generation | None:
+        await self._until(lambda: self._protocol.ended or self._protocol.to_show() is not None)
+        self.shown = None if self._protocol.ended else self._protocol.to_show()
         return self.shown
+
+    async def _tell(self, responses: ArrayLike, onsets: ArrayLike | None, offsets: ArrayLike | None) -> None:
+        shown = self.shown or await self._ask()
+        await self._say(self._protocol.telling(() if shown is None else shown.trials, responses, onsets, offsets))
+        self.shown = None
+
+    async def _tell_trial(self, trial: int, response: ArrayLike | None, onset: float | None, offset: float | None) -> None:
+        await self._say(self._protocol.telling_one(trial, response, onset, offset))
+
+    async def _tell_trials(self, trials: Sequence[int], responses: ArrayLike, onsets: ArrayLike | None, offsets: ArrayLike | None) -> None:
+        await self._say(self._protocol.telling(trials, responses, onsets, offsets))
+
+    async def _advance(self) -> None:
+        await self._say(self._protocol.advancing())
+        self.shown = None
+
+    async def _change_objective(self, objective: Mapping[str, Any] | str | None, unit: str, thread: str) -> None:
+        await self._say(self._protocol.changing(objective, unit, thread))
+
+    async def _close(self) -> None:
+        self._link.drop()
+        await self._link.close()
+
+    async def _say(self, request: pb.RunSessionRequest) -> None:
+        """Send a request, and return once it is acknowledged."""
+        waiting = self._protocol.unanswered
+        waiting.append(request)
+        if self._link.opened:
+            await self._link.send(request)
+        await self._until(lambda: self._protocol.ended or not any(each is request for each in waiting))
+        while (late := self._protocol.said_late()) is not None:
+            self._link.drop()
+            await self._say_late(late)
+
+    async def _say_late(self, request: pb.TellRequest) -> None:
+        """Tell after the session's end, when no stream stays open."""
+        backoff = Backoff(RetryPolicy(self._patience, most=1.0))
+        # the stream that the session has ended may still be on its way out
+        in_use = Backoff(RetryPolicy(_IN_USE_SECONDS, first=0.01, most=0.5))
+        while True:
+            try:
+                answer = await self._link.tell(request)
+            except grpc.RpcError as error:
+                found = from_rpc(error, self.address)
+                pause = in_use.next() if found.reason == "SESSION_IN_USE" else pause_after(error, backoff, BROKEN_OFF)
+                if pause is None:
+                    raise found from None
+            else:
+                self._protocol.late += answer.ack.late
+                return
+            await self._link.sleep(pause)
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        """Take answers in until ``done``, over as many connections as it takes."""
+        while not done():
+            opening = not self._link.opened
+            failure: grpc.RpcError | None = None
+            response: pb.RunSessionResponse | None = None
+            try:
+                response = await (self._open() if opening else self._link.receive())
+            except grpc.RpcError as error:
+                failure = error
+            if response is not None:
+                self._protocol.received(response)
+                self._failures.reset(opened=opening)
+                continue
+            self._link.drop()
+            if done():
+                return
+            pause = self._failures.pause(failure)
+            self.on_trouble(from_rpc(failure, self.address).message if failure is not None else "the server has ended the stream")
+            await self._link.sleep(pause)
+
+    async def _open(self) -> pb.RunSessionResponse | None:
+        """Open a stream, and say again what was not acknowledged."""
+        response = await self._link.open(self._protocol.opening())
+        if response is not None:
+            for request in self._protocol.unanswered:
+                await self._link.send(request)
+        return response
 
 
 class Failures:
     """Whether to try again after a failure, and when."""
 
-    def __init__(self, address: str, patience: float, talk: Conversation) -> None:
+    def __init__(self, address: str, patience: float, protocol: SessionProtocol) -> None:
         self._address = address
-        self._talk = talk
-        self._pauses = Pauses(Patience(patience, most=1.0))
-        self._in_use = Pauses(Patience(_IN_USE_SECONDS, most=0.5))
+        self._protocol = protocol
+        self._backoff = Backoff(RetryPolicy(patience, most=1.0))
+        self._in_use = Backoff(RetryPolicy(_IN_USE_SECONDS, most=0.5))
         self._plugin_away = False
 
     def reset(self, *, opened: bool = False) -> None:
         """Begin again: the server lives. That it has ``opened`` the session brings no plugin back, which is waited for no longer."""
         if not (opened and self._plugin_away):
             self._plugin_away = False
-            self._pauses.reset()
+            self._backoff.reset()
         self._in_use.reset()
 
-    def pause(self, error: grpc.RpcError | None) -> float:
-        """Seconds to wait before the next try; raises what can't be helped."""
-        if error is None:  # the stream ended in good order, before the session had
-            error_, pause, refused = None, self._pauses.next(), False
+    def pause(self, failure: grpc.RpcError | None) -> float:
+        """Return the seconds to wait before the next try; raise what can't be helped."""
+        found, refused = None, False
+        if failure is None:  # the stream ended in good order, before the session had
+            pause = self._backoff.next()
         else:
-            error_ = from_rpc(error, self._address)
-            self._plugin_away = error_.reason == "PLUGIN_AWAY"
-            if error_.message == _UNSENT:
-                pause, refused = self._pauses.next(), False
-            elif error_.reason == "SESSION_IN_USE":
-                pause, refused = self._in_use.next(), False
+            found = from_rpc(failure, self._address)
+            self._plugin_away = found.reason == "PLUGIN_AWAY"
+            if found.message == _UNSENT:
+                pause = self._backoff.next()
+            elif found.reason == "SESSION_IN_USE":
+                pause = self._in_use.next()
             else:
-                pause = pause_after(error, self._pauses, _AGAIN)
-                refused = status_of(error) not in _AGAIN and not error_.retry_seconds
+                pause = pause_after(failure, self._backoff, BROKEN_OFF)
+                refused = status_of(failure) not in BROKEN_OFF and not found.retry_seconds
         if pause is None:
-            if self._talk.unanswered and refused:
-                self._talk.unanswered.popleft()  # what was refused is not said again
-            raise error_ or ActmaxError(f"the server keeps ending the stream of {self._talk.session}", code="UNAVAILABLE") from None
+            if self._protocol.unanswered and refused:
+                self._protocol.unanswered.popleft()  # what was refused is not said again
+            lost = f"the server keeps ending the stream of {self._protocol.session}"
+            raise found or ActmaxError(lost, code="UNAVAILABLE") from None
         return pause
-
-
-def patiently(call: Callable[[], Any], address: str, seconds: float = 5.0) -> Any:
-    """A call that may be repeated, again while the server is not there.
-
-    Raises
-    ------
-    ActmaxError
-        It can't be helped.
-    """
-    pauses = Pauses(Patience(seconds))
-    while True:
-        try:
-            return call()
-        except grpc.RpcError as error:
-            pause = pause_after(error, pauses)
-            if pause is None:
-                raise from_rpc(error, address) from None
-        time.sleep(pause)
-
-
-def channel(address: str, credentials: Credentials | None) -> grpc.Channel:
-    """To the server of a session; its calls of one request carry the token."""
-    return open_channel(address, Credentials.from_environment() if credentials is None else credentials, _OPTIONS)
-
-
-def bearer(credentials: Credentials | None) -> Metadata:
-    """What streams of requests carry."""
-    token = (Credentials.from_environment() if credentials is None else credentials).token
-    return [("authorization", f"Bearer {token}")] if token else []
-
-
-def aio_channel(address: str, credentials: Credentials | None) -> grpc.aio.Channel:
-    """:func:`channel` for asyncio; its calls carry no token of their own."""
-    found = Credentials.from_environment() if credentials is None else credentials
-    open_channel(address, found, _OPTIONS).close()  # refuses what must not be
-    host = address.removeprefix(SECURE)
-    if address.startswith(SECURE) or found.authority or found.certificate:
-        return grpc.aio.secure_channel(host, tls(found), options=_OPTIONS)
-    return grpc.aio.insecure_channel(host, options=_OPTIONS)

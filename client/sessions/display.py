@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,70 +16,46 @@ from rich.text import Text
 from actmax.v1 import session_pb2
 
 from ..jobs.display import duration
-from .conversation import Generation
+from .protocol import Generation
 
 _LINE_SECONDS = 2.0
 Threads = Sequence[session_pb2.ThreadProgress]
 
 
-class SessionDisplay(Protocol):
-    """Shows where a session stands, from ``__enter__`` to ``__exit__``."""
+class SessionDisplay:
+    """Shows where a session stands, from ``__enter__`` to ``__exit__``; this one shows nothing."""
 
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
-
-    def name(self, name: str) -> None:
-        """Show which session it is."""
-        ...
-
-    def asked(self, generation: Generation) -> None:
-        """A generation has come, and is being shown."""
-        ...
-
-    def generation(self, generation: Generation) -> None:
-        """A generation was told."""
-        ...
-
-    def trouble(self, message: str) -> None:
-        """Something is waited for: the server, or the plugin that makes the stimuli."""
-        ...
-
-    def ended(self, session: session_pb2.Session) -> None:
-        """The session has ended."""
-        ...
-
-
-def session_display(console: Console, *, silent: bool = False) -> SessionDisplay:
-    """The display that suits ``console``."""
-    if silent:
-        return _Silent()
-    return _Lively(console) if console.is_terminal and not console.is_dumb_terminal else _Lines(console)
-
-
-class _Silent:
     def __enter__(self) -> Self:
+        """The display itself, which begins."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        """End, with what was shown last left on the screen."""
 
     def name(self, name: str) -> None:
-        pass
+        """Show which session it is."""
 
     def asked(self, generation: Generation) -> None:
-        pass
+        """A generation has come, and is being shown."""
 
     def generation(self, generation: Generation) -> None:
-        pass
+        """A generation was told."""
 
     def trouble(self, message: str) -> None:
-        pass
+        """Something is waited for: the server, or the plugin that makes the stimuli."""
 
     def ended(self, session: session_pb2.Session) -> None:
-        pass
+        """The session has ended."""
 
 
-class _Lines(_Silent):
+def session_display(console: Console, *, silent: bool = False) -> SessionDisplay:
+    """Return the display that suits ``console``."""
+    if silent:
+        return SessionDisplay()
+    return _Lively(console) if console.is_terminal and not console.is_dumb_terminal else _Lines(console)
+
+
+class _Lines(SessionDisplay):
     """A line every few seconds, and the end."""
 
     def __init__(self, console: Console) -> None:
@@ -109,7 +85,7 @@ class _Lines(_Silent):
             self._console.print(line)
 
 
-class _Lively(_Silent):
+class _Lively(SessionDisplay):
     """A table that is redrawn in place."""
 
     def __init__(self, console: Console) -> None:

@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
-import queue
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-import grpc
 from numpy.typing import ArrayLike
 
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
-from ..jobs.client import DEFAULT_ADDRESS
-from ..transport import Credentials
+from ...wire.transport import DEFAULT_ADDRESS, STREAM_OPTIONS, Credentials, RequestStream, ask_service, open_channel
 from . import spec as sessionspec
-from .conversation import Generation
-from .core import TELL_SECONDS, Metadata, SessionCore, channel, patiently
+from .core import TELL_SECONDS, SessionCore, blocking
+from .protocol import Generation
 
 Spec = session_pb2.SessionSpec | Mapping[str, Any]
 _CHECK_SECONDS = 180.0
 
 
-class _Stream:
-    """One open ``RunSession`` of the blocking client."""
+class _Link:
+    """The calls of the blocking client."""
 
-    def __init__(self, stub: session_service_pb2_grpc.SessionServiceStub, metadata: Metadata) -> None:
-        self._requests: queue.SimpleQueue[pb.RunSessionRequest | None] = queue.SimpleQueue()
-        self.call = stub.RunSession(iter(self._requests.get, None), metadata=metadata)
+    def __init__(self, address: str, credentials: Credentials | None) -> None:
+        self._channel = open_channel(address, credentials, STREAM_OPTIONS)
+        self._stub = session_service_pb2_grpc.SessionServiceStub(self._channel)
+        self._stream: RequestStream[pb.RunSessionRequest, pb.RunSessionResponse] | None = None
 
-    def send(self, request: pb.RunSessionRequest) -> None:
-        self._requests.put(request)
+    @property
+    def opened(self) -> bool:
+        return self._stream is not None
 
-    def close(self) -> None:
-        self._requests.put(None)
-        self.call.cancel()
+    async def open(self, first: pb.RunSessionRequest) -> pb.RunSessionResponse | None:
+        self._stream = RequestStream(self._stub.RunSession, first)
+        try:
+            return await self.receive()
+        except BaseException:
+            self.drop()
+            raise
+
+    async def send(self, request: pb.RunSessionRequest) -> None:
+        assert self._stream is not None
+        self._stream.send(request)
+
+    async def receive(self) -> pb.RunSessionResponse | None:
+        assert self._stream is not None
+        return next(self._stream.answers, None)
+
+    async def tell(self, request: pb.TellRequest) -> pb.TellResponse:
+        return self._stub.Tell(request, timeout=TELL_SECONDS)
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def drop(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    async def close(self) -> None:
+        self._channel.close()
 
 
 class Session(SessionCore):
@@ -68,20 +93,7 @@ class Session(SessionCore):
         Go on with a session that has expired.
     """
 
-    def __init__(
-        self,
-        name: str,
-        address: str = DEFAULT_ADDRESS,
-        *,
-        credentials: Credentials | None = None,
-        patience: float = 300.0,
-        take_over: bool = False,
-        renew: bool = False,
-    ) -> None:
-        super().__init__(name, address, credentials=credentials, patience=patience, take_over=take_over, renew=renew)
-        self._channel = channel(address, credentials)
-        self._stub = session_service_pb2_grpc.SessionServiceStub(self._channel)
-        self._stream: _Stream | None = None
+    _links = _Link
 
     @classmethod
     def create(cls, spec: Spec, address: str = DEFAULT_ADDRESS, *, request_id: str = "", **options: Any) -> Self:
@@ -103,16 +115,19 @@ class Session(SessionCore):
         """
         message = spec if isinstance(spec, session_pb2.SessionSpec) else sessionspec.from_plain(spec)
         request = pb.CreateSessionRequest(spec=message, request_id=request_id or str(uuid.uuid4()))
-        with channel(address, options.get("credentials")) as opened:
-            stub = session_service_pb2_grpc.SessionServiceStub(opened)
-            made: session_pb2.Session = patiently(lambda: stub.CreateSession(request, timeout=_CHECK_SECONDS), address)
+        made: session_pb2.Session = ask_service(
+            session_service_pb2_grpc.SessionServiceStub,
+            lambda stub: stub.CreateSession(request, timeout=_CHECK_SECONDS),
+            address,
+            options.get("credentials"),
+        )
         return cls(made.name, address, **options)
 
     @property
     def described(self) -> session_pb2.Session:
         """The session as it was when the stream was last opened, or as it ended."""
         self.connect()
-        return self._talk.described
+        return self._protocol.described
 
     def connect(self) -> None:
         """Open the stream, unless it was open before; every other call does so, too.
@@ -122,8 +137,7 @@ class Session(SessionCore):
         NotFound
             There is no such session.
         """
-        if not self._talk.described.name:
-            self._until(lambda: bool(self._talk.described.name))
+        blocking(self._until(lambda: bool(self._protocol.described.name)))
 
     def __enter__(self) -> Self:
         """The session itself."""
@@ -135,8 +149,7 @@ class Session(SessionCore):
 
     def close(self) -> None:
         """Let go of the connection; the session stays on the server."""
-        self._drop()
-        self._channel.close()
+        blocking(self._close())
 
     def __iter__(self) -> Iterator[Generation]:
         """Generations, until the session has ended; trials that are left untold come again."""
@@ -145,8 +158,7 @@ class Session(SessionCore):
 
     def ask(self) -> Generation | None:
         """The trials to show now, as soon as they are known; None once the session has ended."""
-        self._until(self._can_show)
-        return self._hand_out()
+        return blocking(self._ask())
 
     def tell(self, responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None) -> None:
         """Responses to the generation that was handed out last, on the server's disk when this returns.
@@ -165,14 +177,11 @@ class Session(SessionCore):
         WrongState
             A trial was told before, and differently; or another client has the session now.
         """
-        shown = self.shown or self.ask()
-        trials = () if shown is None else shown.trials
-        self._say(self._talk.telling(trials, responses, onsets, offsets))
-        self.shown = None
+        blocking(self._tell(responses, onsets, offsets))
 
     def tell_trial(self, trial: int, response: ArrayLike | None, *, onset: float | None = None, offset: float | None = None) -> None:
         """The response to one trial, a number or one a unit; None where it was missed. See :meth:`tell`."""
-        self._say(self._talk.telling_one(trial, response, onset, offset))
+        blocking(self._tell_trial(trial, response, onset, offset))
 
     def tell_trials(
         self, trials: Sequence[int], responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None
@@ -181,72 +190,12 @@ class Session(SessionCore):
 
         Those of a generation that is over are kept as late, as long as the session is not closed. See :meth:`tell`.
         """
-        self._say(self._talk.telling(trials, responses, onsets, offsets))
+        blocking(self._tell_trials(trials, responses, onsets, offsets))
 
     def advance(self) -> None:
         """End the present generation: what is untold was missed."""
-        self._say(self._talk.advancing())
-        self.shown = None
+        blocking(self._advance())
 
     def change_objective(self, objective: Mapping[str, Any] | str | None = None, unit: str = "", *, thread: str = "") -> None:
         """From the next generation on, seek something else, in a session of several threads by one of them; see ``ChangeObjective``."""
-        self._say(self._talk.changing(objective, unit, thread))
-
-    def _say(self, request: pb.RunSessionRequest) -> None:
-        self._talk.unanswered.append(request)
-        if self._stream is not None:
-            self._stream.send(request)
-        self._until(lambda: self._talk.ended or not any(waiting is request for waiting in self._talk.unanswered))
-        while (late := self._talk.said_late()) is not None:
-            self._drop()
-            self._say_late(late)
-
-    def _say_late(self, request: pb.TellRequest) -> None:
-        """After the session's end, when no stream stays open."""
-        pauses = self._late_pauses()
-        while True:
-            try:
-                answer: pb.TellResponse = self._stub.Tell(request, timeout=TELL_SECONDS)
-            except grpc.RpcError as error:
-                time.sleep(self._again(error, *pauses))
-                continue
-            self._talk.late += answer.ack.late
-            return
-
-    def _until(self, done: Callable[[], bool]) -> None:
-        """Take answers in until ``done``, over as many connections as it takes."""
-        while not done():
-            failure: grpc.RpcError | None = None
-            try:
-                opening = self._stream is None
-                if self._stream is None:
-                    self._connect()
-                else:
-                    self._talk.received(next(self._stream.call))
-                self._failures.reset(opened=opening)
-                continue
-            except grpc.RpcError as error:
-                failure = error
-            except StopIteration:
-                pass
-            self._drop()
-            if done():
-                return
-            time.sleep(self._pause(failure))
-
-    def _connect(self) -> None:
-        stream = _Stream(self._stub, self._metadata)
-        stream.send(self._talk.opening())
-        try:
-            self._talk.received(next(stream.call))
-        except BaseException:
-            stream.close()
-            raise
-        self._stream = stream
-        for request in self._talk.unanswered:
-            stream.send(request)
-
-    def _drop(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
+        blocking(self._change_objective(objective, unit, thread))

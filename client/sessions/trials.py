@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import numpy as np
 from numpy.typing import NDArray
 
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
-from ..arrays import to_array
-from ..errors import from_rpc
-from ..jobs.client import DEFAULT_ADDRESS
-from ..retry import Patience, Pauses, pause_after
-from ..transport import Credentials
-from .core import channel
+from ...wire.arrays import to_array
+from ...wire.transport import DEFAULT_ADDRESS, Credentials, ask_service
 
 
 @dataclass(frozen=True)
@@ -96,19 +90,12 @@ def fetch_trials(
     patience : float
         Seconds for which a server that can't be reached is asked again.
     """
-    pauses = Pauses(Patience(patience))
-    with channel(address, credentials) as opened:
-        stub = session_service_pb2_grpc.SessionServiceStub(opened)
-        while True:
-            try:
-                batches = list(stub.ListTrials(pb.ListTrialsRequest(session=name, stimuli=stimuli), timeout=600))
-                session = stub.GetSession(pb.GetSessionRequest(name=name), timeout=180)
-                return _columns(session, batches, stimuli)
-            except grpc.RpcError as error:
-                pause = pause_after(error, pauses)
-                if pause is None:
-                    raise from_rpc(error, address) from None
-            time.sleep(pause)
+
+    def ask(stub: session_service_pb2_grpc.SessionServiceStub) -> Trials:
+        batches = list(stub.ListTrials(pb.ListTrialsRequest(session=name, stimuli=stimuli), timeout=600))
+        return _columns(stub.GetSession(pb.GetSessionRequest(name=name), timeout=180), batches, stimuli)
+
+    return ask_service(session_service_pb2_grpc.SessionServiceStub, ask, address, credentials, patience)
 
 
 def _columns(session: session_pb2.Session, batches: list[pb.ListTrialsResponse], stimuli: bool) -> Trials:

@@ -14,7 +14,7 @@ from ...models.generators.generator import Generator
 from ...models.permissions import NOTHING, Permissions
 from ...models.plugins.keeping import KeptPlugin
 from ...models.spaces import Box, StimulusSpec
-from ...wire.reader import tensor_values
+from ...wire.arrays import tensor_values
 from ..build import build_generator
 from ..components.registry import Resolver
 from ..errors import InvalidJob

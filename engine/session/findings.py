@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...wire.reader import tensor_fields
+from ...wire.arrays import tensor_fields
 from .evidence import Block, Comparison, compare, mean_interval
 from .record import TrialRecord
 from .thread import SearchThread

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from actmax.v1 import plugin_service_pb2 as pb
 
+from ...wire.transport import ENVELOPE_BYTES, PLUGIN_BYTES, UNSTATED_BYTES
 from ..options import InvalidOption
-from ..plugins.connection import DEFAULT_BYTES, ENVELOPE, MOST_BYTES, PluginConnection, PluginError, rows_within
+from ..plugins.connection import PluginConnection, PluginError, rows_within
 from ..plugins.keeping import kept_plugin
+from ..plugins.messages import CODES, FLOATS, MOST_VALUES, BadTensor, fill, from_message, stimulus_of
 from ..plugins.options import PluginOptions
-from ..plugins.stimulus import MOST_VALUES, stimulus_of
-from ..plugins.tensors import CODES, FLOATS, BadTensor, fill, from_message
 from ..spaces import Box, Categorical, LatentSpace
 from .prior import Prior
 
@@ -138,8 +138,8 @@ class RemoteGenerator:
         shown = self._connection.shown
         if size * values * _WIDE > _MOST_BANK_BYTES:
             raise PluginError(f"{shown}: a bank of {size} latents of {values} values; {_MOST_BANK_BYTES >> 20} MiB of them work")
-        most = min(self._described.max_message_bytes or DEFAULT_BYTES, MOST_BYTES)
-        chunk = max(1, (most - ENVELOPE) // (_WIDE * values))
+        most = min(self._described.max_message_bytes or UNSTATED_BYTES, PLUGIN_BYTES)
+        chunk = max(1, (most - ENVELOPE_BYTES) // (_WIDE * values))
         parts: list[Tensor] = []
         start = 0
         while start < size:

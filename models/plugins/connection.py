@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -11,24 +10,18 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 
 from actmax.v1 import plugin_service_pb2 as pb
 
+from ...wire.retry import Backoff, RetryPolicy
 from ...wire.rules import Unchecked, violations
+from ...wire.status import details_of, status_of, text_of
+from ...wire.transport import ENVELOPE_BYTES, PLUGIN_BYTES, TICKET, UNSTATED_BYTES, channel_to, is_loopback
 from .options import PluginOptions, token_for
 
 Answer = TypeVar("Answer", bound=Message)
 
-MOST_BYTES = 64 << 20
-"""Of an answer; a larger one is refused before it is in memory."""
-DEFAULT_BYTES = 4 << 20
-"""Of a message where the plugin states nothing."""
-ENVELOPE = 4096
-"""What a message needs beside its values."""
-TICKET = "actmax-ticket"
-"""Metadata key of the server's own door."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_ASKED = 0.1, 1.0, 60.0
 _BRIEF = 4
 """Tries again where a person waits for a job to be checked."""
@@ -91,11 +84,11 @@ class PluginConnection:
             raise PluginError(f"{self.shown}: {error}") from None
         if authority is not None and b"-----BEGIN CERTIFICATE-----" not in authority:
             raise PluginError(f"{self.shown}: tls: the file is no certificate in PEM")
-        if token and not place.secure and not _is_here(place.address):
+        if token and not place.secure and not is_loopback(place.address):
             raise PluginError(f"{self.shown}: its token is sent to another machine only by TLS: grpcs://{place.address}")
-        self._metadata = [("authorization", f"Bearer {token}")] if token else [(TICKET, place.ticket)] if place.ticket else []
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ((TICKET, place.ticket),) if place.ticket else ()
         settings: list[tuple[str, Any]] = [
-            ("grpc.max_receive_message_length", MOST_BYTES),
+            ("grpc.max_receive_message_length", PLUGIN_BYTES),
             ("grpc.max_send_message_length", -1),
             ("grpc.enable_retries", 0),
             # A plugin that is back is found soon.
@@ -108,10 +101,9 @@ class PluginConnection:
             # The server's own door is not behind a proxy.
             *([("grpc.enable_http_proxy", 0)] if place.ticket else []),
         ]
-        make: Any = grpc.secure_channel if place.secure else grpc.insecure_channel
-        credentials = [grpc.ssl_channel_credentials(authority)] if place.secure else []
+        tls = grpc.ssl_channel_credentials(authority) if place.secure else None
         # Else a host named "unix", say, would be a scheme.
-        self._channel = make(f"dns:///{place.address}", *credentials, options=settings)
+        self._channel: grpc.Channel = channel_to(f"dns:///{place.address}", tls, settings)
 
     def close(self) -> None:
         """Let go of it, from any thread: who waits for an answer waits no more."""
@@ -169,7 +161,8 @@ class PluginConnection:
         """The answer of ``call``, tried again after growing pauses where the plugin is away, or asks for it."""
         if self._brief and self._away is not None and time.monotonic() < self._away[0]:
             raise PluginError(str(self._away[1]), away=True, retry_seconds=self._away[1].retry_seconds)
-        for attempt in range(retries + 1):
+        backoff = Backoff(RetryPolicy(tries=retries, first=_FIRST_PAUSE, most=_LONGEST_PAUSE, jitter=0))
+        while True:
             if self._closed:
                 raise self._let_go()
             try:
@@ -177,21 +170,26 @@ class PluginConnection:
             except grpc.RpcError as error:
                 if self._closed:
                     raise self._let_go() from None
-                code, details, asked = _told(error)
-                again = code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and asked > 0)
-                if not again or attempt == retries or (self._brief and asked > _LONGEST_PAUSE):
-                    tried = f" (tried {attempt + 1} times)" if attempt else ""
-                    what = f"{self.shown}: {code.name}: {_short(details)}{tried}"
-                    found = PluginError(what, away=again, retry_seconds=min(asked, _LONGEST_ASKED))
-                    # what is asked in a row, of each thread of a session say, need not wait each time
-                    self._away = (time.monotonic() + _LONGEST_PAUSE, found) if again else None
-                    raise found from error
+                pause = self._pause(error, backoff)
             except ValueError:  # a channel that was closed a moment ago
                 if self._closed:
                     raise self._let_go() from None
                 raise
-            time.sleep(max(min(_FIRST_PAUSE * 2.0 ** min(attempt, 10), _LONGEST_PAUSE), min(asked, _LONGEST_ASKED)))
-        raise AssertionError("unreachable")
+            time.sleep(pause)
+
+    def _pause(self, error: grpc.RpcError, backoff: Backoff) -> float:
+        """Return the seconds to wait before a call that failed is made again; raise PluginError where none may be."""
+        code, details, asked = _told(error)
+        again = code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and asked > 0)
+        tried, longest = backoff.tries, min(asked, _LONGEST_ASKED)
+        pause = backoff.next(longest) if again and not (self._brief and asked > _LONGEST_PAUSE) else None
+        if pause is not None:
+            return pause
+        what = f"{self.shown}: {code.name}: {_short(details)}" + (f" (tried {tried + 1} times)" if tried else "")
+        found = PluginError(what, away=again, retry_seconds=longest)
+        # what is asked in a row, of each thread of a session say, need not wait each time
+        self._away = (time.monotonic() + _LONGEST_PAUSE, found) if again else None
+        raise found from error
 
     def _let_go(self) -> PluginError:
         return PluginError(f"{self.shown}: it was let go of", away=True)
@@ -241,10 +239,10 @@ def rows_within(count: int, batch: int, most: int, most_bytes: int, row_bytes: i
     ValueError
         Not even one row fits.
     """
-    limit = min(most_bytes or DEFAULT_BYTES, MOST_BYTES)
-    if row_bytes + ENVELOPE > limit:
+    limit = min(most_bytes or UNSTATED_BYTES, PLUGIN_BYTES)
+    if row_bytes + ENVELOPE_BYTES > limit:
         raise ValueError(f"one of them takes {row_bytes} bytes, a message holds {limit}")
-    size = min(batch, most or batch, (limit - ENVELOPE) // max(1, row_bytes))
+    size = min(batch, most or batch, (limit - ENVELOPE_BYTES) // max(1, row_bytes))
     return [min(size, count - start) for start in range(0, count, size)]
 
 
@@ -252,29 +250,9 @@ def _told(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, float]:
     """Code, message, and the seconds after which the plugin asks to be called again (0: it says nothing)."""
     if not isinstance(error, grpc.Call):
         return grpc.StatusCode.UNAVAILABLE, _NOT_READY, 0.0
-    asked = 0.0
-    metadata: Any = error.trailing_metadata() or ()
-    for key, value in metadata:
-        if key != "grpc-status-details-bin" or not isinstance(value, bytes):
-            continue
-        try:
-            for detail in status_pb2.Status.FromString(value).details:
-                again = error_details_pb2.RetryInfo()
-                if detail.Unpack(again):
-                    asked = max(asked, again.retry_delay.seconds + again.retry_delay.nanos / 1e9)
-        except DecodeError:
-            continue
-    return error.code() or grpc.StatusCode.UNKNOWN, error.details() or "", asked
+    return status_of(error), text_of(error), details_of(error).retry_seconds
 
 
 def _short(text: str) -> str:
     shown = "".join(letter if letter.isprintable() else " " for letter in text[:500])
     return shown if len(text) <= 500 else shown + "…"
-
-
-def _is_here(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -13,9 +13,8 @@ from actmax.v1 import plugin_service_pb2 as pb
 
 from ..options import InvalidOption
 from ..plugins.connection import PluginConnection, PluginError, rows_within
+from ..plugins.messages import MOST_VALUES, BadTensor, fill, from_message, stimulus_of
 from ..plugins.options import PluginOptions
-from ..plugins.stimulus import MOST_VALUES, stimulus_of
-from ..plugins.tensors import BadTensor, fill, from_message
 from .layers import name_of, require_layers
 from .target import LayerInfo
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from actmax.v1 import job_pb2
 
+from ...wire.transport import is_loopback
 from ..config import ServerConfig, StartError
 from ..observing.logs import Logs
 from . import child, ray_driver, ray_joining
@@ -232,7 +233,7 @@ def _cluster(joining: Joining) -> Iterator[tuple[Any, str]]:
             _temp_dir=folder,
         )
         address = found.address_info["gcs_address"]
-        if not ray_joining.is_loopback(address):
+        if not is_loopback(address):
             _log.warning("Ray listens at %s, which other machines may reach; its token keeps them out", address)
         yield ray, address
     finally:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from ...wire.transport import is_loopback
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -31,7 +32,7 @@ class Joining:
             Of Ray's own many: the cluster can't be joined.
         """
         ray = prepare(self.environment)
-        if is_loopback(self.address):
+        if is_loopback(self.address.removeprefix("ray://")):
             stay_on_loopback(ray)
         ray.init(address=self.address, log_to_driver=False, configure_logging=False)
         return ray
@@ -45,15 +46,6 @@ def prepare(environment: Mapping[str, str]) -> Any:
     import ray
 
     return ray
-
-
-def is_loopback(address: str) -> bool:
-    """Whether ``address`` names this machine by its loopback."""
-    host = address.removeprefix("ray://").rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def stay_on_loopback(ray: Any) -> None:

@@ -18,16 +18,12 @@ from google.protobuf.message import Message
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc as rpc
 
+from ...wire.transport import ENVELOPE_BYTES, PLUGIN_BYTES, TICKET, UNSTATED_BYTES
 from ..errors import ServiceError, refuse
 from .registry import Kind, Plugins
 
 _log = logging.getLogger(__name__)
-_TICKET = "actmax-ticket"
 _HOST = "127.0.0.1"
-_MOST_BYTES = 64 << 20
-_ROOM = 4096
-"""What a call or an answer on the stream takes more than by itself."""
-_UNSTATED = 4 << 20
 _LONGEST = 86400.0
 Context = grpc.aio.ServicerContext
 
@@ -45,7 +41,7 @@ class PluginRelay:
 
     def __init__(self, plugins: Plugins, max_receive_bytes: int) -> None:
         self._plugins = plugins
-        self._most = max_receive_bytes - _ROOM
+        self._most = max_receive_bytes - ENVELOPE_BYTES
         self._secret = secrets.token_bytes(32)
         self._server: grpc.aio.Server | None = None
         self._port = 0
@@ -53,7 +49,7 @@ class PluginRelay:
     async def start(self) -> None:
         """Listen; OSError where no port can be had."""
         options = [
-            ("grpc.max_receive_message_length", _MOST_BYTES),
+            ("grpc.max_receive_message_length", PLUGIN_BYTES),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
         ]
@@ -85,7 +81,7 @@ class PluginRelay:
             offered = await self._plugins.found(owner, kind, request.plugin)
             described = type(offered.description)()
             described.CopyFrom(offered.description)  # type: ignore[arg-type]
-            described.max_message_bytes = max(1, min((described.max_message_bytes or _UNSTATED) - _ROOM, self._most))
+            described.max_message_bytes = max(1, min((described.max_message_bytes or UNSTATED_BYTES) - ENVELOPE_BYTES, self._most))
             return described
 
         return await self._guarded(context, told)
@@ -110,7 +106,7 @@ class PluginRelay:
         return f"{name}.{hmac.new(self._secret, owner.encode(), hashlib.sha256).hexdigest()}"
 
     def _owner(self, context: Context) -> str:
-        shown = next((str(value) for key, value in context.invocation_metadata() or () if key == _TICKET), "")
+        shown = next((str(value) for key, value in context.invocation_metadata() or () if key == TICKET), "")
         name = shown.partition(".")[0]
         try:
             owner = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()

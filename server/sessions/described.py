@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from actmax.v1 import session_pb2
 from actmax.v1 import session_service_pb2 as pb
 
+from ...wire.arrays import to_tensor
 from ..messages.jobs import timestamp
 from . import wire
 from .session_index import Entry
@@ -60,10 +61,10 @@ def batch(kept: DurableSession, start: int, stimuli: bool) -> pb.ListTrialsRespo
     latents = [session.stimuli.latent(trial.stimulus) for trial in trials]
     like = next((latent for latent in latents if latent is not None), torch.zeros(space.shape))
     blank = torch.zeros_like(like) if not like.is_floating_point() else torch.full_like(like, torch.nan)
-    found.latents.CopyFrom(wire.tensor(torch.stack([blank if latent is None else latent for latent in latents]).numpy()))
+    found.latents.CopyFrom(to_tensor(torch.stack([blank if latent is None else latent for latent in latents]).numpy()))
     if stimuli:
         parts = []
         for generation in dict.fromkeys(trial.generation for trial in trials):
             parts.append(session.screen.of([trial for trial in trials if trial.generation == generation]))
-        found.stimuli.CopyFrom(wire.tensor(torch.cat(parts).numpy()))
+        found.stimuli.CopyFrom(to_tensor(torch.cat(parts).numpy()))
     return found

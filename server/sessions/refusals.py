@@ -34,8 +34,7 @@ def engine_refusals() -> Iterator[None]:
     except Refused as refusal:
         raise invalid_fields([FieldViolation(refusal.field, str(refusal))], reason=refusal.reason) from None
     except InvalidJob as refusal:
-        found = [FieldViolation(v.field, v.description) for v in refusal.violations]
-        raise invalid_fields(found, reason="INVALID_SESSION") from None
+        raise invalid_fields(refusal.violations, reason="INVALID_SESSION") from None
     except ValueError as refusal:
         raise invalid_fields([FieldViolation("objective", str(refusal))]) from None
 

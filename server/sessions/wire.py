@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from actmax.v1 import session_pb2, session_service_pb2
 
+from ...wire.arrays import fill, to_tensor
 from ..messages.jobs import timestamp
 
 if TYPE_CHECKING:
@@ -18,22 +19,6 @@ if TYPE_CHECKING:
     from ...engine.session.trials import Told, Trial
 
 STATUS = ("untold", "told", "missed", "late")
-_DTYPES = {"float32", "float64", "uint8", "int32", "int64"}
-
-
-def tensor(array: Any) -> session_pb2.Tensor:
-    """An array, copied into a message."""
-    message = session_pb2.Tensor()
-    fill(message, array)
-    return message
-
-
-def fill(message: session_pb2.Tensor, array: Any) -> None:
-    """Copy an array into a message, once."""
-    assert array.dtype.name in _DTYPES
-    message.dtype = array.dtype.name
-    message.shape.extend(array.shape)
-    message.data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def told(message: session_service_pb2.Tell) -> list[Told]:
@@ -79,13 +64,13 @@ def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session
         response=found.response, low=found.low, high=found.high, measurements=found.measurements, final=found.final
     )
     if whole and found.latent is not None:
-        message.latent.CopyFrom(tensor(found.latent.numpy()))
+        message.latent.CopyFrom(to_tensor(found.latent.numpy()))
         try:
             stimulus = session.checked.decoder(found.latent[None])[0]
         except PluginError:  # it is away: as it was shown last, or not at all
             stimulus = session.screen.last(found.latent)
         if stimulus is not None:
-            message.stimulus.CopyFrom(tensor(stimulus.detach().float().numpy()))
+            message.stimulus.CopyFrom(to_tensor(stimulus.detach().float().numpy()))
     if found.over_references is not None:
         message.over_references.CopyFrom(_comparison(found.over_references))
     if found.over_first is not None:

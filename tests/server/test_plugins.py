@@ -12,7 +12,6 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from plugin_processes import FIXTURES, free_port, offered, process
 
 from actmax.client import Credentials
-from actmax.client.errors import ActmaxError
 from actmax.client.plugin import GeneratorPlugin, PluginOffering, PluginServer, TargetPlugin
 from actmax.engine.run import run_job
 from actmax.engine.spec import JobSpec
@@ -20,6 +19,7 @@ from actmax.server.execution.engine import ActmaxEngine
 from actmax.server.security.tokens import Tokens
 from actmax.v1 import catalog_service_pb2, job_pb2, job_service_pb2, plugin_service_pb2_grpc
 from actmax.v1 import plugin_service_pb2 as pb
+from actmax.wire.errors import ActmaxError
 
 SUCCEEDED, FAILED = job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED
 SHAPE = (3, 6, 6)

@@ -11,13 +11,13 @@ from calls import calling, details, refused, spec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from actmax.client import Client, Credentials, Refused
-from actmax.client.errors import from_rpc
 from actmax.server.config import ConfigError, ServerConfig
 from actmax.server.errors import ServiceError
 from actmax.server.security.principal import ANYBODY, Principal
 from actmax.server.security.rate_limiter import RateLimiter
 from actmax.server.security.tokens import Tokens
 from actmax.server.storage.database import Database, sqlite_url
+from actmax.wire.status import from_rpc
 
 GET = "/actmax.v1.JobService/GetJob"
 ANN, BOB = (Principal(name, frozenset({"submit"})) for name in ("ann", "bob"))

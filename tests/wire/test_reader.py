@@ -7,8 +7,9 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from actmax.v1 import job_pb2, session_pb2
+from actmax.wire.arrays import tensor_values
 from actmax.wire.near_names import hint, near_names
-from actmax.wire.reader import MOST_NAMES, Reader, show, tensor_values
+from actmax.wire.reader import MOST_NAMES, Reader, show
 
 
 def session(**fields) -> session_pb2.SessionSpec:

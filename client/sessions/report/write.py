@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -20,12 +19,11 @@ from actmax.v1 import session_service_pb2_grpc
 from ....charts.chart import Chart
 from ....charts.document import document, placed
 from ....charts.words import measured
-from ...arrays import to_array
-from ...errors import InvalidInput
-from ...jobs.client import DEFAULT_ADDRESS
-from ...jobs.plain import to_plain
-from ...transport import Credentials
-from ..core import channel, patiently
+from ....wire.arrays import to_array
+from ....wire.errors import InvalidInput
+from ....wire.transport import DEFAULT_ADDRESS, Credentials, ask_service
+from ....wire.writer import to_plain
+from ...whole_files import whole_file
 from ..trials import Trials, fetch_trials
 from . import chart
 from .figures import Shown
@@ -89,12 +87,11 @@ def write_report(name: str, folder: Path | str, address: str = DEFAULT_ADDRESS, 
             files[f"recommended{named}.png"] = picture(cell.stimulus, low, high)
     written = []
     for file, content in files.items():
-        writing = place / f".writing-{os.getpid()}-{file}"
-        if isinstance(content, str):
-            writing.write_text(content, encoding="utf-8")
-        else:
-            content.save(writing, "PNG", optimize=True)
-        writing.replace(place / file)
+        with whole_file(place / file) as temporary:
+            if isinstance(content, str):
+                temporary.write_text(content, encoding="utf-8")
+            else:
+                content.save(temporary, "PNG", optimize=True)
         written.append(place / file)
     return written
 
@@ -109,21 +106,19 @@ def _stimuli(
             first.setdefault(stimulus, trial)
     picked = {trial: stimulus for stimulus, trial in first.items()}
 
-    def read() -> dict[int, NDArray[np.float32]]:
+    def read(stub: session_service_pb2_grpc.SessionServiceStub) -> dict[int, NDArray[np.float32]]:
         kept: dict[int, NDArray[np.float32]] = {}
-        with channel(address, credentials) as opened:
-            stub = session_service_pb2_grpc.SessionServiceStub(opened)
-            batch: pb.ListTrialsResponse
-            for batch in stub.ListTrials(pb.ListTrialsRequest(session=name, stimuli=True), timeout=600):
-                shown = to_array(batch.stimuli)
-                for row, trial in enumerate(batch.trials):
-                    if trial.trial in picked:
-                        kept[picked[trial.trial]] = shown[row].copy()
-                if len(kept) == len(picked):
-                    break
+        batch: pb.ListTrialsResponse
+        for batch in stub.ListTrials(pb.ListTrialsRequest(session=name, stimuli=True), timeout=600):
+            shown = to_array(batch.stimuli)
+            for row, trial in enumerate(batch.trials):
+                if trial.trial in picked:
+                    kept[picked[trial.trial]] = shown[row].copy()
+            if len(kept) == len(picked):
+                break
         return kept
 
-    return patiently(read, address, 30.0)
+    return ask_service(session_service_pb2_grpc.SessionServiceStub, read, address, credentials, 30.0)
 
 
 def _groups(view: View, stimuli: Mapping[int, NDArray[np.float32]]) -> dict[str, list[Cell]]:
@@ -159,11 +154,8 @@ def _words(shown: Shown) -> tuple[str, Sequence[str]]:
 
 
 def _numbers(trials: Trials, found: Sequence[View]) -> dict[str, Any]:
-    session = to_plain(trials.session)
-    for recommended in (session.get("recommendation"), *(thread.get("recommendation") for thread in session.get("threads", ()))):
-        for bulky in ("latent", "stimulus"):
-            (recommended or {}).pop(bulky, None)
-    references = session.get("spec", {}).get("design", {}).get("references", {})
+    session = to_plain(trials.session, arrays=False) | {"spec": to_plain(trials.session.spec)}
+    references = session["spec"].get("design", {}).get("references", {})
     references.pop("stimuli", None)
     return {
         "session": session,

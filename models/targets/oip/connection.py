@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ....wire.retry import Backoff, RetryPolicy
+
 Answer = TypeVar("Answer")
 
 DTYPES: Mapping[str, type[np.generic]] = {
@@ -92,11 +94,12 @@ def insisting(call: Callable[[], Answer], retries: int, url: str, pause: float =
     InferenceError
         It still can't be had after so many further tries.
     """
-    for attempt in range(retries + 1):
+    backoff = Backoff(RetryPolicy(tries=retries, first=pause, most=10.0, jitter=0))
+    while True:
         try:
             return call()
         except Passing as error:
-            if attempt == retries:
+            seconds = backoff.next()
+            if seconds is None:
                 raise InferenceError(f"{url}: {error} (tried {retries + 1} times)") from error
-        time.sleep(min(pause * 2**attempt, 10.0))
-    raise AssertionError("unreachable")
+        time.sleep(seconds)

@@ -11,6 +11,9 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from ....wire.arrays import from_raw, raw_bytes
+from ....wire.status import status_of, text_of
+from ....wire.transport import channel_to
 from . import open_inference_pb2 as messages
 from .connection import DTYPES, InferenceError, ModelInfo, Passing, TensorInfo, TooLarge
 
@@ -27,9 +30,8 @@ class GrpcConnection:
     def __init__(self, url: str, model: str, version: str, timeout: float) -> None:
         parts = urlsplit(url)
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        secure = parts.scheme == "grpcs"
-        make: Any = grpc.secure_channel if secure else grpc.insecure_channel
-        self._channel = make(parts.netloc, *([grpc.ssl_channel_credentials()] if secure else []), options=options)
+        tls = grpc.ssl_channel_credentials() if parts.scheme == "grpcs" else None
+        self._channel: grpc.Channel = channel_to(parts.netloc, tls, options)
         self._url, self._model, self._version, self._timeout = url, model, version, timeout
 
     def ready(self) -> bool:
@@ -53,7 +55,7 @@ class GrpcConnection:
             model_version=self._version,
             inputs=[messages.ModelInferRequest.InferInputTensor(name=name, datatype=datatype, shape=values.shape)],
             outputs=[messages.ModelInferRequest.InferRequestedOutputTensor(name=output) for output in outputs],
-            raw_input_contents=[np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()],
+            raw_input_contents=[raw_bytes(values)],
         )
         answer = self._call("ModelInfer", request, messages.ModelInferResponse)
         found: dict[str, NDArray[np.generic]] = {}
@@ -62,7 +64,7 @@ class GrpcConnection:
             if dtype is None:
                 continue
             if answer.raw_output_contents:
-                flat = np.frombuffer(answer.raw_output_contents[place], np.dtype(dtype).newbyteorder("<"))
+                flat = from_raw(answer.raw_output_contents[place], dtype)
             else:
                 flat = np.asarray(_contents(tensor), dtype)
             try:
@@ -81,8 +83,7 @@ class GrpcConnection:
         try:
             return call(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            code: Any = error.code()  # pyright: ignore[reportAttributeAccessIssue]
-            details: str = error.details() or ""  # pyright: ignore[reportAttributeAccessIssue]
+            code, details = status_of(error), text_of(error)
             if rows := _ROWS.search(details):
                 raise TooLarge(details, int(rows[1])) from error
             if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER.search(details):

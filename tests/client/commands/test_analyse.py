@@ -7,8 +7,8 @@ import pytest
 
 from actmax.client.cli import execute
 from actmax.client.commands.analyse import parse_analysis
-from actmax.client.errors import InvalidInput
 from actmax.engine.run import run_job
+from actmax.wire.errors import InvalidInput
 from jobs import ALLOWED, job
 
 

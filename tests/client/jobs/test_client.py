@@ -11,9 +11,9 @@ import pytest
 from serving import ENDLESS, TOY, ServerProcess
 
 from actmax.client import Client, InvalidInput, NotFound, Unavailable, WrongState
-from actmax.client.jobs import client as client_module
 from actmax.client.jobs import jobfile
 from actmax.v1 import job_pb2, job_service_pb2
+from actmax.wire import retry
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_the_catalog(client) -> None:
 
 
 def test_nothing_listens(pauses_of) -> None:
-    pauses = pauses_of(client_module)
+    pauses = pauses_of(retry)
     with Client("127.0.0.1:1", patience=0.5) as client, pytest.raises(Unavailable, match=r"cannot reach a server at 127\.0\.0\.1:1"):
         client.get("jobs/1")
     assert pauses  # it was tried again

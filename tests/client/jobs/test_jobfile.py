@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actmax.client.errors import FieldViolation, InvalidInput
 from actmax.client.jobs import jobfile, plainyaml
 from actmax.v1 import job_pb2
+from actmax.wire.errors import FieldViolation, InvalidInput
 
 WHOLE = """\
 title: "What do they like?"

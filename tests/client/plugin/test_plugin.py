@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from actmax.client import plugin as plugins
-from actmax.client.arrays import to_array, to_tensor
-from actmax.client.errors import ActmaxError, InvalidInput
 from actmax.client.plugin import Fault, GeneratorPlugin, PluginOffering, PluginServer, TargetPlugin
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc
+from actmax.wire.arrays import to_array, to_tensor
+from actmax.wire.errors import ActmaxError, InvalidInput
 
 SHAPE = (1, 2, 3)
 

@@ -17,9 +17,10 @@ from file_rig import count
 from serving import ACTMAX, ENVIRONMENT, actmax
 
 from actmax.client import InvalidInput, Session
-from actmax.client.rigs.folder import FolderRig, as_image
+from actmax.client.rigs.folder import FolderRig
 from actmax.client.rigs.options import FolderOptions, Format, RigSilent, Then
 from actmax.client.rigs.ownership import create_in
+from actmax.client.rigs.stimulus_files import as_image
 from actmax.client.sessions.trials import fetch_trials
 
 SPEC = {

@@ -10,8 +10,7 @@ import pytest
 
 pylsl = pytest.importorskip("pylsl")
 
-from actmax.client import InvalidInput  # noqa: E402
-from actmax.client.errors import Unavailable  # noqa: E402
+from actmax.client import InvalidInput, Unavailable  # noqa: E402
 from actmax.client.rigs import lsl  # noqa: E402
 from actmax.client.rigs.lsl import LslSpikes, Markers  # noqa: E402
 

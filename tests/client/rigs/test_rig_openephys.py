@@ -11,9 +11,9 @@ import pytest
 import zmq
 
 from actmax.client import InvalidInput, Session
-from actmax.client.errors import Unavailable
 from actmax.client.rigs.openephys import OpenEphys, read_message
 from actmax.client.rigs.windows import SpikeTimes, Window
+from actmax.wire.errors import Unavailable
 
 RATE = 30_000
 

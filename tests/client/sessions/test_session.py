@@ -7,7 +7,6 @@ import pytest
 from serving import actmax
 
 from actmax.client import AsyncSession, InvalidInput, Session, WrongState
-from actmax.client.arrays import DamagedTensor, to_array, to_tensor
 from actmax.client.sessions.trials import fetch_trials
 
 SPEC = {
@@ -141,16 +140,3 @@ def test_what_is_wrong_with_a_spec_is_told_by_field(server):
     assert [violation.field for violation in refused.value.violations] == ["spec.generator.name"]
     with pytest.raises(InvalidInput, match="unts"):
         Session.create({"unts": ["a"]}, server.address)
-
-
-def test_arrays_travel_whole():
-    for array in (np.arange(6, dtype=np.int64).reshape(2, 3), np.float32(3.5), np.empty((0, 4), np.uint8)):
-        back = to_array(to_tensor(array))
-        assert back.dtype == array.dtype
-        np.testing.assert_array_equal(back, array)
-    damaged = to_tensor(np.zeros(3, np.float32))
-    damaged.data = damaged.data[:-1]
-    with pytest.raises(DamagedTensor, match="takes 12 bytes, 11 came"):
-        to_array(damaged)
-    with pytest.raises(InvalidInput, match="complex128"):
-        to_tensor(np.zeros(2, complex))

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from actmax.client.sessions.conversation import Generation
 from actmax.client.sessions.display import Pace, session_display, sparks, standing
+from actmax.client.sessions.protocol import Generation
 from actmax.v1 import session_pb2
 from actmax.v1 import session_service_pb2 as pb
 

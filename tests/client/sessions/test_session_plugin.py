@@ -10,7 +10,7 @@ import pytest
 from serving import ENVIRONMENT, FIXTURES, actmax
 
 from actmax.client import Session
-from actmax.client.errors import ActmaxError
+from actmax.wire.errors import ActmaxError
 
 SPEC = {
     "generator": {"name": "remote", "options": {"plugin": "decoder"}},

@@ -1,7 +1,7 @@
 import pytest
 
-from actmax.client.errors import InvalidInput
 from actmax.client.sessions.spec import from_plain
+from actmax.wire.errors import InvalidInput
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.options import InvalidOption
 from actmax.models.permissions import EVERYTHING, NOTHING, PERMISSIONS, Permissions
 from actmax.models.plugins import connection
-from actmax.models.plugins.connection import MOST_BYTES, PluginError, rows_within
+from actmax.models.plugins.connection import PluginError, rows_within
 from actmax.models.plugins.options import TOKENS
 from actmax.models.spaces import Box, StimulusSpec
 from actmax.models.targets.function import FunctionTarget
@@ -31,6 +31,7 @@ from actmax.models.targets.remote import RemoteTarget
 from actmax.models.targets.testing import check_target
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc, session_pb2
+from actmax.wire.transport import PLUGIN_BYTES
 
 SHAPE = (1, 4, 4)
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -89,7 +90,7 @@ class Hand(plugin_service_pb2_grpc.TargetServiceServicer):
             case "more":
                 response.responses["c"].dtype = "float32"
             case "oversized":
-                values = np.zeros((rows, MOST_BYTES // 4 // rows + 1), np.float32)
+                values = np.zeros((rows, PLUGIN_BYTES // 4 // rows + 1), np.float32)
             case "silent":
                 time.sleep(2.0)
             case _:

@@ -1,20 +1,24 @@
-"""Messages as plain data for people's scripts: the names of the protos, whole numbers as numbers, no NaN."""
+"""Writes messages as plain data, as ``wire.reader`` reads it: the names of the protos, whole numbers as numbers, no NaN."""
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from google.protobuf.message import Message
 
-from ...wire.reader import EXACT
+from actmax.v1 import session_pb2
+
+from .reader import EXACT
+
+_TENSOR: Any = session_pb2.Tensor.DESCRIPTOR
 
 
-def to_plain(message: Message, *, defaults: bool = True) -> dict[str, Any]:
-    """A message as dictionaries, lists, text and numbers.
+def to_plain(message: Message, *, defaults: bool = True, arrays: bool = True) -> dict[str, Any]:
+    """Return a message as dictionaries, lists, text and numbers.
 
     It differs from protobuf's own JSON form, which readers of that form accept nevertheless, in that 64-bit integers are
     numbers and numbers that are not finite are null.
@@ -25,20 +29,22 @@ def to_plain(message: Message, *, defaults: bool = True) -> dict[str, Any]:
         Any message of ``actmax.v1``.
     defaults : bool
         Whether fields that have their default value are there too; those that can be absent are left out either way.
+    arrays : bool
+        Whether tensors are there too.
     """
     if isinstance(message, struct_pb2.Struct):
         return whole(json_format.MessageToDict(message))
-    if not defaults:
-        return {slot.name: _value(value, slot, defaults) for slot, value in message.ListFields()}
-    return {
-        slot.name: _value(getattr(message, slot.name), slot, defaults)
-        for slot in message.DESCRIPTOR.fields
-        if not slot.has_presence or message.HasField(slot.name)
-    }
+    if defaults:
+        slots = [slot for slot in message.DESCRIPTOR.fields if not slot.has_presence or message.HasField(slot.name)]
+        fields = [(slot, getattr(message, slot.name)) for slot in slots]
+    else:
+        fields = message.ListFields()
+    wanted = {"defaults": defaults, "arrays": arrays}
+    return {slot.name: _value(value, slot, wanted) for slot, value in fields if arrays or slot.message_type is not _TENSOR}
 
 
 def whole(value: Any) -> Any:
-    """Plain data with whole numbers as integers again, which a Struct carries as doubles."""
+    """Return plain data with whole numbers as integers again, which a Struct carries as doubles."""
     if isinstance(value, dict):
         return {name: whole(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -49,20 +55,20 @@ def whole(value: Any) -> Any:
     return value
 
 
-def _value(value: Any, slot: Any, defaults: bool) -> Any:
+def _value(value: Any, slot: Any, wanted: Mapping[str, bool]) -> Any:
     if slot.message_type is not None and slot.message_type.GetOptions().map_entry:
         kind = slot.message_type.fields_by_name["value"]
-        return {str(key): _single(item, kind, defaults) for key, item in sorted(value.items())}
+        return {str(key): _single(item, kind, wanted) for key, item in sorted(value.items())}
     if slot.is_repeated and isinstance(value, Sequence):
-        return [_single(item, slot, defaults) for item in value]
-    return _single(value, slot, defaults)
+        return [_single(item, slot, wanted) for item in value]
+    return _single(value, slot, wanted)
 
 
-def _single(value: Any, slot: Any, defaults: bool) -> Any:
+def _single(value: Any, slot: Any, wanted: Mapping[str, bool]) -> Any:
     if isinstance(value, timestamp_pb2.Timestamp):
         return value.ToJsonString()
     if isinstance(value, Message):
-        return to_plain(value, defaults=defaults)
+        return to_plain(value, **wanted)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if slot.enum_type is not None:

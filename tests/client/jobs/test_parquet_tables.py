@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 
 from actmax.client.cli import execute
-from actmax.client.export.tables import write_tables
+from actmax.client.export.parquet import write_tables
 from actmax.engine.run import run_job
 from jobs import ALLOWED, job
 

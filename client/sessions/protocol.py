@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from actmax.v1 import session_pb2
 from actmax.v1 import session_service_pb2 as pb
 
-from ..arrays import to_array
-from ..errors import InvalidInput, WrongState
+from ...wire.arrays import to_array
+from ...wire.errors import InvalidInput, WrongState
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Generation:
         )
 
 
-class Conversation:
+class SessionProtocol:
     """The client's side of ``RunSession``, without the transport.
 
     Every request that needs an answer waits in :attr:`unanswered` until it is acknowledged; after a reconnection they are sent again, which

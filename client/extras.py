@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import ActmaxError
+from ..wire.errors import ActmaxError
 
 
 class NotInstalled(ActmaxError):

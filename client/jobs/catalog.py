@@ -1,0 +1,90 @@
+"""A connection to a server, and what its catalog says: components, targets, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_pb2
+
+from ...wire.errors import InvalidInput
+from ...wire.near_names import hint
+from ...wire.retry import RetryPolicy, retrying
+from ...wire.status import from_rpc
+from ...wire.transport import DEFAULT_ADDRESS, Credentials, open_channel
+from . import jobfile
+
+Answer = TypeVar("Answer")
+
+
+class CatalogClient:
+    """A connection to a server that asks its catalog; the base of :class:`Client`, which has the same parameters."""
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        credentials: Credentials | None = None,
+        timeout: float = 60.0,
+        patience: float = 5.0,
+    ) -> None:
+        self.address = address
+        self._timeout = timeout
+        self._loading_timeout = 3 * timeout
+        self._policy = RetryPolicy(patience)
+        self._channel = open_channel(address, credentials)
+        self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls under way end."""
+        self._channel.close()
+
+    def components(self, kind: str = "") -> tuple[catalog_service_pb2.ComponentInfo, ...]:
+        """What the server offers of a kind ("generator", "target", "objective", "optimizer", "transformation", "analysis"), or of all."""
+        return tuple(self._call(self._catalog.ListComponents, catalog_service_pb2.ListComponentsRequest(kind=kind_named(kind))).components)
+
+    def describe_target(self, target: str | Mapping[str, Any] | job_pb2.Component) -> catalog_service_pb2.DescribeTargetResponse:
+        """The layers of a target whose units can be maximised; it is given as in a job file."""
+        request = catalog_service_pb2.DescribeTargetRequest(target=component(target))
+        return self._call(self._catalog.DescribeTarget, request, timeout=self._loading_timeout)
+
+    def limits(self) -> catalog_service_pb2.Limits:
+        """What the server accepts."""
+        return self._call(self._catalog.GetLimits, catalog_service_pb2.GetLimitsRequest())
+
+    def ready(self, timeout: float = 30.0) -> catalog_service_pb2.Limits:
+        """Wait until the server answers, at most ``timeout`` seconds."""
+        try:
+            return self._catalog.GetLimits(catalog_service_pb2.GetLimitsRequest(), timeout=timeout, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.address) from None
+
+    def _call(self, method: Callable[..., Answer], request: Any, *, timeout: float | None = None) -> Answer:
+        return retrying(lambda: method(request, timeout=timeout or self._timeout), self.address, self._policy)
+
+
+def component(value: str | Mapping[str, Any] | job_pb2.Component) -> job_pb2.Component:
+    """A component given as in a job file: its name, or its name and options."""
+    if isinstance(value, job_pb2.Component):
+        return value
+    return jobfile.from_plain({"target": value}, source="the target").target
+
+
+def kind_named(kind: str) -> str:
+    """The wire's name of the kind of component called ``kind``; of all kinds when it is empty."""
+    names = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
+    if not kind:
+        return "COMPONENT_KIND_UNSPECIFIED"
+    if kind not in names:
+        raise InvalidInput(f"there is no kind {kind!r}; {hint(kind, names)}")
+    return f"COMPONENT_KIND_{kind.upper()}"

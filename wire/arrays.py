@@ -1,0 +1,91 @@
+"""Arrays on the wire: ``actmax.v1.Tensor``, its JSON form, and raw little-endian bytes."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from buf.validate import validate_pb2
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from actmax.v1 import session_pb2
+
+from .errors import ActmaxError, InvalidInput
+
+_DTYPE: Any = session_pb2.Tensor.DESCRIPTOR.fields_by_name["dtype"]
+DTYPES: tuple[str, ...] = tuple(getattr(_DTYPE.GetOptions().Extensions[validate_pb2.field].string, "in"))
+"""Those that the proto admits."""
+
+
+class DamagedTensor(ActmaxError):
+    """The bytes of a tensor are not as many as its shape and dtype take."""
+
+    code = "DATA_LOSS"
+
+
+def raw_bytes(array: NDArray[Any]) -> bytes:
+    """Return the values of an array as row-major little-endian bytes."""
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def from_raw(data: bytes, dtype: DTypeLike) -> NDArray[Any]:
+    """Return the values in row-major little-endian bytes, flat and read-only; ValueError where they are no whole number of values."""
+    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
+
+
+def byte_count(dtype: DTypeLike, shape: Sequence[int]) -> int:
+    """Return how many bytes an array takes."""
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def fill(message: session_pb2.Tensor, array: NDArray[Any]) -> None:
+    """Copy an array into a message, once.
+
+    Raises
+    ------
+    InvalidInput
+        Its dtype has no form on the wire.
+    """
+    if array.dtype.name not in DTYPES:
+        raise InvalidInput(f"arrays of {array.dtype.name} can't be sent; {', '.join(DTYPES)} can")
+    message.dtype = array.dtype.name
+    message.shape.extend(array.shape)
+    message.data = raw_bytes(array)
+
+
+def to_tensor(values: ArrayLike) -> session_pb2.Tensor:
+    """Return an array as a message; see :func:`fill`."""
+    message = session_pb2.Tensor()
+    fill(message, np.asarray(values))
+    return message
+
+
+def to_array(tensor: session_pb2.Tensor) -> NDArray[Any]:
+    """Return the array of a message, a copy that may be written into.
+
+    Raises
+    ------
+    DamagedTensor
+        Bytes and shape don't agree, or the dtype is not known.
+    """
+    if tensor.dtype not in DTYPES:
+        raise DamagedTensor(f"a tensor of {tensor.dtype or 'no dtype'} came; {', '.join(DTYPES)} are known")
+    shape = tuple(tensor.shape)
+    wanted = byte_count(tensor.dtype, shape)
+    data = tensor.data  # every look at it is a copy
+    if any(size < 0 for size in shape) or len(data) != wanted:
+        raise DamagedTensor(f"a tensor of {tensor.dtype} and shape {shape} takes {wanted} bytes, {len(data)} came")
+    return from_raw(data, tensor.dtype).reshape(shape).astype(tensor.dtype)
+
+
+def tensor_fields(values: NDArray[Any]) -> dict[str, Any]:
+    """Return an array in the JSON form of ``actmax.v1.Tensor``."""
+    return {"dtype": values.dtype.name, "shape": list(values.shape), "data": base64.b64encode(raw_bytes(values)).decode()}
+
+
+def tensor_values(dtype: str, shape: Sequence[int], data: str) -> NDArray[Any]:
+    """Return the array of a tensor's JSON form, read-only."""
+    return from_raw(base64.b64decode(data), dtype).reshape(shape)

@@ -1,0 +1,104 @@
+"""Failed calls that are made again: for how long, and after which pauses."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+
+from .status import details_of, from_rpc, status_of
+
+Answer = TypeVar("Answer")
+
+UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE})
+"""The server can't be reached, or says that it can't serve now."""
+BROKEN_OFF = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+"""Codes of a stream whose server went away, or is going."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often a failed call is made again, and after which pauses.
+
+    Attributes
+    ----------
+    seconds : float
+        For which it is tried since the last success.
+    first, most : float
+        The first pause in seconds, and the longest; each is twice as long as the one before.
+    tries : float
+        Times that it is made again.
+    jitter : float
+        Share of a pause that is left to chance, so that clients that lost the same server don't come back in step.
+    """
+
+    seconds: float = math.inf
+    first: float = 0.1
+    most: float = 5.0
+    tries: float = math.inf
+    jitter: float = 0.3
+
+
+class Backoff:
+    """The pauses of one call; :meth:`reset` after each success."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._random = random.Random()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again: the other side answers."""
+        self._pause = self._policy.first
+        self._since: float | None = None
+        self.tries = 0
+        """Times that :meth:`next` has allowed another try."""
+
+    def next(self, wanted: float = 0.0) -> float | None:
+        """Return the seconds to wait before trying again, at least ``wanted``; None when no further try is allowed."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        left = self._since + self._policy.seconds - now
+        if left <= 0 or wanted > left or self.tries >= self._policy.tries:
+            return None
+        self.tries += 1
+        pause = max(wanted, self._pause * self._random.uniform(1 - self._policy.jitter, 1.0))
+        self._pause = min(2 * self._pause, self._policy.most)
+        return min(pause, left)
+
+
+def pause_after(error: grpc.RpcError, backoff: Backoff, codes: Collection[grpc.StatusCode] = UNREACHABLE) -> float | None:
+    """Return the seconds to wait before a call that failed is made again; None where that would not help, or is not allowed.
+
+    Besides ``codes``, it helps where something has run out for a while and the server says for how long (RESOURCE_EXHAUSTED with
+    RetryInfo: too many calls a second, say); that long is waited.
+    """
+    code, wanted = status_of(error), details_of(error).retry_seconds
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and wanted:
+        return backoff.next(wanted)
+    return backoff.next() if code in codes else None
+
+
+def retrying(call: Callable[[], Answer], address: str, policy: RetryPolicy) -> Answer:
+    """Return the answer of a call that may be repeated, made again while the server at ``address`` can't be reached.
+
+    Raises
+    ------
+    ActmaxError
+        The call failed otherwise, or still fails when no further try is allowed.
+    """
+    backoff = Backoff(policy)
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            pause = pause_after(error, backoff)
+            if pause is None:
+                raise from_rpc(error, address) from None
+        time.sleep(pause)
