@@ -123,31 +123,26 @@ def list_jobs(
 def cancel(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
     """End a job; what it has found is kept."""
     with connect(server) as client:
-        job = client.cancel(job_name(name))
-    if as_json:
-        print_json(to_plain(job))
-    else:
-        out.print(f"{job.name} is {state_text(job.state)}")
+        _print_state(client.cancel(job_name(name)), as_json)
 
 
 def suspend(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
     """Have a job wait at a checkpoint, until it is resumed."""
     with connect(server) as client:
-        job = client.suspend(job_name(name))
-    if as_json:
-        print_json(to_plain(job))
-    else:
-        out.print(f"{job.name} is {'being suspended' if job.suspending else state_text(job.state)}")
+        _print_state(client.suspend(job_name(name)), as_json)
 
 
 def resume(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
     """Have a suspended or failed job go on from its last checkpoint."""
     with connect(server) as client:
-        job = client.resume(job_name(name))
+        _print_state(client.resume(job_name(name)), as_json)
+
+
+def _print_state(job: job_pb2.Job, as_json: bool) -> None:
     if as_json:
         print_json(to_plain(job))
     else:
-        out.print(f"{job.name} is {state_text(job.state)}")
+        out.print(f"{job.name} is {'being suspended' if job.suspending else state_text(job.state)}")
 
 
 def delete(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:

@@ -12,7 +12,7 @@ from actmax.v1 import catalog_service_pb2, catalog_service_pb2_grpc, job_pb2
 from ...wire.errors import InvalidInput
 from ...wire.near_names import hint
 from ...wire.retry import RetryPolicy, retrying
-from ...wire.status import from_rpc
+from ...wire.status import from_rpc, status_of
 from ...wire.transport import DEFAULT_ADDRESS, Credentials, open_channel
 from . import jobfile
 
@@ -38,7 +38,7 @@ class CatalogClient:
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
 
     def __enter__(self) -> Self:
-        """The client itself."""
+        """Return the client itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,20 +50,20 @@ class CatalogClient:
         self._channel.close()
 
     def components(self, kind: str = "") -> tuple[catalog_service_pb2.ComponentInfo, ...]:
-        """What the server offers of a kind ("generator", "target", "objective", "optimizer", "transformation", "analysis"), or of all."""
+        """Return what the server offers of a kind, such as "generator" or "analysis"; of all kinds when it is empty."""
         return tuple(self._call(self._catalog.ListComponents, catalog_service_pb2.ListComponentsRequest(kind=kind_named(kind))).components)
 
     def describe_target(self, target: str | Mapping[str, Any] | job_pb2.Component) -> catalog_service_pb2.DescribeTargetResponse:
-        """The layers of a target whose units can be maximised; it is given as in a job file."""
+        """Return the layers of a target whose units can be maximised; it is given as in a job file."""
         request = catalog_service_pb2.DescribeTargetRequest(target=component(target))
         return self._call(self._catalog.DescribeTarget, request, timeout=self._loading_timeout)
 
     def limits(self) -> catalog_service_pb2.Limits:
-        """What the server accepts."""
+        """Return what the server accepts."""
         return self._call(self._catalog.GetLimits, catalog_service_pb2.GetLimitsRequest())
 
     def ready(self, timeout: float = 30.0) -> catalog_service_pb2.Limits:
-        """Wait until the server answers, at most ``timeout`` seconds."""
+        """Wait until the server answers, at most ``timeout`` seconds; return what it accepts."""
         try:
             return self._catalog.GetLimits(catalog_service_pb2.GetLimitsRequest(), timeout=timeout, wait_for_ready=True)
         except grpc.RpcError as error:
@@ -72,16 +72,33 @@ class CatalogClient:
     def _call(self, method: Callable[..., Answer], request: Any, *, timeout: float | None = None) -> Answer:
         return retrying(lambda: method(request, timeout=timeout or self._timeout), self.address, self._policy)
 
+    def _call_once(self, method: Callable[..., Answer], request: Any, done_before: Callable[[grpc.StatusCode], Answer | None]) -> Answer:
+        """Make a call that fails when it is repeated: an earlier try, whose answer was lost, may have done it."""
+        repeated = False
+
+        def once(request: Any, timeout: float) -> Answer:
+            nonlocal repeated
+            try:
+                return method(request, timeout=timeout)
+            except grpc.RpcError as error:
+                code = status_of(error)
+                if repeated and (answer := done_before(code)) is not None:
+                    return answer
+                repeated = code is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
+                raise
+
+        return self._call(once, request)
+
 
 def component(value: str | Mapping[str, Any] | job_pb2.Component) -> job_pb2.Component:
-    """A component given as in a job file: its name, or its name and options."""
+    """Return a component given as in a job file: its name, or its name and options."""
     if isinstance(value, job_pb2.Component):
         return value
     return jobfile.from_plain({"target": value}, source="the target").target
 
 
 def kind_named(kind: str) -> str:
-    """The wire's name of the kind of component called ``kind``; of all kinds when it is empty."""
+    """Return the wire's name of the kind of component called ``kind``; of all kinds when it is empty."""
     names = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
     if not kind:
         return "COMPONENT_KIND_UNSPECIFIED"

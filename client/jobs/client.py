@@ -15,12 +15,12 @@ from actmax.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
 from ...wire.errors import WrongState
 from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
-from ...wire.status import from_rpc, status_of
+from ...wire.status import from_rpc
 from ...wire.transport import DEFAULT_ADDRESS, Credentials
 from ..whole_files import whole_file
 from . import jobfile
 from .artifacts import Receipt, destinations, is_complete
-from .catalog import Answer, CatalogClient
+from .catalog import CatalogClient
 
 Spec = job_pb2.JobSpec | Mapping[str, Any]
 
@@ -64,7 +64,7 @@ class Client(CatalogClient):
     def create(
         self, spec: Spec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None, priority: int = 0
     ) -> job_pb2.Job:
-        """Queue a job.
+        """Queue a job and return it.
 
         Parameters
         ----------
@@ -89,11 +89,11 @@ class Client(CatalogClient):
         return self._call(self._jobs.CreateJob, request, timeout=self._loading_timeout)
 
     def get(self, name: str) -> job_pb2.Job:
-        """A job as it stands; ``name`` as in ``jobs/...``."""
+        """Return a job as it stands; ``name`` as in ``jobs/...``."""
         return self._call(self._jobs.GetJob, job_service_pb2.GetJobRequest(name=name))
 
     def watch(self, name: str, resume_token: str = "") -> Iterator[job_service_pb2.WatchJobResponse]:
-        """Follow a job until it has ended.
+        """Yield what happens to a job until it has ended.
 
         Yields a snapshot first, then events. When the connection is lost it is opened again where it broke, and another
         snapshot comes; keep-alives are not passed on.
@@ -138,13 +138,13 @@ class Client(CatalogClient):
             time.sleep(pause)
 
     def wait(self, name: str) -> job_pb2.Job:
-        """The job when it has ended, however it did."""
+        """Return the job when it has ended, however it did."""
         for _ in self.watch(name):
             pass
         return self.get(name)
 
     def cancel(self, name: str) -> job_pb2.Job:
-        """End a job and keep what was found.
+        """End a job, keep what was found, and return the job.
 
         Raises
         ------
@@ -193,11 +193,11 @@ class Client(CatalogClient):
         self._call_once(self._jobs.DeleteJob, job_service_pb2.DeleteJobRequest(name=name, etag=etag), deleted)
 
     def artifacts(self, name: str) -> tuple[job_pb2.Artifact, ...]:
-        """The files that a job has made."""
+        """Return the files that a job has made."""
         return tuple(self._call(self._jobs.ListArtifacts, job_service_pb2.ListArtifactsRequest(name=name)).artifacts)
 
     def download(self, name: str, path: str) -> bytes:
-        """The bytes of one artifact.
+        """Return the bytes of one artifact.
 
         Raises
         ------
@@ -243,7 +243,7 @@ class Client(CatalogClient):
     def list(
         self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0, labels: Mapping[str, str] | None = None
     ) -> Iterator[job_pb2.Job]:
-        """Jobs, newest first, fetched page by page as they are read: those in one of ``states`` (all when empty) with all ``labels``."""
+        """Yield jobs, newest first, fetched page by page: those in one of ``states`` (all when empty) with all ``labels``."""
         token = ""
         while True:
             request = job_service_pb2.ListJobsRequest(page_size=page_size, page_token=token, states=states, labels=labels)
@@ -252,23 +252,6 @@ class Client(CatalogClient):
             if not page.next_page_token or page.next_page_token == token:
                 return
             token = page.next_page_token
-
-    def _call_once(self, method: Callable[..., Answer], request: Any, done_before: Callable[[grpc.StatusCode], Answer | None]) -> Answer:
-        """Make a call that fails when it is repeated: an earlier try, whose answer was lost, may have done it."""
-        repeated = False
-
-        def once(request: Any, timeout: float) -> Answer:
-            nonlocal repeated
-            try:
-                return method(request, timeout=timeout)
-            except grpc.RpcError as error:
-                code = status_of(error)
-                if repeated and (answer := done_before(code)) is not None:
-                    return answer
-                repeated = code is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
-                raise
-
-        return self._call(once, request)
 
     def _receive(self, name: str, path: str, write: Callable[[bytes], object]) -> None:
         """Pass the bytes of an artifact to ``write``, going on where the connection broke, and check them."""
@@ -297,7 +280,7 @@ class Client(CatalogClient):
 
 
 def state_in(response: job_service_pb2.WatchJobResponse) -> job_pb2.JobState:
-    """The job's state that a response of WatchJob tells, UNSPECIFIED where it tells none."""
+    """Return the job's state in a response of WatchJob, UNSPECIFIED where it has none."""
     if response.HasField("snapshot"):
         return response.snapshot.state
     return response.event.state_change.state

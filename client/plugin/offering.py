@@ -90,11 +90,11 @@ class PluginOffering:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go; jobs that use it wait for a while, then fail."""
+        """End the offer; jobs that use the plugin wait for a while, then fail."""
         self.close()
 
     def close(self) -> None:
-        """Let go; jobs that use it wait for a while, then fail."""
+        """End the offer; jobs that use the plugin wait for a while, then fail."""
         with self._changed:
             self._closed = True
             stream = self._stream
@@ -107,7 +107,7 @@ class PluginOffering:
         self._channel.close()
 
     def wait(self) -> None:
-        """Until the process is interrupted.
+        """Wait until the process is interrupted.
 
         Raises
         ------

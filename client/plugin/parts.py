@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import session_pb2
 
-from ...wire.arrays import DamagedTensor, to_array, to_tensor
+from ...wire.arrays import DamagedTensor, fill, to_array, to_tensor
 
 Function = Callable[..., ArrayLike]
 MESSAGE_BYTES = 16 << 20
@@ -141,7 +141,7 @@ class TargetPlugin(_Terms):
             if layer not in self._functions:
                 raise Fault(f"there is no layer {layer!r}", grpc.StatusCode.NOT_FOUND, "NO_SUCH_LAYER")
             answer = _guarded(lambda layer=layer: self._asked(layer, stimuli, request.seed, request.trial))
-            response.responses[layer].CopyFrom(to_tensor(answer))
+            fill(response.responses[layer], answer)
         return response
 
     def _asked(self, layer: str, stimuli: NDArray[Any], seed: int, trial: int) -> NDArray[Any]:

@@ -87,15 +87,15 @@ class AsyncSession(SessionCore):
 
     @property
     def described(self) -> session_pb2.Session:
-        """The session as it was when the stream was last opened, or as it ended."""
+        """The session as it stood when the stream was last opened, or as it ended."""
         return self._protocol.described
 
     async def __aenter__(self) -> Self:
-        """The session itself."""
+        """Return the session itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let go of the connection; the session stays on the server."""
+        """Close the connection; the session stays on the server."""
         await self._close()
 
     async def __aiter__(self) -> AsyncIterator[Generation]:

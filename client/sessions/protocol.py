@@ -1,4 +1,4 @@
-"""What a client knows of its session, whichever way it speaks with the server."""
+"""The client's side of ``RunSession``: what is sent, what is acknowledged, and the generation to show."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Generation:
 
     @classmethod
     def of(cls, message: pb.Generation) -> Generation:
-        """From the wire."""
+        """Return the generation that a message holds."""
         return cls(
             message.generation,
             tuple(message.trials),
@@ -75,7 +75,7 @@ class Generation:
         )
 
     def without(self, told: set[int]) -> Generation:
-        """The trials that are not in ``told``."""
+        """Return the generation without the trials in ``told``."""
         rows = [row for row, trial in enumerate(self.trials) if trial not in told]
         if len(rows) == len(self.trials):
             return self
@@ -113,14 +113,14 @@ class SessionProtocol:
         self.late = 0
 
     def opening(self) -> pb.RunSessionRequest:
-        """The first request of a stream."""
+        """Return the first request of a stream."""
         opened = pb.Open(
             session=self.session, last_sequence=self.last_sequence, client_id=self.client_id, take_over=self.take_over, renew=self.renew
         )
         return pb.RunSessionRequest(open=opened)
 
     def received(self, response: pb.RunSessionResponse) -> None:
-        """Take an answer in."""
+        """Update the state by an answer of the server."""
         match response.WhichOneof("content"):
             case "opened":
                 self.described = response.opened.session
@@ -145,7 +145,7 @@ class SessionProtocol:
                 pass
 
     def said_late(self) -> pb.TellRequest | None:
-        """What is to be told by a call of its own, since the stream has ended with the session; None where nothing waits."""
+        """Return the next request that is unanswered though the session has ended, as a call of its own; None where there is none."""
         if not (self.ended and self.unanswered):
             return None
         request = self.unanswered.popleft()
@@ -153,7 +153,7 @@ class SessionProtocol:
         return pb.TellRequest(session=self.session, **{kind: getattr(request, kind)})
 
     def to_show(self) -> Generation | None:
-        """The trials that are still to be told; None while they are not known."""
+        """Return the trials of the generation that lack a response; None where there are none, or the generation isn't known."""
         if self.generation is None:
             return None
         left = self.generation.without(self.told)
@@ -162,7 +162,7 @@ class SessionProtocol:
     def telling(
         self, trials: Sequence[int], responses: ArrayLike, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None
     ) -> pb.RunSessionRequest:
-        """Responses to trials, (n,) or (n, units); NaN where one was missed.
+        """Return the request that tells responses to trials, (n,) or (n, units); NaN where one was missed.
 
         Raises
         ------
@@ -185,13 +185,13 @@ class SessionProtocol:
         return pb.RunSessionRequest(tell=tell)
 
     def telling_one(self, trial: int, response: ArrayLike | None, onset: float | None, offset: float | None) -> pb.RunSessionRequest:
-        """The response to one trial, a number or one a unit; None where it was missed."""
+        """Return the request that tells the response to one trial, a number or one a unit; None where it was missed."""
         single = not hasattr(response, "__len__")
         row: Any = [math.nan] if response is None else [response] if single else response
         return self.telling([trial], [row], *(None if clock is None else [clock] for clock in (onset, offset)))
 
     def changing(self, objective: Mapping[str, Any] | str | None, unit: str, thread: str) -> pb.RunSessionRequest:
-        """Seek something else, from the next generation on."""
+        """Return the request to change objective or unit from the next generation on."""
         change = pb.ChangeObjective(unit=unit, thread=thread)
         if objective is not None:
             named: dict[str, Any] = {"name": objective} if isinstance(objective, str) else dict(objective)
@@ -200,7 +200,7 @@ class SessionProtocol:
         return pb.RunSessionRequest(change_objective=change)
 
     def advancing(self) -> pb.RunSessionRequest:
-        """End the present generation.
+        """Return the request to end the present generation.
 
         Raises
         ------

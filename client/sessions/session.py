@@ -97,7 +97,7 @@ class Session(SessionCore):
 
     @classmethod
     def create(cls, spec: Spec, address: str = DEFAULT_ADDRESS, *, request_id: str = "", **options: Any) -> Self:
-        """A new session; ``options`` as of the class.
+        """Return a new session; ``options`` as of the class.
 
         Parameters
         ----------
@@ -125,12 +125,12 @@ class Session(SessionCore):
 
     @property
     def described(self) -> session_pb2.Session:
-        """The session as it was when the stream was last opened, or as it ended."""
+        """The session as it stood when the stream was last opened, or as it ended."""
         self.connect()
         return self._protocol.described
 
     def connect(self) -> None:
-        """Open the stream, unless it was open before; every other call does so, too.
+        """Open the stream, unless it was open before; every other call does so too.
 
         Raises
         ------
@@ -140,28 +140,28 @@ class Session(SessionCore):
         blocking(self._until(lambda: bool(self._protocol.described.name)))
 
     def __enter__(self) -> Self:
-        """The session itself."""
+        """Return the session itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the connection; the session stays on the server."""
+        """Close the connection; the session stays on the server."""
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection; the session stays on the server."""
+        """Close the connection; the session stays on the server."""
         blocking(self._close())
 
     def __iter__(self) -> Iterator[Generation]:
-        """Generations, until the session has ended; trials that are left untold come again."""
+        """Yield generations until the session has ended; trials without a response come again."""
         while (generation := self.ask()) is not None:
             yield generation
 
     def ask(self) -> Generation | None:
-        """The trials to show now, as soon as they are known; None once the session has ended."""
+        """Return the trials to show now, as soon as they are known; None once the session has ended."""
         return blocking(self._ask())
 
     def tell(self, responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None) -> None:
-        """Responses to the generation that was handed out last, on the server's disk when this returns.
+        """Send the responses to the generation that was handed out last; they are on the server's disk when this returns.
 
         Parameters
         ----------
@@ -173,29 +173,29 @@ class Session(SessionCore):
         Raises
         ------
         InvalidInput
-            A response is refused; nothing of this call was kept.
+            A response is refused; nothing of this call is kept.
         WrongState
-            A trial was told before, and differently; or another client has the session now.
+            A trial has another response already; or another client has the session now.
         """
         blocking(self._tell(responses, onsets, offsets))
 
     def tell_trial(self, trial: int, response: ArrayLike | None, *, onset: float | None = None, offset: float | None = None) -> None:
-        """The response to one trial, a number or one a unit; None where it was missed. See :meth:`tell`."""
+        """Send the response to one trial, a number or one a unit; None where it was missed. See :meth:`tell`."""
         blocking(self._tell_trial(trial, response, onset, offset))
 
     def tell_trials(
         self, trials: Sequence[int], responses: ArrayLike, *, onsets: ArrayLike | None = None, offsets: ArrayLike | None = None
     ) -> None:
-        """Responses to any trials in one message of which all or nothing is kept: also of earlier generations, or after the end.
+        """Send responses to any trials, also of earlier generations or after the end, in one message of which all or nothing is kept.
 
         Those of a generation that is over are kept as late, as long as the session is not closed. See :meth:`tell`.
         """
         blocking(self._tell_trials(trials, responses, onsets, offsets))
 
     def advance(self) -> None:
-        """End the present generation: what is untold was missed."""
+        """End the present generation; trials without a response count as missed."""
         blocking(self._advance())
 
     def change_objective(self, objective: Mapping[str, Any] | str | None = None, unit: str = "", *, thread: str = "") -> None:
-        """From the next generation on, seek something else, in a session of several threads by one of them; see ``ChangeObjective``."""
+        """Change objective or unit from the next generation on, of one thread where there are several; see ``ChangeObjective``."""
         blocking(self._change_objective(objective, unit, thread))

@@ -32,7 +32,7 @@ class Trials:
     responses : ndarray
         float64, (n, units), NaN where there is none.
     onset, offset : ndarray
-        float64, (n,), seconds on the rig's clock, NaN where not told.
+        float64, (n,), seconds on the rig's clock, NaN where not known.
     told_time : ndarray
         float64, (n,), seconds since 1970 by the server's clock, NaN where untold.
     score, gain : ndarray
@@ -75,7 +75,7 @@ class Trials:
 def fetch_trials(
     name: str, address: str = DEFAULT_ADDRESS, *, stimuli: bool = False, credentials: Credentials | None = None, patience: float = 30.0
 ) -> Trials:
-    """All trials of a session so far.
+    """Return all trials of a session so far.
 
     Parameters
     ----------
