@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -12,6 +13,7 @@ import grpc.aio
 from ..wire.errors import FieldViolation
 from ..wire.status import StatusDetails, pack_status, shortened, trailers
 
+_log = logging.getLogger(__name__)
 DOMAIN = "actmax"
 _MESSAGE_BYTES = 800
 
@@ -115,3 +117,11 @@ async def refuse(context: grpc.aio.ServicerContext, error: ServiceError) -> NoRe
     details = StatusDetails(error.reason, error.violations, error.retry_seconds)
     status = pack_status(error.code, shortened(error.message, _MESSAGE_BYTES), details, DOMAIN, error.metadata)
     await context.abort(error.code, status.message, trailers(status))
+
+
+async def abort(context: grpc.aio.ServicerContext, error: Exception, where: str) -> NoReturn:
+    """End a call with a refusal and its details, or with INTERNAL where ``error`` is a bug; ``where`` names the place for the log."""
+    if isinstance(error, ServiceError):
+        await refuse(context, error)
+    _log.error("%s broke", where, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, f"a bug in the server ({type(error).__name__}); its log has more")

@@ -17,7 +17,7 @@ from .errors import ActmaxError, InvalidInput
 
 _DTYPE: Any = session_pb2.Tensor.DESCRIPTOR.fields_by_name["dtype"]
 DTYPES: tuple[str, ...] = tuple(getattr(_DTYPE.GetOptions().Extensions[validate_pb2.field].string, "in"))
-"""Those that the proto admits."""
+"""Names of the dtypes that ``actmax.v1.Tensor`` admits."""
 
 
 class DamagedTensor(ActmaxError):
@@ -32,22 +32,47 @@ def raw_bytes(array: NDArray[Any]) -> bytes:
 
 
 def from_raw(data: bytes, dtype: DTypeLike) -> NDArray[Any]:
-    """Return the values in row-major little-endian bytes, flat and read-only; ValueError where they are no whole number of values."""
+    """Return the values in row-major little-endian bytes.
+
+    Parameters
+    ----------
+    data : bytes
+        Values one after the other.
+    dtype : dtype-like
+        Of one value.
+
+    Returns
+    -------
+    ndarray
+        (n,), read-only.
+
+    Raises
+    ------
+    ValueError
+        ``data`` is not a whole number of values.
+    """
     return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
 
 
 def byte_count(dtype: DTypeLike, shape: Sequence[int]) -> int:
-    """Return how many bytes an array takes."""
+    """Return the number of bytes of an array's values."""
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def fill(message: session_pb2.Tensor, array: NDArray[Any]) -> None:
     """Copy an array into a message, once.
 
+    Parameters
+    ----------
+    message : actmax.v1.Tensor
+        Empty; filled in place, since a message that is copied into another copies its bytes.
+    array : ndarray
+        Of any shape, byte order and layout, of one of :data:`DTYPES`.
+
     Raises
     ------
     InvalidInput
-        Its dtype has no form on the wire.
+        The dtype has no form on the wire.
     """
     if array.dtype.name not in DTYPES:
         raise InvalidInput(f"arrays of {array.dtype.name} can't be sent; {', '.join(DTYPES)} can")
@@ -57,14 +82,19 @@ def fill(message: session_pb2.Tensor, array: NDArray[Any]) -> None:
 
 
 def to_tensor(values: ArrayLike) -> session_pb2.Tensor:
-    """Return an array as a message; see :func:`fill`."""
+    """Return an array as a message; see :func:`fill` for what is refused."""
     message = session_pb2.Tensor()
     fill(message, np.asarray(values))
     return message
 
 
 def to_array(tensor: session_pb2.Tensor) -> NDArray[Any]:
-    """Return the array of a message, a copy that may be written into.
+    """Return the array of a message.
+
+    Returns
+    -------
+    ndarray
+        Of the message's shape and dtype; a copy that may be written into.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a server, as exceptions that read well. They need no gRPC; ``wire.status`` makes them of calls."""
+"""Exceptions of calls between a client and a server. They need no gRPC; ``wire.status`` makes them of failed calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FieldViolation:
 
 
 class ActmaxError(Exception):
-    """Base of all that a client raises about a call.
+    """Base of the exceptions that a client raises about a call.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class ActmaxError(Exception):
         super().__init__(message)
 
     def __str__(self) -> str:
-        """The message, then a line for each field."""
+        """Return the message, then a line for each field."""
         lines = [f"{v.field}: {v.description}" if v.field else v.description for v in self.violations]
         # A server often repeats its only violation as the message.
         if not lines or all(v.description in self.message for v in self.violations):
@@ -55,7 +55,7 @@ class ActmaxError(Exception):
         return "\n".join([self.message.rstrip(":") + ":", *(f"  {line}" for line in lines)])
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as plain data: what ``--json`` prints."""
+        """Return the error as plain data: what ``--json`` prints."""
         found: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.reason:
             found["reason"] = self.reason
@@ -77,13 +77,13 @@ class NotFound(ActmaxError):
 
 
 class WrongState(ActmaxError):
-    """The request is right, but not now: cancelling a job that has ended, say."""
+    """The request does not fit the state that its job or session is in: cancelling a job that has ended, say."""
 
     code = "FAILED_PRECONDITION"
 
 
 class Refused(ActmaxError):
-    """The server does not allow this, or cannot afford it."""
+    """The caller may not do this, the server does not offer it, or a limit is reached."""
 
     code = "PERMISSION_DENIED"
 
@@ -101,7 +101,7 @@ class ServerFault(ActmaxError):
 
 
 class DamagedArtifact(ActmaxError):
-    """The bytes that came are not those that the server announced."""
+    """The received bytes differ from those that the server announced."""
 
     code = "DATA_LOSS"
 

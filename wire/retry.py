@@ -1,4 +1,4 @@
-"""Failed calls that are made again: for how long, and after which pauses."""
+"""Whether a failed call is made again, for how long, and after which pauses."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class RetryPolicy:
     Attributes
     ----------
     seconds : float
-        For which it is tried since the last success.
+        For which a call is tried, since the last success.
     first, most : float
         The first pause in seconds, and the longest; each is twice as long as the one before.
     tries : float
-        Times that it is made again.
+        Times that a call is made again.
     jitter : float
         Share of a pause that is left to chance, so that clients that lost the same server don't come back in step.
     """
@@ -45,7 +45,13 @@ class RetryPolicy:
 
 
 class Backoff:
-    """The pauses of one call; :meth:`reset` after each success."""
+    """The pauses of one call that fails again and again; :meth:`reset` after each success.
+
+    Parameters
+    ----------
+    policy : RetryPolicy
+        How long and how often the call is tried.
+    """
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
@@ -53,14 +59,25 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Begin again: the other side answers."""
+        """Forget all failures: the other side answers."""
         self._pause = self._policy.first
         self._since: float | None = None
         self.tries = 0
         """Times that :meth:`next` has allowed another try."""
 
     def next(self, wanted: float = 0.0) -> float | None:
-        """Return the seconds to wait before trying again, at least ``wanted``; None when no further try is allowed."""
+        """Return the seconds to wait before the next try.
+
+        Parameters
+        ----------
+        wanted : float
+            Seconds that the other side asks for, which are waited at least.
+
+        Returns
+        -------
+        float or None
+            None when no further try is allowed.
+        """
         now = time.monotonic()
         if self._since is None:
             self._since = now
@@ -74,10 +91,22 @@ class Backoff:
 
 
 def pause_after(error: grpc.RpcError, backoff: Backoff, codes: Collection[grpc.StatusCode] = UNREACHABLE) -> float | None:
-    """Return the seconds to wait before a call that failed is made again; None where that would not help, or is not allowed.
+    """Return the seconds to wait before a failed call is made again.
 
-    Besides ``codes``, it helps where something has run out for a while and the server says for how long (RESOURCE_EXHAUSTED with
-    RetryInfo: too many calls a second, say); that long is waited.
+    Parameters
+    ----------
+    error : grpc.RpcError
+        The failure.
+    backoff : Backoff
+        The pauses of this call.
+    codes : collection of grpc.StatusCode
+        Codes after which another try may help. So it may after RESOURCE_EXHAUSTED with RetryInfo (too many calls a second, say), after the
+        seconds that the server names.
+
+    Returns
+    -------
+    float or None
+        None where another try would not help, or is not allowed.
     """
     code, wanted = status_of(error), details_of(error).retry_seconds
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and wanted:
@@ -86,12 +115,21 @@ def pause_after(error: grpc.RpcError, backoff: Backoff, codes: Collection[grpc.S
 
 
 def retrying(call: Callable[[], Answer], address: str, policy: RetryPolicy) -> Answer:
-    """Return the answer of a call that may be repeated, made again while the server at ``address`` can't be reached.
+    """Return the answer of a call, made again while the server can't be reached.
+
+    Parameters
+    ----------
+    call : callable
+        Makes the call; may be called several times.
+    address : str
+        Of the server, for messages.
+    policy : RetryPolicy
+        How long and how often the call is tried.
 
     Raises
     ------
     ActmaxError
-        The call failed otherwise, or still fails when no further try is allowed.
+        The call failed for another reason, or still fails when no further try is allowed.
     """
     backoff = Backoff(policy)
     while True:

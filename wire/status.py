@@ -1,4 +1,4 @@
-"""Failed calls as ``google.rpc.Status`` with its details: packed by who answers, read by who called."""
+"""Failed calls as ``google.rpc.Status`` with its details: the answering side packs them, the calling side reads them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ DETAILS_KEY = "grpc-status-details-bin"
 # An answer's trailing metadata must stay below the 8 KiB that gRPC peers accept by default, base64 and the message's own copy included.
 _STATUS_BYTES = 3600
 
+_CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}  # type: ignore[index]
 _CLASSES: Mapping[grpc.StatusCode, type[ActmaxError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
     grpc.StatusCode.OUT_OF_RANGE: InvalidInput,
@@ -47,7 +48,7 @@ _CLASSES: Mapping[grpc.StatusCode, type[ActmaxError]] = {
 
 @dataclass(frozen=True)
 class StatusDetails:
-    """What a status says besides code and message.
+    """The details of a status, besides code and message.
 
     Attributes
     ----------
@@ -56,12 +57,22 @@ class StatusDetails:
     violations : tuple of FieldViolation
         The wrong fields (``BadRequest``).
     retry_seconds : float
-        After which trying again may help (``RetryInfo``); 0 says nothing about that.
+        After which trying again may help (``RetryInfo``); 0 where the status says nothing of it.
     """
 
     reason: str = ""
     violations: tuple[FieldViolation, ...] = ()
     retry_seconds: float = 0.0
+
+
+def number_of(code: grpc.StatusCode) -> int:
+    """Return the number of a canonical code on the wire."""
+    return code.value[0]  # type: ignore[index]
+
+
+def code_of(number: int, otherwise: grpc.StatusCode = grpc.StatusCode.UNKNOWN) -> grpc.StatusCode:
+    """Return the canonical code with a number; ``otherwise`` where no code has it."""
+    return _CODES.get(number, otherwise)
 
 
 def status_of(error: grpc.RpcError) -> grpc.StatusCode:
@@ -77,7 +88,7 @@ def text_of(error: grpc.RpcError) -> str:
 
 
 def details_of(error: grpc.RpcError) -> StatusDetails:
-    """Return the details of a failed call, those that can be read."""
+    """Return the details of a failed call; details that can't be read are left out."""
     violations: list[FieldViolation] = []
     reason, retry = "", 0.0
     metadata = (error.trailing_metadata() or ()) if isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) else ()
@@ -106,7 +117,12 @@ def from_rpc(error: grpc.RpcError, address: str) -> ActmaxError:
     error : grpc.RpcError
         As raised by a stub, blocking or asynchronous.
     address : str
-        The server's, to be named where it could not be reached.
+        Of the server; named where the server could not be reached.
+
+    Returns
+    -------
+    ActmaxError
+        Of the class that fits the code: :class:`InvalidInput`, :class:`Unavailable` and so on.
     """
     code, details = status_of(error), details_of(error)
     message = said = text_of(error)
@@ -135,12 +151,11 @@ def pack_status(
     details : StatusDetails
         Violations for which the trailing metadata has no room are left out, but for the first.
     domain : str
-        Whose reasons these are.
+        Namespace of the reason (``ErrorInfo.domain``).
     metadata : mapping of str to str, optional
         Further facts for a program.
     """
-    number: int = code.value[0]  # type: ignore[index]
-    status = status_pb2.Status(code=number, message=message)
+    status = status_pb2.Status(code=number_of(code), message=message)
     _add(status, error_details_pb2.ErrorInfo(reason=details.reason, domain=domain, metadata=metadata))
     if details.retry_seconds:
         again = error_details_pb2.RetryInfo()

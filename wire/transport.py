@@ -1,4 +1,4 @@
-"""How a caller reaches a server: plain or by TLS, with a token, blocking or with asyncio; and streams of requests."""
+"""Channels to servers (plain or by TLS, with a token, blocking or with asyncio) and streams of requests."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ STREAM_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 10_000), ("grpc.k
 """For streams that stay open: a peer that vanished without a word is noticed by pings."""
 
 PLUGIN_BYTES = 64 << 20
-"""Of a plugin's answer; a larger one is refused before it is in memory."""
+"""Most bytes of a plugin's answer; a larger one is refused before it is in memory."""
 UNSTATED_BYTES = 4 << 20
-"""Of a plugin's message where it states nothing."""
+"""Most bytes of a message to or from a plugin whose description states no limit."""
 ENVELOPE_BYTES = 4096
-"""What a message needs beside its values."""
+"""Bytes that a message takes besides its values, at most."""
 TICKET = "actmax-ticket"
 """Metadata key of a server's own relay to plugins that have dialled in."""
 
 
 class Credentials(NamedTuple):
-    """What a client shows and trusts: a bearer token, and PEM files of the authority to trust and of its own certificate and key."""
+    """A client's bearer token, and PEM files of the authority to trust and of the client's own certificate and key; all may be empty."""
 
     token: str = ""
     authority: str = ""
@@ -52,12 +52,12 @@ class Credentials(NamedTuple):
 
     @classmethod
     def from_environment(cls) -> Credentials:
-        """From ACTMAX_TOKEN or the file named by ACTMAX_TOKEN_FILE, ACTMAX_CA, ACTMAX_CERT and ACTMAX_KEY.
+        """Return the credentials in ACTMAX_TOKEN or the file named by ACTMAX_TOKEN_FILE, ACTMAX_CA, ACTMAX_CERT and ACTMAX_KEY.
 
         Raises
         ------
         InvalidInput
-            The token's file can't be read.
+            The file of the token can't be read.
         """
         token = os.environ.get("ACTMAX_TOKEN", "")
         if not token and (file := os.environ.get("ACTMAX_TOKEN_FILE")):
@@ -90,7 +90,7 @@ def open_channel(address: str, credentials: Credentials | None = None, options: 
 def open_async_channel(
     address: str, credentials: Credentials | None = None, options: Options = CHANNEL_OPTIONS
 ) -> tuple[grpc.aio.Channel, Metadata]:
-    """Return a channel for asyncio, and the metadata that its calls have to carry; see :func:`open_channel`."""
+    """Return a channel for asyncio, and the metadata that every call has to carry; see :func:`open_channel`."""
     found = Credentials.from_environment() if credentials is None else credentials
     channel: grpc.aio.Channel = channel_to(*_reached(address, found), options, grpc.aio)
     return channel, [("authorization", f"Bearer {found.token}")] if found.token else []
@@ -104,7 +104,7 @@ def channel_to(host: str, tls: grpc.ChannelCredentials | None, options: Options,
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether ``host:port`` is on this machine."""
+    """Return whether the host of ``host:port`` is this machine's loopback."""
     host = address.rpartition(":")[0].strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -165,7 +165,7 @@ class RequestStream(Generic[Request, Answer]):
         self._requests.put(request)
 
     def close(self) -> None:
-        """End the call."""
+        """Cancel the call."""
         self.closed = True
         self._requests.put(None)
         self._call.cancel()

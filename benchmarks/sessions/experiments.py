@@ -31,7 +31,7 @@ from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session
 from actmax.engine.session.simulated_rig import RigOptions, SimulatedRig, simulated_rig
 from actmax.engine.session.spec import SessionSpec
-from actmax.engine.session.trials import Told
+from actmax.engine.session.trials import TrialResponse
 
 RESULTS = Path(__file__).with_name("results") / "experiments.jsonl"
 BEST = Path(__file__).with_name("results") / "best_known.json"
@@ -112,7 +112,7 @@ def show(session: Session, rig: SimulatedRig) -> None:
     trials = [trial.number for trial in session.record.current]
     responses = rig.show(trials, session.screen.present().numpy())
     told = [
-        Told(number, missed=True) if np.isnan(row).any() else Told(number, tuple(row))
+        TrialResponse(number, missed=True) if np.isnan(row).any() else TrialResponse(number, tuple(row))
         for number, row in zip(trials, responses.tolist(), strict=True)
     ]
     session.record.tell(told)

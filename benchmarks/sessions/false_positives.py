@@ -24,7 +24,7 @@ import toy_lab
 from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session
 from actmax.engine.session.spec import SessionSpec
-from actmax.engine.session.trials import Told
+from actmax.engine.session.trials import TrialResponse
 
 LEVEL = 0.05
 NEURONS = ("dead", "drifting down", "drifting up", "waking", "responsive")
@@ -63,7 +63,7 @@ def simulate(neuron: str, seed: int, evaluations: int, significance: float) -> d
             latent = session.stimuli.latent(trial.stimulus)
             drive = 0.0 if latent is None else float(latent.double().numpy() @ direction)
             mean = rate(neuron, min(trial.number / evaluations, 1.0), 1 / (1 + math.exp(-drive)))
-            told.append(Told(trial.number, (float(draws.poisson(mean)),)))
+            told.append(TrialResponse(trial.number, (float(draws.poisson(mean)),)))
         session.record.tell(told)
         session.step()
     found = session.found()

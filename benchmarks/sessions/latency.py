@@ -31,7 +31,7 @@ from actmax.client import Session
 from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session as EngineSession
 from actmax.engine.session.spec import SessionSpec
-from actmax.engine.session.trials import Told
+from actmax.engine.session.trials import TrialResponse
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.permissions import Permissions
 from actmax.models.spaces import Box
@@ -165,7 +165,7 @@ def steps(n: int, size: int, rest: float) -> list[float]:
     session = EngineSession(check_session(SessionSpec.parse(asked | parts), permissions=Permissions(imports=("benchmarks",))))
     times = []
     for _ in range(n):
-        told = [Told(trial.number, (float(at),)) for at, trial in enumerate(session.record.current)]
+        told = [TrialResponse(trial.number, (float(at),)) for at, trial in enumerate(session.record.current)]
         time.sleep(rest)
         began = time.perf_counter()
         session.record.tell(told)

@@ -16,7 +16,7 @@ from actmax.v1 import plugin_service_pb2_grpc
 
 from ...wire.errors import ActmaxError
 from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
-from ...wire.status import from_rpc
+from ...wire.status import from_rpc, number_of
 from ...wire.transport import DEFAULT_ADDRESS, STREAM_OPTIONS, Credentials, RequestStream, open_channel
 from .parts import Fault, Function, GeneratorPlugin, Plugin, TargetPlugin
 
@@ -184,8 +184,9 @@ class PluginOffering:
                 case _:
                     raise Fault("this call is not known here; is the server newer?", grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_CALL")
         except Fault as fault:
-            code: int = fault.code.value[0]  # type: ignore[index]
-            told = pb.PluginFault(code=code, message=str(fault)[:1000], reason=fault.reason, retry_seconds=fault.retry_seconds)
+            told = pb.PluginFault(
+                code=number_of(fault.code), message=str(fault)[:1000], reason=fault.reason, retry_seconds=fault.retry_seconds
+            )
             return pb.PluginAnswer(call=call.call, fault=told)
 
 

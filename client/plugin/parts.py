@@ -16,6 +16,7 @@ from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import session_pb2
 
 from ...wire.arrays import DamagedTensor, fill, to_array, to_tensor
+from ...wire.transport import ENVELOPE_BYTES
 
 Function = Callable[..., ArrayLike]
 MESSAGE_BYTES = 16 << 20
@@ -240,7 +241,7 @@ class GeneratorPlugin(_Terms):
             There are none there.
         """
         _same(request.version, self.description.version)
-        most = max(1, (self.description.max_message_bytes - 4096) // max(1, self._dtype.itemsize * math.prod(self._latent)))
+        most = max(1, (self.description.max_message_bytes - ENVELOPE_BYTES) // max(1, self._dtype.itemsize * math.prod(self._latent)))
         part = None if self._bank is None else self._bank[request.offset : request.offset + min(request.count, most)]
         if part is None or not len(part):
             raise Fault(f"there is no natural latent {request.offset}", grpc.StatusCode.OUT_OF_RANGE, "END_OF_BANK")

@@ -22,7 +22,7 @@ from .log import BUILDING, LOG, Log, Record
 from .record import Receipt
 from .session import Session
 from .spec import SessionSpec
-from .trials import Told, digest
+from .trials import TrialResponse, digest
 
 _log = logging.getLogger(__name__)
 SNAPSHOT = "snapshot.safetensors"
@@ -113,7 +113,7 @@ class DurableSession:
         """Microseconds since 1970."""
         return self.changed + round(1e6 * self.session.spec.expire_seconds)
 
-    def tell(self, told: Sequence[Told]) -> Receipt:
+    def tell(self, told: Sequence[TrialResponse]) -> Receipt:
         """Take responses; see :meth:`Session.tell`. Repeats add no record, but are a sign of life."""
         at = now()
         receipt = self.session.record.tell(told, at)
@@ -269,14 +269,14 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def _packed(told: Told) -> list[Any]:
+def _packed(told: TrialResponse) -> list[Any]:
     return [told.trial, None if told.missed else list(told.responses), _known(told.onset), _known(told.offset)]
 
 
-def _unpacked(trial: int, responses: list[float] | None, onset: float | None, offset: float | None) -> Told:
+def _unpacked(trial: int, responses: list[float] | None, onset: float | None, offset: float | None) -> TrialResponse:
     missing = math.nan
     clock = (missing if onset is None else onset, missing if offset is None else offset)
-    return Told(trial, tuple(float(value) for value in responses or ()), responses is None, *clock)
+    return TrialResponse(trial, tuple(float(value) for value in responses or ()), responses is None, *clock)
 
 
 def _known(value: float) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import Conflict, NotNow, Refused
 from .spec import RecordedUnitSpec
-from .trials import Status, Told, Trial, from_table, table
+from .trials import Status, Trial, TrialResponse, from_table, table
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class TrialRecord:
                 found.append(trial)
         return found[::-1]
 
-    def check(self, told: Sequence[Told]) -> None:
+    def check(self, told: Sequence[TrialResponse]) -> None:
         """Validate responses, to be taken whole or not at all.
 
         Raises
@@ -77,7 +77,7 @@ class TrialRecord:
         Conflict
             A trial was told before, and differently.
         """
-        seen: dict[int, Told] = {}
+        seen: dict[int, TrialResponse] = {}
         for at, each in enumerate(told):
             field = f"trials[{at}]"
             if not 1 <= each.trial <= len(self.trials):
@@ -95,7 +95,7 @@ class TrialRecord:
                 what = f"trial {each.trial} was told as {known} before; what is told stays told"
                 raise Conflict("CONFLICTING_TELL", field, what)
 
-    def tell(self, told: Sequence[Told], time: int = 0) -> Receipt:
+    def tell(self, told: Sequence[TrialResponse], time: int = 0) -> Receipt:
         """Take responses, all of them or, where one is refused, none; ``time`` in microseconds since 1970.
 
         Raises
@@ -160,7 +160,7 @@ class TrialRecord:
         self.counts = {status: sum(trial.status is status for trial in self.trials) for status in Status}
 
 
-def _check_values(told: Told, units: Sequence[RecordedUnitSpec], field: str) -> None:
+def _check_values(told: TrialResponse, units: Sequence[RecordedUnitSpec], field: str) -> None:
     if told.missed and told.responses:
         raise Refused("WRONG_SHAPE", f"{field}.responses", "a missed trial has no responses")
     if not told.missed and len(told.responses) != len(units):
@@ -175,7 +175,7 @@ def _check_values(told: Told, units: Sequence[RecordedUnitSpec], field: str) -> 
             raise Refused("NOT_A_COUNT", place, f"{unit.name} answered {value!r}; spikes are counted, or else declare a rate")
 
 
-def _check_clock(told: Told, earliest: float, field: str) -> None:
+def _check_clock(told: TrialResponse, earliest: float, field: str) -> None:
     if told.offset < told.onset:
         raise Refused("CLOCK_BACKWARDS", f"{field}.offset", f"trial {told.trial} ended at {told.offset!r} s, before its onset")
     if told.onset < earliest:

@@ -98,8 +98,20 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the rig says of one trial; ``responses`` is empty where it was missed."""
+class TrialResponse:
+    """The response of a rig to one trial.
+
+    Attributes
+    ----------
+    trial : int
+        Number of the trial.
+    responses : tuple of float
+        One for each unit; empty where the trial was missed.
+    missed : bool
+        Whether the trial was missed.
+    onset, offset : float
+        Seconds on the rig's clock, NaN where not known.
+    """
 
     trial: int
     responses: tuple[float, ...] = ()
@@ -108,7 +120,7 @@ class Told:
     offset: float = math.nan
 
     def same(self, trial: Trial) -> bool:
-        """Whether it says what is known already."""
+        """Return whether ``trial`` has this very response already."""
         known = trial.responses if trial.status in (Status.TOLD, Status.LATE) else ()
         return self.responses == known and _same(self.onset, trial.onset) and _same(self.offset, trial.offset)
 

@@ -56,7 +56,7 @@ class PluginConnection:
     service : str
         "TargetService" or "GeneratorService".
     brief : bool
-        Whether who asks is to be told soon that it is away, and asks again: a session, whose rig waits.
+        Whether calls fail soon while the plugin is away, since the caller asks again: a session, whose rig waits.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class PluginConnection:
             ("grpc.service_config_disable_resolution", 1),
             # Channels of other targets in this process have options of their own.
             ("grpc.use_local_subchannel_pool", 1),
-            # The server's own door is not behind a proxy.
+            # The server's own relay is not behind a proxy.
             *([("grpc.enable_http_proxy", 0)] if place.ticket else []),
         ]
         tls = grpc.ssl_channel_credentials(authority) if place.secure else None
@@ -106,12 +106,12 @@ class PluginConnection:
         self._channel: grpc.Channel = channel_to(f"dns:///{place.address}", tls, settings)
 
     def close(self) -> None:
-        """Let go of it, from any thread: who waits for an answer waits no more."""
+        """Close the channel, from any thread; calls that wait for an answer fail at once."""
         self._closed = True
         self._channel.close()
 
     def describe(self, kind: type[Answer]) -> Answer:
-        """What the plugin is, once it says that it is healthy; checked against the constraints of its proto.
+        """Return the description of the plugin, once it says that it is healthy; checked against the constraints of its proto.
 
         Raises
         ------
@@ -120,9 +120,9 @@ class PluginConnection:
         """
         retries = self._retries if self._place.patient else min(_BRIEF, self._retries)
         if not self._place.ticket:
-            self._insisting(self._healthy, retries)
+            self._retrying(self._healthy, retries)
         request = pb.DescribePluginRequest(plugin=self._options.plugin)
-        found = self._insisting(lambda: self._call("Describe", request, kind), retries)
+        found = self._retrying(lambda: self._call("Describe", request, kind), retries)
         self.check(found)
         wanted, version = self._options.version, self._version_of(found)
         if wanted and version != wanted:
@@ -130,7 +130,7 @@ class PluginConnection:
         return found
 
     def ask(self, method: str, request: Any, kind: type[Answer], version: str) -> Answer:
-        """One answer of the plugin as it was when it described itself.
+        """Return an answer of the plugin, of the version that described itself.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class PluginConnection:
             It did not answer in time, or is another version now.
         """
         request.plugin, request.version = self._options.plugin, version
-        found = self._insisting(lambda: self._call(method, request, kind), self._retries)
+        found = self._retrying(lambda: self._call(method, request, kind), self._retries)
         if self._version_of(found) != version:
             further = "open the session again, or begin another" if self._brief else "resume the job, or submit it anew"
             raise PluginError(
@@ -157,29 +157,29 @@ class PluginConnection:
             field, text = found[0]
             raise PluginError(f"{self.shown}: {'.'.join(filter(None, (type(message).__name__, field)))}: {_short(text)}")
 
-    def _insisting(self, call: Callable[[], Answer], retries: int) -> Answer:
-        """The answer of ``call``, tried again after growing pauses where the plugin is away, or asks for it."""
+    def _retrying(self, call: Callable[[], Answer], retries: int) -> Answer:
+        """Return the answer of ``call``, made again after growing pauses while the plugin is away, or asks for it."""
         if self._brief and self._away is not None and time.monotonic() < self._away[0]:
             raise PluginError(str(self._away[1]), away=True, retry_seconds=self._away[1].retry_seconds)
         backoff = Backoff(RetryPolicy(tries=retries, first=_FIRST_PAUSE, most=_LONGEST_PAUSE, jitter=0))
         while True:
             if self._closed:
-                raise self._let_go()
+                raise self._closed_error()
             try:
                 return call()
             except grpc.RpcError as error:
                 if self._closed:
-                    raise self._let_go() from None
+                    raise self._closed_error() from None
                 pause = self._pause(error, backoff)
             except ValueError:  # a channel that was closed a moment ago
                 if self._closed:
-                    raise self._let_go() from None
+                    raise self._closed_error() from None
                 raise
             time.sleep(pause)
 
     def _pause(self, error: grpc.RpcError, backoff: Backoff) -> float:
         """Return the seconds to wait before a call that failed is made again; raise PluginError where none may be."""
-        code, details, asked = _told(error)
+        code, details, asked = _failure(error)
         again = code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and asked > 0)
         tried, longest = backoff.tries, min(asked, _LONGEST_ASKED)
         pause = backoff.next(longest) if again and not (self._brief and asked > _LONGEST_PAUSE) else None
@@ -191,8 +191,8 @@ class PluginConnection:
         self._away = (time.monotonic() + _LONGEST_PAUSE, found) if again else None
         raise found from error
 
-    def _let_go(self) -> PluginError:
-        return PluginError(f"{self.shown}: it was let go of", away=True)
+    def _closed_error(self) -> PluginError:
+        return PluginError(f"{self.shown}: its connection was closed", away=True)
 
     @property
     def _asker(self) -> str:
@@ -208,7 +208,7 @@ class PluginConnection:
         try:
             found = method(b"", timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
-            if _told(error)[0] is grpc.StatusCode.UNIMPLEMENTED:  # no such service: what it says of itself has to do
+            if _failure(error)[0] is grpc.StatusCode.UNIMPLEMENTED:  # no such service: what it says of itself has to do
                 return health
             raise
         if found.status != health_pb2.HealthCheckResponse.SERVING:
@@ -232,7 +232,9 @@ class _Unready(grpc.RpcError):
 
 
 def rows_within(count: int, batch: int, most: int, most_bytes: int, row_bytes: int) -> list[int]:
-    """How ``count`` rows are parted: no part has more than ``batch`` or ``most`` (0: any number), nor more bytes than a message takes.
+    """Return the sizes of the parts that ``count`` rows are sent in.
+
+    No part has more rows than ``batch`` or ``most`` (0: any number), nor more bytes than a message takes.
 
     Raises
     ------
@@ -246,8 +248,8 @@ def rows_within(count: int, batch: int, most: int, most_bytes: int, row_bytes: i
     return [min(size, count - start) for start in range(0, count, size)]
 
 
-def _told(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, float]:
-    """Code, message, and the seconds after which the plugin asks to be called again (0: it says nothing)."""
+def _failure(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, float]:
+    """Return code, message, and the seconds after which the plugin asks to be called again (0: it says nothing)."""
     if not isinstance(error, grpc.Call):
         return grpc.StatusCode.UNAVAILABLE, _NOT_READY, 0.0
     return status_of(error), text_of(error), details_of(error).retry_seconds

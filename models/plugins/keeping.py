@@ -1,4 +1,4 @@
-"""What a plugin said of itself, kept by who has to go on without it: a session that is replayed asks it for stimuli alone."""
+"""The description and bank of a plugin, kept by a session, which a replay asks for stimuli alone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class KeptPlugin:
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
-        """Within it this is the plugin of a generator that is made from its options."""
+        """Have a generator that is made from its options within the context use this plugin."""
         token = _kept.set(self)
         try:
             yield
@@ -53,15 +53,15 @@ class KeptPlugin:
                 connection.until = math.inf
 
     def connected(self, connection: PluginConnection) -> None:
-        """Take a connection, which is closed with this."""
+        """Add a connection, which :meth:`close` closes."""
         connection.until = time.monotonic() + self.seconds
         self._connections.append(connection)
         if self._closed:
             self.close()
-            raise PluginError(f"{connection.shown}: it was let go of", away=True)
+            raise PluginError(f"{connection.shown}: its connection was closed", away=True)
 
     def close(self) -> None:
-        """Let go of the plugin, from any thread: who waits for it waits no more."""
+        """Close the connections to the plugin, from any thread; calls that wait for an answer fail at once."""
         self._closed = True
         for connection in list(self._connections):
             connection.close()
@@ -71,5 +71,5 @@ _kept: ContextVar[KeptPlugin | None] = ContextVar("kept", default=None)
 
 
 def kept_plugin() -> KeptPlugin | None:
-    """The one of the session that is being made here; None for anything else."""
+    """Return the plugin of the session that is being made in this context; None outside of one."""
     return _kept.get()

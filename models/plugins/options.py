@@ -36,7 +36,7 @@ class Place:
     shown : str
         For messages.
     ticket : str
-        For the server's own door; empty for a plugin at an address.
+        For the server's own relay; empty for a plugin at an address.
     patient : bool
         Whether a plugin that is away when the job is built is waited for as long as in mid-job; else a job that names it is soon refused.
     """

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from ...wire.status import number_of
 from .metrics import Metrics
 
 _log = logging.getLogger("actmax.access")
@@ -50,7 +51,7 @@ class Observer:
         extra: dict[str, Any] = {"method": method, "code": code.name, "seconds": round(seconds, 6), "owner": owner}
         if span is not None:
             span.set_attribute("rpc.system", "grpc")
-            span.set_attribute("rpc.grpc.status_code", code.value[0])
+            span.set_attribute("rpc.grpc.status_code", number_of(code))
             extra["trace"] = format(span.get_span_context().trace_id, "032x")
         _log.info("%s %s %.1f ms", method, code.name, 1000 * seconds, extra=extra)
 

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from actmax.v1 import plugin_service_pb2 as pb
 
+from ...wire.status import code_of
 from ..errors import ServiceError, invalid, stopping
 from ..security.principal import Principal
 
@@ -27,7 +28,6 @@ _WAITING = 32
 _MOST_DESCRIPTION = 4 << 20
 _AWAY_SECONDS = 1.0
 """For which one request waits for a plugin that is away; who asks tries again."""
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 @dataclass(eq=False)
@@ -209,7 +209,7 @@ def _take(offered: Offered, answer: pb.PluginAnswer) -> None:
     if answer.HasField("fault"):
         fault = answer.fault
         reason, again = fault.reason or "PLUGIN_FAULT", fault.retry_seconds
-        future.set_exception(ServiceError(_CODES[fault.code], fault.message, reason=reason, retry_seconds=again))
+        future.set_exception(ServiceError(code_of(fault.code), fault.message, reason=reason, retry_seconds=again))
     elif answer.WhichOneof("content") != content:
         what = f"plugin {offered.name} gave another answer than was asked for: {answer.WhichOneof('content')}, not {content}"
         future.set_exception(ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="WRONG_ANSWER"))

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,10 +18,9 @@ from actmax.v1 import plugin_service_pb2 as pb
 from actmax.v1 import plugin_service_pb2_grpc as rpc
 
 from ...wire.transport import ENVELOPE_BYTES, PLUGIN_BYTES, TICKET, UNSTATED_BYTES
-from ..errors import ServiceError, refuse
+from ..errors import ServiceError, abort
 from .registry import Kind, Plugins
 
-_log = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 _LONGEST = 86400.0
 Context = grpc.aio.ServicerContext
@@ -63,7 +61,7 @@ class PluginRelay:
         await server.start()
 
     async def stop(self) -> None:
-        """Let go of the port."""
+        """Close the port."""
         if self._server is not None:
             await self._server.stop(0)
 
@@ -95,11 +93,8 @@ class PluginRelay:
     async def _guarded(self, context: Context, answer: Callable[[str], Awaitable[Message]]) -> Any:
         try:
             return await answer(self._owner(context))
-        except ServiceError as error:
-            await refuse(context, error)
         except Exception as error:
-            _log.exception("the relay to plugins broke")
-            await context.abort(grpc.StatusCode.INTERNAL, f"a bug in the server ({type(error).__name__}); its log has more")
+            await abort(context, error, "the relay to plugins")
 
     def _ticket(self, owner: str) -> str:
         name = base64.urlsafe_b64encode(owner.encode()).decode().rstrip("=")

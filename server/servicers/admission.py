@@ -14,6 +14,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from ...wire.rules import Unchecked, violations
+from ...wire.status import code_of
 from ..errors import FieldViolation, ServiceError, invalid_fields, refuse
 from ..observing.calls import Observer
 from ..security.access import Access
@@ -143,5 +144,4 @@ def _code(context: Context, otherwise: grpc.StatusCode) -> grpc.StatusCode:
     found = context.code()
     if isinstance(found, grpc.StatusCode):
         return found
-    known = {code.value[0]: code for code in grpc.StatusCode}
-    return known.get(found, otherwise) if found else otherwise
+    return code_of(found, otherwise) if found else otherwise

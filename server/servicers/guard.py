@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import wraps
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-import grpc
 import grpc.aio
 
-from ..errors import ServiceError, refuse
-
-_log = logging.getLogger(__name__)
+from ..errors import abort
 
 Servicer = TypeVar("Servicer")
 Request = TypeVar("Request")
@@ -29,7 +25,7 @@ def unary(method: Callable[[Servicer, Request], Awaitable[Response]]) -> Callabl
         try:
             return await method(self, request)
         except Exception as error:
-            await _abort(context, error, method.__qualname__)
+            await abort(context, error, method.__qualname__)
 
     return guarded
 
@@ -46,13 +42,6 @@ def stream(
                 async for response in responses:
                     yield response
         except Exception as error:
-            await _abort(context, error, method.__qualname__)
+            await abort(context, error, method.__qualname__)
 
     return guarded
-
-
-async def _abort(context: Context, error: Exception, where: str) -> NoReturn:
-    if isinstance(error, ServiceError):
-        await refuse(context, error)
-    _log.error("%s broke", where, exc_info=error)
-    await context.abort(grpc.StatusCode.INTERNAL, f"a bug in the server ({type(error).__name__}); its log has more")

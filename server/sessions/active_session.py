@@ -229,7 +229,7 @@ class ActiveSession:
         trials = late = 0
         with engine_refusals():
             if isinstance(step, pb.Tell):
-                receipt = kept.tell(wire.told(step))
+                receipt = kept.tell(wire.trial_responses(step))
                 trials, late = receipt.trials, receipt.late
             elif isinstance(step, pb.Advance):
                 kept.advance(step.generation, "client")

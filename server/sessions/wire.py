@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from ...engine.session.evidence import Comparison
     from ...engine.session.findings import Found
     from ...engine.session.session import Session
-    from ...engine.session.trials import Told, Trial
+    from ...engine.session.trials import Trial, TrialResponse
 
 STATUS = ("untold", "told", "missed", "late")
 
 
-def told(message: session_service_pb2.Tell) -> list[Told]:
-    """What a rig says of its trials."""
-    from ...engine.session.trials import Told
+def trial_responses(message: session_service_pb2.Tell) -> list[TrialResponse]:
+    """Return the responses of a tell, one for each of its trials."""
+    from ...engine.session.trials import TrialResponse
 
     return [
-        Told(
+        TrialResponse(
             trial.trial,
             tuple(trial.responses),
             trial.missed,

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from actmax.wire.errors import FieldViolation, InvalidInput, Refused
-from actmax.wire.status import StatusDetails, details_of, from_rpc, pack_status, shortened, status_of, trailers
+from actmax.wire.status import StatusDetails, code_of, details_of, from_rpc, number_of, pack_status, shortened, status_of, trailers
 
 VIOLATIONS = (FieldViolation("spec.optimizer.options.rank", "has to be at least 1"), FieldViolation("", "two units are the same"))
 
@@ -54,6 +54,13 @@ def test_as_many_fields_are_told_as_a_header_holds():
     found = details_of(failed(grpc.StatusCode.INVALID_ARGUMENT, StatusDetails("INVALID_JOB", many)))
     assert 1 < len(found.violations) < 50
     assert found.violations == many[: len(found.violations)]
+
+
+def test_codes_have_numbers_and_back():
+    assert number_of(grpc.StatusCode.NOT_FOUND) == 5
+    assert all(code_of(number_of(code)) is code for code in grpc.StatusCode)
+    assert code_of(99) is grpc.StatusCode.UNKNOWN
+    assert code_of(99, grpc.StatusCode.INTERNAL) is grpc.StatusCode.INTERNAL
 
 
 def test_text_is_cut_at_whole_characters():

@@ -43,7 +43,7 @@ class TooLarge(Exception):
         self.rows = rows
 
 
-class Passing(Exception):
+class TransientFailure(Exception):
     """The server can't answer now; asking again may help."""
 
 
@@ -65,7 +65,7 @@ class ModelInfo:
 
 
 class Connection(Protocol):
-    """Asks one model. Every method raises ``Passing`` or ``InferenceError``."""
+    """Asks one model. Every method raises ``TransientFailure`` or ``InferenceError``."""
 
     def ready(self) -> bool:
         """Whether server and model are ready."""
@@ -86,8 +86,8 @@ class Connection(Protocol):
         ...
 
 
-def insisting(call: Callable[[], Answer], retries: int, url: str, pause: float = 0.1) -> Answer:
-    """The answer of ``call``, tried again after a pause that doubles each time.
+def retrying(call: Callable[[], Answer], retries: int, url: str, pause: float = 0.1) -> Answer:
+    """Return the answer of ``call``, made again after pauses that double each time.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def insisting(call: Callable[[], Answer], retries: int, url: str, pause: float =
     while True:
         try:
             return call()
-        except Passing as error:
+        except TransientFailure as error:
             seconds = backoff.next()
             if seconds is None:
                 raise InferenceError(f"{url}: {error} (tried {retries + 1} times)") from error

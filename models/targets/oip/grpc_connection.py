@@ -15,10 +15,10 @@ from ....wire.arrays import from_raw, raw_bytes
 from ....wire.status import status_of, text_of
 from ....wire.transport import channel_to
 from . import open_inference_pb2 as messages
-from .connection import DTYPES, InferenceError, ModelInfo, Passing, TensorInfo, TooLarge
+from .connection import DTYPES, InferenceError, ModelInfo, TensorInfo, TooLarge, TransientFailure
 
 _SERVICE = "/inference.GRPCInferenceService/"
-_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+_TRANSIENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _LARGER = re.compile(r"larger than (?:the )?max|exceeds? (?:the )?max", re.IGNORECASE)
 _ROWS = re.compile(r"batch[- ]size must be <= (\d+)", re.IGNORECASE)
 """How Triton says how many rows a model takes."""
@@ -88,8 +88,8 @@ class GrpcConnection:
                 raise TooLarge(details, int(rows[1])) from error
             if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER.search(details):
                 raise TooLarge(details) from error
-            if code in _PASSING:
-                raise Passing(f"{code.name}: {details}") from error
+            if code in _TRANSIENT:
+                raise TransientFailure(f"{code.name}: {details}") from error
             raise InferenceError(f"{self._url}: model {self._model}: {code.name}: {details}") from error
 
 

@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from .connection import DTYPES, InferenceError, ModelInfo, Passing, TensorInfo, TooLarge
+from .connection import DTYPES, InferenceError, ModelInfo, TensorInfo, TooLarge, TransientFailure
 
-_PASSING = {408, 425, 429, 502, 503, 504}
+_TRANSIENT = {408, 425, 429, 502, 503, 504}
 _MOST = 1 << 30
 """Bytes of an answer."""
 
@@ -79,8 +79,8 @@ class HttpConnection:
         details = f"{status}: {said or ''.join(lines[-1:])[:300]}"  # of a traceback the last line says what it was
         if status == 413:
             raise TooLarge(details)
-        if status in _PASSING:
-            raise Passing(details)
+        if status in _TRANSIENT:
+            raise TransientFailure(details)
         raise InferenceError(f"{self._url}: model {self._model}: {details}")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -98,7 +98,7 @@ class HttpConnection:
                 self._open.close()
                 self._open = None
                 if fresh or again:
-                    raise Passing(f"{type(error).__name__}: {error}") from error
+                    raise TransientFailure(f"{type(error).__name__}: {error}") from error
                 continue  # the server had closed a connection that was kept
             if len(data) > _MOST:
                 raise InferenceError(f"{self._url}: the answer is larger than {_MOST >> 20} MiB")

@@ -19,7 +19,7 @@ from ...spaces import StimulusSpec
 from ..layers import name_of, require_layers
 from ..stimulus_options import NormalisedOptions
 from ..target import LayerInfo
-from .connection import DTYPES, Connection, InferenceError, ModelInfo, TensorInfo, TooLarge, insisting
+from .connection import DTYPES, Connection, InferenceError, ModelInfo, TensorInfo, TooLarge, retrying
 from .grpc_connection import GrpcConnection
 from .http_connection import HttpConnection
 
@@ -121,9 +121,9 @@ class InferenceTarget:
         """
         connection: Connection = _CONNECTIONS[urlsplit(options.url).scheme](options.url, options.model, options.version, options.timeout)
         try:
-            if not insisting(connection.ready, options.retries, options.url):
+            if not retrying(connection.ready, options.retries, options.url):
                 raise InferenceError(f"{options.url}: model {options.model} is not ready")
-            info = insisting(connection.metadata, options.retries, options.url)
+            info = retrying(connection.metadata, options.retries, options.url)
             taken = _taken(info, options)
             return cls(connection, options.spec_of(_shape(taken, options)), taken, options)
         except InferenceError as error:
@@ -178,7 +178,7 @@ class InferenceTarget:
         while start < values.shape[0]:
             part = values[start : start + self._batch]
             try:
-                answer = insisting(
+                answer = retrying(
                     lambda part=part: self._connection.infer(self._taken.name, self._taken.datatype, part, outputs),
                     self._retries,
                     self._url,

@@ -10,7 +10,7 @@ import toy_lab
 from actmax.engine.session.checking import check_session
 from actmax.engine.session.session import Session
 from actmax.engine.session.spec import SessionSpec
-from actmax.engine.session.trials import Told
+from actmax.engine.session.trials import TrialResponse
 
 GIVEN = {"decoder": toy_lab.decoder(), "codes": toy_lab.codes()}
 
@@ -30,7 +30,7 @@ def session(**changes: Any) -> Session:
     return Session(check_session(spec(**changes), given=GIVEN))
 
 
-def neuron(session: Session, gain: float = 8.0) -> list[Told]:
+def neuron(session: Session, gain: float = 8.0) -> list[TrialResponse]:
     """A Poisson neuron that likes one latent; noise belongs to the trial."""
     told = []
     best = np.array([1.0, -0.5, 0.3, 0.0, 0.8])
@@ -38,7 +38,7 @@ def neuron(session: Session, gain: float = 8.0) -> list[Told]:
         latent = session.stimuli.latent(trial.stimulus)
         distance = 4.0 if latent is None else float(((latent.double().flatten().numpy()[:5] - best) ** 2).sum())
         draws = np.random.default_rng(trial.number)
-        told.append(Told(trial.number, (float(draws.poisson(gain * np.exp(-distance / 4))), float(draws.poisson(2.0)))))
+        told.append(TrialResponse(trial.number, (float(draws.poisson(gain * np.exp(-distance / 4))), float(draws.poisson(2.0)))))
     return told
 
 

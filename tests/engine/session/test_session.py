@@ -12,7 +12,7 @@ from rigs import GIVEN, neuron, run, session, spec
 from actmax.engine.errors import InvalidJob
 from actmax.engine.session.checking import check_session
 from actmax.engine.session.errors import Conflict, NotNow, Refused
-from actmax.engine.session.trials import Kind, Status, Told
+from actmax.engine.session.trials import Kind, Status, TrialResponse
 from actmax.engine.spec import ComponentSpec
 
 REFERENCES = {"rate": 0.2, "synthetic": 3}
@@ -52,7 +52,7 @@ def test_references_that_drive_the_unit_are_shown_more_often_and_all_of_them_at_
         drives = {
             trial.number: 9.0 if trial.stimulus in (0, 10) or trial.kind is not Kind.REFERENCE else 0.0 for trial in one.record.current
         }
-        one.record.tell([Told(number, (drive, 1.0)) for number, drive in drives.items()])
+        one.record.tell([TrialResponse(number, (drive, 1.0)) for number, drive in drives.items()])
         one.step()
     closing = one.threads[0].closing_from
     shown = [t.stimulus for t in one.record.trials if t.kind is Kind.REFERENCE and t.generation < closing]
@@ -109,7 +109,7 @@ def test_the_answer_is_measured_afresh_beside_references_and_the_first_generatio
 def test_missed_trials_and_partial_generations_reach_the_search_as_missed():
     one = session()
     told = neuron(one)
-    one.record.tell([Told(told[0].trial, missed=True), *told[1:10]])
+    one.record.tell([TrialResponse(told[0].trial, missed=True), *told[1:10]])
     assert not one.complete
     assert one.record.advance(1)
     assert one.complete
@@ -125,42 +125,42 @@ def test_missed_trials_and_partial_generations_reach_the_search_as_missed():
     assert (receipt.late, receipt.new) == (1, True)
     assert one.record.trials[told[15].trial - 1].responses == told[15].responses
     with pytest.raises(Conflict):
-        one.record.tell([Told(told[0].trial, (1.0, 1.0))])
+        one.record.tell([TrialResponse(told[0].trial, (1.0, 1.0))])
 
 
 @pytest.mark.parametrize(
     ("told", "reason", "field"),
     [
-        (Told(99, (1.0, 1.0)), "UNKNOWN_TRIAL", "trials[1].trial"),
-        (Told(0, (1.0, 1.0)), "UNKNOWN_TRIAL", "trials[1].trial"),
-        (Told(2, (1.0,)), "WRONG_SHAPE", "trials[1].responses"),
-        (Told(2, (1.0, 1.0, 1.0)), "WRONG_SHAPE", "trials[1].responses"),
-        (Told(2, (1.0, 1.0), missed=True), "WRONG_SHAPE", "trials[1].responses"),
-        (Told(2, (1.0, math.nan)), "NOT_FINITE", "trials[1].responses[1]"),
-        (Told(2, (math.inf, 1.0)), "NOT_FINITE", "trials[1].responses[0]"),
-        (Told(2, (-1.0, 1.0)), "NEGATIVE_RESPONSE", "trials[1].responses[0]"),
-        (Told(2, (1.5, 1.0)), "NOT_A_COUNT", "trials[1].responses[0]"),
-        (Told(2, (1.0, 1.0), onset=3.0, offset=2.0), "CLOCK_BACKWARDS", "trials[1].offset"),
-        (Told(1, (7.0, 1.0)), "CONFLICTING_TELL", "trials[1]"),
+        (TrialResponse(99, (1.0, 1.0)), "UNKNOWN_TRIAL", "trials[1].trial"),
+        (TrialResponse(0, (1.0, 1.0)), "UNKNOWN_TRIAL", "trials[1].trial"),
+        (TrialResponse(2, (1.0,)), "WRONG_SHAPE", "trials[1].responses"),
+        (TrialResponse(2, (1.0, 1.0, 1.0)), "WRONG_SHAPE", "trials[1].responses"),
+        (TrialResponse(2, (1.0, 1.0), missed=True), "WRONG_SHAPE", "trials[1].responses"),
+        (TrialResponse(2, (1.0, math.nan)), "NOT_FINITE", "trials[1].responses[1]"),
+        (TrialResponse(2, (math.inf, 1.0)), "NOT_FINITE", "trials[1].responses[0]"),
+        (TrialResponse(2, (-1.0, 1.0)), "NEGATIVE_RESPONSE", "trials[1].responses[0]"),
+        (TrialResponse(2, (1.5, 1.0)), "NOT_A_COUNT", "trials[1].responses[0]"),
+        (TrialResponse(2, (1.0, 1.0), onset=3.0, offset=2.0), "CLOCK_BACKWARDS", "trials[1].offset"),
+        (TrialResponse(1, (7.0, 1.0)), "CONFLICTING_TELL", "trials[1]"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name_and_nothing_is_taken(told, reason, field):
     one = session()
     with pytest.raises(Refused) as refused:
-        one.record.tell([Told(1, (2.0, 1.0)), told])
+        one.record.tell([TrialResponse(1, (2.0, 1.0)), told])
     assert (refused.value.reason, refused.value.field) == (reason, field)
     assert one.record.counts[Status.TOLD] == 0
-    one.record.tell([Told(1, (2.0, 1.0))])
-    one.record.tell([Told(1, (2.0, 1.0))])
+    one.record.tell([TrialResponse(1, (2.0, 1.0))])
+    one.record.tell([TrialResponse(1, (2.0, 1.0))])
     assert one.record.counts[Status.TOLD] == 1
 
 
 def test_a_clock_that_goes_back_behind_an_earlier_generation_is_refused():
     one = session()
-    one.record.tell([Told(each.trial, each.responses, onset=10.0 + each.trial) for each in neuron(one)])
+    one.record.tell([TrialResponse(each.trial, each.responses, onset=10.0 + each.trial) for each in neuron(one)])
     one.step()
     with pytest.raises(Refused, match="earlier generation"):
-        one.record.tell([Told(one.record.current[0].number, (1.0, 1.0), onset=5.0)])
+        one.record.tell([TrialResponse(one.record.current[0].number, (1.0, 1.0), onset=5.0)])
 
 
 def test_another_objective_learns_from_all_trials_scored_anew():
@@ -188,11 +188,11 @@ def test_another_objective_learns_from_all_trials_scored_anew():
 def test_objectives_over_several_units():
     joint = {"name": "joint", "options": {"terms": [{"unit": "b", "weight": -2.0}]}}
     one = session(objective=joint, design={"generation_size": 20, "references": {"rate": 0.0}})
-    one.record.tell([Told(trial.number, (5.0, 1.0)) for trial in one.record.current])
+    one.record.tell([TrialResponse(trial.number, (5.0, 1.0)) for trial in one.record.current])
     one.step()
     assert one.record.trials[0].score == 3.0
     mean = session(unit="population", design={"generation_size": 20, "references": {"rate": 0.0}})
-    mean.record.tell([Told(trial.number, (5.0, 1.0)) for trial in mean.record.current])
+    mean.record.tell([TrialResponse(trial.number, (5.0, 1.0)) for trial in mean.record.current])
     mean.step()
     assert mean.record.trials[0].score == 3.0
 

@@ -12,7 +12,7 @@ from actmax.engine.session.checking import check_session
 from actmax.engine.session.durable_session import DurableSession
 from actmax.engine.session.errors import NotNow, Refused
 from actmax.engine.session.findings import best_latents, packed
-from actmax.engine.session.trials import SHARED, Kind, Told
+from actmax.engine.session.trials import SHARED, Kind, TrialResponse
 
 RIVALS = [{"name": "genetic", "optimizer": {"name": "xdream"}, "share": 2.0}, {"name": "random", "optimizer": {"name": "random"}}]
 UNITS = [{"name": "of-a", "unit": "a"}, {"name": "of-b", "unit": "b", "optimizer": {"name": "cma"}}]
@@ -52,7 +52,7 @@ def test_each_thread_has_its_own_answer_compared_side_by_side():
 
 def test_threads_after_different_units_score_shared_trials_each_by_its_own():
     one = session(threads=UNITS, design={"generation_size": 24, "references": {"rate": 0.2}, "normalise": False})
-    one.record.tell([Told(trial.number, (5.0, 2.0)) for trial in one.record.current])
+    one.record.tell([TrialResponse(trial.number, (5.0, 2.0)) for trial in one.record.current])
     one.step()
     for trial in one.record.trials:
         if trial.generation == 1:
