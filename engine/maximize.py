@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from ..models.permissions import EVERYTHING
 from ..models.targets.target import Target
 from ..optimizers.optimizer import Optimizer
 from .analyses.analysis import Analysis
+from .jobs.interruption import stopped_by_signals
 from .jobs.progress import Progress
+from .jobs.progress_bar import ProgressBar, is_watched
 from .jobs.writing import NotWritten
 from .results.result import JobResult
 from .run import run_job
@@ -54,9 +57,12 @@ def maximize(
     film: str = "none",
     analyses: Sequence[str | Mapping[str, Any] | type | Analysis] = (),
     folder: str | Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] | None = None,
+    progress: bool = True,
 ) -> JobResult:
     """Find the stimuli that units prefer.
+
+    Ctrl-C ends the searches, and what they have found is returned; a second Ctrl-C leaves at once.
 
     Parameters
     ----------
@@ -110,8 +116,11 @@ def maximize(
     folder : path or None
         Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
         Nothing is drawn or written when None. A fault while drawing or writing never loses the result: ``.warnings`` names what is missing.
-    on_progress : callable
-        Told where the searches stand.
+    on_progress : callable or None
+        Called with a :class:`actmax.engine.jobs.progress.Progress` a few times a second. An exception in it ends the searches, and what
+        they have found is returned.
+    progress : bool
+        Whether a bar is shown in a terminal or notebook, where ``on_progress`` is not given.
 
     Returns
     -------
@@ -125,6 +134,8 @@ def maximize(
         Before any work, with the fields that are wrong.
     Unmeasured
         Not a single response was a finite number.
+    KeyboardInterrupt, Exception
+        Ctrl-C, or an exception in ``on_progress``, came before anything was measured.
 
     Examples
     --------
@@ -158,12 +169,30 @@ def maximize(
             "design": {"replicates": replicates, "remeasure": remeasure, "noisy": noisy},
         }
     )
-    place = None if folder is None else Path(folder)
+    bar = ProgressBar() if progress and on_progress is None and is_watched() else None
     try:
-        return run_job(spec, place, on_progress=on_progress, permissions=EVERYTHING, given=given)
-    except NotWritten as error:
-        lost = f"nothing could be written into {error.filename}: {error.strerror}; this result is all there is of it"
-        return replace(error.result, notices=(*error.result.notices, lost))
+        return _run(spec, None if folder is None else Path(folder), on_progress or bar, given)
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _run(spec: JobSpec, folder: Path | None, on_progress: Callable[[Progress], None] | None, given: Mapping[str, Any]) -> JobResult:
+    """Run the job until it ends, or Ctrl-C or an exception in ``on_progress`` ends it."""
+    # a caller's own handler of Ctrl-C stays in charge
+    signals = [signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else []
+    with stopped_by_signals(signals) as interruption:
+        report = interruption.guard(on_progress or (lambda _: None))
+        try:
+            result = run_job(spec, folder, on_progress=report, should_stop=interruption.should_stop, permissions=EVERYTHING, given=given)
+        except NotWritten as error:
+            lost = f"nothing could be written into {error.filename}: {error.strerror}; this result is all there is of it"
+            result = replace(error.result, notices=(*error.result.notices, lost))
+    if interruption.cause is None or not result.cancelled:
+        return result
+    if not result.searches:
+        raise interruption.cause
+    return replace(result, notices=(*result.notices, interruption.notice()))
 
 
 class _Given(dict[str, Any]):

@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -176,21 +175,10 @@ def _discard(work: Path) -> None:
 @contextmanager
 def stopping(display: Display) -> Iterator[Callable[[], Literal["", "cancel", "suspend"]]]:
     """Turn the first Ctrl-C (or SIGTERM) into a "cancel" between two generations; the second one leaves."""
-    asked = False
+    from ...engine.jobs.interruption import stopped_by_signals
 
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
+    def tell() -> None:
         display.note("Cancelling; what was found is being written. Ctrl-C again leaves at once.")
 
-    def should_stop() -> Literal["", "cancel", "suspend"]:
-        return "cancel" if asked else ""
-
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield should_stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with stopped_by_signals([signal.SIGINT, signal.SIGTERM], tell) as interruption:
+        yield interruption.should_stop

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from ...charts.words import measured, shown, times
 from ...models.spaces import StimulusSpec
 from ..report.comparison import reference_response
-from ..results.result import REFERENCE, Optimum, SearchResult
+from ..results.reference import REFERENCE
+from ..results.result import Optimum, SearchResult
 from ..results.section import Figure, Layout, Section, StimulusPicture
 from .analysis import AnalysisContext
 

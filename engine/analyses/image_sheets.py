@@ -12,7 +12,8 @@ from ...charts.words import measured, shown, times
 from ...models.spaces import StimulusSpec
 from ..report.comparison import Comparison
 from ..report.pictures import enlarged
-from ..results.result import FolderImage, FolderImages, SearchResult
+from ..results.folder_images import FolderImage, FolderImages
+from ..results.result import SearchResult
 
 _TILE, _LARGEST = 128, 192
 _MARGIN, _GAP, _CAPTION, _LABEL = 24, 14, 38, 170

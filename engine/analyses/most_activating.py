@@ -17,7 +17,7 @@ from ...models.pictures.folder import FolderReading, shown_name
 from ...models.spaces import StimulusSpec
 from ...models.targets.target import Target
 from ..report.comparison import Comparison
-from ..results.result import FolderImage, FolderImages
+from ..results.folder_images import FolderImage, FolderImages
 from ..results.section import Figure, Layout, Section, StimulusPicture
 from .analysis import AnalysisContext
 from .image_sheets import pages, sheet, spec_of

@@ -13,7 +13,7 @@ from ...charts.document import Key, document, legend, placed, to_png
 from ...charts.style import LEVEL, LineStyle, line_style
 from ...charts.words import shortened, shown, times
 from ...models.spaces import StimulusSpec
-from ..results.result import REFERENCE
+from ..results.reference import REFERENCE
 from .comparison import Comparison, best_seen, best_so_far, mean_multiples
 
 MOST_PANELS = 60

@@ -14,7 +14,8 @@ from ...charts.chart import Chart, css_rules, page_css, swatch
 from ...charts.style import LEVEL, LIGHT_COLORS, css_variables, line_style
 from ...charts.words import cell, count, duration, listed, measured, printable, shown, times
 from ...models.spaces import StimulusSpec
-from ..results.result import REFERENCE, SearchResult
+from ..results.reference import REFERENCE
+from ..results.result import SearchResult
 from ..search.tally import JobOutcome
 from .charts import convergence_chart, mean_chart
 from .comparison import Comparison, exceeds, reference_multiple, reference_response

@@ -10,7 +10,8 @@ from ...charts.lettering import Fonts, write
 from ...charts.style import GRID, INK, MUTED, PAPER
 from ...charts.words import count, measured, shortened, shown, times
 from ...models.spaces import StimulusSpec
-from ..results.result import REFERENCE, SearchResult
+from ..results.reference import REFERENCE
+from ..results.result import SearchResult
 from .comparison import Comparison, reference_multiple, reference_response
 from .pictures import enlarged
 

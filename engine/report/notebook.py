@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ...charts.chart import Chart
 from ...charts.pictures import png
 from ...charts.style import LineStyle, line_style
 from ...charts.words import count, duration, measured, shown, times
 from ...models.spaces import StimulusSpec
-from ..results.result import REFERENCE, JobResult, SearchResult
+from ..results.reference import REFERENCE
+from ..results.result import JobResult, SearchResult
 from ..results.section import Section
-from .charts import convergence_chart
+from .artifacts import write_artifacts
+from .charts import convergence_chart, convergence_overview, convergence_plot
 from .comparison import Comparison
 from .embedded import Embedded, embedded
 from .figures import section_blocks
@@ -77,6 +82,25 @@ def job_png(result: JobResult) -> bytes | None:
     first, *others = sheets(Comparison(result.searches))[0]
     left_out = sum(len(units.units) for units in others)
     return png(montage(first, spec_of(result.searches[0]), left_out=left_out))
+
+
+def search_picture(search: SearchResult) -> Image.Image:
+    """Return the stimulus, enlarged or plotted."""
+    return enlarged(search.stimulus, spec_of(search))
+
+
+def job_plot(result: JobResult, unit: str | None) -> Image.Image:
+    """Return the curves of one unit, or of all in small panels."""
+    comparison = Comparison(result.searches)
+    file = convergence_overview(comparison) if unit is None else convergence_plot(comparison, result.best(unit).unit)
+    return Image.open(io.BytesIO(file))
+
+
+def write(result: JobResult, folder: Path) -> JobResult:
+    """Write the artifacts of a job; see :func:`actmax.engine.report.artifacts.write_artifacts`."""
+    if not result.searches:
+        raise ValueError("no search measured anything, so there is nothing to save")
+    return write_artifacts(result, folder, spec_of(result.searches[0]))
 
 
 def spec_of(search: SearchResult) -> StimulusSpec:

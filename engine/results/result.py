@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.pictures.folder import FolderReading
+from ...charts.words import count, duration, listed, measured, shortened, times
 from ...models.pictures.log import Reading
 from ...models.spaces import StimulusSpec
 from ..search.tally import JobOutcome, SearchOutcome, job_outcome
 from ..spec import JobSpec
+from .folder_images import FolderImages
+from .reference import REFERENCE
 from .section import Section
+from .view import current_view, require_view
+
+if TYPE_CHECKING:
+    import pandas
+    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -34,47 +42,6 @@ class Moment:
     evaluations: int
     score: float
     stimulus: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class FolderImage:
-    """A picture of a folder: its ``name`` below it, a unit's ``response`` to it, and the ``stimulus`` that the target saw, float32."""
-
-    name: str
-    response: float
-    stimulus: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class FolderImages:
-    """Which pictures of a folder drive each unit the most.
-
-    Attributes
-    ----------
-    folder : str
-        As the job names it.
-    shown : int
-        How many pictures the target saw.
-    reading : FolderReading
-        Which pictures were read, which weren't and why, and what was passed over.
-    of : mapping of str to list of FolderImage
-        Those of each unit, the strongest first.
-    """
-
-    folder: str
-    shown: int
-    reading: FolderReading
-    of: Mapping[str, list[FolderImage]]
-
-    @property
-    def unread(self) -> list[str]:
-        """Names of the pictures that couldn't be read."""
-        return list(self.reading.unread)
-
-    @property
-    def left_out(self) -> int:
-        """How many pictures were beyond the limit."""
-        return self.reading.left_out
 
 
 @dataclass(frozen=True)
@@ -121,27 +88,14 @@ class Optimum:
         return min(others, default=None)
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What kind of stimuli found responses are compared with, as reports say it."""
-
-    kind: str
-
-    @property
-    def best(self) -> str:
-        """The strongest of them."""
-        return f"best {self.kind}"
-
-    def among(self, modality: str) -> str:
-        """All that were shown."""
-        return f"{self.kind} test {'images' if modality == 'image' else 'stimuli'}"
+COLUMNS = (
+    *("unit", "unit_name", "optimizer", "response", "response_sem", "measurements", "natural_best", "natural_multiple"),
+    *("score", "score_sem", "evaluations", "seconds", "stopped_by", "outcome", "note"),
+)
+"""Attributes of a search that a table has."""
 
 
-REFERENCE = Reference("natural")
-"""Of the responses in :attr:`SearchResult.reference`."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """One unit searched by one optimizer.
 
@@ -257,16 +211,39 @@ class SearchResult:
             return None
         return self.response / self.natural_best
 
+    def picture(self) -> Image.Image:
+        """Return the stimulus as a picture: an image enlarged, a series plotted."""
+        return require_view().search_picture(self)
+
+    def __repr__(self) -> str:
+        """Describe the search in five lines at most."""
+        return "\n".join(
+            [
+                f"SearchResult: {self.described()}",
+                f"  {self.outcome}, {count(self.evaluations, 'evaluation')} by {self.optimizer}, {duration(self.seconds)}",
+                f"  stimulus {tuple(self.stimulus.shape)} {self.stimulus.dtype}, latent {tuple(self.latent.shape)} {self.latent.dtype}",
+                *([f"  {shortened(self.note, 110)}"] if self.note else []),
+                *([f"  {count(len(self.warnings), 'warning')}: {shortened(self.warnings[0], 100)}"] if self.warnings else []),
+            ]
+        )
+
+    def described(self) -> str:
+        """Return unit, response and its multiple of the best natural stimulus's, such as ``fc[3] cat 12.3 ± 0.4 (1.31× best natural)``."""
+        multiple = f" ({times(self.natural_multiple)} {REFERENCE.best})" if self.natural_multiple is not None else ""
+        return f"{self.unit}{f' {self.unit_name}' if self.unit_name else ''} {measured(self.response, self.response_sem)}{multiple}"
+
     def _repr_html_(self) -> str | None:
-        """What was found, its response and its curve, as a notebook shows it."""
-        return _view.search_html(self) if _view else None
+        """Return what was found, its response and its curve, as a notebook shows it."""
+        view = current_view()
+        return view.search_html(self) if view else None
 
     def _repr_png_(self) -> bytes | None:
-        """What was found, for notebooks that show no HTML."""
-        return _view.search_png(self) if _view else None
+        """Return what was found, for notebooks that show no HTML."""
+        view = current_view()
+        return view.search_png(self) if view else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JobResult:
     """All searches of a job that measured something, unit by unit, the job's main optimizer first.
 
@@ -321,39 +298,90 @@ class JobResult:
         unmeasured: list[SearchOutcome] = ["unmeasured"] * self.unmeasured
         return job_outcome([*(search.outcome for search in self.searches), *unmeasured])
 
+    def best(self, unit: str | None = None) -> SearchResult:
+        """Return the search with the highest response, or score where searches went by another, of one unit.
+
+        Parameters
+        ----------
+        unit : str or None
+            Address or name, such as ``lif_out[3]`` or ``cat``. None: the job's only unit.
+
+        Raises
+        ------
+        ValueError
+            No search of such a unit measured anything, or the job has several units and none is given.
+        """
+        units = list(dict.fromkeys(search.unit for search in self.searches))
+        if unit is None and len(units) != 1:
+            raise ValueError(f"best(unit) needs one of the units {listed(units)}" if units else "no search measured anything")
+        of_unit = [search for search in self.searches if unit is None or unit in (search.unit, search.unit_name)]
+        if not of_unit:
+            raise ValueError(f"no search of {unit!r} measured anything; there is {listed(units) or 'nothing'}")
+        return max(of_unit, key=lambda search: search.sought)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, pictures, ``result.json`` and ``arrays.npz`` into ``folder``, and return the report's path.
+
+        Raises
+        ------
+        ValueError
+            No search measured anything.
+        FileExistsError
+            ``folder`` holds something other than a report of actmax.
+        OSError
+            The numbers can't be written.
+        """
+        place = Path(folder)
+        require_view().write(self, place)
+        return place / "report.html"
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return a table with a row for each search. It needs pandas.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            pandas is not installed.
+        """
+        import pandas
+
+        rows = [{name: getattr(search, name) for name in COLUMNS} for search in self.searches]
+        return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+    def plot(self, unit: str | None = None) -> Image.Image:
+        """Return a picture of the best response so far against evaluations, of one unit by its address, or of all in small panels.
+
+        Raises
+        ------
+        ValueError
+            No search, or none of ``unit``, measured anything.
+        """
+        if unit is not None or not self.searches:
+            self.best(unit)
+        return require_view().job_plot(self, unit)
+
+    def __repr__(self) -> str:
+        """Describe the job in five lines at most."""
+        units = dict.fromkeys(search.unit for search in self.searches)
+        end = "cancelled, " if self.cancelled else ""
+        strongest = [self.best(unit) for unit in list(units)[:2]]
+        left_out = [count(len(units) - len(strongest), "further unit")] if len(units) > len(strongest) else []
+        warned = [f"{count(len(self.warnings), 'warning')} in .warnings"] if self.warnings else []
+        return "\n".join(
+            [
+                f"JobResult: {self.outcome}, {end}{count(len(self.searches), 'search', 'searches')} of {count(len(units), 'unit')} "
+                f"of {shortened(self.spec.target.name, 40)} by {shortened(self.spec.generator.name, 40)}, {duration(self.seconds)}",
+                *(f"  {search.described()}, {search.optimizer}" for search in strongest),
+                *([f"  {'; '.join([*left_out, *warned])}"] if left_out or warned else []),
+            ]
+        )
+
     def _repr_html_(self) -> str | None:
-        """The first searches, as a notebook shows them."""
-        return _view.job_html(self) if _view else None
+        """Return the first searches, as a notebook shows them."""
+        view = current_view()
+        return view.job_html(self) if view else None
 
     def _repr_png_(self) -> bytes | None:
-        """The montage, for notebooks that show no HTML."""
-        return _view.job_png(self) if _view else None
-
-
-class NotebookView(Protocol):
-    """How notebooks show results."""
-
-    def search_html(self, search: SearchResult, /) -> str:
-        """One search."""
-        ...
-
-    def search_png(self, search: SearchResult, /) -> bytes:
-        """One search, for notebooks that show no HTML."""
-        ...
-
-    def job_html(self, result: JobResult, /) -> str:
-        """A job."""
-        ...
-
-    def job_png(self, result: JobResult, /) -> bytes | None:
-        """A job, for notebooks that show no HTML; None where nothing was found."""
-        ...
-
-
-_view: NotebookView | None = None
-
-
-def show_in_notebooks_by(view: NotebookView) -> None:
-    """Have notebooks show results by ``view``; without one they show plain text."""
-    global _view
-    _view = view
+        """Return the montage, for notebooks that show no HTML."""
+        view = current_view()
+        return view.job_png(self) if view else None

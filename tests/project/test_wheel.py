@@ -74,7 +74,7 @@ SCRIPT = """\
 import actmax
 
 result: actmax.Result = actmax.maximize("pixel", "cifar10-cnn", ["fc[3]"], evaluations=10)
-best: float = max(search.response for search in result.searches)
+best: float = result.best("fc[3]").response
 with actmax.Client("127.0.0.1:50051") as client:
     name: str = client.create({"generator": "pixel"}).name
 unit: str = actmax.Unit("fc", (3,)).layer

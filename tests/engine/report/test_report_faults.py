@@ -9,7 +9,8 @@ import pytest
 from actmax.engine.analyses import film, most_activating
 from actmax.engine.analyses.most_activating import MostActivating
 from actmax.engine.report import artifacts, drawings, pictures, write_artifacts
-from actmax.engine.results.result import FolderImage, FolderImages, Moment, Optimum
+from actmax.engine.results.folder_images import FolderImage, FolderImages
+from actmax.engine.results.result import Moment, Optimum
 from actmax.models.pictures.folder import FolderReading
 from actmax.models.spaces import StimulusSpec
 from analysed import analysed

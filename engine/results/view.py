@@ -1,0 +1,64 @@
+"""How results are drawn and written: the report registers itself here, since results know nothing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from .result import JobResult, SearchResult
+
+
+class ResultView(Protocol):
+    """Draws results for notebooks and scripts, and writes them."""
+
+    def search_html(self, search: SearchResult, /) -> str:
+        """Return one search as HTML."""
+        ...
+
+    def search_png(self, search: SearchResult, /) -> bytes:
+        """Return one search as a PNG file, for notebooks that show no HTML."""
+        ...
+
+    def search_picture(self, search: SearchResult, /) -> Image.Image:
+        """Return the stimulus, enlarged or plotted."""
+        ...
+
+    def job_html(self, result: JobResult, /) -> str:
+        """Return a job as HTML."""
+        ...
+
+    def job_png(self, result: JobResult, /) -> bytes | None:
+        """Return a job as a PNG file; None where nothing was found."""
+        ...
+
+    def job_plot(self, result: JobResult, unit: str | None, /) -> Image.Image:
+        """Return the curves of one unit, or of all."""
+        ...
+
+    def write(self, result: JobResult, folder: Path, /) -> JobResult:
+        """Write report, arrays and pictures; return the result with notices of what could not be drawn."""
+        ...
+
+
+_view: ResultView | None = None
+
+
+def show_results_by(view: ResultView) -> None:
+    """Have results drawn and written by ``view``."""
+    global _view
+    _view = view
+
+
+def current_view() -> ResultView | None:
+    """Return what draws results; None while nothing is registered."""
+    return _view
+
+
+def require_view() -> ResultView:
+    """Return what draws results; raise RuntimeError while nothing is registered."""
+    if _view is None:
+        raise RuntimeError("results are drawn by actmax.engine.report, which is not imported")
+    return _view
