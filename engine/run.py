@@ -17,7 +17,7 @@ from .analyses.analysis import AnalysisContext
 from .analyses.running import attach_recorders, run_analyses
 from .build import check
 from .errors import Unmeasured
-from .evaluation.evaluator import Evaluator, Spread
+from .evaluation.evaluator import EvaluationSetup, Evaluator, Spread
 from .evaluation.loop import Loop, Observer, StopReason
 from .evaluation.packing import pass_size
 from .jobs.finals import final_results
@@ -29,7 +29,7 @@ from .results.result import JobResult, SearchResult
 from .results.section import Section
 from .search.diverse_search import DiverseSearch
 from .search.recorder import SearchPlan
-from .search.search import Search
+from .search.search import Search, SearchedUnit
 from .spec import JobSpec
 
 __all__ = ["NotWritten", "Suspended", "batch_of", "execute", "fingerprint", "replica", "run_job", "searches_of"]
@@ -143,8 +143,8 @@ def analyses(run: JobRun) -> None:
             saver.generation_done(run.searches, run.loop.seconds)
 
     context = AnalysisContext(
-        run.loop.target,
-        run.loop.generator,
+        run.loop.setup.target,
+        run.loop.setup.generator,
         run.job.units,
         run.results,
         seed=run.job.spec.seed,
@@ -177,17 +177,12 @@ def execute(
 ) -> JobResult:
     """Take a job that was built through :data:`STEPS`, and return what was found; parameters as of :func:`run_job`."""
     loop = Loop(
-        job.generator.to(job.device),
-        job.target.to(job.device),
+        setup_of(job),
         searches,
-        device=job.device,
         observers=observers,
         seconds=job.spec.budget.seconds,
         elapsed=elapsed,
         sharing=job.spec.sharing,
-        seed=job.spec.seed,
-        transformations=job.scoring.transformations(),
-        max_batch=batch_of(job),
         spread=spread,
     )
     run = JobRun(job, searches, loop, should_stop, saver)
@@ -300,14 +295,13 @@ def searches_of(job: ResolvedJob) -> list[Search]:
     kind = DiverseSearch if job.spec.diverse else Search
     searches = [
         kind(
-            str(unit),
+            # scores are multiples of a natural response where they are responses themselves
+            SearchedUnit(str(unit), job.unit_name(unit), job.reference(unit) if job.plain else None),
             labels[number],
             job.generator.latent,
             job.objective(unit),
             job.optimizer(number, unit_number),
             job.spec.budget,
-            job.reference(unit) if job.plain else None,  # of which its scores are multiples
-            job.unit_name(unit),
             job.design,
         )
         for unit_number, unit in enumerate(job.units)
@@ -330,14 +324,13 @@ def replica(spec: JobSpec, *, permissions: Permissions = NOTHING, threads: int |
     if threads is not None:
         torch.set_num_threads(threads)
     job = check(spec, permissions=permissions)
-    return Evaluator(
-        job.generator.to(job.device),
-        job.target.to(job.device),
-        [job.objective(unit) for unit in job.units for _ in job.optimizers],  # as searches_of has them
-        device=job.device,
-        seed=spec.seed,
-        transformations=job.scoring.transformations(),
-    )
+    return setup_of(job).evaluator([job.objective(unit) for unit in job.units for _ in job.optimizers])  # as searches_of has them
+
+
+def setup_of(job: ResolvedJob) -> EvaluationSetup:
+    """Return how a job's candidates are evaluated; moves its generator and target to its device."""
+    generator, target = job.generator.to(job.device), job.target.to(job.device)
+    return EvaluationSetup(generator, target, job.device, job.spec.seed, job.scoring.transformations(), batch_of(job))
 
 
 def batch_of(job: ResolvedJob) -> int | None:

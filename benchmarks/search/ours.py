@@ -24,7 +24,7 @@ import actmax.engine.search.search
 from actmax.engine.components.registry import components, find, options_of
 from actmax.engine.resolved_job import REMEASURE
 from actmax.engine.search.design import Design
-from actmax.engine.search.search import Search
+from actmax.engine.search.search import Search, SearchedUnit
 from actmax.engine.spec import BudgetSpec
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.units import UnitAddress
@@ -124,7 +124,9 @@ def _run_noisy(text: str, trace: Trace, seed: int) -> tuple[Tensor, dict[str, An
     optimizer = built(problem, Method.parse(text), seed, design.candidates(trace.budget))
     # the objective scores responses in a loop; here the problem does
     objective = UnitObjective(UnitAddress(problem.unit))
-    search = Search(problem.unit, text, problem.latent, objective, optimizer, BudgetSpec(evaluations=trace.budget), design=design)
+    search = Search(
+        SearchedUnit(problem.unit), text, problem.latent, objective, optimizer, BudgetSpec(evaluations=trace.budget), design=design
+    )
     while not search.stopped_by:
         search.tell(trace.scores(search.ask()))
         trace.recommend(search.recommend)

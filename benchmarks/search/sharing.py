@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from actmax.engine.evaluation.evaluator import EvaluationSetup
 from actmax.engine.evaluation.loop import Loop
-from actmax.engine.search.search import Search
+from actmax.engine.search.search import Search, SearchedUnit
 from actmax.engine.spec import BudgetSpec
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.units import resolve
@@ -64,8 +65,10 @@ def record(problem: str, units: Sequence[str], method: str, seed: int, budget: i
     for unit in units:
         (address,) = resolve(unit, target.layers())
         optimizer = ours.built(families()[problem].build(unit, seed), ours.Method.parse(ours.PREFIX + method), seed, budget)
-        searches.append(Search(unit, method, generator.latent, UnitObjective(address), optimizer, BudgetSpec(evaluations=budget)))
-    loop = Loop(generator, target, searches, sharing=together)
+        searches.append(
+            Search(SearchedUnit(unit), method, generator.latent, UnitObjective(address), optimizer, BudgetSpec(evaluations=budget))
+        )
+    loop = Loop(EvaluationSetup(generator, target), searches, sharing=together)
     recorder = Recorder(loop, budget)
     loop.observers = [recorder]
     loop.run()

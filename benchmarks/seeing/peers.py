@@ -34,6 +34,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from actmax.engine.build import check
+from actmax.engine.evaluation.evaluator import EvaluationSetup
 from actmax.engine.evaluation.loop import Loop
 from actmax.engine.run import searches_of
 from actmax.engine.spec import JobSpec
@@ -72,7 +73,7 @@ def ours(network: torch.nn.Module, generator: str, preset: str, rule: str) -> Ca
     )
     job = check(spec, given={"net": ModuleTarget(network, WIDE)})
     searches = searches_of(job)
-    loop = Loop(job.generator, job.target, searches, transformations=job.scoring.transformations())
+    loop = Loop(EvaluationSetup(job.generator, job.target, transformations=job.scoring.transformations()), searches)
 
     def run(steps: int) -> None:
         for _ in range(steps):

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from actmax.engine.build import check
+from actmax.engine.evaluation.evaluator import EvaluationSetup
 from actmax.engine.evaluation.loop import Loop
 from actmax.engine.run import searches_of
 from actmax.engine.spec import JobSpec
@@ -57,7 +58,7 @@ def measure(
     job = check(spec, given={"net": ModuleTarget(network, WIDE)})
     pipeline = job.scoring.transformations()
     searches = searches_of(job)
-    loop = Loop(job.generator.to(device), job.target, searches, device=device, transformations=pipeline)
+    loop = Loop(EvaluationSetup(job.generator.to(device), job.target, device, transformations=pipeline), searches)
     shown = candidates * (1 if pipeline is None else pipeline.samples)
     stimuli = torch.rand(candidates, *WIDE.shape, generator=torch.Generator().manual_seed(0)).to(device)
     floor_stimuli = torch.rand(shown, *WIDE.shape, generator=torch.Generator().manual_seed(0)).to(device)

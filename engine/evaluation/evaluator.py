@@ -13,6 +13,7 @@ from ...models.generators.generator import Generator
 from ...models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective
 from ...models.targets.target import CountsTrials, PreservesState, Target
 from ...models.transformations.pipeline import Pipeline
+from .packing import pass_size
 from .shown import Shown
 
 
@@ -178,6 +179,53 @@ class Evaluator:
         parts = zip(work.latents, work.progress, strict=True)
         progress = torch.cat([torch.full((latents.shape[0],), share, dtype=torch.float64) for latents, share in parts])
         return self.transformations(stimuli, work.trial, progress)
+
+
+@dataclass(frozen=True)
+class EvaluationSetup:
+    """What candidates are evaluated through, where, and how many at once.
+
+    Attributes
+    ----------
+    generator, target : Generator, Target
+        Already on ``device``.
+    device : str
+        Where stimuli are made.
+    seed : int
+        The job's, for targets with noise of their own.
+    transformations : Pipeline or None
+        Changes every stimulus before the target sees it.
+    max_batch : int or None
+        Stimuli in one pass, transformed copies counted; None: as many as fit (see :func:`pass_size`).
+    """
+
+    generator: Generator
+    target: Target
+    device: str = "cpu"
+    seed: int = 0
+    transformations: Pipeline | None = None
+    max_batch: int | None = None
+
+    @property
+    def samples(self) -> int:
+        """Return how often the target sees a candidate."""
+        return 1 if self.transformations is None else self.transformations.samples
+
+    def candidates(self) -> int:
+        """Return how many candidates go through generator and target together."""
+        return max(1, (self.max_batch or pass_size(self.target, self.generator.stimulus, self.device)) // self.samples)
+
+    def evaluator(self, objectives: Sequence[Objective], *, plain: bool = False) -> Evaluator:
+        """Return what evaluates passes by these objectives; parameters as of :class:`Evaluator`."""
+        return Evaluator(
+            self.generator,
+            self.target,
+            objectives,
+            device=self.device,
+            seed=self.seed,
+            transformations=self.transformations,
+            plain=plain,
+        )
 
 
 def preserved(part: Generator | Target) -> AbstractContextManager[object]:

@@ -9,14 +9,10 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ...models.generators.generator import Generator
 from ...models.objectives.objective import Objective, compares
-from ...models.targets.target import Target
-from ...models.transformations.pipeline import Pipeline
 from ..search.search import Search
 from ..search.sharing import Exchange
-from .evaluator import Evaluator, Outcome, Pass, Spread
-from .packing import pass_size
+from .evaluator import EvaluationSetup, Evaluator, Outcome, Pass, Spread
 
 Asked = list[tuple[Search, Tensor]]
 StopReason = Literal["", "cancel", "suspend"]
@@ -45,12 +41,10 @@ class Loop:
 
     Parameters
     ----------
-    generator, target : Generator, Target
-        Already on ``device``.
+    setup : EvaluationSetup
+        How candidates are evaluated.
     searches : sequence of Search
         Each ends by its own budget.
-    device : str
-        Where stimuli are made.
     observers : sequence of Observer
         Called after every generation, and a :class:`PassObserver` after every pass too.
     seconds : float or None
@@ -59,45 +53,29 @@ class Loop:
         Running time of earlier attempts.
     sharing : bool
         Whether searches of one optimizer learn from each other's candidates.
-    seed : int
-        The job's, for targets with noise of their own.
-    max_batch : int or None
-        Stimuli in one pass, transformed copies counted; None: as many as fit (see :func:`pass_size`).
-    transformations : Pipeline or None
-        Changes every stimulus before the target sees it.
     spread : callable or None
         Shares the passes of a generation out between processes; None: all are evaluated here.
     """
 
     def __init__(
         self,
-        generator: Generator,
-        target: Target,
+        setup: EvaluationSetup,
         searches: Sequence[Search],
         *,
-        device: str = "cpu",
         observers: Sequence[Observer] = (),
         seconds: float | None = None,
         elapsed: float = 0.0,
         sharing: bool = True,
-        seed: int = 0,
-        max_batch: int | None = None,
-        transformations: Pipeline | None = None,
         spread: Spread | None = None,
     ) -> None:
-        self.generator = generator
-        self.target = target
+        self.setup = setup
         self.searches = searches
-        self.device = device
         self.observers = observers
         self.budget_seconds = seconds
-        self.transformations = transformations
-        self.samples = 1 if transformations is None else transformations.samples
-        self.max_batch = max(1, (max_batch or pass_size(target, generator.stimulus, device)) // self.samples)
+        self.max_batch = setup.candidates()
         self.sharing = sharing
-        self.seed = seed
         self.spread = spread
-        self.evaluate = self._evaluator([search.objective for search in searches])
+        self.evaluate = setup.evaluator([search.objective for search in searches])
         self._numbers = {search: number for number, search in enumerate(searches)}
         self._trial = 0
         self._under_way: dict[Search, int] = {}
@@ -162,7 +140,7 @@ class Loop:
         self._trial = sum(search.evaluations for search in self.searches)
         evaluate = self.evaluate
         if plain is not None:
-            evaluate = self._evaluator([plain.get(search, search.objective) for search in self.searches], plain=True)
+            evaluate = self.setup.evaluator([plain.get(search, search.objective) for search in self.searches], plain=True)
         return self._respond(asked, Exchange(()), evaluate, measuring=True)
 
     def _respond(self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None, *, measuring: bool = False) -> list[Tensor]:
@@ -246,17 +224,6 @@ class Loop:
     def _share(self, asked: Asked, numbers: Sequence[int], parts: Sequence[Tensor], outcome: Outcome, exchange: Exchange) -> None:
         heard = {self.searches[number]: scores for number, scores in outcome.heard.items()}
         exchange.add([asked[number][0] for number in numbers], parts, heard)
-
-    def _evaluator(self, objectives: Sequence[Objective], *, plain: bool = False) -> Evaluator:
-        return Evaluator(
-            self.generator,
-            self.target,
-            objectives,
-            device=self.device,
-            seed=self.seed,
-            transformations=self.transformations,
-            plain=plain,
-        )
 
 
 def _progress(search: Search) -> float:

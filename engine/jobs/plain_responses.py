@@ -58,7 +58,7 @@ def _scored_again(job: ResolvedJob, loop: Loop, searches: Sequence[Search], resu
     """Scores as means over fresh draws of the transformations, where there are any and no leader was measured again anyway."""
     if job.spec.transformations is None or any(one.measurements > 1 for result in results for one in result.optima):
         return list(results)
-    n = max(2, DRAWS // loop.samples)
+    n = max(2, DRAWS // loop.setup.samples)
     asked = [
         (search, torch.cat([torch.from_numpy(one.latent)[None].repeat(n, *[1] * one.latent.ndim) for one in result.optima]))
         for search, result in zip(searches, results, strict=True)

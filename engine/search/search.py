@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,25 @@ from .recorder import Recorder
 from .tally import Tally
 
 
+@dataclass(frozen=True)
+class SearchedUnit:
+    """The unit of a search, as progress and reports name it.
+
+    Attributes
+    ----------
+    address : str
+        Its address.
+    name : str
+        What the target calls it; empty where it has no name.
+    natural_best : float or None
+        Its response to the best natural stimulus; None where scores are no multiples of it.
+    """
+
+    address: str
+    name: str = ""
+    natural_best: float | None = None
+
+
 class Search:
     """Latents out, scores in; whoever drives it (a job's target, a client) is no concern of it.
 
@@ -27,8 +47,10 @@ class Search:
 
     Parameters
     ----------
-    unit, optimizer_label : str
-        Names for reports.
+    unit : SearchedUnit
+        Whose scores these are.
+    optimizer_label : str
+        Name of the optimizer, for reports.
     latent : LatentSpace
         What the optimizer searches.
     objective : Objective
@@ -37,34 +59,28 @@ class Search:
         Proposes them.
     budget : BudgetSpec
         Its ``evaluations`` and ``plateau`` end this search.
-    natural_best : float or None
-        Response to the best natural stimulus.
-    unit_name : str
-        What the target calls the unit.
     design : Design
         How often candidates are shown, and what is kept back to measure leaders again.
     """
 
     def __init__(
         self,
-        unit: str,
+        unit: SearchedUnit,
         optimizer_label: str,
         latent: LatentSpace,
         objective: Objective,
         optimizer: Optimizer,
         budget: BudgetSpec,
-        natural_best: float | None = None,
-        unit_name: str = "",
         design: Design | None = None,
     ) -> None:
-        self.unit = unit
+        self.unit = unit.address
         self.optimizer_label = optimizer_label
         self.latent = latent
         self.objective = objective
         self.optimizer = optimizer
         self.budget = budget
-        self.natural_best = natural_best
-        self.unit_name = unit_name
+        self.natural_best = unit.natural_best
+        self.unit_name = unit.name
         self.design = design or Design()
         self.stopped_by = ""
         self.seconds = 0.0

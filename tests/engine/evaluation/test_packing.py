@@ -6,6 +6,7 @@ from torch import nn
 import toy_lab
 from actmax.engine.build import check
 from actmax.engine.evaluation import packing
+from actmax.engine.evaluation.evaluator import EvaluationSetup
 from actmax.engine.evaluation.loop import Loop
 from actmax.engine.evaluation.packing import MOST_STIMULI, pass_size
 from actmax.engine.run import searches_of
@@ -45,11 +46,11 @@ def test_a_job_keeps_to_it_and_finds_the_same(monkeypatch):
     monkeypatch.setattr(checked.target, "respond", counted)
     searches = searches_of(checked)
     asked = [(search, search.ask()) for search in searches]
-    whole = Loop(checked.generator, checked.target, searches).measure(asked)
+    whole = Loop(EvaluationSetup(checked.generator, checked.target), searches).measure(asked)
     assert seen == [sum(len(latents) for _, latents in asked)]
     seen.clear()
     monkeypatch.setattr(packing, "CPU_BYTES", 3 * 4 * _values(checked.target))
-    parts = Loop(checked.generator, checked.target, searches).measure(asked)
+    parts = Loop(EvaluationSetup(checked.generator, checked.target), searches).measure(asked)
     assert max(seen) == 3
     for one, other in zip(whole, parts, strict=True):
         assert torch.allclose(one, other, atol=1e-6)

@@ -8,6 +8,7 @@ import torch
 
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
+from actmax.engine.evaluation.evaluator import EvaluationSetup
 from actmax.engine.evaluation.loop import Loop
 from actmax.engine.maximize import maximize
 from actmax.engine.run import execute, searches_of
@@ -127,7 +128,9 @@ def test_a_transformed_score_is_the_mean_over_its_draws_and_does_not_depend_on_p
     latents = checked.generator.latent.sample(7, torch.Generator().manual_seed(0))
     (search,) = searches_of(checked)
     found = [
-        Loop(checked.generator, checked.target, [search], transformations=pipeline, max_batch=size).measure([(search, latents)])[0]
+        Loop(EvaluationSetup(checked.generator, checked.target, transformations=pipeline, max_batch=size), [search]).measure(
+            [(search, latents)]
+        )[0]
         for size in (250, 6)
     ]
     stimuli = checked.generator(latents)
@@ -146,7 +149,7 @@ def test_a_transformed_score_is_the_mean_over_its_draws_and_does_not_depend_on_p
 def test_the_reported_score_is_a_mean_over_fresh_draws():
     checked, result = searched(job(transformations={**WILD, "samples": 1}, units=["4[0]"]))
     (found,) = result.searches
-    loop = Loop(checked.generator, checked.target, searches_of(checked), transformations=checked.scoring.transformations())
+    loop = Loop(EvaluationSetup(checked.generator, checked.target, transformations=checked.scoring.transformations()), searches_of(checked))
     (scores,) = loop.measure([(loop.searches[0], torch.from_numpy(found.latent)[None].repeat(2000, 1))])
     assert found.score is not None
     assert found.score_sem is not None
@@ -157,7 +160,7 @@ def test_the_reported_score_is_a_mean_over_fresh_draws():
 def test_a_gradient_under_transformations_is_that_of_the_mean_score():
     checked = check(job(objective=SUM, transformations=WILD, units=["4[0]"], optimizer={"name": "adam"}), allow_imports=ALLOWED)
     searches = searches_of(checked)
-    loop = Loop(checked.generator, checked.target, searches, transformations=checked.scoring.transformations())
+    loop = Loop(EvaluationSetup(checked.generator, checked.target, transformations=checked.scoring.transformations()), searches)
     latents = torch.tensor([[0.3, -0.2, 0.9, 0.1, -0.7]])
     ((score, gradient),) = loop._respond_with_gradients([(searches[0], latents)], _nothing())
     way = torch.tensor([[0.5, 1.0, -0.3, 0.2, 0.4]])
@@ -177,7 +180,7 @@ def test_compared_candidates_meet_in_one_pass_however_small_passes_are():
     checked = check(job(objective=objective, units=["4[0]", "4[1]"]), allow_imports=ALLOWED)
     searches = searches_of(checked)
     latents = [checked.generator.latent.sample(8, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
-    loop = Loop(checked.generator, checked.target, searches, max_batch=3)
+    loop = Loop(EvaluationSetup(checked.generator, checked.target, max_batch=3), searches)
     found = loop.measure(list(zip(searches, latents, strict=True)))
     for search, own, scores in zip(searches, latents, found, strict=True):
         alone = search.objective(dict(checked.target.respond(checked.generator(own), {"1", "4"})))
@@ -216,7 +219,7 @@ def test_what_regularisers_read_is_the_untransformed_stimulus_and_the_latent():
     (search,) = searches_of(checked)
     search.objective = Reader()
     latents = checked.generator.latent.sample(3, torch.Generator().manual_seed(0))
-    loop = Loop(checked.generator, checked.target, [search], transformations=checked.scoring.transformations())
+    loop = Loop(EvaluationSetup(checked.generator, checked.target, transformations=checked.scoring.transformations()), [search])
     (scores,) = loop.measure([(search, latents)])
     assert torch.equal(scores, latents.sum(1))
     assert torch.equal(seen[LATENT], latents)
@@ -245,7 +248,7 @@ def test_a_noisy_target_meets_fresh_noise_in_every_draw(tmp_path):
     for samples in (1, 16):
         checked = check(job(target=noisy, units=["4[0]"], transformations={**steps, "samples": samples}), allow_imports=ALLOWED)
         (search,) = searches_of(checked)
-        loop = Loop(checked.generator, checked.target, [search], transformations=checked.scoring.transformations())
+        loop = Loop(EvaluationSetup(checked.generator, checked.target, transformations=checked.scoring.transformations()), [search])
         latents = checked.generator.latent.sample(1, torch.Generator().manual_seed(0)).repeat(200, 1)
         spreads.append(float(loop.measure([(search, latents)])[0].std()))
     assert spreads[0] == pytest.approx(0.5, rel=0.15)

@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from actmax.engine.build import check
+from actmax.engine.evaluation.evaluator import EvaluationSetup
 from actmax.engine.evaluation.loop import Loop
 from actmax.engine.evaluation.shown import Shown
 from actmax.engine.run import execute, searches_of
@@ -30,7 +31,7 @@ def heard(search):
 def test_what_is_overheard_is_what_the_others_were_shown_scored_for_oneself(generator):
     checked, searches = prepared(generator={"name": generator})
     shown = {search: [] for search in searches}
-    loop = Loop(checked.generator, checked.target, searches, max_batch=7)  # passes that hold parts of several searches
+    loop = Loop(EvaluationSetup(checked.generator, checked.target, max_batch=7), searches)  # passes that hold parts of several searches
     for search in searches:
         ask = search.optimizer.ask
         search.optimizer.ask = lambda ask=ask, search=search: shown[search].append(ask()) or shown[search][-1]
