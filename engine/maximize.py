@@ -25,7 +25,7 @@ from .run import run_job
 from .spec import JobSpec
 
 
-def maximize(
+def maximize(  # noqa: PLR0913 - a job's fields
     generator: str | Generator | nn.Module | type,
     target: str | Target | nn.Module | Callable[[Any], Any],
     units: str | Sequence[str] | None = None,

@@ -32,11 +32,34 @@ from .search.recorder import SearchPlan
 from .search.search import Search, SearchedUnit
 from .spec import JobSpec
 
-__all__ = ["NotWritten", "Suspended", "batch_of", "execute", "fingerprint", "replica", "run_job", "searches_of"]
+__all__ = ["NotWritten", "RunSettings", "Suspended", "batch_of", "execute", "fingerprint", "replica", "run_job", "searches_of"]
 
 
 class Suspended(Exception):
     """The job was checkpointed and can be resumed."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a process runs a job; the job's results do not depend on it.
+
+    Attributes
+    ----------
+    threads : int or None
+        CPU threads for torch; its own number when None.
+    checkpoint_interval : float
+        Seconds between two checkpoints, at least.
+    keep_checkpoint : bool
+        Leave the checkpoint of the ended job to the caller, who has yet to record the end.
+    spread : callable or None
+        Shares the passes of a generation out between processes, each with a :func:`replica`; see
+        :class:`actmax.engine.evaluation.loop.Loop`.
+    """
+
+    threads: int | None = None
+    checkpoint_interval: float = 5.0
+    keep_checkpoint: bool = False
+    spread: Spread | None = None
 
 
 @dataclass
@@ -198,14 +221,9 @@ def run_job(
     *,
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
-    permissions: Permissions | None = None,
-    allow_imports: Sequence[str] = (),
-    allow_files: bool | Sequence[str] = False,
-    threads: int | None = None,
-    checkpoint_interval: float = 5.0,
+    permissions: Permissions = NOTHING,
     given: Mapping[str, Any] | None = None,
-    keep_checkpoint: bool = False,
-    spread: Spread | None = None,
+    settings: RunSettings = RunSettings(),
 ) -> JobResult:
     """Run ``spec``, or go on from the checkpoint in ``folder``, and write its artifacts.
 
@@ -220,21 +238,12 @@ def run_job(
         was found is measured, and at the end.
     should_stop : callable
         Asked between generations: "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
-    permissions : Permissions, optional
+    permissions : Permissions
         What the job may import, read and ask.
-    allow_imports, allow_files
-        The same as lists, where ``permissions`` is not given; see :meth:`actmax.models.permissions.Permissions.of`.
-    threads : int or None
-        CPU threads for torch; its own number when None.
-    checkpoint_interval : float
-        Seconds between two checkpoints, at least.
     given : mapping of str to object, optional
         Parts at hand, by the names that the job gives them; see :func:`actmax.engine.build.check`.
-    keep_checkpoint : bool
-        Leave the checkpoint of the ended job to the caller, who has yet to record the end.
-    spread : callable or None
-        Shares the passes of a generation out between processes, each with a :func:`replica`; see
-        :class:`actmax.engine.evaluation.loop.Loop`.
+    settings : RunSettings
+        How this process runs it.
 
     Returns
     -------
@@ -254,22 +263,26 @@ def run_job(
     NotWritten
         After it: the numbers can't be written; the error holds the result. What can't be drawn is only named in the result's ``notices``.
     """
-    with own_threads(threads):
-        job = check(spec, permissions=permissions or Permissions.of(allow_imports, allow_files), given=given)
+    with own_threads(settings.threads):
+        job = check(spec, permissions=permissions, given=given)
         searches = searches_of(job)
         if folder is None:
             reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
-            return execute(job, searches, observers=[reporter], should_stop=should_stop, spread=spread)
+            return execute(job, searches, observers=[reporter], should_stop=should_stop, spread=settings.spread)
         prepare(folder)
         saver = Checkpointer(
-            folder / "checkpoint.safetensors", fingerprint(spec), checkpoint_interval, _versions(job), required=keep_checkpoint
+            folder / "checkpoint.safetensors",
+            fingerprint(spec),
+            settings.checkpoint_interval,
+            _versions(job),
+            required=settings.keep_checkpoint,
         )
         elapsed = saver.resume(searches)
         undrawn: list[str] = []
         reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=lambda: (*job.notices(), *saver.notices(), *undrawn))
         try:
             result = execute(
-                job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=spread
+                job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=settings.spread
             )
         except Unmeasured:  # tried again, it begins anew
             saver.path.unlink(missing_ok=True)
@@ -280,7 +293,7 @@ def run_job(
             job.generator.stimulus,
             saver,
             searches,
-            keep_checkpoint=keep_checkpoint,
+            keep_checkpoint=settings.keep_checkpoint,
             on_drawn=lambda drawn: reporter.pass_done(searches, result.seconds, stage=f"drawing the report: {drawn:,} pictures"),
         )
         undrawn += written.notices[len(result.notices) :]
@@ -324,7 +337,7 @@ def replica(spec: JobSpec, *, permissions: Permissions = NOTHING, threads: int |
     if threads is not None:
         torch.set_num_threads(threads)
     job = check(spec, permissions=permissions)
-    return setup_of(job).evaluator([job.objective(unit) for unit in job.units for _ in job.optimizers])  # as searches_of has them
+    return Evaluator(setup_of(job), [job.objective(unit) for unit in job.units for _ in job.optimizers])  # as searches_of has them
 
 
 def setup_of(job: ResolvedJob) -> EvaluationSetup:

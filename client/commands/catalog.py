@@ -20,6 +20,7 @@ from ..extras import NotInstalled
 from ..jobs.catalog import component
 from ..jobs.client import Client
 from ..jobs.overrides import Override, apply
+from ..schema_words import type_in_words, value_in_words
 from .common import SERVER, AllowImport, Json, Server, connect, err, needing_server, out, print_json
 
 _HELP = "What a server offers, or this installation where none runs: components, their options, the layers of a target."
@@ -106,8 +107,8 @@ def options(
             continue
         table = _table("option", "type", "default", "what it does")
         for option, described in schema["properties"].items():
-            default = "(needed)" if option in schema.get("required", ()) else _shown(described.get("default"))
-            table.add_row(option, _type(described, schema), default, described.get("description", ""))
+            default = "(needed)" if option in schema.get("required", ()) else value_in_words(described.get("default"))
+            table.add_row(option, type_in_words(described, schema.get("$defs", {})), default, described.get("description", ""))
         out.print(table)
 
 
@@ -224,27 +225,3 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _type(described: dict[str, Any], schema: dict[str, Any]) -> str:
-    """An option's type and bounds in a few words, from its JSON schema."""
-    if "$ref" in described:
-        described = schema.get("$defs", {}).get(described["$ref"].rpartition("/")[2], {}) | described
-    if "anyOf" in described:
-        return " or ".join(_type(each, schema) for each in described["anyOf"])
-    if "const" in described:
-        return _shown(described["const"])
-    if "enum" in described:
-        return " | ".join(map(_shown, described["enum"]))
-    text = str(described.get("type", "anything"))
-    if text == "array":
-        text = f"list of {_type(described.get('items', {}), schema)}"
-    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {described[key]:g}" for key, sign in bounds.items() if key in described]
-    return f"{text} {', '.join(limits)}".rstrip()
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return str(value)

@@ -40,7 +40,7 @@ from .common import (
 _STATES = [state_text(number) for number in job_pb2.JobState.values() if number]
 
 
-def submit(
+def submit(  # noqa: PLR0913 - options of the command
     job: JobFileArgument,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress until the job has ended. Ctrl-C cancels it.")] = False,
     folder: Annotated[

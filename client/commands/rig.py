@@ -16,7 +16,7 @@ from ..sessions.session import Session
 from .common import SERVER, ExitCode, Json, Server, check_folder, err, print_error, print_json, say_remarks
 
 
-def rig(
+def rig(  # noqa: PLR0913 - options of the command
     session: Annotated[str, typer.Argument(metavar="SESSION", help="A session's name, or SPEC.yaml of a new one.", show_default=False)],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Shared with the rig; made where there is none.", show_default=False)],
     server: Server = SERVER,

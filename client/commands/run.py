@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _WORK = ".actmax-run"
 
 
-def run(
+def run(  # noqa: PLR0913 - options of the command
     job: JobFileArgument,
     folder: Annotated[
         Path | None,
@@ -96,7 +96,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
     with needing_server("run"):
         from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob, Unmeasured
-        from ...engine.run import NotWritten, run_job
+        from ...engine.run import NotWritten, RunSettings, run_job
         from ...engine.spec import JobSpec
         from ...models.permissions import Permissions
         from ...server.messages import jobs as messages
@@ -115,7 +115,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
                 on_progress=show,
                 should_stop=should_stop,
                 permissions=Permissions.of(allow_import, allow_files=True),
-                threads=threads,
+                settings=RunSettings(threads),
             )
     except InvalidJob as error:
         _discard(work)

@@ -82,7 +82,7 @@ def delete(name: Name, server: Server = SERVER) -> None:
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0913 - options of the command
     name: Name,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: FILE.parquet or FILE.nwb.", show_default=False)],
     kind: Annotated[Format | None, typer.Option("--format", help="By the file's ending by default.", show_default=False)] = None,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...engine.session.simulated_rig import SimulatedRig
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - options of the command
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Where the electrodes are: a target of the catalog.", show_default=False)],
     unit: Annotated[list[str], typer.Option("--unit", metavar="ADDRESS", help="Unit recorded from; may be repeated.", show_default=False)],
     generator: Annotated[str, typer.Option("--generator", help="What makes the stimuli.")] = "cifar10-sngan",
@@ -88,7 +88,16 @@ def simulate(
     for text in changes or ():
         overrides.apply(overrides.Override.parse(text), spec)
     opened = Session(session, server) if session else Session.create(spec, server)
-    with opened as running, session_display(err, silent=as_json) as display:
+    ended = _rehearse(opened, rig, latency, silent=as_json)
+    if folder is not None:
+        _report(ended.name, folder, server, silent=as_json)
+    if not _told(rig, ended, as_json=as_json):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _rehearse(opened: Session, rig: SimulatedRig, latency: float, *, silent: bool) -> session_pb2.Session:
+    """Show the rig every stimulus that a session asks for, and return the session as it ended; leave it open where it is interrupted."""
+    with opened as running, session_display(err, silent=silent) as display:
         running.on_trouble = display.trouble
         display.name(running.name)
         try:
@@ -97,15 +106,12 @@ def simulate(
                 _show(running, rig, generation, latency)
                 display.generation(generation)
         except KeyboardInterrupt:
-            if not as_json:
+            if not silent:
                 err.print(f"{running.name} stays open; to go on, give the same command with --session {running.name}")
             raise
         ended = running.described
         display.ended(ended)
-    if folder is not None:
-        _report(ended.name, folder, server, silent=as_json)
-    if not _told(rig, ended, as_json=as_json):
-        raise typer.Exit(ExitCode.FAILED)
+    return ended
 
 
 def _report(name: str, folder: Path, server: str, *, silent: bool) -> None:

@@ -84,44 +84,61 @@ Spread = Callable[[Sequence[Pass], Callable[[Pass], Outcome]], Iterator[Outcome]
 """Takes passes and an evaluator of this process, and gives their outcomes in order, whoever evaluated them."""
 
 
-class Evaluator:
-    """Evaluates passes. Equal passes have equal outcomes, bit for bit, on machines that compute alike with as many threads.
+@dataclass(frozen=True)
+class EvaluationSetup:
+    """What candidates are evaluated through, where, and how many at once.
 
-    Parameters
+    Attributes
     ----------
     generator, target : Generator, Target
         Already on ``device``.
-    objectives : sequence of Objective
-        One a search of the job, in their order.
     device : str
         Where stimuli are made.
     seed : int
         The job's, for targets with noise of their own.
     transformations : Pipeline or None
         Changes every stimulus before the target sees it.
+    max_batch : int or None
+        Stimuli in one pass, transformed copies counted; None: as many as fit (see :func:`pass_size`).
+    """
+
+    generator: Generator
+    target: Target
+    device: str = "cpu"
+    seed: int = 0
+    transformations: Pipeline | None = None
+    max_batch: int | None = None
+
+    @property
+    def samples(self) -> int:
+        """Return how often the target sees a candidate."""
+        return 1 if self.transformations is None else self.transformations.samples
+
+    def candidates(self) -> int:
+        """Return how many candidates go through generator and target together."""
+        return max(1, (self.max_batch or pass_size(self.target, self.generator.stimulus, self.device)) // self.samples)
+
+
+class Evaluator:
+    """Evaluates passes. Equal passes have equal outcomes, bit for bit, on machines that compute alike with as many threads.
+
+    Parameters
+    ----------
+    setup : EvaluationSetup
+        What candidates go through.
+    objectives : sequence of Objective
+        One a search of the job, in their order.
     plain : bool
         Whether the target sees stimuli as they are, transformations or not.
     """
 
-    def __init__(
-        self,
-        generator: Generator,
-        target: Target,
-        objectives: Sequence[Objective],
-        *,
-        device: str = "cpu",
-        seed: int = 0,
-        transformations: Pipeline | None = None,
-        plain: bool = False,
-    ) -> None:
-        self.generator = generator
-        self.target = target
+    def __init__(self, setup: EvaluationSetup, objectives: Sequence[Objective], *, plain: bool = False) -> None:
+        self.generator, self.target = setup.generator, setup.target
         self.objectives = objectives
-        self.device = device
-        self.seed = seed
-        self.transformations = transformations
+        self.device, self.seed = setup.device, setup.seed
+        self.transformations = setup.transformations
         self.plain = plain
-        self.samples = 1 if plain or transformations is None else transformations.samples
+        self.samples = 1 if plain else setup.samples
 
     def __call__(self, work: Pass) -> Outcome:
         """Evaluate one pass; networks are left as they were."""
@@ -179,53 +196,6 @@ class Evaluator:
         parts = zip(work.latents, work.progress, strict=True)
         progress = torch.cat([torch.full((latents.shape[0],), share, dtype=torch.float64) for latents, share in parts])
         return self.transformations(stimuli, work.trial, progress)
-
-
-@dataclass(frozen=True)
-class EvaluationSetup:
-    """What candidates are evaluated through, where, and how many at once.
-
-    Attributes
-    ----------
-    generator, target : Generator, Target
-        Already on ``device``.
-    device : str
-        Where stimuli are made.
-    seed : int
-        The job's, for targets with noise of their own.
-    transformations : Pipeline or None
-        Changes every stimulus before the target sees it.
-    max_batch : int or None
-        Stimuli in one pass, transformed copies counted; None: as many as fit (see :func:`pass_size`).
-    """
-
-    generator: Generator
-    target: Target
-    device: str = "cpu"
-    seed: int = 0
-    transformations: Pipeline | None = None
-    max_batch: int | None = None
-
-    @property
-    def samples(self) -> int:
-        """Return how often the target sees a candidate."""
-        return 1 if self.transformations is None else self.transformations.samples
-
-    def candidates(self) -> int:
-        """Return how many candidates go through generator and target together."""
-        return max(1, (self.max_batch or pass_size(self.target, self.generator.stimulus, self.device)) // self.samples)
-
-    def evaluator(self, objectives: Sequence[Objective], *, plain: bool = False) -> Evaluator:
-        """Return what evaluates passes by these objectives; parameters as of :class:`Evaluator`."""
-        return Evaluator(
-            self.generator,
-            self.target,
-            objectives,
-            device=self.device,
-            seed=self.seed,
-            transformations=self.transformations,
-            plain=plain,
-        )
 
 
 def preserved(part: Generator | Target) -> AbstractContextManager[object]:

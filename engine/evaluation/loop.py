@@ -75,7 +75,7 @@ class Loop:
         self.max_batch = setup.candidates()
         self.sharing = sharing
         self.spread = spread
-        self.evaluate = setup.evaluator([search.objective for search in searches])
+        self.evaluate = Evaluator(setup, [search.objective for search in searches])
         self._numbers = {search: number for number, search in enumerate(searches)}
         self._trial = 0
         self._under_way: dict[Search, int] = {}
@@ -140,7 +140,7 @@ class Loop:
         self._trial = sum(search.evaluations for search in self.searches)
         evaluate = self.evaluate
         if plain is not None:
-            evaluate = self.setup.evaluator([plain.get(search, search.objective) for search in self.searches], plain=True)
+            evaluate = Evaluator(self.setup, [plain.get(search, search.objective) for search in self.searches], plain=True)
         return self._respond(asked, Exchange(()), evaluate, measuring=True)
 
     def _respond(self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None, *, measuring: bool = False) -> list[Tensor]:

@@ -145,10 +145,7 @@ class ActmaxEngine:
                 on_progress=report,
                 should_stop=should_stop,
                 permissions=task.permissions,
-                threads=task.threads,
-                checkpoint_interval=task.checkpoint_seconds,
-                keep_checkpoint=True,
-                spread=spread,
+                settings=run.RunSettings(task.threads, task.checkpoint_seconds, keep_checkpoint=True, spread=spread),
             )
         except run.Suspended as suspended:
             raise Suspended from suspended

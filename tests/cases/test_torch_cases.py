@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from actmax.engine.evaluation.evaluator import Evaluator, Pass
+from actmax.engine.evaluation.evaluator import EvaluationSetup, Evaluator, Pass
 from actmax.models.generators.decoder import DecoderGenerator
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.spaces import Box, StimulusSpec
@@ -516,7 +516,7 @@ def test_checkpointed_batch_norm_over_a_whole_pass(reentrant):
     decoder = seeded(lambda: nn.Sequential(nn.Linear(8, 192), nn.BatchNorm1d(192), nn.Sigmoid(), nn.Unflatten(1, (3, 8, 8)))).train()
     with left_as_it_was(network, decoder):
         target, generator = ModuleTarget(network, IMAGE), DecoderGenerator(decoder, Box((8,), -3.0, 3.0))
-        evaluator = Evaluator(generator, target, [UnitObjective(resolve("output[0]", target.layers())[0])])
+        evaluator = Evaluator(EvaluationSetup(generator, target), [UnitObjective(resolve("output[0]", target.layers())[0])])
         latents = torch.rand(4, 8, generator=torch.Generator().manual_seed(1))
         outcome = evaluator(Pass((0,), (latents,), (0.0,), 0, graded=True))
     leaf = latents.clone().requires_grad_()

@@ -25,6 +25,7 @@ from actmax.client.jobs import jobfile
 from actmax.client.jobs.results import kept
 from actmax.engine.jobs.progress import Progress
 from actmax.engine.run import NotWritten, run_job
+from actmax.models.permissions import Permissions
 from jobs import job as small_job
 
 JOBS = ("submit", "watch", "list", "cancel", "suspend", "resume", "delete", "fetch")
@@ -143,7 +144,7 @@ def test_the_catalog(server) -> None:
     assert actmax("catalog", "components", **at).stdout == done.stdout
     assert actmax("catalog", "--server", server.address).stdout == done.stdout
     assert "generator" not in actmax("catalog", "components", "--kind", "optimizer", **at).stdout
-    assert re.search(r"batch +integer >= 1", actmax("catalog", "--server", server.address, "options", "adam").stdout)
+    assert re.search(r"batch +int; at least 1", actmax("catalog", "--server", server.address, "options", "adam").stdout)
     done = actmax("catalog", "options", "adan", **at)
     assert done.returncode == 2
     assert "did you mean adam" in done.stderr
@@ -352,7 +353,7 @@ def test_results_that_have_no_place_are_written_into_a_temporary_folder(tmp_path
             (tmp_path / "artifacts").write_text("in the way")
 
     with pytest.raises(NotWritten) as lost:
-        run_job(small_job(), tmp_path, on_progress=occupy, allow_imports=("toy_lab",))
+        run_job(small_job(), tmp_path, on_progress=occupy, permissions=Permissions.of(("toy_lab",)))
     told = str(_written_elsewhere(lost.value, tmp_path))
     elsewhere = Path(told.rpartition("they are in ")[2])
     assert (elsewhere / "report.html").is_file()
@@ -441,7 +442,7 @@ def test_a_run_goes_on_from_its_checkpoint(toy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "found"
     spec = JobSpec.parse(jobfile.to_plain(jobfile.load(toy).spec))
     with pytest.raises(Suspended):
-        run_job(spec, folder / ".actmax-run", should_stop=lambda: "suspend", allow_imports=["toy_lab"])
+        run_job(spec, folder / ".actmax-run", should_stop=lambda: "suspend", permissions=Permissions.of(["toy_lab"]))
     arguments = ("run", str(toy), "--out", str(folder), "--allow-import", "toy_lab", "--json")
     other = actmax(*arguments, "--set", "seed=4")
     assert other.returncode == 2

@@ -11,10 +11,10 @@ from torch import nn
 
 from actmax.engine.build import check
 from actmax.engine.maximize import maximize
-from actmax.engine.run import execute, run_job, searches_of
+from actmax.engine.run import RunSettings, execute, run_job, searches_of
 from actmax.engine.spec import JobSpec
 from actmax.models.ambient import under_default_settings
-from jobs import ALLOWED, job
+from jobs import PERMITTED, job
 
 GRADIENT = ["adam", "normalised-ascent", "langevin"]
 BOX = [*GRADIENT, "random", "cma", "sphere-cma", "thompson", "xdream", "tt-grid"]
@@ -203,5 +203,5 @@ def test_a_network_of_double_precision_made_under_float64(plain):
 
 def test_threads_given_to_a_job_are_its_own(tmp_path):
     before = torch.get_num_threads()
-    run_job(job(budget={"evaluations": 5}), tmp_path, threads=before + 1, allow_imports=ALLOWED)
+    run_job(job(budget={"evaluations": 5}), tmp_path, permissions=PERMITTED, settings=RunSettings(threads=before + 1))
     assert torch.get_num_threads() == before

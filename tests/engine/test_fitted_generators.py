@@ -21,7 +21,7 @@ from actmax.models.permissions import Permissions
 from actmax.models.spaces import StimulusSpec
 from actmax.models.targets.module import ModuleTarget
 from actmax.server.execution.engine import ActmaxEngine
-from jobs import ALLOWED, job
+from jobs import ALLOWED, PERMITTED, job
 from toy_lab import seeded
 
 
@@ -138,7 +138,7 @@ def test_a_server_never_reads_the_paths_of_a_job(tmp_path):
         with pytest.raises(InvalidJob, match="may not read files here"):
             ActmaxEngine().check(spec, Permissions.of(ALLOWED))
         with pytest.raises(InvalidJob, match="may not read files here"):
-            run_job(JobSpec.parse(spec), tmp_path / "work", allow_imports=ALLOWED)  # as its workers call it
+            run_job(JobSpec.parse(spec), tmp_path / "work", permissions=PERMITTED)  # as its workers call it
         assert not (tmp_path / "work").exists()
     spec = job(generator={"name": "image", "options": {"image": picture()}}).model_dump()
     assert ActmaxEngine().check(spec, Permissions.of(ALLOWED)).searches == 2

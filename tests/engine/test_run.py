@@ -8,7 +8,7 @@ import torch
 from actmax.engine.build import check
 from actmax.engine.checkpoint import BadCheckpoint
 from actmax.engine.run import Suspended, execute, run_job, searches_of
-from jobs import ALLOWED, job
+from jobs import ALLOWED, PERMITTED, job
 
 OPTIMIZERS = ["random", "adam", "protes", "tt-cross", "nevergrad"]
 GENERATORS = ["toy_lab:decoder", "toy_lab:codes"]
@@ -99,7 +99,7 @@ def test_a_suspended_job_goes_on_bit_for_bit(tmp_path, optimizer):
             return "suspend" if asked > 2 + stops else ""  # noqa: B023 - called in this round alone
 
         try:
-            resumed = run_job(spec, tmp_path, should_stop=after_a_while, allow_imports=ALLOWED)
+            resumed = run_job(spec, tmp_path, should_stop=after_a_while, permissions=PERMITTED)
             break
         except Suspended:
             stops += 1
@@ -114,13 +114,13 @@ def test_a_suspended_job_goes_on_bit_for_bit(tmp_path, optimizer):
 
 def test_a_checkpoint_of_another_job_or_a_damaged_one_is_refused(tmp_path):
     with pytest.raises(Suspended):
-        run_job(job(), tmp_path, should_stop=lambda: "suspend", allow_imports=ALLOWED)
+        run_job(job(), tmp_path, should_stop=lambda: "suspend", permissions=PERMITTED)
     with pytest.raises(BadCheckpoint, match="another job"):
-        run_job(job(seed=9), tmp_path, allow_imports=ALLOWED)
+        run_job(job(seed=9), tmp_path, permissions=PERMITTED)
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BadCheckpoint, match="no checkpoint that can be read"):
-        run_job(job(), tmp_path, allow_imports=ALLOWED)
+        run_job(job(), tmp_path, permissions=PERMITTED)
 
 
 def test_cancelling_keeps_what_was_found(tmp_path):
@@ -130,7 +130,7 @@ def test_cancelling_keeps_what_was_found(tmp_path):
         tmp_path,
         on_progress=seen.append,
         should_stop=lambda: "cancel" if seen and seen[-1].evaluations else "",
-        allow_imports=ALLOWED,
+        permissions=PERMITTED,
     )
     assert result.cancelled
     assert all(found.stopped_by == "cancelled" for found in result.searches)
@@ -143,7 +143,7 @@ def test_cancelling_keeps_what_was_found(tmp_path):
 
 def test_progress_reaches_the_end_and_keeps_its_promises(tmp_path):
     seen = []
-    run_job(job(budget={"evaluations": 500}), tmp_path, on_progress=seen.append, allow_imports=ALLOWED)
+    run_job(job(budget={"evaluations": 500}), tmp_path, on_progress=seen.append, permissions=PERMITTED)
     assert seen[-1].evaluations == seen[-1].total_evaluations == 1000
     assert seen[-1].seconds_left == 0
     assert all(a.evaluations <= b.evaluations for a, b in pairwise(seen))

@@ -17,8 +17,9 @@ import pytest
 from calls import refused, spec
 from google.protobuf.json_format import ParseDict
 
-from actmax.engine.run import run_job
+from actmax.engine.run import RunSettings, run_job
 from actmax.engine.spec import JobSpec
+from actmax.models.permissions import Permissions
 from actmax.server.config import ServerConfig
 from actmax.server.execution.engine import ActmaxEngine
 from actmax.server.execution.ray_cluster import RayCluster
@@ -129,7 +130,7 @@ async def test_workers_and_replicas_die_and_no_bit_changes(serving, executor, tm
 
     plain = job("quiet")
     imports = ("toy_lab", "fragile_lab")
-    run_job(JobSpec.parse(plain), tmp_path / "run", allow_imports=imports, allow_files=True, threads=1)
+    run_job(JobSpec.parse(plain), tmp_path / "run", permissions=Permissions.of(imports, allow_files=True), settings=RunSettings(threads=1))
     expected = dict(np.load(tmp_path / "run" / "artifacts" / "arrays.npz"))
 
     replica = {} if executor == "local" else {"replica": 5}

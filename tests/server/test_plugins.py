@@ -15,6 +15,7 @@ from actmax.client import Credentials
 from actmax.client.plugin import GeneratorPlugin, PluginOffering, PluginServer, TargetPlugin
 from actmax.engine.run import run_job
 from actmax.engine.spec import JobSpec
+from actmax.models.permissions import Permissions
 from actmax.server.execution.engine import ActmaxEngine
 from actmax.server.security.tokens import Tokens
 from actmax.v1 import catalog_service_pb2, job_pb2, job_service_pb2, plugin_service_pb2_grpc
@@ -73,7 +74,7 @@ def expected(tmp_path_factory) -> dict[str, np.ndarray]:
         plain = MessageToDict(spec, preserving_proto_field_name=True)
         plain["target"]["options"]["batch"] = 3
         plain["budget"], plain["seed"] = {"evaluations": 120}, 3
-        run_job(JobSpec.parse(plain), folder, allow_imports=("toy_lab",), allow_files=True)
+        run_job(JobSpec.parse(plain), folder, permissions=Permissions.of(("toy_lab",), allow_files=True))
     return kept(folder / "artifacts" / "arrays.npz")
 
 

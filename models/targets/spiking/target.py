@@ -84,7 +84,7 @@ class SpikingTarget:
     Eshraghian et al., "Training spiking neural networks using lessons from deep learning", 2023 (snntorch).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options, which the catalog reads
         self,
         network: nn.Module,
         stimulus: StimulusSpec,

@@ -9,7 +9,7 @@ from actmax.client.cli import execute
 from actmax.client.commands.analyse import parse_analysis
 from actmax.engine.run import run_job
 from actmax.wire.errors import InvalidInput
-from jobs import ALLOWED, job
+from jobs import PERMITTED, job
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_what_cannot_be_read_is_named():
 
 
 def test_a_finished_job_gets_its_sections(tmp_path, capsys):
-    run_job(job(), tmp_path, allow_imports=ALLOWED)
+    run_job(job(), tmp_path, permissions=PERMITTED)
     folder = tmp_path / "artifacts"
     command = ["analyse", str(folder), "--analysis", "toy_lab:Tuning:levels=4", "--allow-import", "toy_lab"]
     assert execute(command) == 0
@@ -45,7 +45,7 @@ def test_a_finished_job_gets_its_sections(tmp_path, capsys):
 
 
 def test_wrong_input_ends_with_its_field(tmp_path, capsys):
-    run_job(job(), tmp_path, allow_imports=ALLOWED)
+    run_job(job(), tmp_path, permissions=PERMITTED)
     folder = tmp_path / "artifacts"
     (tmp_path / "empty").mkdir()
     assert execute(["analyse", str(tmp_path / "empty"), "--analysis", "film"]) == 2

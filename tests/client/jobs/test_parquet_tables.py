@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 from actmax.client.cli import execute
 from actmax.client.export.parquet import write_tables
 from actmax.engine.run import run_job
-from jobs import ALLOWED, job
+from jobs import PERMITTED, job
 
 
 def test_searches_and_every_section_have_a_file(tmp_path, capsys):
     analyses = [{"name": "toy_lab:Tuning", "options": {"levels": levels}} for levels in (2, 3)]
-    result = run_job(job(analyses=analyses), tmp_path, allow_imports=ALLOWED)
+    result = run_job(job(analyses=analyses), tmp_path, permissions=PERMITTED)
     folder = tmp_path / "artifacts"
     assert execute(["export", str(folder), "--out", str(tmp_path / "tables")]) == 0
     names = ["searches", "toy_lab-Tuning-1", "toy_lab-Tuning-2"]

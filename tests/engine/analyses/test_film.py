@@ -12,7 +12,7 @@ from actmax.engine.analyses.film_recorder import Film, room
 from actmax.engine.build import check
 from actmax.engine.errors import InvalidJob
 from actmax.engine.run import run_job, searches_of
-from jobs import ALLOWED, job, run_with_stops
+from jobs import ALLOWED, PERMITTED, job, run_with_stops
 
 FILMED = {"report": {"film": "gif"}, "baselines": [{"name": "adam"}], "budget": {"evaluations": 60}}
 
@@ -61,7 +61,7 @@ def test_films_of_a_job_share_a_bound():
 
 
 def test_an_interrupted_job_has_the_same_film_and_the_files_show_it(tmp_path):
-    whole = run_job(job(**FILMED), tmp_path / "whole", allow_imports=ALLOWED)
+    whole = run_job(job(**FILMED), tmp_path / "whole", permissions=PERMITTED)
     resumed, stops = run_with_stops(job(**FILMED), tmp_path / "parts", 5)
     assert stops >= 2
     for one, other in zip(whole.searches, resumed.searches, strict=True):
@@ -81,8 +81,8 @@ def test_an_interrupted_job_has_the_same_film_and_the_files_show_it(tmp_path):
 
 
 def test_what_is_searched_and_found_is_the_same_with_and_without(tmp_path):
-    plain = run_job(job(**{**FILMED, "report": {}}), tmp_path / "plain", allow_imports=ALLOWED)
-    filmed = run_job(job(**FILMED), tmp_path / "filmed", allow_imports=ALLOWED)
+    plain = run_job(job(**{**FILMED, "report": {}}), tmp_path / "plain", permissions=PERMITTED)
+    filmed = run_job(job(**FILMED), tmp_path / "filmed", permissions=PERMITTED)
     for one, other in zip(plain.searches, filmed.searches, strict=True):
         assert np.array_equal(one.scores, other.scores)
         assert not one.film
@@ -105,7 +105,7 @@ def test_codes_are_kept_as_codes():
 
 def test_an_mp4_where_there_is_an_encoder(tmp_path, monkeypatch):
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
-    run_job(job(**{**FILMED, "units": ["4[0]"], "baselines": [], "report": {"film": "mp4"}}), tmp_path, allow_imports=ALLOWED)
+    run_job(job(**{**FILMED, "units": ["4[0]"], "baselines": [], "report": {"film": "mp4"}}), tmp_path, permissions=PERMITTED)
     (path,) = (tmp_path / "artifacts/film").iterdir()
     assert path.suffix == ".mp4"
     reader = ffmpeg.read_frames(str(path))

@@ -13,7 +13,7 @@ from actmax.engine.build import check
 from actmax.engine.report.pictures import faded, opacity
 from actmax.engine.run import execute, run_job, searches_of
 from actmax.models.spaces import StimulusSpec
-from jobs import ALLOWED, job, run_with_stops
+from jobs import ALLOWED, PERMITTED, job, run_with_stops
 
 GRADED = {"optimizer": {"name": "adam"}, "baselines": [{"name": "random"}], "budget": {"evaluations": 12}}
 
@@ -55,7 +55,7 @@ def test_it_is_the_sum_of_absolute_gradients_at_the_stimuli(generator):
 
 
 def test_an_interrupted_job_has_the_same_map_and_the_artifacts_show_it(tmp_path):
-    whole = run_job(job(**GRADED), tmp_path / "whole", allow_imports=ALLOWED)
+    whole = run_job(job(**GRADED), tmp_path / "whole", permissions=PERMITTED)
     resumed, stops = run_with_stops(job(**GRADED), tmp_path / "parts", 5)
     assert stops >= 2
     for one, other in zip(whole.searches, resumed.searches, strict=True):
@@ -107,7 +107,7 @@ def test_little_or_no_importance_still_makes_a_picture():
 
 
 def test_a_result_without_a_map_is_as_before(tmp_path):
-    result = run_job(job(), tmp_path, allow_imports=ALLOWED)
+    result = run_job(job(), tmp_path, permissions=PERMITTED)
     assert all(search.importance is None for search in result.searches)
     assert not (tmp_path / "artifacts" / "stimuli" / "importance").exists()
     assert replace(result.searches[0]).importance is None

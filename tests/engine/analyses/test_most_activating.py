@@ -17,9 +17,10 @@ from actmax.engine.maximize import maximize
 from actmax.engine.run import run_job
 from actmax.engine.spec import JobSpec, ReportSpec
 from actmax.models.image_source import folder_stimuli
+from actmax.models.permissions import Permissions
 from actmax.models.units import resolve
 from actmax.server.messages.specs import plain
-from jobs import ALLOWED, job
+from jobs import ALLOWED, PERMITTED, job
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_an_interrupted_reading_goes_on_and_shows_no_picture_twice(folder, monke
 
 
 def test_the_report_and_its_files_have_them(folder, tmp_path):
-    result = run_job(job(report={"images": str(folder), "top": 4}), tmp_path / "job", allow_imports=ALLOWED, allow_files=True)
+    result = run_job(job(report={"images": str(folder), "top": 4}), tmp_path / "job", permissions=Permissions.of(ALLOWED, allow_files=True))
     assert result.images is not None
     written = json.loads((tmp_path / "job/artifacts/result.json").read_text())
     assert written["images"]["shown"] == 24
@@ -98,7 +99,7 @@ def test_the_report_and_its_files_have_them(folder, tmp_path):
 
 
 def test_nothing_changes_without_a_folder(tmp_path):
-    result = run_job(job(), tmp_path, allow_imports=ALLOWED)
+    result = run_job(job(), tmp_path, permissions=PERMITTED)
     assert result.images is None
     written = json.loads((tmp_path / "artifacts/result.json").read_text())
     assert written["images"] is None

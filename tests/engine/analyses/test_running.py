@@ -17,13 +17,13 @@ from actmax.engine.spec import ComponentSpec, JobSpec
 from actmax.engine.testing import check_analysis
 from actmax.models.targets.target import HasNaturalResponses
 from actmax.server.messages.specs import plain
-from jobs import ALLOWED, job, run_with_stops
+from jobs import ALLOWED, PERMITTED, job, run_with_stops
 
 TUNED = {"analyses": [{"name": "toy_lab:Tuning", "options": {"levels": 4}}]}
 
 
 def test_every_output_has_its_sections(tmp_path):
-    result = run_job(job(**TUNED), tmp_path, allow_imports=ALLOWED)
+    result = run_job(job(**TUNED), tmp_path, permissions=PERMITTED)
     section = result.sections[-1]
     assert section.title == "Tuning to contrast"
     written = json.loads((tmp_path / "artifacts/result.json").read_text())
@@ -61,7 +61,7 @@ def test_a_call_takes_classes_objects_and_names():
 
 def test_an_interrupted_job_has_the_same_sections(tmp_path):
     spec = job(**TUNED, optimizer={"name": "adam"}, budget={"evaluations": 12})
-    whole = run_job(spec, tmp_path / "whole", allow_imports=ALLOWED)
+    whole = run_job(spec, tmp_path / "whole", permissions=PERMITTED)
     resumed, stops = run_with_stops(spec, tmp_path / "parts", 5)
     assert stops >= 2
     assert np.array_equal(whole.sections[-1].arrays["responses"], resumed.sections[-1].arrays["responses"])
@@ -70,14 +70,14 @@ def test_an_interrupted_job_has_the_same_sections(tmp_path):
 
 def test_suspended_while_it_analyses_it_goes_on_there(tmp_path, monkeypatch):
     asked, shown, respond = [], [], toy_lab.ModuleTarget.respond
-    whole = run_job(job(**TUNED), None, allow_imports=ALLOWED, should_stop=lambda: asked.append(1) or "")
+    whole = run_job(job(**TUNED), None, permissions=PERMITTED, should_stop=lambda: asked.append(1) or "")
     left = iter(range(len(asked) - 2))  # the analysis asks last, after each of two searches
     with pytest.raises(Suspended):
-        run_job(job(**TUNED), tmp_path, allow_imports=ALLOWED, should_stop=lambda: "" if next(left, None) is not None else "suspend")
+        run_job(job(**TUNED), tmp_path, permissions=PERMITTED, should_stop=lambda: "" if next(left, None) is not None else "suspend")
     monkeypatch.setattr(
         toy_lab.ModuleTarget, "respond", lambda self, stimuli, layers: shown.append(len(stimuli)) or respond(self, stimuli, layers)
     )
-    result = run_job(job(**TUNED), tmp_path, allow_imports=ALLOWED)
+    result = run_job(job(**TUNED), tmp_path, permissions=PERMITTED)
     assert shown.count(4) == 1  # the first search's stimuli had been shown
     assert np.array_equal(result.sections[-1].arrays["responses"], whole.sections[-1].arrays["responses"])
 
@@ -102,7 +102,7 @@ def test_cancelled_while_it_analyses_what_it_has_is_kept(tmp_path):
     result = run_job(
         spec,
         tmp_path,
-        allow_imports=ALLOWED,
+        permissions=PERMITTED,
         given={"slow": Slow(), "later": Later()},
         should_stop=lambda: "cancel" if calls or next(searching) > 900 else "",
     )
@@ -126,8 +126,8 @@ def test_one_that_fails_takes_nothing_from_the_job_or_the_others(tmp_path):
             return [Section("Odd", rows=[{"value": object()}])]  # pyright: ignore[reportArgumentType] - what is looked for
 
     spec = job(analyses=[{"name": "broken"}, {"name": "odd"}, *TUNED["analyses"]])
-    result = run_job(spec, tmp_path, allow_imports=ALLOWED, given={"broken": Broken(), "odd": Odd()})
-    plain_result = run_job(job(), None, allow_imports=ALLOWED)
+    result = run_job(spec, tmp_path, permissions=PERMITTED, given={"broken": Broken(), "odd": Odd()})
+    plain_result = run_job(job(), None, permissions=PERMITTED)
     assert all(one.response == other.response for one, other in zip(result.searches, plain_result.searches, strict=True))
     first, second = result.notices
     assert first == "the analysis broken failed: ZeroDivisionError: no such luck"
@@ -165,8 +165,8 @@ def test_what_cannot_be_used_is_refused_by_field(tmp_path):
 
 
 def test_report_and_analyses_ask_for_the_same(tmp_path):
-    by_report = run_job(job(report={"film": "gif"}), tmp_path / "a", allow_imports=ALLOWED)
-    by_name = run_job(job(analyses=[{"name": "film"}]), tmp_path / "b", allow_imports=ALLOWED)
+    by_report = run_job(job(report={"film": "gif"}), tmp_path / "a", permissions=PERMITTED)
+    by_name = run_job(job(analyses=[{"name": "film"}]), tmp_path / "b", permissions=PERMITTED)
     films = sorted(path.name for path in (tmp_path / "a/artifacts/film").iterdir())
     assert films == sorted(path.name for path in (tmp_path / "b/artifacts/film").iterdir())
     one, other = (json.loads((tmp_path / name / "artifacts/result.json").read_text())["searches"] for name in "ab")

@@ -12,7 +12,7 @@ from actmax.engine.results.reading import UnreadableResult, read_result
 from actmax.engine.run import run_job
 from actmax.engine.spec import ComponentSpec
 from actmax.models.permissions import Permissions
-from jobs import ALLOWED, job
+from jobs import ALLOWED, PERMITTED, job
 
 TUNING = ComponentSpec(name="toy_lab:Tuning", options={"levels": 4})
 HERE = Permissions.of(ALLOWED, allow_files=True)
@@ -20,7 +20,7 @@ HERE = Permissions.of(ALLOWED, allow_files=True)
 
 @pytest.mark.parametrize("changes", [{}, {"diverse": {"n": 2}, "optimizer": {"name": "adam"}, "baselines": [{"name": "random"}]}])
 def test_a_result_comes_back_from_its_folder(tmp_path, changes):
-    result = run_job(job(**changes), tmp_path, allow_imports=ALLOWED)
+    result = run_job(job(**changes), tmp_path, permissions=PERMITTED)
     read = read_result(tmp_path / "artifacts")
     assert read.spec == result.spec
     for one, other in zip(read.searches, result.searches, strict=True):
@@ -36,8 +36,8 @@ def test_a_result_comes_back_from_its_folder(tmp_path, changes):
 
 
 def test_what_is_analysed_later_equals_what_is_analysed_at_once(tmp_path):
-    at_once = run_job(job(analyses=[TUNING.model_dump()]), tmp_path / "at-once", allow_imports=ALLOWED)
-    run_job(job(), tmp_path / "later", allow_imports=ALLOWED)
+    at_once = run_job(job(analyses=[TUNING.model_dump()]), tmp_path / "at-once", permissions=PERMITTED)
+    run_job(job(), tmp_path / "later", permissions=PERMITTED)
     folder = tmp_path / "later/artifacts"
     stages = []
     done = analyse_finished(folder, [TUNING], permissions=HERE, on_stage=stages.append)
@@ -55,7 +55,7 @@ def test_what_is_analysed_later_equals_what_is_analysed_at_once(tmp_path):
 
 
 def test_again_it_stands_beside_the_first(tmp_path):
-    run_job(job(), tmp_path, allow_imports=ALLOWED)
+    run_job(job(), tmp_path, permissions=PERMITTED)
     for _ in range(2):
         analyse_finished(tmp_path / "artifacts", [TUNING], permissions=HERE)
     written = json.loads((tmp_path / "artifacts/result.json").read_text())
@@ -68,7 +68,7 @@ def test_again_it_stands_beside_the_first(tmp_path):
 
 
 def test_interrupted_it_goes_on_and_cancelled_it_keeps_what_it_has(tmp_path, monkeypatch):
-    run_job(job(), tmp_path, allow_imports=ALLOWED)
+    run_job(job(), tmp_path, permissions=PERMITTED)
     folder = tmp_path / "artifacts"
     before = (folder / "result.json").read_text()
     assert analyse_finished(folder, [TUNING], permissions=HERE, should_stop=lambda: "suspend").reason == "suspend"
@@ -87,7 +87,7 @@ def test_interrupted_it_goes_on_and_cancelled_it_keeps_what_it_has(tmp_path, mon
 
 
 def test_one_that_fails_is_a_warning_and_the_folder_keeps_its_results(tmp_path):
-    run_job(job(), tmp_path, allow_imports=ALLOWED)
+    run_job(job(), tmp_path, permissions=PERMITTED)
 
     class Broken:
         needs = ()
@@ -104,7 +104,7 @@ def test_one_that_fails_is_a_warning_and_the_folder_keeps_its_results(tmp_path):
 
 
 def test_what_cannot_be_analysed_is_refused(tmp_path):
-    run_job(job(), tmp_path, allow_imports=ALLOWED)
+    run_job(job(), tmp_path, permissions=PERMITTED)
     with pytest.raises(InvalidJob, match=r"analyses\[0\]: film records searches while they run"):
         analyse_finished(tmp_path / "artifacts", [ComponentSpec(name="film")], permissions=HERE)
     with pytest.raises(InvalidJob, match=r"analyses\[1\]\.name"):

@@ -9,7 +9,7 @@ from actmax.engine.build import check
 from actmax.engine.evaluation.loop import Loop
 from actmax.engine.jobs.observers import ProgressReporter, progress_of
 from actmax.engine.run import execute, run_job, searches_of
-from jobs import ALLOWED, job
+from jobs import ALLOWED, PERMITTED, job
 
 
 class Always(ProgressReporter):
@@ -60,7 +60,7 @@ def test_the_last_measurements_are_reported(monkeypatch):
 def test_drawing_is_reported(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("actmax.engine.run.ProgressReporter", Always)
-    run_job(job(), tmp_path, on_progress=seen.append, allow_imports=ALLOWED)
+    run_job(job(), tmp_path, on_progress=seen.append, permissions=PERMITTED)
     assert any(progress.stage.startswith("drawing the report") for progress in seen)
 
 

@@ -16,8 +16,8 @@ from actmax.engine.analyses.most_activating import MostActivating
 from actmax.engine.jobs import writing
 from actmax.engine.maximize import maximize
 from actmax.engine.report import drawings
-from actmax.engine.run import NotWritten, run_job
-from jobs import ALLOWED, job
+from actmax.engine.run import NotWritten, RunSettings, run_job
+from jobs import PERMITTED, job
 
 
 def network():
@@ -88,10 +88,15 @@ def test_a_job_goes_on_without_checkpoints_where_none_are_needed_and_ends_where_
     budget = {"evaluations": 400}
     with files_of_at_most(100):
         with pytest.raises(NotWritten) as lost:
-            run_job(job(budget=budget), tmp_path / "a", allow_imports=ALLOWED, checkpoint_interval=0.0)
+            run_job(job(budget=budget), tmp_path / "a", permissions=PERMITTED, settings=RunSettings(checkpoint_interval=0.0))
         assert lost.value.errno == errno.EFBIG
         with pytest.raises(OSError, match="large") as ended:
-            run_job(job(budget=budget), tmp_path / "b", allow_imports=ALLOWED, checkpoint_interval=0.0, keep_checkpoint=True)
+            run_job(
+                job(budget=budget),
+                tmp_path / "b",
+                permissions=PERMITTED,
+                settings=RunSettings(checkpoint_interval=0.0, keep_checkpoint=True),
+            )
     assert not isinstance(ended.value, NotWritten)
     assert all(found.evaluations == 400 for found in lost.value.result.searches)
 
@@ -99,7 +104,13 @@ def test_a_job_goes_on_without_checkpoints_where_none_are_needed_and_ends_where_
 def test_progress_says_that_no_checkpoint_can_be_written(tmp_path):
     seen = []
     with files_of_at_most(100), pytest.raises(NotWritten):
-        run_job(job(budget={"evaluations": 4000}), tmp_path, on_progress=seen.append, allow_imports=ALLOWED, checkpoint_interval=0.0)
+        run_job(
+            job(budget={"evaluations": 4000}),
+            tmp_path,
+            on_progress=seen.append,
+            permissions=PERMITTED,
+            settings=RunSettings(checkpoint_interval=0.0),
+        )
     assert "no checkpoint could be written (File too large)" in seen[-1].warnings[-1]
 
 
@@ -110,15 +121,15 @@ def test_a_process_killed_while_it_draws_goes_on_from_the_ended_search(tmp_path,
     with monkeypatch.context() as broken:
         broken.setattr(drawings, "enlarged", killed)
         with pytest.raises(KeyboardInterrupt):
-            run_job(job(), tmp_path, allow_imports=ALLOWED, checkpoint_interval=1e9)
+            run_job(job(), tmp_path, permissions=PERMITTED, settings=RunSettings(checkpoint_interval=1e9))
     evaluated = []
     with monkeypatch.context() as watched:
         step = run_module.Loop.step
         watched.setattr(run_module.Loop, "step", lambda loop, active: evaluated.append(active) or step(loop, active))
-        result = run_job(job(), tmp_path, allow_imports=ALLOWED)
+        result = run_job(job(), tmp_path, permissions=PERMITTED)
     assert evaluated == []
     assert (tmp_path / "artifacts/report.html").is_file()
-    whole = run_job(job(), None, allow_imports=ALLOWED)
+    whole = run_job(job(), None, permissions=PERMITTED)
     for one, other in zip(whole.searches, result.searches, strict=True):
         assert np.array_equal(one.scores, other.scores)
         assert one.response == other.response

@@ -12,7 +12,7 @@ from PIL import Image
 from actmax.engine.report.notebook import MOST_UNITS, spec_of
 from actmax.engine.run import run_job
 from actmax.models.spaces import StimulusSpec
-from jobs import ALLOWED, job
+from jobs import PERMITTED, job
 
 VOID = {"img", "br"}
 
@@ -116,6 +116,6 @@ def test_names_are_escaped_and_nothing_found_is_said(make_job):
 
 
 def test_results_of_jobs_say_what_their_stimuli_are(tmp_path):
-    result = run_job(job(budget={"evaluations": 3}), tmp_path, allow_imports=ALLOWED)
+    result = run_job(job(budget={"evaluations": 3}), tmp_path, permissions=PERMITTED)
     assert result.searches[0].stimulus_spec == StimulusSpec((3, 6, 6))
     assert len(Read(result._repr_html_()).pictures) == 2

@@ -4,7 +4,7 @@ import pytest
 import torch
 from network_digest import left_as_it_was
 
-from actmax.engine.evaluation.evaluator import Evaluator, Pass
+from actmax.engine.evaluation.evaluator import EvaluationSetup, Evaluator, Pass
 from actmax.models.generators.pixel import PixelGenerator
 from actmax.models.objectives.unit import UnitObjective
 from actmax.models.spaces import StimulusSpec
@@ -75,7 +75,7 @@ def test_a_network_that_is_being_trained_is_left_as_it_was(library, name):
         layers = target.layers()
         generator = PixelGenerator.for_stimulus(PixelGenerator.Options(), spec)
         objectives = [UnitObjective(resolve(layers[at].name, layers)[0]) for at in (0, len(layers) // 2, -1)]
-        evaluate = Evaluator(generator, target, objectives)
+        evaluate = Evaluator(EvaluationSetup(generator, target), objectives)
         latents = generator.latent.sample(2, torch.Generator().manual_seed(1))
         for graded in (False, True):
             outcome = evaluate(Pass((0, 1, 2), (latents,) * 3, (0.0,) * 3, 0, graded=graded))
