@@ -11,7 +11,7 @@ from actmax.engine.errors import InvalidJob
 from actmax.engine.maximize import maximize
 from actmax.engine.run import run_job
 from actmax.engine.testing import check_analysis
-from jobs import ALLOWED, job
+from jobs import PERMITTED, job
 
 FEW = Tuning.Options(points=1, latent_axes=1)
 
@@ -35,7 +35,7 @@ def test_it_keeps_to_the_contract_on_each_kind_of_network(target, unit, follows)
 
 def test_responses_are_those_of_the_changed_stimuli(tmp_path):
     spec = job(analyses=[{"name": "tuning", "options": {"points": 2}}], diverse={"n": 2})
-    result = run_job(spec, tmp_path, allow_imports=ALLOWED)
+    result = run_job(spec, tmp_path, permissions=PERMITTED)
     section = next(section for section in result.sections if section.analysis == "tuning")
     assert result.notices == ()
     assert len(section.rows) == 2 * 2 * 9
