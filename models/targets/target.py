@@ -77,6 +77,16 @@ class HasUnitNames(Protocol):
 
 
 @runtime_checkable
+class HasInputNames(Protocol):
+    """A target whose stimuli are rows of a table with named columns."""
+
+    @property
+    def input_names(self) -> Sequence[str]:
+        """Name of each value of a stimulus, in the order of its flat values."""
+        ...
+
+
+@runtime_checkable
 class HasNaturalResponses(Protocol):
     """A target that knows how its units answer natural stimuli."""
 

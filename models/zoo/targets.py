@@ -15,12 +15,16 @@ from ..targets.spiking import SpikingOptions, SpikingTarget
 from .architectures.cnn import ResidualCNN
 from .architectures.series import SeriesCNN
 from .architectures.snn import STEPS, spiking_cnn
+from .architectures.tabular import TabularMLP
 from .architectures.vit import SmallViT
 from .card import NaturalResponses, read_card
 from .generators import WeightOptions
 
 IMAGE = StimulusSpec((3, 32, 32))
 SERIES = StimulusSpec((1, 128), -1.0, 1.0, "series")
+DIABETES_INPUTS = ("age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg", "glu")
+"""Columns of the diabetes table: age, sex, body mass index, blood pressure, and six blood serum measurements."""
+TABLE = StimulusSpec((1, len(DIABETES_INPUTS)), 0.0, 1.0, "series")
 
 
 class ModuleOptions(WeightOptions):
@@ -48,6 +52,12 @@ class MeasuredModule(_Measured, ModuleTarget):
     """A module that knows how its output units answer natural stimuli."""
 
 
+class MeasuredTable(MeasuredModule):
+    """A module over the rows of the diabetes table."""
+
+    input_names = DIABETES_INPUTS
+
+
 class MeasuredSpiking(_Measured, SpikingTarget):
     """A spiking network that knows how its output units answer natural images."""
 
@@ -66,6 +76,7 @@ class _Classifier:
     architecture: ClassVar[type[nn.Module]]
     card: ClassVar[str]
     stimulus: ClassVar[StimulusSpec] = IMAGE
+    kind: ClassVar[type[MeasuredModule]] = MeasuredModule
 
     class Options(ModuleOptions):
         """Options of the target."""
@@ -75,7 +86,7 @@ class _Classifier:
         """Load it."""
         module = cls.architecture()
         natural = _loaded(module, cls.card, options)
-        target = MeasuredModule(module, cls.stimulus, redirect=options.redirect)
+        target = cls.kind(module, cls.stimulus, redirect=options.redirect)
         target.natural = natural
         return target
 
@@ -96,6 +107,12 @@ class SeriesTarget(_Classifier):
     """Small network over series of 128 samples, trained on generated signals; its six classes are ``fc[0]`` to ``fc[5]``."""
 
     architecture, card, stimulus = SeriesCNN, "series-classifier", SERIES
+
+
+class DiabetesTarget(_Classifier):
+    """Small network over ten measurements of a patient; ``fc[1]`` is fast progression of diabetes, ``fc[0]`` slow."""
+
+    architecture, card, stimulus, kind = TabularMLP, "diabetes", TABLE, MeasuredTable
 
 
 class SNNTarget:

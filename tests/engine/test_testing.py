@@ -12,6 +12,7 @@ from actmax.engine.analyses.film import FilmAnalysis
 from actmax.engine.analyses.importance import Importance
 from actmax.engine.analyses.most_activating import MostActivating
 from actmax.engine.analyses.natural import Natural
+from actmax.engine.analyses.sensitivity.analysis import Sensitivity
 from actmax.engine.analyses.tuning.analysis import Tuning
 from actmax.engine.components.registry import components
 from actmax.engine.testing import check_analysis
@@ -32,6 +33,7 @@ MADE = {
     "most-activating": lambda folder: MostActivating(str(folder), 3),
     "film": lambda folder: FilmAnalysis("gif"),
     "diversity": lambda folder: Diversity(),
+    "sensitivity": lambda folder: Sensitivity(Sensitivity.Options(samples=16, grid=2, methods=["sobol"], second_order=False, local=False)),
     "tuning": lambda folder: Tuning(Tuning.Options(points=1, latent_axes=1, transformations=["shift-x"])),
 }
 

@@ -1,6 +1,6 @@
 """``python -m actmax.models.zoo.training NAME --train TRAIN.parquet --test TEST.parquet``: trains one model of the zoo.
 
-``series`` draws its own data and takes no files.
+``series`` draws its own data, ``diabetes`` takes scikit-learn's; neither takes files.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from ..weights import FOLDER
 from .cifar10 import read_parquet
 from .task import Task
 
-NAMES = ("cnn", "snn", "vqvae", "vit", "sngan", "series")
+NAMES = ("cnn", "snn", "vqvae", "vit", "sngan", "series", "diabetes")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, or go on from the checkpoint; then write weights, card and sample sheet."""
     parser = argparse.ArgumentParser(prog="python -m actmax.models.zoo.training", description=main.__doc__)
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--train", type=Path, help="CIFAR-10 training parquet (columns image or img, label); series draws its own data")
+    parser.add_argument(
+        "--train", type=Path, help="CIFAR-10 training parquet (columns image or img, label); series and diabetes have their own"
+    )
     parser.add_argument("--test", type=Path, help="CIFAR-10 test parquet")
     parser.add_argument("--checkpoints", type=Path, default=Path(".zoo"), help="folder of checkpoints to resume from")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder that weights, card and sample sheet are written to")
