@@ -19,9 +19,10 @@ from .analyses.analysis import Analysis
 from .jobs.interruption import stopped_by_signals
 from .jobs.progress import Progress
 from .jobs.progress_bar import ProgressBar, is_watched
+from .jobs.provenance import command_line
 from .jobs.writing import NotWritten
 from .results.result import JobResult
-from .run import run_job
+from .run import RunSettings, run_job
 from .spec import JobSpec
 
 
@@ -184,7 +185,16 @@ def _run(spec: JobSpec, folder: Path | None, on_progress: Callable[[Progress], N
     with stopped_by_signals(signals) as interruption:
         report = interruption.guard(on_progress or (lambda _: None))
         try:
-            result = run_job(spec, folder, on_progress=report, should_stop=interruption.should_stop, permissions=EVERYTHING, given=given)
+            settings = RunSettings(command=command_line())
+            result = run_job(
+                spec,
+                folder,
+                on_progress=report,
+                should_stop=interruption.should_stop,
+                permissions=EVERYTHING,
+                given=given,
+                settings=settings,
+            )
         except NotWritten as error:
             lost = f"nothing could be written into {error.filename}: {error.strerror}; this result is all there is of it"
             result = replace(error.result, notices=(*error.result.notices, lost))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from .evaluation.packing import pass_size
 from .jobs.finals import final_results
 from .jobs.observers import Checkpointer, ProgressReporter
 from .jobs.progress import Progress
+from .jobs.provenance import fingerprint, provenance_of
 from .jobs.writing import NotWritten, prepare, write
 from .resolved_job import ResolvedJob
 from .results.result import JobResult, SearchResult
@@ -54,12 +54,15 @@ class RunSettings:
     spread : callable or None
         Shares the passes of a generation out between processes, each with a :func:`replica`; see
         :class:`actmax.engine.evaluation.loop.Loop`.
+    command : str
+        The command line that asked for the job, for the record; empty where readers of the result are not to see it.
     """
 
     threads: int | None = None
     checkpoint_interval: float = 5.0
     keep_checkpoint: bool = False
     spread: Spread | None = None
+    command: str = ""
 
 
 @dataclass
@@ -268,7 +271,8 @@ def run_job(
         searches = searches_of(job)
         if folder is None:
             reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
-            return execute(job, searches, observers=[reporter], should_stop=should_stop, spread=settings.spread)
+            result = execute(job, searches, observers=[reporter], should_stop=should_stop, spread=settings.spread)
+            return replace(result, provenance=provenance_of(job, settings.command))
         prepare(folder)
         saver = Checkpointer(
             folder / "checkpoint.safetensors",
@@ -288,7 +292,7 @@ def run_job(
             saver.path.unlink(missing_ok=True)
             raise
         written = write(
-            result,
+            replace(result, provenance=provenance_of(job, settings.command)),
             folder,
             job.generator.stimulus,
             saver,
@@ -362,11 +366,6 @@ def _nothing_measured(searches: Sequence[Search]) -> str:
     units = ", ".join(dict.fromkeys(search.unit for search in tried[:3])) + (", …" if len(tried) > 3 else "")
     what = f"none of {responses} responses of {units} was a finite number ({nan} NaN, {responses - nan} infinite)"
     return f"{what}; check the target's weights (a broken checkpoint gives NaN) and the range of its stimuli, or whether it answers at all"
-
-
-def fingerprint(spec: JobSpec) -> str:
-    """The same for the same job: what a checkpoint is known by."""
-    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
 
 
 def _versions(job: ResolvedJob) -> dict[str, str]:

@@ -96,6 +96,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
     with needing_server("run"):
         from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob, Unmeasured
+        from ...engine.jobs.provenance import command_line
         from ...engine.run import NotWritten, RunSettings, run_job
         from ...engine.spec import JobSpec
         from ...models.permissions import Permissions
@@ -115,7 +116,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
                 on_progress=show,
                 should_stop=should_stop,
                 permissions=Permissions.of(allow_import, allow_files=True),
-                settings=RunSettings(threads),
+                settings=RunSettings(threads, command=command_line()),
             )
     except InvalidJob as error:
         _discard(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -49,8 +50,28 @@ def facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list[
         ("Seed", str(spec.seed)),
         ("Device", spec.device),
         ("Running time", duration(result.seconds)),
+        *_provenance(result.provenance),
     ]
     return found
+
+
+def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return where the result comes from, as far as it is known; long digests by their first digits, which ``result.json`` has whole."""
+    if not provenance:
+        return []
+    packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
+    weights = "; ".join(f"{role} {digest[:16]}…" for role, digest in provenance["weights_sha256"].items())
+    versions = "; ".join(f"{role} {version}" for role, version in provenance["versions"].items())
+    facts = {
+        "Ended": provenance["date"],
+        "Made by": f"actmax {provenance['actmax']}, Python {provenance['python']}, {provenance['system']}; {packages}",
+        "Computed on": f"{provenance['device']}, {count(provenance['threads'], 'thread')}",
+        "SHA-256 of weights": weights,
+        "Versions": versions,
+        "SHA-256 of the job": f"{provenance['job_sha256'][:16]}…",
+        "Command": provenance["command"],
+    }
+    return [(name, text) for name, text in facts.items() if text]
 
 
 def _transformations(spec: JobSpec) -> str:

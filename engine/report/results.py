@@ -96,6 +96,7 @@ def result_json(job: Written, files: frozenset[str]) -> str:
             },
         },
         "spec": result.spec.model_dump(mode="json"),
+        "provenance": dict(result.provenance),
     }
     return json.dumps(finite(_present(document, files | {"arrays.npz"})), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -181,7 +182,8 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
     ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, *stimulus) float32 as the generator made them,
     ``latents`` (n, *latent), ``responses`` and ``response_sems`` (n,) float64 with NaN where unknown, ``evaluations`` (n,) int64, and
     ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores, NaN where a trial was
-    missed, and NaN behind them. The arrays of sections follow, by :meth:`actmax.engine.results.section.Section.array_name`.
+    missed, and NaN behind them. ``provenance`` is JSON text, without date, threads and command: runs of equal numbers give equal files. The
+    arrays of sections follow, by :meth:`actmax.engine.results.section.Section.array_name`.
     """
     searches = result.searches
     scores = np.full((len(searches), max((search.evaluations for search in searches), default=0)), np.nan)
@@ -199,6 +201,9 @@ def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
         "evaluations": np.array([search.evaluations for search in searches], np.int64),
         "scores": scores,
     }
+    if result.provenance:  # without what differs between two runs of equal numbers
+        kept = {name: value for name, value in result.provenance.items() if name not in ("date", "threads", "command")}
+        rows["provenance"] = np.array(json.dumps(kept, ensure_ascii=False))
     for section in result.sections:
         rows.update({section.array_name(name): array for name, array in section.arrays.items()})
     buffer = io.BytesIO()

@@ -42,7 +42,8 @@ def read_result(folder: Path) -> JobResult:
     try:
         stimulus = StimulusSpec(**{**document["stimulus"], "shape": tuple(document["stimulus"]["shape"])})
         searches = [_search(number, entry, arrays, stimulus) for number, entry in enumerate(document["searches"])]
-        return JobResult(spec, searches, _number(document["seconds"]), bool(document["cancelled"]))
+        provenance = document.get("provenance") or {}
+        return JobResult(spec, searches, _number(document["seconds"]), bool(document["cancelled"]), provenance=provenance)
     except (KeyError, IndexError, TypeError) as error:
         raise UnreadableResult(f"{folder} holds a damaged result: {type(error).__name__}: {error}") from error
 

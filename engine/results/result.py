@@ -265,6 +265,8 @@ class JobResult:
         Warnings that concern no single one of ``searches``.
     unmeasured : int
         How many searches ended without a finite response and are left out.
+    provenance : mapping
+        Versions, machine, weights and job; see :func:`actmax.engine.jobs.provenance.provenance_of`. Empty where it is not known.
     """
 
     spec: JobSpec
@@ -275,6 +277,7 @@ class JobResult:
     pictures: Sequence[Reading] = ()
     notices: tuple[str, ...] = ()
     unmeasured: int = 0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def images(self) -> FolderImages | None:

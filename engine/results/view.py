@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .result import JobResult, SearchResult
-
 
 class ResultView(Protocol):
-    """Draws results for notebooks and scripts, and writes them."""
+    """Draws results for notebooks and scripts, and writes them.
 
-    def search_html(self, search: SearchResult, /) -> str:
+    A search is a ``SearchResult``, a result a ``JobResult``, whose module imports this one.
+    """
+
+    def search_html(self, search: Any, /) -> str:
         """Return one search as HTML."""
         ...
 
-    def search_png(self, search: SearchResult, /) -> bytes:
+    def search_png(self, search: Any, /) -> bytes:
         """Return one search as a PNG file, for notebooks that show no HTML."""
         ...
 
-    def search_picture(self, search: SearchResult, /) -> Image.Image:
+    def search_picture(self, search: Any, /) -> Image.Image:
         """Return the stimulus, enlarged or plotted."""
         ...
 
-    def job_html(self, result: JobResult, /) -> str:
+    def job_html(self, result: Any, /) -> str:
         """Return a job as HTML."""
         ...
 
-    def job_png(self, result: JobResult, /) -> bytes | None:
+    def job_png(self, result: Any, /) -> bytes | None:
         """Return a job as a PNG file; None where nothing was found."""
         ...
 
-    def job_plot(self, result: JobResult, unit: str | None, /) -> Image.Image:
+    def job_plot(self, result: Any, unit: str | None, /) -> Image.Image:
         """Return the curves of one unit, or of all."""
         ...
 
-    def write(self, result: JobResult, folder: Path, /) -> JobResult:
+    def write(self, result: Any, folder: Path, /) -> Any:
         """Write report, arrays and pictures; return the result with notices of what could not be drawn."""
         ...
 

@@ -24,6 +24,7 @@ from ....wire.errors import InvalidInput
 from ....wire.transport import DEFAULT_ADDRESS, Credentials, ask_service
 from ....wire.writer import to_plain
 from ...whole_files import whole_file
+from ..provenance import session_provenance
 from ..trials import Trials, fetch_trials
 from . import chart
 from .figures import Shown
@@ -169,6 +170,7 @@ def _numbers(trials: Trials, found: Sequence[View]) -> dict[str, Any]:
             }
             for view in found
         ],
+        "provenance": session_provenance(trials.session),
     }
 
 

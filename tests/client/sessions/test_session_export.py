@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,8 @@ def test_nwb_passes_the_inspector_and_holds_the_session(server, ran, tmp_path):
             shown = np.asarray(images[name].data).transpose(2, 0, 1)
             np.testing.assert_array_equal(shown, (trials.stimuli[row] * 255).round().astype(np.uint8))
         assert json.loads(session.scratch["configuration"].data)["seed"] == 5
+        told = json.loads(session.notes)
+        assert (told["session"], told["seed"], told["actmax"]) == (trials.session.name, 5, version("actmax"))
         assert session.scratch["latents"]["latent"].data.shape == (len(order), 5)
 
 

@@ -76,6 +76,8 @@ def test_its_numbers_are_those_of_the_trials(server, ran, tmp_path):
     assert len(json.loads(done.stdout)) == len(FILES)
     found = json.loads((tmp_path / "found/result.json").read_text())
     trials = fetch_trials(ran, server.address, stimuli=True)
+    assert found["provenance"]["session"] == trials.session.name
+    assert len(found["provenance"]["spec_sha256"]) == 64
     kinds, told = np.array(trials.kind), np.array(trials.status) == "told"
     (search,) = found["searches"]
     assert [row["number"] for row in search["generations"]] == sorted(set(trials.generation.tolist()))
