@@ -85,7 +85,7 @@ def _optima(job: ResolvedJob, answers: Sequence[Measured]) -> list[Optimum]:
     with torch.no_grad():
         latents = torch.stack([answer.latent for answer in answers]).to(job.device)
         latents = generator.project(latents) if isinstance(generator, ConstrainedGenerator) else latents
-        stimuli = generator(latents).float().cpu().numpy()
+        stimuli = generator(latents).float().cpu().contiguous().numpy()  # as they are read back: kernels go by the layout
         latents = latents.cpu()
         distances = job.latent_distance().within(latents)
     least = job.spec.diverse.distance if job.spec.diverse else 0.0

@@ -21,8 +21,7 @@ from ..evaluation.packing import pass_size
 from ..report.adding import add_sections
 from ..resolved_job import ResolvedJob
 from ..results.reading import read_result
-from ..results.result import JobResult
-from ..spec import ComponentSpec, ReportSpec
+from ..spec import ComponentSpec, JobSpec, ReportSpec
 from .observers import Checkpointer
 
 STATE = ".actmax-analyse-{}.safetensors"
@@ -39,6 +38,8 @@ def analyse_finished(
     on_stage: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
     threads: int | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_interval: float = 5.0,
 ) -> Analysed:
     """Run ``analyses`` on a job that has ended, and add their sections to its artifacts.
 
@@ -58,6 +59,11 @@ def analyse_finished(
         Asked between steps. After "cancel" the sections made so far are added; after "suspend" none are, and the same call goes on.
     threads : int or None
         CPU threads for torch; its own number when None.
+    checkpoint : Path, optional
+        Where the state of what is under way is kept; it stays there for the caller, who has yet to record the end. By default a file
+        beside the artifacts, which is removed at the end.
+    checkpoint_interval : float
+        Seconds between two checkpoints, at least.
 
     Returns
     -------
@@ -75,10 +81,10 @@ def analyse_finished(
     """
     with own_threads(threads):
         result = read_result(folder)
-        job = _job(result, analyses, permissions, given)
+        job = check_finished(result.spec, analyses, permissions=permissions, given=given)
         asked = json.dumps([one.model_dump(mode="json") for one in analyses], sort_keys=True)
         key = hashlib.sha256(asked.encode()).hexdigest()
-        saver = Checkpointer(folder / STATE.format(key[:12]), key, required=False)
+        saver = Checkpointer(checkpoint or folder / STATE.format(key[:12]), key, checkpoint_interval, required=False)
         saver.resume([])
 
         def report(stage: str) -> None:
@@ -101,16 +107,34 @@ def analyse_finished(
         if done.reason == "suspend":
             saver.save([], 0.0)
             return done
+        if not done.sections and not done.notices:
+            return done
         spec = result.spec.model_copy(update={"analyses": [*result.spec.analyses, *analyses]})
         told = add_sections(folder, replace(result, spec=spec), done.sections, done.notices)
-        saver.path.unlink(missing_ok=True)
+        if checkpoint is None:
+            saver.path.unlink(missing_ok=True)
         return replace(done, notices=told)
 
 
-def _job(result: JobResult, analyses: Sequence[ComponentSpec], permissions: Permissions, given: Mapping[str, Any] | None) -> ResolvedJob:
-    """The job with those analyses alone, labelled apart from those that it had."""
-    before = list(result.spec.analyses)
-    asked = result.spec.model_copy(update={"analyses": list(analyses), "report": ReportSpec()})
+def check_finished(
+    spec: JobSpec, analyses: Sequence[ComponentSpec], *, permissions: Permissions = NOTHING, given: Mapping[str, Any] | None = None
+) -> ResolvedJob:
+    """Return the ended job ``spec`` with ``analyses`` alone, labelled apart from those that it had.
+
+    Parameters
+    ----------
+    spec : JobSpec
+        The job.
+    analyses, permissions, given
+        As of :func:`analyse_finished`.
+
+    Raises
+    ------
+    InvalidJob
+        An analysis, or the job itself, can't be used here; or an analysis records searches while they run.
+    """
+    before = list(spec.analyses)
+    asked = spec.model_copy(update={"analyses": list(analyses), "report": ReportSpec()})
     job = check(asked, permissions=permissions, given=given)
     named = [one for one in job.analyses if one.field != "report"]
     for one in named:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 
 from actmax.v1 import job_pb2
 
@@ -53,6 +54,10 @@ class ExecutionContext:
     engine: Engine
     metrics: Metrics
     launcher: Launcher
+
+
+class _NothingToAnalyse(Exception):
+    """The artifacts that an analysis is to add to are gone."""
 
 
 class Attempt:
@@ -140,6 +145,10 @@ class Attempt:
             connection, process = self._start()
         except OSError as error:
             return self._crashed(f"no worker could be started ({error.strerror})")
+        except _NothingToAnalyse as error:
+            why = str(error)
+            self._insist(lambda: self._lifecycle.failed(self.job, "FAILED_PRECONDITION", why))
+            return None
         try:
             last = self._listen(connection, process)
             if last is not None:
@@ -195,17 +204,45 @@ class Attempt:
 
     def _task(self) -> WorkerTask:
         spec = plain(job_pb2.JobSpec.FromString(self.job.spec))
+        folder = self._files.begin(self.job.id, self.job.attempt)
+        if self.job.analysis_of:
+            self._copy_analysed(folder / "artifacts")
         return WorkerTask(
             self.job.id,
             self.job.attempt,
             spec,
-            self._files.begin(self.job.id, self.job.attempt),
+            folder,
             replace(self._config.permissions, relay=self._relay),
             self._config.worker_threads,
             self._config.checkpoint_seconds,
             self._device,
             self._config.logs,
+            bool(self.job.analysis_of),
         )
+
+    def _copy_analysed(self, folder: Path) -> None:
+        """Copy the artifacts of the job that is analysed into ``folder``, and remove editions of them that were replaced before.
+
+        The edition that an analysis has replaced stays until the next one begins, for downloads under way.
+
+        Raises
+        ------
+        _NothingToAnalyse
+            They are gone.
+        """
+        job, files = self.job, self._files
+        there = files.editions(job.analysis_of)
+        # Read after the list: while this attempt has its turn, nobody else can make one of these the present edition.
+        has_turn, analysed = self._lifecycle.has_turn(job), self._lifecycle.analysed(job)
+        if analysed is None:
+            raise _NothingToAnalyse(f"jobs/{job.analysis_of} was deleted before it was analysed")
+        for edition in there if has_turn else ():
+            if edition != analysed.edition:
+                files.discard(analysed.id, edition)
+        try:
+            files.copy_published(analysed.id, analysed.edition, folder)
+        except FileNotFoundError:
+            raise _NothingToAnalyse(f"the artifacts of jobs/{analysed.id} are gone from the data folder") from None
 
     def _listen(self, connection: Connection, process: SpawnProcess) -> messages.Message | None:
         """The worker's last word; None where it died without one."""
@@ -262,7 +299,8 @@ class Attempt:
                 _log.warning("jobs/%s: it was no longer the turn of attempt %d; its worker was ended", job.id, job.attempt)
             case messages.Finished(cancelled, artifacts):
                 try:
-                    self._files.publish(job.id, job.attempt)
+                    if artifacts or not job.analysis_of:
+                        self._files.publish(job.id, job.attempt, analysed=job.analysis_of)
                 except OSError as error:
                     return self._crashed(f"its artifacts could not be published ({error})")
                 if cancelled:
@@ -271,6 +309,8 @@ class Attempt:
                     kept = self._insist(lambda: lifecycle.succeeded(job, artifacts))
                 if kept:
                     self._files.clear(job.id, keep=job.attempt)
+                if job.analysis_of and lifecycle.analysed(job) is None:
+                    self._files.remove(job.analysis_of)  # what was published after its deletion
             case messages.Failed(code, message, details):
                 _log.error("jobs/%s failed: %s: %s\n%s", job.id, code, message, details)
                 self._insist(lambda: lifecycle.failed(job, code, message))

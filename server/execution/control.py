@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -52,12 +52,7 @@ class JobControl:
         self, spec: job_pb2.JobSpec, request_id: str, *, priority: int = 0, labels: Mapping[str, str] | None = None
     ) -> JobRecord:
         """Check a job and queue it; it is on disk when this returns."""
-        if self._jobs.hub.closed:
-            raise stopping()
-        key = tokens.request_id(request_id)
-        if not -_PRIORITY_MAX <= priority <= _PRIORITY_MAX:
-            raise invalid("priority", f"{priority} is out of range; {-_PRIORITY_MAX} to {_PRIORITY_MAX} work")
-        marked = check_labels(labels or {})
+        key, marked = self._marks(request_id, priority, labels or {})
         owner = current_principal.get().owner
         known = await self._call(self._jobs.store.by_request, owner, key) if key else None
         if known is None:
@@ -77,14 +72,55 @@ class JobControl:
             known, created = await self._call(new, spec, checked.total_evaluations, key)
             if created:
                 await self._call(self._executor.wake)  # a worker may hold it while it reads a slow store
-        # The same request may have come twice at once, so this is looked at either way.
-        if key and job_pb2.JobSpec.FromString(known.spec) != spec:
-            raise already_exists(
-                f"request_id {key} has created {tokens.job_name(known.id)} from another spec; give each new job a request_id of its own",
-                reason="REQUEST_ID_REUSED",
-                metadata={"job": tokens.job_name(known.id)},
-            )
-        return known
+        return _same_request(known, key, spec)
+
+    async def analyse(
+        self,
+        name: str,
+        analyses: Sequence[job_pb2.Component],
+        request_id: str,
+        *,
+        priority: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> JobRecord:
+        """Check further analyses of an ended job and queue them, as a job with the rights and quotas of that job's owner."""
+        key, marked = self._marks(request_id, priority, labels or {})
+        job = await self._jobs.get(name)
+        spec = job_pb2.JobSpec.FromString(job.spec)
+        for field in ("analyses", "report", "replicas"):  # the report is there, and analyses run in one process
+            spec.ClearField(field)
+        spec.analyses.extend(analyses)
+        known = await self._call(self._jobs.store.by_request, job.owner, key) if key else None
+        if known is None:
+            if job.analysis_of:
+                what = f"{name} is itself an analysis; name the job that it analyses, {tokens.job_name(job.analysis_of)}"
+                raise _wrong_state(job, what, "IS_ANALYSIS")
+            if not await self._call(self._jobs.store.artifact, job.id, "result.json"):
+                ended = "ended without results" if job.state in states.ENDED else "has not ended"
+                raise _wrong_state(
+                    job, f"{name} is {states.name(job.state)} and {ended}; only a job with results can be analysed", "NO_RESULTS"
+                )
+            await self._inspector.check_analyses(_plain(spec))
+            new = partial(self._lifecycle.create, owner=job.owner, priority=priority, labels=marked, quota=self._quota, analysis_of=job.id)
+            known, created = await self._call(new, spec, 0, key)
+            if created:
+                await self._call(self._executor.wake)
+        return _same_request(known, key, spec, job.id)
+
+    def _marks(self, request_id: str, priority: int, labels: Mapping[str, str]) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """Return a new job's request id and labels as they are kept.
+
+        Raises
+        ------
+        ServiceError
+            One of the three is invalid; or the server is stopping.
+        """
+        if self._jobs.hub.closed:
+            raise stopping()
+        key = tokens.request_id(request_id)
+        if not -_PRIORITY_MAX <= priority <= _PRIORITY_MAX:
+            raise invalid("priority", f"{priority} is out of range; {-_PRIORITY_MAX} to {_PRIORITY_MAX} work")
+        return key, check_labels(labels)
 
     async def cancel(self, name: str, etag: str = "") -> JobRecord:
         """End a job and keep what was found."""
@@ -130,6 +166,23 @@ class JobControl:
         except StaleVersion as error:
             what = f"{name} has changed since the etag was read: it is {states.name(error.job.state)}; read it again and decide anew"
             raise ServiceError(grpc.StatusCode.ABORTED, what, reason="STALE_ETAG") from None
+
+
+def _same_request(known: JobRecord, key: str, spec: job_pb2.JobSpec, analysis_of: str = "") -> JobRecord:
+    """Return the job of a request that may have come before, even at the same time.
+
+    Raises
+    ------
+    ServiceError
+        ALREADY_EXISTS: the request has created another job than this one.
+    """
+    if key and (known.analysis_of != analysis_of or job_pb2.JobSpec.FromString(known.spec) != spec):
+        raise already_exists(
+            f"request_id {key} has created {tokens.job_name(known.id)} from another spec; give each new job a request_id of its own",
+            reason="REQUEST_ID_REUSED",
+            metadata={"job": tokens.job_name(known.id)},
+        )
+    return known
 
 
 def _wrong_state(job: JobRecord, what: str, reason: str) -> ServiceError:

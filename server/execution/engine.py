@@ -42,6 +42,10 @@ class Engine(Protocol):
         """All that can be known before a job starts."""
         ...
 
+    def check_analyses(self, spec: Mapping[str, Any], permissions: Permissions) -> None:
+        """Validate that the analyses of ``spec`` can be run on the rest of it, a job that has ended."""
+        ...
+
     def components(self) -> list[dict[str, Any]]:
         """Every component: kind, name, summary, options_schema, unavailable."""
         ...
@@ -71,6 +75,18 @@ class Engine(Protocol):
         ------
         Suspended
             It was asked to, and has written its checkpoint.
+        """
+        ...
+
+    def analyse(self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command]) -> bool:
+        """Run the task's analyses on the ended job in ``task.folder/artifacts`` and add their sections there; else as ``run``.
+
+        Raises
+        ------
+        Suspended
+            It was asked to, and has written its checkpoint.
+        Exception
+            Not one section was made.
         """
         ...
 
@@ -106,6 +122,14 @@ class ActmaxEngine:
 
         checked = check(JobSpec.parse(spec), permissions=permissions)
         return Checked(checked.total_evaluations, checked.searches)
+
+    def check_analyses(self, spec: Mapping[str, Any], permissions: Permissions) -> None:
+        """See ``Engine``."""
+        from ...engine.jobs.finished import check_finished
+        from ...engine.spec import JobSpec
+
+        parsed = JobSpec.parse(spec)
+        check_finished(parsed, parsed.analyses, permissions=permissions)
 
     def components(self) -> list[dict[str, Any]]:
         """See ``Engine``."""
@@ -150,6 +174,33 @@ class ActmaxEngine:
         except run.Suspended as suspended:
             raise Suspended from suspended
         return result.cancelled
+
+    def analyse(self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command]) -> bool:
+        """See ``Engine``."""
+        from ...engine.jobs.finished import analyse_finished
+        from ...engine.jobs.progress import Progress
+        from ...engine.spec import JobSpec
+
+        def report(stage: str, warnings: tuple[str, ...] = ()) -> None:
+            progress = Progress((), 0, 0, 0.0, 0.0, warnings, "", stage)
+            on_progress(messages.progress(progress).SerializeToString())
+
+        done = analyse_finished(
+            task.folder / "artifacts",
+            JobSpec.parse(task.spec).analyses,
+            permissions=task.permissions,
+            on_stage=report,
+            should_stop=should_stop,
+            threads=task.threads,
+            checkpoint=task.folder / "checkpoint.safetensors",
+            checkpoint_interval=task.checkpoint_seconds,
+        )
+        if done.reason == "suspend":
+            raise Suspended
+        if done.notices and not done.sections:
+            raise RuntimeError("; ".join(done.notices))
+        report("", done.notices)
+        return done.reason == "cancel"
 
     def replica(self, spec: Mapping[str, Any], permissions: Permissions, threads: int) -> Callable[[Any], Any]:
         """See ``Replicating``."""

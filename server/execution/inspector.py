@@ -73,6 +73,16 @@ class Inspector:
         """
         return Checked(**await self._ask("check", spec, prefix="spec."))
 
+    async def check_analyses(self, spec: Mapping[str, Any]) -> None:
+        """Validate that the analyses of ``spec`` can be run on the ended job that the rest of it is.
+
+        Raises
+        ------
+        ServiceError
+            They can't be, with fields ``analyses[…]``; or the job can't be built any more, with the field ``name``.
+        """
+        await self._ask("check_analyses", spec)
+
     async def components(self) -> list[dict[str, Any]]:
         """See ``Engine``."""
         return (await self._ask("components", {}))["components"]
@@ -112,7 +122,7 @@ class Inspector:
             self._waiting -= 1
         if "invalid" in answer:
             found = [FieldViolation(prefix + field if field else prefix.rstrip("."), text) for field, text in answer["invalid"]]
-            raise invalid_fields(found, reason="INVALID_JOB" if what == "check" else "INVALID_TARGET")
+            raise invalid_fields(found, reason="INVALID_TARGET" if what == "describe" else "INVALID_JOB")
         if "error" in answer:
             # A component's own error, or actmax's.
             _log.error("%s failed: %s\n%s", what, answer["error"], answer["details"])
@@ -205,6 +215,8 @@ def _answer(engine: Engine, question: Mapping[str, Any]) -> dict[str, Any]:
         match question["what"]:
             case "check":
                 return {"answer": asdict(engine.check(question["content"], permissions))}
+            case "check_analyses":
+                return {"answer": _check_analyses(engine, question["content"], permissions)}
             case "components":
                 return {"answer": {"components": engine.components()}}
             case _:
@@ -213,3 +225,18 @@ def _answer(engine: Engine, question: Mapping[str, Any]) -> dict[str, Any]:
         return {"invalid": [[violation.field, violation.description] for violation in error.violations]}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}", "details": traceback.format_exc()}
+
+
+def _check_analyses(engine: Engine, spec: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
+    """Check analyses; what is wrong with the rest of the job is told of its name, as the request has no more of it."""
+    from ...engine.errors import InvalidJob, Violation
+
+    try:
+        engine.check_analyses(spec, permissions)
+    except InvalidJob as error:
+        named = [
+            one if one.field.startswith("analyses") else Violation("name", f"the job can't be built now: {one.field}: {one.description}")
+            for one in error.violations
+        ]
+        raise InvalidJob(named) from error
+    return {}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engine import durable
-from ..storage.folders import checkpoints
+from ..storage.folders import artifact_files, checkpoints
 from . import child, messages, ray_joining
 from .engine import Engine
 from .ray_joining import Joining
@@ -76,6 +76,8 @@ class _Attempt:
         self._commands = commands
         self._told: set[bytes] = set()
         before = {path.name: path.read_bytes() for path in checkpoints(task.folder)}
+        if task.analyses:
+            before |= {f"artifacts/{path}": file.read_bytes() for path, file in artifact_files(task.folder / "artifacts")}
         actor: Any = ray.remote(RayWorker).options(
             num_cpus=request.cpus,
             num_gpus=request.gpus,
@@ -83,7 +85,7 @@ class _Attempt:
             max_restarts=0,  # the server starts another attempt
             max_concurrency=4,  # one runs the job, the others answer meanwhile
         )
-        self._blank = not before
+        self._blank = not checkpoints(task.folder)
         self._actor = actor.remote(maker, task, request, before)
 
     def run(self) -> messages.Message:

@@ -47,18 +47,19 @@ class RayWorker:
         What is to be done; its folder is one on the server's machine, and not used.
     request : Request
         What this process was placed with.
-    checkpoint : mapping of str to bytes
-        The newest checkpoint of earlier attempts, by name; empty where there is none.
+    before : mapping of str to bytes
+        What is in the attempt's folder, by path: the newest checkpoint of earlier attempts, and the results that are to be analysed.
     """
 
-    def __init__(self, maker: Engine, task: WorkerTask, request: Request, checkpoint: Mapping[str, bytes]) -> None:
+    def __init__(self, maker: Engine, task: WorkerTask, request: Request, before: Mapping[str, bytes]) -> None:
         self._maker = maker
         self._request = request
         self._lines = log_lines(f"jobs/{task.job_id}#{task.attempt}", task.logs)
         child.limit_threads(task.threads)
         self._folder = Path(tempfile.mkdtemp(prefix="actmax-"))
-        for name, content in checkpoint.items():
-            (self._folder / name).write_bytes(content)
+        for path, content in before.items():
+            (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self._folder / path).write_bytes(content)
         self._task = replace(task, folder=self._folder)
         self._sent = {path.name: _version(path) for path in checkpoints(self._folder)}
         self._changed = threading.Condition()
@@ -67,7 +68,7 @@ class RayWorker:
 
     def run(self) -> tuple[bytes, Mapping[str, bytes], News]:
         """The last word, as ``messages`` has it, the artifacts, and what else is new."""
-        run = self._maker.run
+        run = self._maker.analyse if self._task.analyses else self._maker.run
         if self._request.replicas > 1:
             maker = cast("Replicating", self._maker)
             replicas = RayReplicas(maker, self._task, self._request)

@@ -36,6 +36,8 @@ class WorkerTask:
         The worker's GPUs as ``CUDA_VISIBLE_DEVICES`` has them; empty for all.
     logs : Logs
         How the worker logs.
+    analyses : bool
+        Whether ``folder/artifacts`` holds an ended job's results, to which the analyses of ``spec`` are to be added.
     """
 
     job_id: str
@@ -47,9 +49,10 @@ class WorkerTask:
     checkpoint_seconds: float
     device: str
     logs: Logs
+    analyses: bool = False
 
 
-_PLAIN = ("job_id", "attempt", "spec", "threads", "checkpoint_seconds", "device")
+_PLAIN = ("job_id", "attempt", "spec", "threads", "checkpoint_seconds", "device", "analyses")
 
 
 def encode_task(task: WorkerTask) -> bytes:

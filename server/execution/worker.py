@@ -27,13 +27,13 @@ def main(connection: Connection, maker: engine.Engine, task: WorkerTask) -> None
     commands = _Commands(connection)
     signal.signal(signal.SIGTERM, lambda *_: commands.suspend())
     outbox = _Outbox(connection)
-    outbox.close(attempt(maker.run, task, outbox.advance, commands.latest))
+    outbox.close(attempt(maker.analyse if task.analyses else maker.run, task, outbox.advance, commands.latest))
 
 
 def attempt(
     run: Callable[..., bool], task: WorkerTask, on_progress: Callable[[bytes], None], should_stop: Callable[[], engine.Command]
 ) -> messages.Message:
-    """Run the job, by ``Engine.run``, and say how that ended."""
+    """Run the job, by ``Engine.run`` or ``Engine.analyse``, and say how that ended."""
     try:
         cancelled = run(task, on_progress=on_progress, should_stop=should_stop)
         return messages.Finished(cancelled, tuple(describe(task.folder / "artifacts")))

@@ -10,7 +10,7 @@ from typing import Any
 from actmax.v1 import job_pb2, job_service_pb2
 
 from ..storage.records import ArtifactRecord, Change, JobRecord, NewJob, Quota
-from ..storage.store import JobStore
+from ..storage.store import AnalysedJobGone, JobStore
 from . import states
 
 
@@ -47,8 +47,9 @@ class Lifecycle:
         priority: int = 0,
         labels: Sequence[tuple[str, str]] = (),
         quota: Quota = Quota(),  # noqa: B008 - frozen
+        analysis_of: str = "",
     ) -> tuple[JobRecord, bool]:
-        """Queue a job; or return the one that ``request_id`` created, and False."""
+        """Queue a job, or one that analyses ``analysis_of``; or return the one that ``request_id`` created, and False."""
         job = NewJob(
             id=secrets.token_hex(8),
             spec=spec.SerializeToString(deterministic=True),
@@ -61,6 +62,7 @@ class Lifecycle:
             priority=priority,
             labels=tuple(sorted(labels)),
             quota=quota,
+            analysis_of=analysis_of,
         )
         record, created = self._store.create(job)
         if created:
@@ -78,6 +80,15 @@ class Lifecycle:
         if claimed is not None:
             self._changed(claimed.id)
         return claimed
+
+    def analysed(self, job: JobRecord) -> JobRecord | None:
+        """Return the job that ``job`` analyses as it stands; None where it was deleted."""
+        return self._store.get(job.analysis_of)
+
+    def has_turn(self, job: JobRecord) -> bool:
+        """Return whether the attempt is the job's present one, and a server holds it."""
+        now = self._store.get(job.id)
+        return now is not None and now.attempt == job.attempt and bool(now.holder)
 
     def progress(self, job: JobRecord, progress: bytes) -> bool:
         """Keep the attempt's progress; False where it is no longer its turn."""
@@ -178,7 +189,13 @@ class Lifecycle:
         return deleted
 
     def _end(self, job: JobRecord, to: job_pb2.JobState, message: str, **values: Any) -> JobRecord | None:
-        return self._attempted(job, lambda old: _change(old, to, message, **_ENDS, **values))
+        try:
+            ended = self._attempted(job, lambda old: _change(old, to, message, **_ENDS, **values))
+        except AnalysedJobGone as gone:
+            return self.failed(job, "FAILED_PRECONDITION", f"jobs/{gone} was deleted while it was analysed")
+        if ended is not None and ended.analysis_of:
+            self._changed(ended.analysis_of)
+        return ended
 
     def _back(self, job: JobRecord, message: str, **values: Any) -> Change:
         to = states.PENDING

@@ -131,21 +131,18 @@ class JobReader:
                     spoke = time.monotonic()
 
     async def artifacts(self, name: str) -> Sequence[ArtifactRecord]:
-        """What a job made; nothing before it has ended."""
-        job = await self.get(name)
+        """What a job made; nothing before it has ended. Of an analysis: what the job has that it analyses."""
+        job = await self._with_artifacts(await self.get(name))
         return await self.call(self.store.artifacts, job.id)
 
     async def download(
         self, name: str, path: str, offset: int, length: int = 0
     ) -> AsyncGenerator[tuple[ArtifactRecord | None, bytes], None]:
         """``length`` (0: all) of an artifact's bytes from ``offset`` on, in chunks; the artifact comes with the first one."""
-        job = await self.get(name)
         if not path or path.startswith("/") or "\\" in path or "\0" in path or any(part in {"", ".", ".."} for part in path.split("/")):
             what = f"{path[:200]!r} is not a path below the job, such as report.html or stimuli/one.png; ListArtifacts has them"
             raise invalid("path", what)
-        artifact = await self.call(self.store.artifact, job.id, path)
-        if artifact is None:
-            raise await self._no_artifact(job, path)
+        job, artifact = await self._artifact(name, path)
         if offset < 0:
             raise invalid("offset", f"{offset} is below zero")
         if length < 0:
@@ -154,7 +151,7 @@ class JobReader:
             what = f"offset {offset} is behind the end of {path}, which has {artifact.size} bytes"
             raise ServiceError(grpc.StatusCode.OUT_OF_RANGE, what, reason="OFFSET_BEYOND_END")
         try:
-            file = await self.call(self.files.open_artifact, job.id, job.attempt, path)
+            file = await self.call(self.files.open_artifact, job.id, job.edition, path)
         except FileNotFoundError:
             what = f"{path} of {name} is gone from the data folder"
             raise ServiceError(grpc.StatusCode.DATA_LOSS, what, reason="ARTIFACT_GONE") from None
@@ -165,6 +162,23 @@ class JobReader:
             yield artifact, data
             while (left := left - len(data)) > 0 and (data := await self.call(file.read, min(CHUNK_BYTES, left))):
                 yield None, data
+
+    async def _with_artifacts(self, job: JobRecord) -> JobRecord:
+        """Return the job whose artifacts are those of ``job``: the analysed one, where ``job`` has added its sections to it."""
+        if not job.analysis_of or job.state not in states.ENDED - {states.FAILED}:
+            return job
+        return await self.call(self.store.get, job.analysis_of) or job
+
+    async def _artifact(self, name: str, path: str) -> tuple[JobRecord, ArtifactRecord]:
+        """Return a job and an artifact of its present edition."""
+        while True:
+            job = await self._with_artifacts(await self.get(name))
+            artifact = await self.call(self.store.artifact, job.id, path)
+            if artifact is None:
+                raise await self._no_artifact(job, path)
+            now = await self.call(self.store.get, job.id)
+            if now is None or now.edition == job.edition:  # else an analysis has ended in between
+                return job, artifact
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``function`` returns in a thread; raise what the store raises as a ServiceError."""

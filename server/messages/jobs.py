@@ -30,6 +30,7 @@ def job(record: JobRecord) -> job_pb2.Job:
         etag=str(record.version),
         suspending=record.suspending,
         artifact_bytes=record.size,
+        analysis_of=tokens.job_name(record.analysis_of) if record.analysis_of else "",
     )
     if record.start_time:
         message.start_time.CopyFrom(timestamp(record.start_time))

@@ -36,6 +36,13 @@ class JobServicer:
         return messages.job(await self._control.create(request.spec, request.request_id, priority=request.priority, labels=labels))
 
     @unary
+    async def AnalyseJob(self, request: job_service_pb2.AnalyseJobRequest) -> job_pb2.Job:
+        """Validate further analyses of an ended job, queue them as a job, and return it."""
+        labels = dict(request.labels)
+        queued = await self._control.analyse(request.name, request.analyses, request.request_id, priority=request.priority, labels=labels)
+        return messages.job(queued)
+
+    @unary
     async def GetJob(self, request: job_service_pb2.GetJobRequest) -> job_pb2.Job:
         """See the proto."""
         return messages.job(await self._jobs.get(request.name))

@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 from ...engine.durable import sync
 
+_PUBLISHED = "artifacts-"
 _ATTEMPT = re.compile(r"work-(\d+)")
 
 
@@ -20,6 +21,8 @@ class JobFiles(Protocol):
 
     Each attempt has a work folder of its own, into which the newest checkpoint of the earlier ones is brought: a worker that was
     believed dead goes on writing where nobody reads any more. What is published is whole, and no later attempt touches it.
+
+    Artifacts are published in editions: a job's own has the number of its attempt, and each analysis of the job publishes a further one.
     """
 
     def begin(self, job_id: str, attempt: int) -> Path:
@@ -30,11 +33,33 @@ class JobFiles(Protocol):
         """Bring the attempt's newest checkpoint to where another server finds it; called now and then."""
         ...
 
-    def publish(self, job_id: str, attempt: int) -> None:
-        """Make what the worker wrote below ``artifacts`` the job's artifacts."""
+    def publish(self, job_id: str, attempt: int, *, analysed: str = "") -> None:
+        """Publish what the attempt's worker wrote below ``artifacts``.
+
+        Parameters
+        ----------
+        job_id : str
+            The job.
+        attempt : int
+            Its attempt.
+        analysed : str
+            The job whose artifacts these become, where ``job_id`` analyses another one; its edition is ``{job_id}-{attempt}`` then.
+        """
         ...
 
-    def open_artifact(self, job_id: str, attempt: int, path: str) -> BinaryIO:
+    def copy_published(self, job_id: str, edition: str, folder: Path) -> None:
+        """Copy the artifacts of an edition into the local ``folder``, which is made.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such edition.
+        OSError
+            They can't be read, or written.
+        """
+        ...
+
+    def open_artifact(self, job_id: str, edition: str, path: str) -> BinaryIO:
         """Open a published artifact to read and seek.
 
         Raises
@@ -45,7 +70,15 @@ class JobFiles(Protocol):
         ...
 
     def clear(self, job_id: str, *, keep: int) -> None:
-        """Remove all but the artifacts of attempt ``keep``: checkpoints, and what a dead server published and did not record."""
+        """Remove checkpoints, and editions of the job's own attempts but ``keep``: what a dead server published and did not record."""
+        ...
+
+    def editions(self, job_id: str) -> list[str]:
+        """Return the editions of a job's artifacts that are there, of analyses too."""
+        ...
+
+    def discard(self, job_id: str, edition: str) -> None:
+        """Remove an edition of a job's artifacts; what can't be removed stays."""
         ...
 
     def remove(self, job_id: str) -> None:
@@ -85,35 +118,63 @@ class JobFolders:
     def saved(self, job_id: str, attempt: int) -> None:
         """See ``JobFiles``; here it is there already."""
 
-    def publish(self, job_id: str, attempt: int) -> None:
+    def publish(self, job_id: str, attempt: int, *, analysed: str = "") -> None:
         """See ``JobFiles``."""
-        made, published = self.work(job_id, attempt) / "artifacts", self._published(job_id, attempt)
+        made, published = self.work(job_id, attempt) / "artifacts", self._published(*published_as(job_id, attempt, analysed))
         if made.is_dir():
             made.rename(published)
             sync(published.parent)
 
+    def copy_published(self, job_id: str, edition: str, folder: Path) -> None:
+        """See ``JobFiles``."""
+        published = self._published(job_id, edition)
+        if not published.is_dir():
+            raise FileNotFoundError(published)
+        for path, file in artifact_files(published):
+            to = folder / path
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to)
+
     def clear(self, job_id: str, *, keep: int) -> None:
         """See ``JobFiles``."""
-        kept = self._published(job_id, keep)
         for folder in (self.root / job_id).glob("*"):
-            if folder != kept:
+            if not is_kept(folder.name, keep):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def editions(self, job_id: str) -> list[str]:
+        """See ``JobFiles``."""
+        return sorted(folder.name.removeprefix(_PUBLISHED) for folder in (self.root / job_id).glob(f"{_PUBLISHED}*"))
+
+    def discard(self, job_id: str, edition: str) -> None:
+        """See ``JobFiles``."""
+        shutil.rmtree(self._published(job_id, edition), ignore_errors=True)
 
     def remove(self, job_id: str) -> None:
         """See ``JobFiles``."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.root / job_id)
 
-    def open_artifact(self, job_id: str, attempt: int, path: str) -> BinaryIO:
+    def open_artifact(self, job_id: str, edition: str, path: str) -> BinaryIO:
         """See ``JobFiles``."""
-        root = self._published(job_id, attempt).resolve()
+        root = self._published(job_id, edition).resolve()
         file = root.joinpath(*path.split("/"))
         if file.resolve() != file or root not in file.parents or not file.is_file():
             raise FileNotFoundError(path)
         return os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
 
-    def _published(self, job_id: str, attempt: int) -> Path:
-        return self.root / job_id / f"artifacts-{attempt}"
+    def _published(self, job_id: str, edition: str) -> Path:
+        return self.root / job_id / f"{_PUBLISHED}{edition}"
+
+
+def is_kept(name: str, attempt: int) -> bool:
+    """Return whether a job that ended with ``attempt`` keeps the folder ``name``: its artifacts, and those that analyses made."""
+    edition = name.removeprefix(_PUBLISHED)
+    return edition != name and (edition == str(attempt) or "-" in edition)
+
+
+def published_as(job_id: str, attempt: int, analysed: str) -> tuple[str, str]:
+    """Return the job whose artifacts an attempt makes, and their edition; see ``JobFiles.publish``."""
+    return (analysed, f"{job_id}-{attempt}") if analysed else (job_id, str(attempt))
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -52,6 +52,10 @@ class JobRecord:
         Bytes of its artifacts.
     labels : tuple of (str, str)
         By key.
+    analysis_of : str
+        The ``id`` of the ended job that this one analyses; empty for others.
+    added_edition : str
+        The edition of its artifacts that an analysis has made last; empty where none has.
     """
 
     number: int
@@ -76,6 +80,13 @@ class JobRecord:
     deaths: int = 0
     size: int = 0
     labels: tuple[tuple[str, str], ...] = ()
+    analysis_of: str = ""
+    added_edition: str = ""
+
+    @property
+    def edition(self) -> str:
+        """The edition under which its present artifacts are published."""
+        return self.added_edition or str(self.attempt)
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,7 @@ class NewJob:
     priority: int = 0
     labels: tuple[tuple[str, str], ...] = ()
     quota: Quota = Quota()
+    analysis_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,6 +173,8 @@ class Change:
         Whether its worker is asked to stop; None leaves that as it is.
     crashes, deaths, evaluations : int or None
         How often workers, and servers, died with the job no further than so many evaluations; None leaves that as it is.
+    artifacts : tuple of ArtifactRecord
+        All artifacts of the job. Where it analyses another job, they take the place of that job's.
     """
 
     to: int

@@ -12,7 +12,7 @@ import fsspec
 from fsspec.spec import AbstractFileSystem
 
 from ...engine.durable import sync
-from .folders import JobFolders, artifact_files, checkpoints
+from .folders import JobFolders, artifact_files, checkpoints, is_kept, published_as
 
 
 class RemoteFiles:
@@ -66,16 +66,30 @@ class RemoteFiles:
                 self._put(file, self._at(job_id, f"checkpoint-{attempt}", file.name))
                 self._brought[key] = version
 
-    def publish(self, job_id: str, attempt: int) -> None:
+    def publish(self, job_id: str, attempt: int, *, analysed: str = "") -> None:
         """See ``JobFiles``."""
+        owner, edition = published_as(job_id, attempt, analysed)
         for path, file in artifact_files(self._local.work(job_id, attempt) / "artifacts"):
-            self._put(file, self._at(job_id, f"artifacts-{attempt}", path))
+            self._put(file, self._at(owner, f"artifacts-{edition}", path))
 
-    def open_artifact(self, job_id: str, attempt: int, path: str) -> BinaryIO:
+    def copy_published(self, job_id: str, edition: str, folder: Path) -> None:
+        """See ``JobFiles``."""
+        root = self._at(job_id, f"artifacts-{edition}")
+        with self._lock:
+            self._fs.invalidate_cache()
+            found = [str(file) for file in self._fs.find(root)]
+        if not found:
+            raise FileNotFoundError(root)
+        for file in found:
+            to = folder / file.rpartition(f"/artifacts-{edition}/")[2]
+            to.parent.mkdir(parents=True, exist_ok=True)
+            self._fs.get_file(file, str(to))
+
+    def open_artifact(self, job_id: str, edition: str, path: str) -> BinaryIO:
         """See ``JobFiles``."""
         if any(part in ("", ".", "..") for part in path.split("/")):
             raise FileNotFoundError(path)
-        at = self._at(job_id, f"artifacts-{attempt}", path)
+        at = self._at(job_id, f"artifacts-{edition}", path)
         local = Path(at) if "file" in self._protocols else None
         if local is not None and local.resolve() != local.absolute():
             raise FileNotFoundError(path)
@@ -87,11 +101,23 @@ class RemoteFiles:
         """See ``JobFiles``."""
         with contextlib.suppress(OSError):
             for entry in self._list(self._at(job_id)):
-                if entry != f"artifacts-{keep}":
+                if not is_kept(entry, keep):
                     self._fs.rm(self._at(job_id, entry), recursive=True)
         with contextlib.suppress(OSError):
             self._local.remove(job_id)
         self._forget(job_id)
+
+    def editions(self, job_id: str) -> list[str]:
+        """See ``JobFiles``."""
+        with self._lock:
+            self._fs.invalidate_cache()
+            names = self._list(self._at(job_id))
+        return [name.removeprefix("artifacts-") for name in names if name.startswith("artifacts-")]
+
+    def discard(self, job_id: str, edition: str) -> None:
+        """See ``JobFiles``."""
+        with contextlib.suppress(OSError):
+            self._fs.rm(self._at(job_id, f"artifacts-{edition}"), recursive=True)
 
     def remove(self, job_id: str) -> None:
         """See ``JobFiles``."""

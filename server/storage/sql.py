@@ -11,8 +11,9 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 
 from .database import Database
+from .folders import published_as
 from .records import ArtifactRecord, Change, EventRecord, Filter, JobRecord, NewJob, Quota
-from .store import OverQuota, RequestSpent
+from .store import AnalysedJobGone, OverQuota, RequestSpent
 from .tables import artifacts, events, garbage, jobs, labels, requests, servers
 
 _RACES = 5
@@ -52,7 +53,7 @@ class SqlJobStore:
                     return known, False
             _keep_quota(connection, job)
             row = {"id": job.id, "spec": job.spec, "state": job.state, "progress": job.progress, "create_time": job.create_time}
-            row |= {"owner": job.owner, "priority": job.priority, "last_sequence": 1}
+            row |= {"owner": job.owner, "priority": job.priority, "last_sequence": 1, "analysis_of": job.analysis_of}
             result = connection.execute(jobs.insert().values(row))
             assert result.inserted_primary_key is not None
             number = result.inserted_primary_key[0]
@@ -111,6 +112,9 @@ class SqlJobStore:
         count = sa.func.coalesce(held.c.count, 0)
         query = sa.select(jobs.c.id).outerjoin(held, held.c.owner == jobs.c.owner)
         query = query.where(jobs.c.state.in_(sorted(states)), jobs.c.holder == "", jobs.c.id.not_in(sorted(excluding)))
+        others = jobs.alias()
+        analysed = sa.select(others.c.analysis_of).where(others.c.holder != "", others.c.analysis_of != "")
+        query = query.where(jobs.c.analysis_of.not_in(analysed))
         if running:
             query = query.where(count < running)
         query = query.order_by(jobs.c.priority.desc(), count, jobs.c.number).limit(1)
@@ -139,8 +143,6 @@ class SqlJobStore:
         if change.starts:
             values["attempt"] = jobs.c.attempt + 1
             values["start_time"] = sa.case((jobs.c.start_time == 0, change.time), else_=jobs.c.start_time)
-        if change.artifacts:
-            values["size"] = sum(artifact.size for artifact in change.artifacts)
         for name in ("holder", "suspending", "crashes", "deaths", "evaluations"):
             if getattr(change, name) is not None:
                 values[name] = getattr(change, name)
@@ -151,7 +153,9 @@ class SqlJobStore:
         assert changed is not None
         _add_event(connection, changed, change.time, "state", change.payload)
         if change.artifacts:
-            connection.execute(artifacts.insert(), [{"job": number, **asdict(artifact)} for artifact in change.artifacts])
+            _replace_artifacts(connection, changed, change.artifacts)
+            changed = _job(connection, jobs.c.number == number)
+            assert changed is not None
         return changed
 
     def add_progress(self, job_id: str, attempt: int, states: Collection[int], payload: bytes, time: int) -> bool:
@@ -276,6 +280,20 @@ class SqlJobStore:
         if connection.execute(jobs.update().where(condition).values(values)).rowcount == 0:
             return None
         return connection.execute(sa.select(jobs.c.number).where(jobs.c.id == job_id)).scalar_one()
+
+
+def _replace_artifacts(connection: sa.Connection, made_by: JobRecord, made: Sequence[ArtifactRecord]) -> None:
+    """Make ``made`` the artifacts of a job, or of the job that it analyses, which has another version then."""
+    values: dict[str, Any] = {"size": sum(artifact.size for artifact in made)}
+    owner_id, edition = published_as(made_by.id, made_by.attempt, made_by.analysis_of)
+    if made_by.analysis_of:
+        values |= {"added_edition": edition, "version": jobs.c.version + 1}
+    owner = jobs.c.id == owner_id
+    if connection.execute(jobs.update().where(owner).values(values)).rowcount == 0:
+        raise AnalysedJobGone(made_by.analysis_of)
+    number = connection.execute(sa.select(jobs.c.number).where(owner)).scalar_one()
+    connection.execute(artifacts.delete().where(artifacts.c.job == number))
+    connection.execute(artifacts.insert(), [{"job": number, **asdict(artifact)} for artifact in made])
 
 
 def _keep_quota(connection: sa.Connection, job: NewJob) -> None:

@@ -25,6 +25,10 @@ class OverQuota(Exception):
         self.limit = limit
 
 
+class AnalysedJobGone(Exception):
+    """The job that another one analyses was deleted."""
+
+
 class RequestSpent(Exception):
     """The job that a request had created was deleted."""
 
@@ -83,12 +87,20 @@ class JobStore(Protocol):
         """Make ``change`` of the job that is next among those in ``states`` that no server holds.
 
         That is the one of highest priority; among those, one of the owner with the fewest held jobs; among those, the oldest. Owners
-        with ``running`` held jobs (0: any number) wait.
+        with ``running`` held jobs (0: any number) wait, and so does an analysis while another one of the same job is held.
         """
         ...
 
     def change(self, job_id: str, change: Change) -> JobRecord | None:
-        """Change a job's state; None, and no change, where ``change`` does not apply."""
+        """Change a job's state; None, and no change, where ``change`` does not apply.
+
+        The artifacts of an analysis become those of the job that it analyses, in the same transaction.
+
+        Raises
+        ------
+        AnalysedJobGone
+            There is no such job any more; nothing was changed.
+        """
         ...
 
     def add_progress(self, job_id: str, attempt: int, states: Collection[int], payload: bytes, time: int) -> bool:

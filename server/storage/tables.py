@@ -41,6 +41,9 @@ jobs = sa.Table(
     sa.Column("evaluations", sa.BigInteger, nullable=False, default=0, server_default="0"),
     sa.Column("size", sa.BigInteger, nullable=False, default=0, server_default="0"),
     sa.Column("deaths", sa.Integer, nullable=False, default=0, server_default="0"),
+    # No foreign key: the job may be deleted before its analyses.
+    sa.Column("analysis_of", sa.String(64), nullable=False, default="", server_default="", index=True),
+    sa.Column("added_edition", sa.String(100), nullable=False, default="", server_default=""),
     sqlite_autoincrement=True,
 )
 

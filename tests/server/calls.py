@@ -46,6 +46,12 @@ class Calls:
     async def get(self, name: str) -> job_pb2.Job:
         return await self.jobs.GetJob(job_service_pb2.GetJobRequest(name=name))
 
+    async def analyse(self, name: str, *analyses: dict[str, Any], **more: Any) -> job_pb2.Job:
+        request = job_service_pb2.AnalyseJobRequest(name=name, **more)
+        for one in analyses:
+            ParseDict({"name": "count", "options": one} if "name" not in one else one, request.analyses.add())
+        return await self.jobs.AnalyseJob(request)
+
     async def cancel(self, name: str, etag: str = "") -> job_pb2.Job:
         return await self.jobs.CancelJob(job_service_pb2.CancelJobRequest(name=name, etag=etag))
 

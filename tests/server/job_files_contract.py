@@ -47,16 +47,16 @@ class JobFilesContract:
         (made / "escape").symlink_to("/etc/passwd")
         files.publish("a", 1)
         other = open_files()
-        assert self.read(other, "a", 1, "b/c.bin") == bytes(range(256)) * 4000
-        assert self.read(other, "a", 1, "empty") == b""
-        with other.open_artifact("a", 1, "b/c.bin") as file:
+        assert self.read(other, "a", "1", "b/c.bin") == bytes(range(256)) * 4000
+        assert self.read(other, "a", "1", "empty") == b""
+        with other.open_artifact("a", "1", "b/c.bin") as file:
             file.seek(1000)
             assert file.read(3) == bytes([232, 233, 234])
         for path in ("escape", "b", "nothing", "../artifacts-1/empty", "b/../empty", "", "/etc/passwd"):
             with pytest.raises(FileNotFoundError):
-                files.open_artifact("a", 1, path)
+                files.open_artifact("a", "1", path)
         with pytest.raises(FileNotFoundError):
-            files.open_artifact("a", 2, "empty")
+            files.open_artifact("a", "2", "empty")
 
     def test_what_is_not_needed_goes(self, files, open_files):
         for attempt in (1, 2):
@@ -67,11 +67,40 @@ class JobFilesContract:
             files.saved("a", attempt)
             files.publish("a", attempt)
         files.clear("a", keep=2)
-        assert self.read(open_files(), "a", 2, "r") == b"2"
+        assert self.read(open_files(), "a", "2", "r") == b"2"
         with pytest.raises(FileNotFoundError):
-            files.open_artifact("a", 1, "r")
+            files.open_artifact("a", "1", "r")
         assert list(open_files().begin("a", 3).iterdir()) == []
         files.remove("a")
         files.remove("a")
         with pytest.raises(FileNotFoundError):
-            files.open_artifact("a", 2, "r")
+            files.open_artifact("a", "2", "r")
+
+    def test_an_analysis_publishes_a_further_edition_of_another_job(self, files, open_files):
+        made = files.begin("a", 1) / "artifacts"
+        (made / "b").mkdir(parents=True)
+        (made / "b" / "r").write_bytes(b"found")
+        (made / "escape").symlink_to("/etc/passwd")
+        files.publish("a", 1)
+        other = open_files()
+        copy = other.begin("x", 2) / "artifacts"
+        other.copy_published("a", "1", copy)
+        assert {path.name: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == {"r": b"found"}
+        (copy / "b" / "r").write_bytes(b"found and more")
+        assert self.read(files, "a", "1", "b/r") == b"found"  # it was a copy
+        other.publish("x", 2, analysed="a")
+        other.clear("x", keep=2)
+        files.clear("a", keep=1)  # as by the worker of the job itself, late
+        assert sorted(files.editions("a")) == ["1", "x-2"]
+        assert self.read(files, "a", "1", "b/r") == b"found"
+        assert self.read(files, "a", "x-2", "b/r") == b"found and more"
+        files.discard("a", "1")
+        files.discard("a", "y-1")
+        assert files.editions("a") == ["x-2"]
+        assert self.read(open_files(), "a", "x-2", "b/r") == b"found and more"
+        for missing in ("1", "x-1"):
+            with pytest.raises(FileNotFoundError):
+                files.copy_published("a", missing, files.begin("y", 1) / "artifacts")
+        files.remove("a")
+        with pytest.raises(FileNotFoundError):
+            files.open_artifact("a", "x-2", "b/r")

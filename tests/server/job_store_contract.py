@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from actmax.server.storage.records import ArtifactRecord, Change, Filter, NewJob, Quota
-from actmax.server.storage.store import OverQuota, RequestSpent
+from actmax.server.storage.store import AnalysedJobGone, OverQuota, RequestSpent
 
 WAITS, RUNS, DONE = 1, 2, 5
 _numbers = itertools.count()
@@ -173,6 +173,38 @@ class JobStoreContract:
         assert store.garbage() == [job.id]
         store.collected(job.id)
         assert store.garbage() == []
+
+    def test_an_analysis_replaces_the_artifacts_of_its_job_at_once_or_not_at_all(self, store):
+        store.create(new(id="a"))
+        store.change("a", change(RUNS, WAITS, starts=True, holder="s"))
+        store.change("a", change(DONE, RUNS, ends=True, holder="", artifacts=(ArtifactRecord("r", 3, "x", "y"),)))
+        assert store.get("a").edition == "1"
+        for name in ("b", "c", "d"):
+            store.create(new(id=name, analysis_of="a"))
+        store.create(new(id="e"))
+
+        def claim() -> str | None:
+            claimed = store.claim([WAITS], lambda job: change(RUNS, WAITS, version=job.version, starts=True, holder="s"))
+            return claimed.id if claimed else None
+
+        assert [claim(), claim(), claim()] == ["b", "e", None]  # analyses of one job one after the other
+        before = store.get("a")
+        made = (ArtifactRecord("q", 1, "x", "y"), ArtifactRecord("r", 4, "z", "y"))
+        assert store.change("b", change(DONE, RUNS, attempt=2, ends=True, holder="", artifacts=made)) is None  # another attempt's
+        assert (store.get("a"), list(store.artifacts("a"))) == (before, [ArtifactRecord("r", 3, "x", "y")])
+        done = store.change("b", change(DONE, RUNS, attempt=1, ends=True, holder="", artifacts=made))
+        assert (done.size, done.analysis_of, list(store.artifacts("b"))) == (0, "a", [])
+        after = store.get("a")
+        assert (after.edition, after.size, after.state, tuple(store.artifacts("a"))) == ("b-1", 5, DONE, made)
+        assert after.version > before.version
+        assert after.last_sequence == before.last_sequence
+        assert claim() == "c"
+        assert store.delete("b", [DONE])
+        assert tuple(store.artifacts("a")) == made
+        assert store.delete("a", [DONE])
+        with pytest.raises(AnalysedJobGone):
+            store.change("c", change(DONE, RUNS, ends=True, holder="", artifacts=made))
+        assert (store.get("c").state, store.get("c").holder) == (RUNS, "s")
 
     def test_versions_grow_with_all_but_progress(self, store):
         job, _ = store.create(new())

@@ -44,6 +44,14 @@ class PacedEngine:
                 raise RuntimeError("no such luck")
         return Checked((parsed.budget.evaluations or 0) * len(parsed.units), len(parsed.units))
 
+    def check_analyses(self, spec, permissions):
+        parsed = JobSpec.parse(spec)
+        if parsed.target.name == "gone":
+            raise InvalidJob.at("target.options.weights", "the file is gone")
+        for number, analysis in enumerate(parsed.analyses):
+            if analysis.name != "count":
+                raise InvalidJob.at(f"analyses[{number}].name", f"there is no analysis {analysis.name!r}; did you mean count?")
+
     def components(self):
         schema = {"properties": {"width": {"type": "integer", "default": float("inf")}}}
         return [{"kind": "target", "name": "known", "summary": "A target.", "options_schema": schema, "unavailable": ""}]
@@ -89,6 +97,33 @@ class PacedEngine:
         if options.get("device"):
             (artifacts / "device.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         (artifacts / "escape.txt").symlink_to("/etc/passwd")
+        return reason == "cancel"
+
+    def analyse(self, task, *, on_progress, should_stop):
+        """Add a line to ``result.json``; the analysis ``count`` takes ``steps`` and the options of the optimizer."""
+        options = JobSpec.parse(task.spec).analyses[0].options
+        checkpoint, results = task.folder / "checkpoint.json", task.folder / "artifacts" / "result.json"
+        state = json.loads(checkpoint.read_text()) if checkpoint.exists() else {"done": [], "attempts": 0}
+        state["attempts"] += 1
+        (task.folder / "pid").write_text(str(os.getpid()))
+        found = json.loads(results.read_text())
+        results.write_text("half")  # as where it is interrupted while it writes
+        reason = ""
+        while len(state["done"]) < options.get("steps", 1) and not reason:
+            reason = should_stop()
+            if reason == "suspend":
+                _save(checkpoint, state)
+                raise Suspended
+            if len(state["done"]) == options.get("at") and state["attempts"] <= options.get("until", 1):
+                _save(checkpoint, state)
+                _mishap(options["mishap"])
+            time.sleep(options.get("pace", 0.01))
+            state["done"].append(len(state["done"]))
+            _save(checkpoint, state)
+            on_progress(job_pb2.Progress(stage=f"counting: {len(state['done'])}").SerializeToString())
+        found.setdefault("sections", []).append({"counted": len(state["done"]), "title": options.get("title", "")})
+        results.write_text(json.dumps(found))
+        (results.parent / f"section-{len(found['sections'])}.png").write_bytes(b"figure")
         return reason == "cancel"
 
 

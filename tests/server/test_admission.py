@@ -7,7 +7,7 @@ import json
 import logging
 import ssl
 import urllib.request
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -82,6 +82,31 @@ async def test_tokens_keep_out_and_owners_apart(serving):
             assert tokens.revoke(record.id)
             assert not tokens.revoke(record.id)
             await ann.ended((await ann.page()).jobs[0].name)
+
+
+async def test_an_analysis_has_the_rights_and_quotas_of_the_job_that_it_is_of(serving):
+    async with serving(tokens=True, max_queued_per_owner=1) as (server, _):
+        tokens = Tokens(server.store.database)
+        secrets = [
+            tokens.create(owner, [scope])[1] for owner, scope in (("ann", "submit"), ("bob", "submit"), ("ann", "read"), ("root", "admin"))
+        ]
+        async with AsyncExitStack() as stack:
+            ann, bob, reader, root = [await stack.enter_async_context(as_caller(server, f"Bearer {secret}")) for secret in secrets]
+            made = await ann.ended((await ann.create(spec(steps=2))).name)
+            async with refused(grpc.StatusCode.NOT_FOUND):
+                await bob.analyse(made.name, {})
+            async with refused(grpc.StatusCode.PERMISSION_DENIED):
+                await reader.analyse(made.name, {})
+            busy = await ann.create(spec(steps=10_000))
+            await ann.until(busy.name, lambda job: job.state == job_pb2.JOB_STATE_RUNNING)
+            queued = await root.analyse(made.name, {})
+            assert queued.owner == "ann"
+            async with refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
+                await ann.analyse(made.name, {})
+            await ann.cancel(busy.name)
+            assert (await ann.ended(queued.name)).state == job_pb2.JOB_STATE_SUCCEEDED
+            async with refused(grpc.StatusCode.NOT_FOUND):
+                await bob.get(queued.name)
 
 
 async def test_what_is_kept_of_a_token_is_not_the_token(serving, tmp_path):

@@ -85,6 +85,10 @@ async def test_jobs_run_stop_and_go_on(serving, executor):
         found = await calls.artifacts(killed.name)
         assert set(found) == {"result.json", "stimuli/one.png", "empty.txt"}
         assert b"".join((await calls.download(killed.name, "stimuli/one.png"))[1]) == bytes(range(256)) * 4
+        analysis = await calls.ended((await calls.analyse(killed.name, {"steps": 9, "at": 4, "mishap": "sigkill"})).name, PATIENCE)
+        assert (analysis.state, analysis.attempt) == (SUCCEEDED, 2), analysis.error
+        assert await result(calls, killed.name) == {"done": list(range(30)), "attempts": 2, "sections": [{"counted": 9, "title": ""}]}
+        assert set(await calls.artifacts(killed.name)) == {*found, "section-1.png"}
         seen = [response.event.progress.evaluations for response in await watch if response.event.HasField("progress")]
         assert seen == sorted(seen)
         assert seen[-1] == 30

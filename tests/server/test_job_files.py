@@ -43,5 +43,5 @@ class TestFilesAtAFolderUrl(JobFilesContract):
             files.publish("a", 1)
         (tmp_path / "bucket" / "a" / "artifacts-1").unlink()
         files.publish("a", 1)
-        assert self.read(files, "a", 1, "r") == b"1"
+        assert self.read(files, "a", "1", "r") == b"1"
         assert [path.name for path in (tmp_path / "bucket" / "a" / "artifacts-1").iterdir()] == ["r"]

@@ -1,5 +1,6 @@
 """Whole jobs of the true engine, over the wire."""
 
+import asyncio
 import io
 import json
 import os
@@ -80,6 +81,51 @@ async def test_a_job_is_checked_run_and_reported(serving):
         async with refused(grpc.StatusCode.INVALID_ARGUMENT, "target.name"):
             request = catalog_service_pb2.DescribeTargetRequest(target=job_pb2.Component(name="cifar10-sn"))
             await calls.catalog.DescribeTarget(request)
+
+
+async def test_an_analysis_of_an_ended_job_equals_one_of_the_job_itself_also_when_it_was_killed(serving, tmp_path):
+    tuning = {"name": "toy_lab:Tuning", "options": {"levels": 5}}
+    slow = {"name": "toy_lab:SlowTuning", "options": {"levels": 5, "folder": str(tmp_path)}}
+    async with serving(engine=ActmaxEngine(), allow_imports=ALLOWED, checkpoint_seconds=0.001) as (server, calls):
+        at_once = await calls.ended((await calls.create(job(analyses=[tuning]))).name)
+        assert at_once.state == job_pb2.JOB_STATE_SUCCEEDED, at_once.error
+        plain = await calls.ended((await calls.create(job())).name)
+        before = {path: artifact.sha256 for path, artifact in (await calls.artifacts(plain.name)).items()}
+        bad = grpc.StatusCode.INVALID_ARGUMENT
+        async with refused(bad, "analyses[0].options.levels"):
+            await calls.analyse(plain.name, tuning | {"options": {"levels": 1}})
+        async with refused(bad, "analyses[0]", "records searches while they run"):
+            await calls.analyse(plain.name, {"name": "film"})
+        analysis = await calls.analyse(plain.name, tuning)
+        done = await calls.ended(analysis.name)
+        assert done.state == job_pb2.JOB_STATE_SUCCEEDED, done.error
+        one, other = [json.loads(b"".join((await calls.download(name, "result.json"))[1])) for name in (at_once.name, plain.name)]
+        assert one["sections"] == other["sections"] != []
+        assert one["spec"] == other["spec"]
+        first, second = await arrays(calls, at_once.name), await arrays(calls, plain.name)
+        assert set(first) == set(second)
+        for name in first.keys() - {"seconds"}:
+            np.testing.assert_array_equal(first[name], second[name], name)
+        page = b"".join((await calls.download(plain.name, "report.html"))[1])
+        assert b"Tuning to contrast" in page
+        after = {path: artifact.sha256 for path, artifact in (await calls.artifacts(plain.name)).items()}
+        changed = {path for path, digest in before.items() if after[path] != digest}
+        assert changed == {"result.json", "arrays.npz", "report.html"}
+
+        # killed in the midst of it: what had been computed is not computed again
+        killed = await calls.analyse(plain.name, slow)
+        async with asyncio.timeout(200):
+            while not (tmp_path / "waits").exists():
+                await asyncio.sleep(0.02)
+        os.kill(server.executor.processes()[killed.name.removeprefix("jobs/")], signal.SIGKILL)
+        (tmp_path / "go").touch()
+        ended = await calls.ended(killed.name)
+        assert (ended.state, ended.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 2), ended.error
+        assert (tmp_path / "asked").read_text().split() == ["1", "2", "3", "4"]
+        again = await arrays(calls, plain.name)
+        (name,) = [name for name in set(again) - set(second) if "responses" in name]
+        (same,) = [name for name in set(second) if "Tuning" in name]
+        assert np.array_equal(again[name], second[same])
 
 
 async def test_a_job_whose_worker_and_server_went_away_ends_as_if_nothing_had_happened(serving):

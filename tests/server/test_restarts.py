@@ -98,6 +98,21 @@ async def test_a_killed_server_takes_its_worker_with_it_and_the_next_one_goes_on
         assert (await calls.get(cancelled.name)).state == job_pb2.JOB_STATE_CANCELLED
 
 
+async def test_a_server_killed_during_an_analysis_leaves_the_results_whole_and_the_next_one_goes_on(tmp_path):
+    data = tmp_path / "data"
+    async with own_process(data) as (process, address), calling(address) as calls:
+        made = await calls.ended((await calls.create(spec(steps=2))).name)
+        analysis = await calls.analyse(made.name, {"steps": 100, "pace": 0.02})
+        await calls.until(analysis.name, lambda job: "counting" in job.progress.stage)
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    async with own_process(data) as (process, address), calling(address) as calls:
+        assert "sections" not in await result(calls, made.name)
+        done = await calls.ended(analysis.name)
+        assert (done.state, done.attempt) == (job_pb2.JOB_STATE_SUCCEEDED, 2)
+        assert (await result(calls, made.name))["sections"] == [{"counted": 100, "title": ""}]
+
+
 async def test_a_job_that_takes_its_server_down_again_and_again_is_given_up_and_others_are_not(tmp_path):
     limits: dict[str, Any] = {"max_server_deaths": 3, "workers": 2}
     data = tmp_path / "data"

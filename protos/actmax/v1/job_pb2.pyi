@@ -201,7 +201,7 @@ class Progress(_message.Message):
     def __init__(self, searches: _Optional[_Iterable[_Union[SearchProgress, _Mapping]]] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., evaluations_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., outcome: _Optional[str] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "spec", "state", "attempt", "create_time", "start_time", "end_time", "progress", "error", "owner", "priority", "labels", "etag", "suspending", "artifact_bytes")
+    __slots__ = ("name", "spec", "state", "attempt", "create_time", "start_time", "end_time", "progress", "error", "owner", "priority", "labels", "etag", "suspending", "artifact_bytes", "analysis_of")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +224,7 @@ class Job(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     SUSPENDING_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ANALYSIS_OF_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: JobSpec
     state: JobState
@@ -239,7 +240,8 @@ class Job(_message.Message):
     etag: str
     suspending: bool
     artifact_bytes: int
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., owner: _Optional[str] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., etag: _Optional[str] = ..., suspending: _Optional[bool] = ..., artifact_bytes: _Optional[int] = ...) -> None: ...
+    analysis_of: str
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., owner: _Optional[str] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., etag: _Optional[str] = ..., suspending: _Optional[bool] = ..., artifact_bytes: _Optional[int] = ..., analysis_of: _Optional[str] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "message")

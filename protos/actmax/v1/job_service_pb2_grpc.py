@@ -47,6 +47,11 @@ class JobServiceStub:
                 request_serializer=actmax_dot_v1_dot_job__service__pb2.GetJobRequest.SerializeToString,
                 response_deserializer=actmax_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.AnalyseJob = channel.unary_unary(
+                '/actmax.v1.JobService/AnalyseJob',
+                request_serializer=actmax_dot_v1_dot_job__service__pb2.AnalyseJobRequest.SerializeToString,
+                response_deserializer=actmax_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/actmax.v1.JobService/ListJobs',
                 request_serializer=actmax_dot_v1_dot_job__service__pb2.ListJobsRequest.SerializeToString,
@@ -106,6 +111,15 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AnalyseJob(self, request, context):
+        """Queues further analyses of a job that has ended: a job of its own, with analysis_of. While it runs, the artifacts of the analysed job
+        stay as they are. When it has ended, they hold its sections too, all at once. Analyses of one job run one after the other.
+        FAILED_PRECONDITION where the job has not ended or has no results, or is an analysis itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobs(self, request, context):
         """Newest first.
         """
@@ -145,14 +159,15 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteJob(self, request, context):
-        """Forgets a job that has ended or is suspended, or that never ran, and removes all that it made. Its request_id stays spent.
+        """Forgets a job that has ended or is suspended, or that never ran, and removes all that it made. Its request_id stays spent. The sections
+        that an analysis has added to another job stay there; an analysis whose job is deleted before it ends is FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListArtifacts(self, request, context):
-        """What a job that has ended made; empty before.
+        """What a job that has ended made; empty before. Of an analysis: the artifacts of the job that it is of.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,6 +191,11 @@ def add_JobServiceServicer_to_server(servicer, server):
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
                     request_deserializer=actmax_dot_v1_dot_job__service__pb2.GetJobRequest.FromString,
+                    response_serializer=actmax_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'AnalyseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnalyseJob,
+                    request_deserializer=actmax_dot_v1_dot_job__service__pb2.AnalyseJobRequest.FromString,
                     response_serializer=actmax_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
@@ -273,6 +293,33 @@ class JobService:
             target,
             '/actmax.v1.JobService/GetJob',
             actmax_dot_v1_dot_job__service__pb2.GetJobRequest.SerializeToString,
+            actmax_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnalyseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/actmax.v1.JobService/AnalyseJob',
+            actmax_dot_v1_dot_job__service__pb2.AnalyseJobRequest.SerializeToString,
             actmax_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
