@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from torch import nn
 
@@ -25,7 +27,25 @@ from .results.result import JobResult
 from .run import RunSettings, run_job
 from .spec import JobSpec
 
+Args = ParamSpec("Args")
 
+
+_FORMER = {"within": "max_latent_std", "changes": "max_code_changes"}
+"""New names of parameters by former ones, which are still taken, with a warning."""
+
+
+def _with_former_names(function: Callable[Args, JobResult]) -> Callable[Args, JobResult]:
+    @wraps(function)
+    def renamed(*args: Args.args, **kwargs: Args.kwargs) -> JobResult:
+        for name in _FORMER.keys() & kwargs.keys():
+            warnings.warn(f"maximize's {name} is called {_FORMER[name]} now", FutureWarning, stacklevel=2)
+            kwargs[_FORMER[name]] = kwargs.pop(name)
+        return function(*args, **kwargs)
+
+    return renamed
+
+
+@_with_former_names
 def maximize(  # noqa: PLR0913 - a job's fields
     generator: str | Generator | nn.Module | type,
     target: str | Target | nn.Module | Callable[[Any], Any],
@@ -48,8 +68,8 @@ def maximize(  # noqa: PLR0913 - a job's fields
     replicates: int = 1,
     remeasure: float | None = None,
     noisy: bool | None = None,
-    within: float | None = None,
-    changes: float | None = None,
+    max_latent_std: float | None = None,
+    max_code_changes: float | None = None,
     luminance: float | None = None,
     contrast: float | None = None,
     diverse: int | Mapping[str, Any] | None = None,
@@ -96,9 +116,9 @@ def maximize(  # noqa: PLR0913 - a job's fields
         Share of each search's evaluations kept back to measure the leading candidates again; None: 0.1 on a noisy target, else 0.
     noisy : bool or None
         Whether the same stimulus may be answered differently twice; None: as the target says.
-    within : float or None
+    max_latent_std : float or None
         Most standard deviations from natural latents: the root mean square over a latent's whitened coordinates.
-    changes : float or None
+    max_code_changes : float or None
         Largest share of a code map's codes that differ from the nearest natural map.
     luminance, contrast : float or None
         Mean and standard deviation that the values of every stimulus shall have.
@@ -162,7 +182,12 @@ def maximize(  # noqa: PLR0913 - a job's fields
             "device": device,
             "prior": prior,
             "sharing": sharing,
-            "constraints": {"within": within, "changes": changes, "luminance": luminance, "contrast": contrast},
+            "constraints": {
+                "max_latent_std": max_latent_std,
+                "max_code_changes": max_code_changes,
+                "luminance": luminance,
+                "contrast": contrast,
+            },
             "transformations": steps or transformations,
             "diverse": diverse,
             "report": {"images": str(images or ""), "film": film},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -43,6 +44,8 @@ class Spec(BaseModel):
         unread = [path for path, _ in found]  # what holds such a value, or lies in it, is not judged by what is left of it
         checked = violations(ParseDict(read, cls.proto()))
         found += [(path, text) for path, text in checked if not any(_holds(path, other) or _holds(other, path) for other in unread)]
+        for remark in reader.remarks:
+            warnings.warn(remark, FutureWarning, stacklevel=3)
         if found:
             raise InvalidJob([Violation(".".join(filter(None, (field, path))), text) for path, text in found])
         for path, options in reader.kept:

@@ -51,10 +51,10 @@ class ConstraintsSpec(Spec):
     """What every stimulus has to keep; each is absent where it is free."""
 
     proto: ClassVar[type[Message]] = job_pb2.Constraints
-    within: float | None = None
+    max_latent_std: float | None = None
     """Most standard deviations from natural latents: the root mean square over a latent's whitened coordinates, about 1 for natural ones.
     For generators of real-valued latents with a prior."""
-    changes: float | None = None
+    max_code_changes: float | None = None
     """Largest share (0 to 1) of a code map's codes that differ from the nearest natural code map of the generator's bank. For generators of
     codes with a prior."""
     luminance: float | None = None

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class OptionsModel(BaseModel):
     """Options of a component: none that it does not know, and not changed once they are read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """New names by former ones, which are still read, with a warning."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not cls.former_names.keys() & data.keys():
+            return data
+        for name in cls.former_names.keys() & data.keys():
+            warnings.warn(f"the option {name} is called {cls.former_names[name]} now", FutureWarning, stacklevel=2)
+        return {cls.former_names.get(name, name): value for name, value in data.items()}
 
 
 class InvalidOption(ValueError):

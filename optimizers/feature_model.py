@@ -36,16 +36,16 @@ class FeatureModel:
     ----------
     size : int
         Dimensions.
-    waves : int
+    n_features : int
         Random Fourier features.
     generator : torch.Generator
         Draws their frequencies.
     """
 
-    def __init__(self, size: int, waves: int, generator: torch.Generator) -> None:
+    def __init__(self, size: int, n_features: int, generator: torch.Generator) -> None:
         self.size = size
-        self._frequencies = torch.randn(size, waves, generator=generator) / math.sqrt(2 * size)
-        self._phases = 2 * math.pi * torch.rand(waves, generator=generator)
+        self._frequencies = torch.randn(size, n_features, generator=generator) / math.sqrt(2 * size)
+        self._phases = 2 * math.pi * torch.rand(n_features, generator=generator)
         self._pairs = torch.triu_indices(size, size, 1) if size <= PAIRS else torch.empty(2, 0, dtype=torch.long)
         self.scales = Scales()
         self.relevance = torch.ones(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -67,11 +68,12 @@ class Thompson(Searcher):
     class Options(OptionsModel):
         """Options of the search by drawn functions."""
 
+        former_names: ClassVar[Mapping[str, str]] = {"waves": "n_features"}
         batch: int = Field(default=20, ge=1, le=10_000, description="Candidates an ask.")
         screen: int = Field(
             default=60, ge=4, le=100_000, description="Latents evaluated first, natural or uniform; at most a tenth of the evaluations."
         )
-        waves: int = Field(default=512, ge=0, le=10_000, description="Random Fourier features of the model.")
+        n_features: int = Field(default=512, ge=0, le=10_000, description="Random Fourier features of the model.")
         radius: float = Field(
             default=0.5, gt=0, le=100, allow_inf_nan=False, description="Of a climb, in standard deviations of every coordinate."
         )
@@ -99,7 +101,7 @@ class Thompson(Searcher):
         self._screen = options.screen if budget is None else max(4, min(options.screen, budget // 10))
         self._inflation = options.inflation or (1.5 if problem.noisy else 2.0)
         self._longest = math.inf if budget is None else max(self._screen, budget // 4)
-        self._model = FeatureModel(places.size, options.waves, self.generator)
+        self._model = FeatureModel(places.size, options.n_features, self.generator)
         self._count = 0
         """Evaluations asked for and told, missed ones included."""
         self._told: set[bytes] = set()

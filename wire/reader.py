@@ -53,10 +53,13 @@ class Reader:
     ----------
     faults : list of (FieldPath, str)
         What is wrong, and where.
+    remarks : list of str
+        What is worth saying though it is no fault: names that a later version won't take.
     """
 
     def __init__(self) -> None:
         self.faults: list[tuple[FieldPath, str]] = []
+        self.remarks: list[str] = []
 
     def message(self, data: Any, descriptor: Any, path: FieldPath = ()) -> dict[str, Any]:
         """Return the fields of ``data`` that are set, in the JSON form of the message with the names of its proto.
@@ -79,7 +82,7 @@ class Reader:
         read: dict[str, Any] = {}
         for name, value in data.items():
             here = (*path, str(name))
-            slot = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name) if isinstance(name, str) else None
+            slot = self._slot(name, descriptor, here) if isinstance(name, str) else None
             if slot is None:
                 self.fault(here, f"there is no such field; {hint(str(name), _names(descriptor))}")
             elif value is not None and slot.is_repeated:
@@ -89,6 +92,15 @@ class Reader:
         if descriptor.full_name == _TENSOR.full_name and len(self.faults) == before:
             self._check_bytes(read, path)
         return read
+
+    def _slot(self, name: str, descriptor: Any, path: FieldPath) -> Any:
+        """Return the field that ``name`` stands for, a former name with a remark; None where there is none."""
+        slot = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
+        if slot is None:
+            slot = next((each for each in descriptor.fields if each.GetOptions().Extensions[schema_pb2.former_name] == name), None)
+            if slot is not None:
+                self.remarks.append(f"{show(path)} is called {slot.name} now; the next version will not take {name}")
+        return slot
 
     def value(self, value: Any, slot: Any, path: FieldPath) -> Any:
         """Return one value of the field ``slot``; None for an enum's zero, which is an absent value."""

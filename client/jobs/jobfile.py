@@ -155,9 +155,9 @@ class FileFormat(Generic[Spec]):
             apply(override, read)
             overridden[override.path] = override.text
         if overridden:
-            faults, reader = reader.faults, _FileReader(folder)
+            before, reader = reader, _FileReader(folder)
             read = reader.message(read, self.message.DESCRIPTOR)
-            reader.faults = faults + reader.faults
+            reader.faults, reader.remarks = before.faults + reader.faults, before.remarks + reader.remarks
         if reader.faults:
             raise InvalidJobFile(
                 f"{source} has wrong fields",
@@ -186,7 +186,6 @@ class _FileReader(Reader):
     def __init__(self, folder: Path | None) -> None:
         super().__init__()
         self.folder = folder or Path()
-        self.remarks: list[str] = []
 
     def option_text(self, value: str, path: FieldPath) -> str:
         return self._picture(value.removeprefix("file:"), path) if value.startswith("file:") else value

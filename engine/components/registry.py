@@ -66,7 +66,8 @@ def options_of(component: Any, options: Mapping[str, Any], field: str, permissio
         One violation a wrong option, below ``field``; an unknown one gets the near names.
     """
     model: type[BaseModel] = component.Options
-    unknown = [key for key in options if key not in model.model_fields]
+    former = getattr(model, "former_names", {})
+    unknown = [key for key in options if key not in model.model_fields and key not in former]
     if unknown:
         known = list(model.model_fields)
         near = hint(unknown[0], known, None if known else "it has no options")

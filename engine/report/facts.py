@@ -113,9 +113,9 @@ def _diverse(asked: DiverseSpec) -> str:
 
 def _constraints(spec: JobSpec) -> str:
     kept = spec.constraints
-    parts = [f"within {shown(kept.within)} standard deviations of natural latents"] if kept.within is not None else []
-    if kept.changes is not None:
-        parts.append(f"at most {100 * kept.changes:.3g} % of the codes other than the nearest natural map's")
+    parts = [f"within {shown(kept.max_latent_std)} standard deviations of natural latents"] if kept.max_latent_std is not None else []
+    if kept.max_code_changes is not None:
+        parts.append(f"at most {100 * kept.max_code_changes:.3g} % of the codes other than the nearest natural map's")
     parts += [f"{name} {shown(value)}" for name, value in (("luminance", kept.luminance), ("contrast", kept.contrast)) if value is not None]
     return ", ".join(parts)
 

@@ -32,12 +32,12 @@ class ConstrainedGenerator:
     ----------
     generator : Generator
         What decodes.
-    within : float or None
+    max_latent_std : float or None
         Most standard deviations from natural latents: the root mean square of a latent's whitened coordinates (its Mahalanobis
         distance to the prior's mean ÷ √size) is at most this. Natural latents have about 1. One that is farther out is moved
         straight towards the mean. A limit on the whole distance, unlike one on each coordinate, means the same whatever the
         coordinates are.
-    changes : float or None
+    max_code_changes : float or None
         Largest share of a code map's codes that differ from the nearest natural map of the bank. Where more do, natural codes are put back
         (:class:`actmax.models.generators.near_codes.NearCodes`).
     luminance : float or None
@@ -56,29 +56,29 @@ class ConstrainedGenerator:
         self,
         generator: Generator,
         *,
-        within: float | None = None,
-        changes: float | None = None,
+        max_latent_std: float | None = None,
+        max_code_changes: float | None = None,
         luminance: float | None = None,
         contrast: float | None = None,
     ) -> None:
         self.generator = generator
-        self.within = within
-        self.changes = changes
+        self.max_latent_std = max_latent_std
+        self.max_code_changes = max_code_changes
         self.luminance = luminance
         self.contrast = contrast
         self._density: GaussianDensity | None = None
         spec = generator.stimulus
-        if within is not None:
+        if max_latent_std is not None:
             density = None if generator.prior is None else generator.prior.density
             if not isinstance(density, GaussianDensity):
-                raise Unconstrainable("within", _no_distance(generator))
+                raise Unconstrainable("max_latent_std", _no_distance(generator))
             self._density = density
         self._near: NearCodes | None = None
-        if changes is not None:
+        if max_code_changes is not None:
             space, prior = generator.latent, generator.prior
             if not isinstance(space, Categorical) or prior is None:
-                raise Unconstrainable("changes", _no_changes(generator))
-            self._near = NearCodes(space, prior.bank, changes, generator.codebook if isinstance(generator, HasCodebook) else None)
+                raise Unconstrainable("max_code_changes", _no_changes(generator))
+            self._near = NearCodes(space, prior.bank, max_code_changes, generator.codebook if isinstance(generator, HasCodebook) else None)
         if luminance is not None and not spec.low <= luminance <= spec.high:
             raise Unconstrainable("luminance", f"stimuli have values in [{spec.low:g}, {spec.high:g}], so no mean of {luminance:g}")
         if contrast is not None and contrast > (most := 0.98 * most_contrast(luminance, spec)):
@@ -121,13 +121,13 @@ class ConstrainedGenerator:
         return self
 
     def project(self, latents: Tensor) -> Tensor:
-        """The latents that are decoded: (n, *latent) -> (n, *latent), each as near to natural ones as ``within`` and ``changes`` say."""
+        """Return the latents that are decoded, (n, *latent): each as near to natural ones as the two limits say."""
         if self._near is not None:
             return self._near.project(latents)
-        if self._density is None or self.within is None:
+        if self._density is None or self.max_latent_std is None:
             return latents
         density = self._density
-        limit = self.within * math.sqrt(density.space.size)
+        limit = self.max_latent_std * math.sqrt(density.space.size)
         distance = density.whiten(latents).norm(dim=1)
         # towards the mean, which lies in the box as its bank does; a little short of the limit, for rounding
         share = (limit * (1 - 1e-6) / distance.clamp(min=limit)).clamp(max=1.0).where(distance > limit, distance.new_ones(()))
@@ -147,10 +147,10 @@ class ConstrainedGenerator:
 def _no_distance(generator: Generator) -> str:
     if generator.prior is None:
         return "there are no natural latents to stay near; leave it out"
-    return "codes have no mean to be k standard deviations from; changes limits how many differ from the nearest natural map"
+    return "codes have no mean to be k standard deviations from; max_code_changes limits how many differ from the nearest natural map"
 
 
 def _no_changes(generator: Generator) -> str:
     if not isinstance(generator.latent, Categorical):
-        return "real-valued latents have no codes to count; within keeps them near natural ones"
+        return "real-valued latents have no codes to count; max_latent_std keeps them near natural ones"
     return "there are no natural code maps to stay near; leave it out"

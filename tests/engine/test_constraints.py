@@ -11,7 +11,7 @@ from jobs import ALLOWED, job
 @pytest.mark.parametrize("generator", ["toy_lab:decoder", "toy_lab:codes"])
 @pytest.mark.parametrize("optimizer", ["random", "adam", "nevergrad"])
 def test_what_is_reported_keeps_the_constraints_whoever_searches(optimizer, generator):
-    asked = {"luminance": 0.45, "contrast": 0.15, **({"within": 0.8} if generator == "toy_lab:decoder" else {})}
+    asked = {"luminance": 0.45, "contrast": 0.15, **({"max_latent_std": 0.8} if generator == "toy_lab:decoder" else {})}
     spec = job(generator={"name": generator}, optimizer={"name": optimizer}, budget={"evaluations": 80}, constraints=asked, prior="none")
     checked = check(spec, allow_imports=ALLOWED)
     free = check(spec.model_copy(update={"constraints": type(spec.constraints)()}), allow_imports=ALLOWED)
@@ -21,7 +21,7 @@ def test_what_is_reported_keeps_the_constraints_whoever_searches(optimizer, gene
         assert 0 <= found.stimulus.min() <= found.stimulus.max() <= 1
         latent = torch.from_numpy(found.latent)[None]
         checked.generator.latent.check(latent)
-        if "within" in asked:
+        if "max_latent_std" in asked:
             density = free.generator.prior.density if free.generator.prior else None
             assert isinstance(density, GaussianDensity)
             assert float(density.whiten(latent).square().mean().sqrt()) <= 0.8
@@ -38,7 +38,7 @@ def test_codes_keep_near_natural_maps_and_a_search_still_finds_what_drives(optim
         optimizer={"name": optimizer},
         baselines=[{"name": "random", "options": {"batch": 50}}],
         budget={"evaluations": 100},
-        constraints={"changes": 0.25},
+        constraints={"max_code_changes": 0.25},
     )
     checked = check(spec, allow_imports=ALLOWED)
     prior = checked.generator.prior
@@ -59,7 +59,7 @@ def test_a_gradient_climbs_under_constraints():
         optimizer={"name": "adam"},
         baselines=[{"name": "random"}],
         budget={"evaluations": 100},
-        constraints={"within": 1.0, "luminance": 0.5, "contrast": 0.1},
+        constraints={"max_latent_std": 1.0, "luminance": 0.5, "contrast": 0.1},
     )
     checked = check(spec, allow_imports=ALLOWED)
     found = execute(checked, searches_of(checked)).searches

@@ -66,7 +66,7 @@ def test_a_table_has_a_row_for_each_search(result):
 def test_curves_and_stimuli_are_pictures(result):
     for picture in (result.plot(), result.plot("fc[3]"), result.best("fc[3]").picture()):
         assert isinstance(picture, Image.Image)
-        assert len(picture.convert("L").getcolors()) > 5
+        assert len(picture.convert("L").getcolors() or ()) > 5
     with pytest.raises(ValueError, match="layer1"):
         result.plot("conv9[1]")
 
@@ -138,3 +138,10 @@ def test_a_terminal_shows_a_bar_unless_it_is_turned_off(progress):
         os.close(leader)
         os.close(follower)
     assert ("64/64" in drawn and "best " in drawn) is progress
+
+
+def test_former_names_are_taken_with_a_warning():
+    job = {"optimizer": "random", "evaluations": 4, "device": "cpu"}
+    with pytest.warns(FutureWarning, match="changes is called max_code_changes now"):
+        former = maximize("cifar10-vqvae", "cifar10-cnn", "fc[3]", changes=0.2, **job)
+    assert former.spec.constraints.max_code_changes == 0.2

@@ -9,9 +9,9 @@ from actmax.optimizers.feature_model import GROWTH, FeatureModel
 from actmax.optimizers.feature_scales import Likelihood, Scales
 
 
-def filled(size: int = 4, waves: int = 4000, n: int = 40, seed: int = 0) -> FeatureModel:
+def filled(size: int = 4, n_features: int = 4000, n: int = 40, seed: int = 0) -> FeatureModel:
     generator = torch.Generator().manual_seed(seed)
-    model = FeatureModel(size, waves, generator)
+    model = FeatureModel(size, n_features, generator)
     rows = torch.randn(n, size, generator=generator)
     model.add(rows, 3 + rows[:, 0] - rows[:, 1] * rows[:, 2] + 0.1 * torch.randn(n, generator=generator))
     return model
@@ -50,7 +50,7 @@ def test_the_mean_is_that_of_a_gaussian_process():
 
 
 def test_draws_spread_as_the_posterior_does():
-    model = filled(waves=2000)
+    model = filled(n_features=2000)
     at = torch.randn(3, 4, generator=torch.Generator().manual_seed(9))
     draws = model.draws(400, 1.0, torch.Generator().manual_seed(1))
     values = torch.stack([model.values(draws, row.expand(400, -1)) for row in at])
@@ -102,7 +102,7 @@ def test_noise_of_counts_is_found_and_warped():
 
 
 def test_the_climb_follows_the_gradient_of_values():
-    model = filled(waves=300)
+    model = filled(n_features=300)
     weights = model.draws(4, 1.0, torch.Generator().manual_seed(2))
     starts = torch.zeros(4, 4)
     low, high = torch.full((4,), -1.0), torch.full((4,), 1.0)
@@ -119,7 +119,7 @@ def test_the_climb_follows_the_gradient_of_values():
 
 def test_a_restored_model_goes_on_bit_for_bit():
     generator = torch.Generator().manual_seed(0)
-    model, other = filled(waves=100, n=30), FeatureModel(4, 100, torch.Generator().manual_seed(77))
+    model, other = filled(n_features=100, n=30), FeatureModel(4, 100, torch.Generator().manual_seed(77))
     for n in (5, 3, round(30 * GROWTH), 7):
         rows = torch.randn(n, 4, generator=generator)
         model.add(rows, rows.sum(1))

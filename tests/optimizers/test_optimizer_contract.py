@@ -153,7 +153,7 @@ class TestXDream(OptimizerContract):
 
 class TestThompson(OptimizerContract):
     optimizer = Thompson
-    options: ClassVar = {"screen": 20, "waves": 64}
+    options: ClassVar = {"screen": 20, "n_features": 64}
 
 
 def searched(cls: type, space: LatentSpace, bank: torch.Tensor | None, seed: int, evaluations: int = 600) -> float:

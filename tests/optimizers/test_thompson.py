@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from actmax.engine.components.registry import options_of
 from actmax.models.spaces import Box, Categorical
 from actmax.optimizers.optimizer import Evaluations, Listener, Problem, Unsuitable
 from actmax.optimizers.thompson import Thompson
@@ -126,7 +127,7 @@ def test_equal_scores_are_no_reason_to_fail():
 
 def test_more_coordinates_than_have_products_are_searched():
     centre = torch.linspace(-0.5, 0.5, 64)
-    search = run(Problem(Box((64,), -1, 1), 0, 600), lambda latents: -(latents - centre).square().sum(1).double(), 600, waves=128)
+    search = run(Problem(Box((64,), -1, 1), 0, 600), lambda latents: -(latents - centre).square().sum(1).double(), 600, n_features=128)
     assert (search.recommend() - centre).square().sum() < 1.0  # uniform draws have 27
 
 
@@ -193,3 +194,8 @@ def test_codes_of_many_coordinates_are_refused():
 def test_boxes_of_thousands_are_refused():
     with pytest.raises(Unsuitable, match="sphere-cma"):
         Thompson(Problem(Box((4096,), -1, 1), 0), Thompson.Options())
+
+
+def test_the_former_name_of_its_features_is_read_with_a_warning():
+    with pytest.warns(FutureWarning, match="the option waves is called n_features now"):
+        assert options_of(Thompson, {"waves": 32}, "optimizer.options") == Thompson.Options(n_features=32)

@@ -29,7 +29,7 @@ async def test_bad_specs_are_refused_by_field_and_leave_nothing(serving):
         "spec.seed": lambda s: setattr(s, "seed", -1),
         "spec.device": lambda s: setattr(s, "device", "tpu"),
         "spec.prior": lambda s: setattr(s, "prior", "some"),
-        "spec.constraints.within": lambda s: setattr(s.constraints, "within", 0.0),
+        "spec.constraints.max_latent_std": lambda s: setattr(s.constraints, "max_latent_std", 0.0),
         "spec.design.replicates": lambda s: setattr(s.design, "replicates", -1),
         "spec.design.remeasure": lambda s: setattr(s.design, "remeasure", 1.0),
         "spec": lambda s: over(s, rank=float("inf")),

@@ -61,16 +61,16 @@ class Design(_message.Message):
     def __init__(self, replicates: _Optional[int] = ..., remeasure: _Optional[float] = ..., noisy: _Optional[bool] = ...) -> None: ...
 
 class Constraints(_message.Message):
-    __slots__ = ("within", "changes", "luminance", "contrast")
-    WITHIN_FIELD_NUMBER: _ClassVar[int]
-    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("max_latent_std", "max_code_changes", "luminance", "contrast")
+    MAX_LATENT_STD_FIELD_NUMBER: _ClassVar[int]
+    MAX_CODE_CHANGES_FIELD_NUMBER: _ClassVar[int]
     LUMINANCE_FIELD_NUMBER: _ClassVar[int]
     CONTRAST_FIELD_NUMBER: _ClassVar[int]
-    within: float
-    changes: float
+    max_latent_std: float
+    max_code_changes: float
     luminance: float
     contrast: float
-    def __init__(self, within: _Optional[float] = ..., changes: _Optional[float] = ..., luminance: _Optional[float] = ..., contrast: _Optional[float] = ...) -> None: ...
+    def __init__(self, max_latent_std: _Optional[float] = ..., max_code_changes: _Optional[float] = ..., luminance: _Optional[float] = ..., contrast: _Optional[float] = ...) -> None: ...
 
 class Transformations(_message.Message):
     __slots__ = ("preset", "steps", "samples")

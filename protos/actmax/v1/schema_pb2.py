@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61\x63tmax/v1/schema.proto\x12\tactmax.v1\x1a google/protobuf/descriptor.proto:9\n\rdefault_value\x12\x1d.google.protobuf.FieldOptions\x18\xfd\x88\x03 \x01(\t\x88\x01\x01:2\n\x06ranges\x12\x1d.google.protobuf.FieldOptions\x18\xfe\x88\x03 \x01(\x08\x88\x01\x01:8\n\nshort_form\x12\x1f.google.protobuf.MessageOptions\x18\xfd\x88\x03 \x01(\t\x88\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61\x63tmax/v1/schema.proto\x12\tactmax.v1\x1a google/protobuf/descriptor.proto:9\n\rdefault_value\x12\x1d.google.protobuf.FieldOptions\x18\xfd\x88\x03 \x01(\t\x88\x01\x01:7\n\x0b\x66ormer_name\x12\x1d.google.protobuf.FieldOptions\x18\xff\x88\x03 \x01(\t\x88\x01\x01:2\n\x06ranges\x12\x1d.google.protobuf.FieldOptions\x18\xfe\x88\x03 \x01(\x08\x88\x01\x01:8\n\nshort_form\x12\x1f.google.protobuf.MessageOptions\x18\xfd\x88\x03 \x01(\t\x88\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

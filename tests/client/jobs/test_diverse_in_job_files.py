@@ -38,8 +38,8 @@ def test_what_is_no_diverse_set_is_refused(text):
 
 
 def test_constraints_on_changes_travel_too():
-    spec = jobfile.loads(JOB + "constraints: {changes: 0.25}").spec
-    assert JobSpec.parse(plain(spec)).constraints.changes == 0.25
+    spec = jobfile.loads(JOB + "constraints: {max_code_changes: 0.25}").spec
+    assert JobSpec.parse(plain(spec)).constraints.max_code_changes == 0.25
 
 
 def test_the_table_of_results_has_the_further_optima():

@@ -50,7 +50,7 @@ def test_a_whole_job_is_read() -> None:
     assert not spec.sharing
     assert spec.design.replicates == 3
     assert spec.constraints.HasField("luminance")
-    assert not spec.constraints.HasField("within")
+    assert not spec.constraints.HasField("max_latent_std")
     assert spec.design.HasField("remeasure")
     assert spec.design.HasField("noisy")
     assert not jobfile.loads("design: {}").spec.design.HasField("remeasure")
@@ -246,3 +246,19 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     found = plainyaml.scalar(text)
     assert type(found) is type(value)
     assert found == value
+
+
+BASE = WHOLE.replace("constraints: {luminance: 0, contrast: .2}\n", "")
+
+
+def test_a_former_name_is_read_with_a_remark_and_the_new_one_without() -> None:
+    former = jobfile.loads(BASE + "constraints: {within: 0.8, changes: 0.25}")
+    assert former.remarks == (
+        "constraints.within is called max_latent_std now; the next version will not take within",
+        "constraints.changes is called max_code_changes now; the next version will not take changes",
+    )
+    new = jobfile.loads(BASE + "constraints: {max_latent_std: 0.8, max_code_changes: 0.25}")
+    assert (new.remarks, new.spec) == ((), former.spec)
+    overridden = jobfile.loads(BASE, ["constraints.within=0.8"])
+    assert overridden.spec.constraints.max_latent_std == 0.8
+    assert len(overridden.remarks) == 1

@@ -97,7 +97,7 @@ def test_two_latents_drawn_at_random_are_one_apart(blind):
 def test_distances_are_those_of_what_is_decoded():
     inner = codes()
     assert inner.prior is not None
-    generator = ConstrainedGenerator(inner, changes=0.0)
+    generator = ConstrainedGenerator(inner, max_code_changes=0.0)
     measure = LatentDistance(inner.latent, inner.prior.bank, generator.project)
     near = inner.prior.bank[:1].clone()
     near[0, 0, 0] = (near[0, 0, 0] + 1) % 7
@@ -362,7 +362,7 @@ def test_a_decoder_stays_within_its_bounds_with_constraints():
     spec = job(
         generator={"name": "toy_lab:decoder"},
         optimizer={"name": "adam"},
-        constraints={"within": 0.8},
+        constraints={"max_latent_std": 0.8},
         budget={"evaluations": 120},
         diverse={"n": 3, "distance": 0.4},
     )

@@ -23,11 +23,11 @@ def rms(generator, latents):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"within": 0.5}, {"luminance": 0.4}, {"contrast": 0.2}, {"within": 1.0, "luminance": 0.6, "contrast": 0.1}]
+    "asked", [{"max_latent_std": 0.5}, {"luminance": 0.4}, {"contrast": 0.2}, {"max_latent_std": 1.0, "luminance": 0.6, "contrast": 0.1}]
 )
 def test_it_is_a_generator_with_any_inside(asked):
     check_generator(ConstrainedGenerator(decoder(), **asked))
-    if "within" not in asked:
+    if "max_latent_std" not in asked:
         constrained = ConstrainedGenerator(codes(), **asked)
         check_generator(constrained)
         assert isinstance(constrained, HasCodebook)
@@ -39,7 +39,7 @@ def test_it_is_a_generator_with_any_inside(asked):
 def test_latents_stay_within_k_sigma_and_those_inside_are_left_alone(within, seed):
     inner = decoder()
     latents = inner.latent.sample(20, torch.Generator().manual_seed(seed))
-    generator = ConstrainedGenerator(inner, within=within)
+    generator = ConstrainedGenerator(inner, max_latent_std=within)
     projected = generator.project(latents)
     inner.latent.check(projected)
     assert float(rms(inner, projected).max()) <= within
@@ -106,8 +106,8 @@ def test_gradients_are_those_of_the_rescaled_stimulus(asked):
 @pytest.mark.parametrize(
     ("make", "asked", "constraint", "says"),
     [
-        (codes, {"within": 1.0}, "within", "codes have no mean"),
-        (lambda: decoder(bank=0), {"within": 1.0}, "within", "no natural latents"),
+        (codes, {"max_latent_std": 1.0}, "max_latent_std", "codes have no mean"),
+        (lambda: decoder(bank=0), {"max_latent_std": 1.0}, "max_latent_std", "no natural latents"),
         (decoder, {"luminance": 1.5}, "luminance", "no mean of 1.5"),
         (decoder, {"contrast": 0.6}, "contrast", "at most 0.49"),
         (decoder, {"luminance": 0.9, "contrast": 0.4}, "contrast", "luminance 0.9"),

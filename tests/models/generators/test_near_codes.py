@@ -91,7 +91,7 @@ def test_relaxed_weights_follow_their_heaviest_codes_and_pass_gradients_where_th
 @pytest.mark.parametrize("changes", [0.0, 0.3])
 def test_it_is_a_generator_with_codes_inside(changes):
     inner = codes()
-    generator = ConstrainedGenerator(inner, changes=changes, luminance=0.4)
+    generator = ConstrainedGenerator(inner, max_code_changes=changes, luminance=0.4)
     check_generator(generator)
     latents = inner.latent.sample(30, random(1))
     projected = generator.project(latents)
@@ -102,9 +102,9 @@ def test_it_is_a_generator_with_codes_inside(changes):
 
 
 @pytest.mark.parametrize(
-    ("make", "says"), [(decoder, "no codes to count; within"), (lambda: codes(bank=0), "no natural code maps")], ids=["box", "no bank"]
+    ("make", "says"), [(decoder, "no codes to count; max_latent_std"), (lambda: codes(bank=0), "no natural code maps")], ids=["box", "no bank"]
 )
 def test_what_has_no_natural_codes_is_refused(make, says):
     with pytest.raises(Unconstrainable, match=says) as caught:
-        ConstrainedGenerator(make(), changes=0.5)
-    assert caught.value.constraint == "changes"
+        ConstrainedGenerator(make(), max_code_changes=0.5)
+    assert caught.value.constraint == "max_code_changes"
