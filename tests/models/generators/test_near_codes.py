@@ -102,7 +102,9 @@ def test_it_is_a_generator_with_codes_inside(changes):
 
 
 @pytest.mark.parametrize(
-    ("make", "says"), [(decoder, "no codes to count; max_latent_std"), (lambda: codes(bank=0), "no natural code maps")], ids=["box", "no bank"]
+    ("make", "says"),
+    [(decoder, "no codes to count; max_latent_std"), (lambda: codes(bank=0), "no natural code maps")],
+    ids=["box", "no bank"],
 )
 def test_what_has_no_natural_codes_is_refused(make, says):
     with pytest.raises(Unconstrainable, match=says) as caught:
