@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from ...wire.errors import ActmaxError, InvalidInput
 from ..export.parquet import write_tables
 from ..jobs import plainyaml
 from ..jobs.display import display_on
+from ..jobs.follow import OnInterrupt
 from ..jobs.results import read_results
 from .common import (
     SERVER,
@@ -27,6 +29,7 @@ from .common import (
     print_json,
     print_warnings,
 )
+from .jobs import watch_to_end
 from .run import stopping
 
 Finished = Annotated[
@@ -39,9 +42,7 @@ _NEXT = re.compile(r",(?=[A-Za-z_][\w-]*=)")
 def analyse(
     job: Annotated[
         str,
-        typer.Argument(
-            metavar="JOB", help="A folder that actmax run or fetch left; or a job's name, which is fetched into runs/.", show_default=False
-        ),
+        typer.Argument(metavar="JOB", help="A folder that actmax run or fetch left; or the name of a server's job.", show_default=False),
     ],
     analysis: Annotated[
         list[str],
@@ -54,11 +55,25 @@ def analyse(
 ) -> None:
     """Run analyses on a job that has ended, and add what they find to its report and results.
 
-    They run here, also for a job of a server, whose own copy stays as it is. Ctrl-C keeps what was found until then. Given again after it
-    was killed, the same command goes on.
+    On a folder they run here; given again after it was killed, the same command goes on. On a job's name its server runs them, as a job of
+    its own, under the server's own limits and permissions. Either way, Ctrl-C keeps what was found until then.
     """
     asked = [parse_analysis(text) for text in analysis]
-    folder = _folder(job, server)
+    folder = _folder(job)
+    if folder is None:
+        if threads is not None or allow_import:
+            raise InvalidInput(
+                f"{job} is a server's job: --threads and --allow-import are for folders; fetch it first to run analyses here"
+            )
+        with connect(server) as client:
+            return watch_to_end(client, client.analyse(job_name(job), asked).name, as_json, OnInterrupt.CANCEL)
+    return _analyse_here(folder, asked, threads, allow_import, as_json)
+
+
+def _analyse_here(
+    folder: Path, asked: Sequence[dict[str, Any]], threads: int | None, allow_import: Sequence[str] | None, as_json: bool
+) -> None:
+    """Run analyses on a folder, and say what they added."""
     with needing_server("analyse"):
         from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob
@@ -94,19 +109,22 @@ def analyse(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _folder(job: str, server: str) -> Path:
-    """The folder of a job; of one on a server what was fetched before, or is now."""
+def _folder(job: str) -> Path | None:
+    """Return the folder of a job's results; None where ``job`` names no folder, so a job of a server.
+
+    Raises
+    ------
+    InvalidInput
+        There is such a folder, without results.
+    """
     folder = Path(job)
     if (folder / "result.json").is_file():
         return folder
     if folder.exists() and not job.startswith("jobs/"):
         raise InvalidInput(f"{job}: there is no result.json; give the folder that actmax run or actmax fetch has written")
-    name = job_name(job)
-    fetched = Path("runs") / name.removeprefix("jobs/").replace("/", "-")
-    if not (fetched / "result.json").is_file():
-        with connect(server) as client:
-            client.fetch(name, fetched)
-    return fetched
+    if "/" in job.removeprefix("jobs/"):
+        raise InvalidInput(f"{job}: there is no such folder, and a server's job is named by its identifier or jobs/ and that")
+    return None
 
 
 def export(

@@ -71,7 +71,7 @@ def submit(  # noqa: PLR0913 - options of the command
         except InvalidInput as error:
             raise file.located(error) from None
         if watch:
-            _watch(client, created.name, as_json, OnInterrupt.CANCEL, folder)
+            watch_to_end(client, created.name, as_json, OnInterrupt.CANCEL, folder)
         elif as_json:
             print_json(to_plain(created))
         else:
@@ -85,7 +85,7 @@ def watch(name: JobName, server: Server = SERVER, as_json: Json = False) -> None
     Ctrl-C only stops watching: the job goes on. With --json, every response is a line, and the job as it ended is the last one.
     """
     with connect(server) as client:
-        _watch(client, job_name(name), as_json, OnInterrupt.DETACH)
+        watch_to_end(client, job_name(name), as_json, OnInterrupt.DETACH)
 
 
 def list_jobs(
@@ -116,7 +116,7 @@ def list_jobs(
     for job in jobs:
         created = job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
         total = f" of {job.progress.total_evaluations:,}" if job.progress.total_evaluations else ""
-        table.add_row(job.name, state_text(job.state), created, f"{job.progress.evaluations:,}{total}", job.spec.title)
+        table.add_row(job.name, state_text(job.state), created, f"{job.progress.evaluations:,}{total}", _title(job))
     out.print(table)
 
 
@@ -187,7 +187,7 @@ def print_fetched(folder: Path, paths: tuple[Path, ...]) -> None:
     out.print(f"{len(paths)} files are in {folder}" + (f"; open {report}" if report in paths else ""))
 
 
-def _watch(client: Client, name: str, as_json: bool, on_interrupt: OnInterrupt, folder: Path | None = None) -> None:
+def watch_to_end(client: Client, name: str, as_json: bool, on_interrupt: OnInterrupt, folder: Path | None = None) -> None:
     """Follow a job, say how it ended, and leave with the exit code that this means."""
 
     def tell(response: job_service_pb2.WatchJobResponse) -> None:
@@ -204,6 +204,7 @@ def _watch(client: Client, name: str, as_json: bool, on_interrupt: OnInterrupt, 
             if goes_on:
                 err.print(f"To end it: actmax cancel {name}")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    name = job.analysis_of or name
     paths = client.fetch(name, folder) if folder is not None else ()
     if as_json:
         print_json(to_plain(job), indent=None)
@@ -246,6 +247,13 @@ def _labels(texts: list[str] | None) -> dict[str, str]:
             raise InvalidInput(f"--label {text}: it is not KEY=VALUE")
         labels[key] = value
     return labels
+
+
+def _title(job: job_pb2.Job) -> str:
+    """Return a job's title; of an analysis what it computes, and of which job."""
+    if not job.analysis_of:
+        return job.spec.title
+    return f"{', '.join(one.name for one in job.spec.analyses)} of {job.analysis_of}"
 
 
 def _state(text: str) -> str:

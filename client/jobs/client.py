@@ -13,7 +13,7 @@ from google.protobuf import empty_pb2
 
 from actmax.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
-from ...wire.errors import WrongState
+from ...wire.errors import DamagedArtifact, WrongState
 from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
 from ...wire.status import from_rpc
 from ...wire.transport import DEFAULT_ADDRESS, Credentials
@@ -27,6 +27,8 @@ Spec = job_pb2.JobSpec | Mapping[str, Any]
 _ENDED = frozenset({job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED})
 # A stream is opened anew after this long, so that one whose peer vanished without a word is noticed.
 _STREAM_SECONDS = 300.0
+_FETCHES = 5
+"""Times that artifacts are fetched, where an analysis of the job ends meanwhile."""
 
 
 class Client(CatalogClient):
@@ -87,6 +89,40 @@ class Client(CatalogClient):
         key = request_id or str(uuid.uuid4())
         request = job_service_pb2.CreateJobRequest(spec=spec, request_id=key, labels=labels, priority=priority)
         return self._call(self._jobs.CreateJob, request, timeout=self._loading_timeout)
+
+    def analyse(
+        self,
+        name: str,
+        analyses: Sequence[str | Mapping[str, Any]],
+        request_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> job_pb2.Job:
+        """Queue further analyses of a job that has ended, and return the job that runs them.
+
+        When that has ended (:meth:`wait`, :meth:`watch`), the results of the job ``name`` hold its sections too; :meth:`fetch` brings them.
+
+        Parameters
+        ----------
+        name : str
+            The ended job's.
+        analyses : sequence of str or mapping
+            What to compute: each a name, or a mapping of ``name`` and ``options``, as in a job file.
+        request_id, labels, priority
+            As of :meth:`create`.
+
+        Raises
+        ------
+        InvalidInput
+            If an analysis is wrong; ``violations`` names its fields, such as ``analyses[0].options.top``.
+        WrongState
+            If the job has not ended, or has no results.
+        """
+        asked = jobfile.from_plain({"analyses": list(analyses)}, source="the analyses").analyses
+        key = request_id or str(uuid.uuid4())
+        request = job_service_pb2.AnalyseJobRequest(name=name, analyses=asked, request_id=key, labels=labels, priority=priority)
+        return self._call(self._jobs.AnalyseJob, request, timeout=self._loading_timeout)
 
     def get(self, name: str) -> job_pb2.Job:
         """Return a job as it stands; ``name`` as in ``jobs/...``."""
@@ -229,16 +265,22 @@ class Client(CatalogClient):
         ------
         UnsafePath
             If an artifact's path leads out of the folder; nothing is written then.
+        DamagedArtifact
+            If bytes are not those that were announced; or analyses of the job ended again and again meanwhile.
         """
         folder = Path(folder)
         artifacts = self.artifacts(name)
-        paths = destinations(folder, artifacts)
-        folder.mkdir(parents=True, exist_ok=True)
-        for artifact, path in zip(artifacts, paths, strict=True):
-            if not is_complete(path, artifact):
-                with whole_file(path) as temporary, temporary.open("xb") as file:
-                    self._receive(name, artifact.path, file.write)
-        return tuple(paths)
+        for _ in range(_FETCHES):
+            paths = destinations(folder, artifacts)
+            folder.mkdir(parents=True, exist_ok=True)
+            for artifact, path in zip(artifacts, paths, strict=True):
+                if not is_complete(path, artifact):
+                    with whole_file(path) as temporary, temporary.open("xb") as file:
+                        self._receive(name, artifact.path, file.write)
+            there, artifacts = artifacts, self.artifacts(name)
+            if there == artifacts:
+                return tuple(paths)
+        raise DamagedArtifact(f"the artifacts of {name} changed {_FETCHES} times while they were fetched; fetch them again")
 
     def list(
         self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0, labels: Mapping[str, str] | None = None

@@ -90,7 +90,7 @@ class Lines(Display):
                 self._warned.add(kind)
                 self.note(f"Warning: {warning}")
         now = time.monotonic()
-        if progress.searches and now >= self._next:
+        if (progress.searches or progress.stage) and now >= self._next:
             self._next = now + max(self._seconds, min(LINE_SHARE * (now - self._began), MOST_LINE_SECONDS))
             self._shown = progress
             self.note(line(progress))
@@ -141,6 +141,8 @@ class Lively(Display):
             bar = ProgressBar(total=progress.total_evaluations or None, completed=progress.evaluations, width=30)
             grid.add_row(bar, Text(pace(progress, now - self._told_at)))
             parts.append(grid)
+        elif progress.stage:
+            parts.append(Text(progress.stage))
         warnings = warnings_of(progress)
         parts += [Text(f"Warning: {warning}", style="yellow") for warning in warnings[:SHOWN_WARNINGS]]
         if len(warnings) > SHOWN_WARNINGS:
@@ -194,6 +196,8 @@ def line(progress: job_pb2.Progress) -> str:
 
 def pace(progress: job_pb2.Progress, seconds_since: float = 0.0) -> str:
     """Return how far a job is, how fast, and how long it still takes, ``seconds_since`` after it said so."""
+    if progress.stage and not progress.searches:  # further analyses of an ended job
+        return progress.stage
     total = f" of {progress.total_evaluations:,}" if progress.total_evaluations else ""
     parts = [f"{progress.evaluations:,}{total} evaluations"]
     if progress.searches and all(search.stopped_by for search in progress.searches):

@@ -28,7 +28,6 @@ STATE = ".actmax-analyse-{}.safetensors"
 """What an interrupted call leaves beside the artifacts, by what it was asked for; the same call goes on from it."""
 
 
-@under_default_settings
 def analyse_finished(
     folder: Path,
     analyses: Sequence[ComponentSpec],
@@ -38,10 +37,10 @@ def analyse_finished(
     on_stage: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
     threads: int | None = None,
-    checkpoint: Path | None = None,
-    checkpoint_interval: float = 5.0,
 ) -> Analysed:
     """Run ``analyses`` on a job that has ended, and add their sections to its artifacts.
+
+    What an interrupted call has computed is kept beside the artifacts until the same call ends.
 
     Parameters
     ----------
@@ -59,11 +58,6 @@ def analyse_finished(
         Asked between steps. After "cancel" the sections made so far are added; after "suspend" none are, and the same call goes on.
     threads : int or None
         CPU threads for torch; its own number when None.
-    checkpoint : Path, optional
-        Where the state of what is under way is kept; it stays there for the caller, who has yet to record the end. By default a file
-        beside the artifacts, which is removed at the end.
-    checkpoint_interval : float
-        Seconds between two checkpoints, at least.
 
     Returns
     -------
@@ -79,41 +73,61 @@ def analyse_finished(
     OSError
         The numbers can't be written.
     """
+    path = folder / STATE.format(_fingerprint(analyses)[:12])
     with own_threads(threads):
-        result = read_result(folder)
-        job = check_finished(result.spec, analyses, permissions=permissions, given=given)
-        asked = json.dumps([one.model_dump(mode="json") for one in analyses], sort_keys=True)
-        key = hashlib.sha256(asked.encode()).hexdigest()
-        saver = Checkpointer(checkpoint or folder / STATE.format(key[:12]), key, checkpoint_interval, required=False)
-        saver.resume([])
+        saver = checkpointer(path, analyses)
+        done = analyse_artifacts(folder, analyses, saver, permissions=permissions, given=given, on_stage=on_stage, should_stop=should_stop)
+    if done.reason != "suspend":
+        path.unlink(missing_ok=True)
+    return done
 
-        def report(stage: str) -> None:
-            on_stage(stage)
-            saver.generation_done([], 0.0)
 
-        context = AnalysisContext(
-            job.target.to(job.device),
-            job.generator.to(job.device),
-            job.units,
-            result.searches,
-            seed=job.spec.seed,
-            device=job.device,
-            batch=pass_size(job.target, job.generator.stimulus, job.device),
-            trials=sum(search.evaluations for search in result.searches),
-            report=report,
-            should_stop=should_stop,
-        )
-        done = run_analyses(job.analyses, context, saver.analyses)
-        if done.reason == "suspend":
-            saver.save([], 0.0)
-            return done
-        if not done.sections and not done.notices:
-            return done
-        spec = result.spec.model_copy(update={"analyses": [*result.spec.analyses, *analyses]})
-        told = add_sections(folder, replace(result, spec=spec), done.sections, done.notices)
-        if checkpoint is None:
-            saver.path.unlink(missing_ok=True)
-        return replace(done, notices=told)
+def checkpointer(path: Path, analyses: Sequence[ComponentSpec], interval: float = 5.0) -> Checkpointer:
+    """Return what keeps the state of ``analyses`` at ``path``, at least ``interval`` seconds between two writes."""
+    return Checkpointer(path, _fingerprint(analyses), interval, required=False)
+
+
+@under_default_settings
+def analyse_artifacts(
+    folder: Path,
+    analyses: Sequence[ComponentSpec],
+    saver: Checkpointer,
+    *,
+    permissions: Permissions = NOTHING,
+    given: Mapping[str, Any] | None = None,
+    on_stage: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], StopReason] = lambda: "",
+) -> Analysed:
+    """Run ``analyses`` on the artifacts in ``folder``, from the checkpoint of ``saver`` on, kept; else as :func:`analyse_finished`."""
+    result = read_result(folder)
+    job = check_finished(result.spec, analyses, permissions=permissions, given=given)
+    saver.resume([])
+
+    def report(stage: str) -> None:
+        on_stage(stage)
+        saver.generation_done([], 0.0)
+
+    context = AnalysisContext(
+        job.target.to(job.device),
+        job.generator.to(job.device),
+        job.units,
+        result.searches,
+        seed=job.spec.seed,
+        device=job.device,
+        batch=pass_size(job.target, job.generator.stimulus, job.device),
+        trials=sum(search.evaluations for search in result.searches),
+        report=report,
+        should_stop=should_stop,
+    )
+    done = run_analyses(job.analyses, context, saver.analyses)
+    if done.reason == "suspend":
+        saver.save([], 0.0)
+        return done
+    if not done.sections and not done.notices:
+        return done
+    spec = result.spec.model_copy(update={"analyses": [*result.spec.analyses, *analyses]})
+    told = add_sections(folder, replace(result, spec=spec), done.sections, done.notices)
+    return replace(done, notices=told)
 
 
 def check_finished(
@@ -147,3 +161,9 @@ def _labelled_apart(one: JobAnalysis, component: ComponentSpec, before: list[Com
     number = sum(component.name == other.name for other in before) + 1
     before.append(component)
     return one if number == 1 else replace(one, label=f"{component.name} {number}")
+
+
+def _fingerprint(analyses: Sequence[ComponentSpec]) -> str:
+    """Return the same for the same analyses: what a checkpoint is known by."""
+    asked = json.dumps([one.model_dump(mode="json") for one in analyses], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -14,7 +13,7 @@ from actmax.v1 import job_pb2
 from ..config import ServerConfig
 from ..errors import FieldViolation, ServiceError, already_exists, invalid, invalid_fields, stopping
 from ..jobs import states
-from ..jobs.lifecycle import Lifecycle, StaleVersion
+from ..jobs.lifecycle import Lifecycle, StaleVersion, Submission
 from ..jobs.reading import JobReader, check_labels
 from ..messages import tokens
 from ..messages.specs import plain
@@ -68,8 +67,8 @@ class JobControl:
                 raise invalid("spec.budget.evaluations", what, reason="OVER_LIMIT")
             if unmet := await self._call(self._executor.unmet, spec):
                 raise invalid_fields([FieldViolation(*one) for one in unmet], reason="UNMET_RESOURCES")
-            new = partial(self._lifecycle.create, owner=owner, priority=priority, labels=marked, quota=self._quota)
-            known, created = await self._call(new, spec, checked.total_evaluations, key)
+            submission = Submission(owner, priority, marked, self._quota)
+            known, created = await self._call(self._lifecycle.create, spec, checked.total_evaluations, key, submission)
             if created:
                 await self._call(self._executor.wake)  # a worker may hold it while it reads a slow store
         return _same_request(known, key, spec)
@@ -101,8 +100,8 @@ class JobControl:
                     job, f"{name} is {states.name(job.state)} and {ended}; only a job with results can be analysed", "NO_RESULTS"
                 )
             await self._inspector.check_analyses(_plain(spec))
-            new = partial(self._lifecycle.create, owner=job.owner, priority=priority, labels=marked, quota=self._quota, analysis_of=job.id)
-            known, created = await self._call(new, spec, 0, key)
+            submission = Submission(job.owner, priority, marked, self._quota, job.id)
+            known, created = await self._call(self._lifecycle.create, spec, 0, key, submission)
             if created:
                 await self._call(self._executor.wake)
         return _same_request(known, key, spec, job.id)

@@ -177,29 +177,25 @@ class ActmaxEngine:
 
     def analyse(self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command]) -> bool:
         """See ``Engine``."""
-        from ...engine.jobs.finished import analyse_finished
+        from ...engine.jobs.finished import analyse_artifacts, checkpointer
         from ...engine.jobs.progress import Progress
         from ...engine.spec import JobSpec
+        from ...models.ambient import own_threads
 
         def report(stage: str, warnings: tuple[str, ...] = ()) -> None:
             progress = Progress((), 0, 0, 0.0, 0.0, warnings, "", stage)
             on_progress(messages.progress(progress).SerializeToString())
 
-        done = analyse_finished(
-            task.folder / "artifacts",
-            JobSpec.parse(task.spec).analyses,
-            permissions=task.permissions,
-            on_stage=report,
-            should_stop=should_stop,
-            threads=task.threads,
-            checkpoint=task.folder / "checkpoint.safetensors",
-            checkpoint_interval=task.checkpoint_seconds,
-        )
+        analyses = JobSpec.parse(task.spec).analyses
+        saver = checkpointer(task.folder / "checkpoint.safetensors", analyses, task.checkpoint_seconds)
+        with own_threads(task.threads):
+            folder = task.folder / "artifacts"
+            done = analyse_artifacts(folder, analyses, saver, permissions=task.permissions, on_stage=report, should_stop=should_stop)
         if done.reason == "suspend":
             raise Suspended
         if done.notices and not done.sections:
             raise RuntimeError("; ".join(done.notices))
-        report("", done.notices)
+        report("all analyses have ended", done.notices)
         return done.reason == "cancel"
 
     def replica(self, spec: Mapping[str, Any], permissions: Permissions, threads: int) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from actmax.v1 import job_pb2, job_service_pb2
@@ -20,6 +21,31 @@ class StaleVersion(Exception):
     def __init__(self, job: JobRecord) -> None:
         super().__init__(job.id)
         self.job = job
+
+
+@dataclass(frozen=True)
+class Submission:
+    """How a job is submitted.
+
+    Attributes
+    ----------
+    owner : str
+        Whose it is.
+    priority : int
+        Jobs with a higher one start first.
+    labels : sequence of (str, str)
+        Keys and values.
+    quota : Quota
+        What the owner may have.
+    analysis_of : str
+        The ``id`` of the ended job that it analyses; empty for others.
+    """
+
+    owner: str = ""
+    priority: int = 0
+    labels: Sequence[tuple[str, str]] = ()
+    quota: Quota = Quota()  # noqa: RUF009 - frozen
+    analysis_of: str = ""
 
 
 class Lifecycle:
@@ -42,14 +68,9 @@ class Lifecycle:
         spec: job_pb2.JobSpec,
         total_evaluations: int,
         request_id: str,
-        *,
-        owner: str = "",
-        priority: int = 0,
-        labels: Sequence[tuple[str, str]] = (),
-        quota: Quota = Quota(),  # noqa: B008 - frozen
-        analysis_of: str = "",
+        submission: Submission = Submission(),
     ) -> tuple[JobRecord, bool]:
-        """Queue a job, or one that analyses ``analysis_of``; or return the one that ``request_id`` created, and False."""
+        """Queue a job; or return the one that ``request_id`` created, and False."""
         job = NewJob(
             id=secrets.token_hex(8),
             spec=spec.SerializeToString(deterministic=True),
@@ -58,11 +79,11 @@ class Lifecycle:
             first_event=_payload(states.PENDING, ""),
             create_time=now(),
             request_id=request_id,
-            owner=owner,
-            priority=priority,
-            labels=tuple(sorted(labels)),
-            quota=quota,
-            analysis_of=analysis_of,
+            owner=submission.owner,
+            priority=submission.priority,
+            labels=tuple(sorted(submission.labels)),
+            quota=submission.quota,
+            analysis_of=submission.analysis_of,
         )
         record, created = self._store.create(job)
         if created:
