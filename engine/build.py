@@ -18,7 +18,7 @@ from ..models.pictures.log import Reading, readings
 from ..models.spaces import StimulusSpec
 from ..models.targets.target import LayerInfo, Target
 from ..models.units import BadAddress, UnitAddress, resolve
-from .analyses.resolving import analyses_of
+from .analyses.resolving import analyses_of, require_units
 from .components.adapt import adapt
 from .components.registry import Kind, Resolver
 from .errors import InvalidJob, Violation
@@ -92,6 +92,7 @@ def _checked(spec: JobSpec, resolver: Resolver, pictures: Sequence[Reading]) -> 
         spec, generator, target, units, optimizers, device, resolver, pictures=pictures, seen=input_notices(target), analyses=analyses
     )
     _check_diverse(job)
+    _collect(violations, lambda: require_units(analyses, target, units))
     _collect(violations, lambda: _check_scoring(job))
     for number in range(len(job.optimizers)):
         _collect(violations, lambda number=number: _check_optimizer(job, number))

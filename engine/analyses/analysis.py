@@ -133,6 +133,15 @@ class ChecksTarget(Protocol):
 
 
 @runtime_checkable
+class ChecksUnits(Protocol):
+    """An analysis that refuses some units before the job begins."""
+
+    def check_units(self, target: Target, units: Sequence[UnitAddress], /) -> None:
+        """Raise :class:`actmax.models.options.InvalidOption` at an option that can't be used with ``units``; option "" is the analysis."""
+        ...
+
+
+@runtime_checkable
 class RecordsSearches(Protocol):
     """An analysis that looks at the searches while they run. ``SearchResult.recorded[name]`` holds what its recorders have kept."""
 

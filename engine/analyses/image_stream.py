@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...models.image_source import picture_paths, picture_stimulus, try_picture
+from ...models.options import InvalidOption
 from ...models.pictures.errors import UnreadablePicture
 from ...models.pictures.folder import shown_name
 from ...models.spaces import StimulusSpec
+
+TRIED = 100
+"""Pictures of a folder up to which all are tried before a job begins."""
 
 
 class ImageStream:
@@ -52,9 +56,10 @@ class ImageStream:
         while read := list(islice(pictures, size)):
             yield [path for path, _ in read], torch.stack([picture for _, picture in read])
 
-    def usable(self, tried: int) -> bool:
-        """Whether one of the first ``tried`` pictures can be read."""
-        return any(self._read(path) is not None for path in self.paths[:tried])
+    def require_usable(self, option: str) -> None:
+        """Raise InvalidOption where no picture of a small folder can be read; of a large one the first :data:`TRIED` are tried."""
+        if len(self.paths) <= TRIED and not any(self._read(path) is not None for path in self.paths):
+            raise InvalidOption(option, f"no picture of {self.reading.folder[:200]!r} can be used: {self.reading.sentence()[:1000]}")
 
     def again(self, paths: Sequence[Path]) -> dict[Path, NDArray[np.float32]]:
         """The stimuli of some pictures once more; one that has gone since is noted in ``reading``."""

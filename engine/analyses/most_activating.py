@@ -25,7 +25,6 @@ from .image_stream import ImageStream
 
 MOST_IMAGES = 50_000
 """Of a folder; those beyond, by name, are left out."""
-_TRIED = 100
 _TITLE = "Most activating pictures"
 
 
@@ -59,10 +58,7 @@ class MostActivating:
             return
         if target.stimulus.modality != "image":
             raise InvalidOption("images", "the target takes series; there are no pictures to show it")
-        stream = ImageStream(self.folder, target.stimulus, "images", MOST_IMAGES)
-        if not stream.usable(_TRIED) and len(stream.paths) <= _TRIED:
-            reading = stream.reading
-            raise InvalidOption("images", f"no picture of {reading.folder[:200]!r} can be used: {reading.sentence()[:1000]}")
+        ImageStream(self.folder, target.stimulus, "images", MOST_IMAGES).require_usable("images")
 
     def empty(self, context: AnalysisContext) -> Sequence[Section]:
         """Return no pictures."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from ...models.options import InvalidOption
 from ...models.targets.target import Target
+from ...models.units import UnitAddress
 from ..components.registry import Resolver, options_of
 from ..errors import InvalidJob, Violation
 from ..spec import ComponentSpec, JobSpec
-from .analysis import Analysis, ChecksTarget, RecordsSearches
+from .analysis import Analysis, ChecksTarget, ChecksUnits, RecordsSearches
 from .diversity import Diversity
 from .film import FilmAnalysis
 from .importance import Importance
@@ -75,6 +76,25 @@ def analyses_of(spec: JobSpec, target: Target | None, resolver: Resolver) -> lis
     if violations:
         raise InvalidJob(violations)
     return found
+
+
+def require_units(analyses: Sequence[JobAnalysis], target: Target, units: Sequence[UnitAddress]) -> None:
+    """Have analyses that :class:`ChecksUnits` look at the units of a job.
+
+    Raises
+    ------
+    InvalidJob
+        With a violation for each that refuses them.
+    """
+    violations: list[Violation] = []
+    for one in analyses:
+        if isinstance(one.analysis, ChecksUnits):
+            try:
+                one.analysis.check_units(target, units)
+            except InvalidOption as error:
+                violations.append(Violation(_at(one.options, error.option, one.field), str(error)))
+    if violations:
+        raise InvalidJob(violations)
 
 
 def _standard(spec: JobSpec, resolver: Resolver) -> list[JobAnalysis]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from ...wire.near_names import hint
+from ..networks.torchvision_import import import_torchvision
 from ..options import InvalidOption, OptionsModel
 from ..permissions import permitted_model
 from ..spaces import StimulusSpec
@@ -83,6 +85,8 @@ def needs(package: str, extra: str, *, option: str = "model") -> ModuleType:
         It is not here; the message says how to install it.
     """
     try:
+        if package.partition(".")[0] in ("torchvision", "timm") and importlib.util.find_spec("torchvision"):
+            import_torchvision()
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
