@@ -268,42 +268,59 @@ def run_job(
     """
     with own_threads(settings.threads):
         job = check(spec, permissions=permissions, given=given)
-        searches = searches_of(job)
-        if folder is None:
-            reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
-            result = execute(job, searches, observers=[reporter], should_stop=should_stop, spread=settings.spread)
-            return replace(result, provenance=provenance_of(job, settings.command))
-        prepare(folder)
-        saver = Checkpointer(
-            folder / "checkpoint.safetensors",
-            fingerprint(spec),
-            settings.checkpoint_interval,
-            _versions(job),
-            required=settings.keep_checkpoint,
+        return run_resolved(job, folder, on_progress=on_progress, should_stop=should_stop, settings=settings)
+
+
+@under_default_settings
+def run_resolved(
+    job: ResolvedJob,
+    folder: Path | None,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], StopReason] = lambda: "",
+    settings: RunSettings = RunSettings(),
+) -> JobResult:
+    """Run a job that :func:`actmax.engine.build.check` has resolved; parameters, result and errors otherwise as of :func:`run_job`.
+
+    It runs with the CPU threads that torch has: ``settings.threads`` is the caller's matter.
+    """
+    spec = job.spec
+    searches = searches_of(job)
+    if folder is None:
+        reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=job.notices)
+        result = execute(job, searches, observers=[reporter], should_stop=should_stop, spread=settings.spread)
+        return replace(result, provenance=provenance_of(job, settings.command))
+    prepare(folder)
+    saver = Checkpointer(
+        folder / "checkpoint.safetensors",
+        fingerprint(spec),
+        settings.checkpoint_interval,
+        _versions(job),
+        required=settings.keep_checkpoint,
+    )
+    elapsed = saver.resume(searches)
+    undrawn: list[str] = []
+    reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=lambda: (*job.notices(), *saver.notices(), *undrawn))
+    try:
+        result = execute(
+            job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=settings.spread
         )
-        elapsed = saver.resume(searches)
-        undrawn: list[str] = []
-        reporter = ProgressReporter(on_progress, spec.budget.seconds, notices=lambda: (*job.notices(), *saver.notices(), *undrawn))
-        try:
-            result = execute(
-                job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=settings.spread
-            )
-        except Unmeasured:  # tried again, it begins anew
-            saver.path.unlink(missing_ok=True)
-            raise
-        written = write(
-            replace(result, provenance=provenance_of(job, settings.command)),
-            folder,
-            job.generator.stimulus,
-            saver,
-            searches,
-            keep_checkpoint=settings.keep_checkpoint,
-            on_drawn=lambda drawn: reporter.pass_done(searches, result.seconds, stage=f"drawing the report: {drawn:,} pictures"),
-        )
-        undrawn += written.notices[len(result.notices) :]
-        if undrawn:
-            reporter.report_now(searches, result.seconds)
-        return written
+    except Unmeasured:  # tried again, it begins anew
+        saver.path.unlink(missing_ok=True)
+        raise
+    written = write(
+        replace(result, provenance=provenance_of(job, settings.command)),
+        folder,
+        job.generator.stimulus,
+        saver,
+        searches,
+        keep_checkpoint=settings.keep_checkpoint,
+        on_drawn=lambda drawn: reporter.pass_done(searches, result.seconds, stage=f"drawing the report: {drawn:,} pictures"),
+    )
+    undrawn += written.notices[len(result.notices) :]
+    if undrawn:
+        reporter.report_now(searches, result.seconds)
+    return written
 
 
 def searches_of(job: ResolvedJob) -> list[Search]:

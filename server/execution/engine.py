@@ -156,21 +156,19 @@ class ActmaxEngine:
     ) -> bool:
         """See ``Replicating``."""
         from ...engine import run
+        from ...engine.build import check
         from ...engine.jobs.progress import Progress
         from ...engine.spec import JobSpec
+        from ...models.ambient import own_threads
 
         def report(progress: Progress) -> None:
             on_progress(messages.progress(progress).SerializeToString())
 
         try:
-            result = run.run_job(
-                JobSpec.parse(task.spec),
-                task.folder,
-                on_progress=report,
-                should_stop=should_stop,
-                permissions=task.permissions,
-                settings=run.RunSettings(task.threads, task.checkpoint_seconds, keep_checkpoint=True, spread=spread),
-            )
+            with own_threads(task.threads):
+                job = check(JobSpec.parse(task.spec), permissions=task.permissions)
+                settings = run.RunSettings(checkpoint_interval=task.checkpoint_seconds, keep_checkpoint=True, spread=spread)
+                result = run.run_resolved(job, task.folder, on_progress=report, should_stop=should_stop, settings=settings)
         except run.Suspended as suspended:
             raise Suspended from suspended
         return result.cancelled
