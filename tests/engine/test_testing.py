@@ -14,6 +14,7 @@ from actmax.engine.analyses.importance import Importance
 from actmax.engine.analyses.most_activating import MostActivating
 from actmax.engine.analyses.natural import Natural
 from actmax.engine.analyses.sensitivity.analysis import Sensitivity
+from actmax.engine.analyses.superposition.analysis import Superposition
 from actmax.engine.analyses.tuning.analysis import Tuning
 from actmax.engine.components.registry import components
 from actmax.engine.testing import check_analysis
@@ -37,6 +38,7 @@ MADE = {
     "film": lambda folder: FilmAnalysis("gif"),
     "diversity": lambda folder: Diversity(),
     "sensitivity": lambda folder: Sensitivity(Sensitivity.Options(samples=16, grid=2, methods=["sobol"], second_order=False, local=False)),
+    "superposition": lambda folder: Superposition(Superposition.Options(stimuli=40, clusters=3, atoms=3)),
     "tuning": lambda folder: Tuning(Tuning.Options(points=1, latent_axes=1, transformations=["shift-x"])),
 }
 

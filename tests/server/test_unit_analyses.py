@@ -23,6 +23,7 @@ analyses:
 ANALYSES = {
     "tuning": "{name: tuning, options: {points: 1, latent_axes: 1, transformations: [shift-x]}}",
     "sensitivity": "{name: sensitivity, options: {samples: 16, methods: [sobol], grid: 1, second_order: false}}",
+    "superposition": "{name: superposition, options: {stimuli: 24, clusters: 3, atoms: 4}}",
 }
 
 

@@ -15,6 +15,7 @@ from ....models.units import UnitAddress
 from ...results.result import SearchResult
 from ...results.section import Section
 from ..analysis import AnalysisContext
+from ..library_state import require_libraries
 from ..measured_rows import Interrupted, MeasuredRows
 from .factors import MOST_VALUES, Factors, Kind, block_factors, default_kind, latent_factors, value_factors
 from .leading import explained, held_rows
@@ -77,6 +78,7 @@ class Sensitivity:
     def check(self, target: Target) -> None:
         """Refuse to vary more values one by one than can be read, and to measure nothing."""
         size = int(np.prod(target.stimulus.shape))
+        require_libraries("SALib")
         if self.options.factors == "values" and size > MOST_VALUES:
             raise InvalidOption(
                 "factors", f"the stimulus has {size:,} values, and at most {MOST_VALUES} are varied one by one; use blocks or latents"

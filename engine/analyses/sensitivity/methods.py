@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..library_state import seeded_library
 from .factors import Factors
 
 Name = Literal["sobol", "morris", "fast", "pawn"]
@@ -82,21 +81,9 @@ def indices_of(
         return f"{missed:,} of {responses.size:,} stimuli were not answered, and every response is needed"
     if float(np.ptp(responses)) <= 1e-6 * float(np.abs(responses).max()):
         return "the unit answers all stimuli alike"
-    with _global_random_state(design.seed), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pandas' future, and of FAST's intervals, which are not read
+    with seeded_library(design.seed):
         found = method.indices(problem_of(factors), design, rows, responses)
     return {name: np.asarray(values, np.float64) for name, values in found.items()}
-
-
-@contextmanager
-def _global_random_state(seed: int) -> Iterator[None]:
-    """Seed NumPy's global random state, which SALib's FAST draws from, and put it back."""
-    before = np.random.get_state(legacy=True)  # noqa: NPY002 - SALib's
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
 
 
 def _sobol_rows(problem: Problem, design: Design) -> Rows:

@@ -1,0 +1,1 @@
+"""How the features of a layer share its units."""
