@@ -69,22 +69,22 @@ def page_css() -> str:
 
 @dataclass(frozen=True)
 class Axes:
-    """What a chart is laid out by.
+    """The size, ranges and labels that a chart is laid out by.
 
     Attributes
     ----------
     size : tuple of int
-        Width and height, in pixels at its own size.
+        Width and height, in pixels at zoom 1.
     x : tuple of float
         First and last value of the horizontal axis.
     y : sequence of float
-        Values that the vertical axis covers; those that are no finite number are ignored.
+        Values that the vertical axis covers; infinities and NaN are ignored.
     x_label, y_label : str
         Names of the axes.
     places : bool
-        Whether ``name_place`` names places of the horizontal axis; else it has ticks, at whole numbers.
+        Whether ``name_place`` labels the horizontal axis; else it has ticks, at whole numbers.
     right : int
-        Room beside the horizontal axis, in pixels.
+        Room to the right of the horizontal axis, in pixels.
     downwards : bool
         Whether the vertical axis begins at the top.
     """
@@ -100,14 +100,14 @@ class Axes:
 
 
 class Chart:
-    """A chart over one pair of axes; its marks lie above each other in the order in which they are added.
+    """A chart over one pair of axes; a mark covers the marks that are added before it.
 
     Parameters
     ----------
     axes : Axes
         Size, ranges and labels.
     says : str
-        What the chart shows, for readers who don't see it.
+        Description of the chart for screen readers.
     """
 
     def __init__(self, axes: Axes, says: str = "") -> None:
@@ -127,12 +127,12 @@ class Chart:
         return self._x
 
     def x(self, value: float) -> float:
-        """Return where a value of the horizontal axis lies, in pixels from the left."""
+        """Return the position of a value of the horizontal axis, in pixels from the left."""
         first, last = self._x
         return round(self.left + (value - first) / (last - first) * (self.right - self.left), 1)
 
     def y(self, value: float) -> float:
-        """Return where a value of the vertical axis lies, in pixels from the top; one outside the axis lies at its end."""
+        """Return the position of a value of the vertical axis, in pixels from the top, clamped to the axis."""
         low, high = self._y
         share = (min(max(value, low), high) - low) / (high - low)
         return round(self.bottom - (1 - share if self.axes.downwards else share) * (self.bottom - self.top), 1)
@@ -142,7 +142,7 @@ class Chart:
         self._line("M" + "L".join(f"{self.x(x)} {self.y(y)}" for x, y in points), style)
 
     def steps(self, points: Sequence[tuple[float, float]], style: LineStyle) -> None:
-        """Add a line that keeps each value until the next; steps too small to be seen are left out."""
+        """Add a line that keeps each value until the next; steps of less than 0.3 pixels are left out."""
         if not points:
             return
         here = self.y(points[0][1])
@@ -159,31 +159,75 @@ class Chart:
         self._line(f"M{self.left} {self.y(value)}H{self.right}", style)
 
     def band(self, points: Sequence[tuple[float, float, float]], color: str) -> None:
-        """Add an area between two curves, given as (x, low, high)."""
+        """Add an area between two curves.
+
+        Parameters
+        ----------
+        points : sequence of (x, low, high)
+            Both curves, in values of the axes.
+        color : str
+            Name of a colour, one of :data:`actmax.charts.style.LINE_COLORS`.
+        """
         edge = [(x, low) for x, low, _ in points] + [(x, high) for x, _, high in reversed(points)]
         self._parts.append(f'<path class="band fill {color}" d="M{"L".join(f"{self.x(x)} {self.y(y)}" for x, y in edge)}Z"/>')
 
     def dot(self, x: float, y: float, color: str, radius: float = 4, *, shift: float = 0, faint: bool = False) -> None:
-        """Add a dot, ``shift`` pixels to the right of ``x``."""
+        """Add a dot.
+
+        Parameters
+        ----------
+        x, y : float
+            Its centre, in values of the axes.
+        color : str
+            Name of a colour, one of :data:`actmax.charts.style.LINE_COLORS`.
+        radius : float
+            In pixels.
+        shift : float
+            Pixels that the dot lies to the right of ``x``.
+        faint : bool
+            Whether the dot is half transparent.
+        """
         at = f'cx="{self.x(x) + shift:g}" cy="{self.y(y)}" r="{radius:g}"'
         self._parts.append(f'<circle class="dot fill {color}{" faint" if faint else ""}" {at}/>')
 
     def cross(self, x: float, y: float, error: float, color: str, width: float = 46) -> None:
-        """Add a horizontal line at ``y`` and a vertical one over ``error`` to both sides of it, where that is known."""
+        """Add a horizontal line with a vertical error bar.
+
+        Parameters
+        ----------
+        x, y : float
+            Centre of the line, in values of the axes.
+        error : float
+            Length of the bar to either side of ``y``; a NaN or infinite error leaves the bar out.
+        color : str
+            Name of a colour, one of :data:`actmax.charts.style.LINE_COLORS`.
+        width : float
+            Half the length of the horizontal line, in pixels.
+        """
         middle, here = self.x(x), self.y(y)
         upright = f"M{middle} {self.y(y - error)}V{self.y(y + error)}" if math.isfinite(error) else ""
         self._line(f"M{middle - width:g} {here}H{middle + width:g}{upright}", LineStyle(color))
 
     def name_line(self, y: float, text: str, color: str) -> None:
-        """Write a line's name to the right of the axes; names that would touch each other are moved apart."""
+        """Write a line's name to the right of the axes at the height ``y``; names that would overlap are moved apart."""
         self._names.append((self.y(y), text, color))
 
     def name_place(self, x: float, text: str, color: str) -> None:
-        """Write the name of a place of the horizontal axis below it."""
+        """Write a label below the horizontal axis at ``x``."""
         self._parts.append(text_element(self.x(x), self.bottom + 18, text, f'class="{color}" text-anchor="middle"'))
 
     def image(self, uri: str, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Add a picture, given as a data URI, from its left to its right and from its top to its bottom; each pixel is a rectangle."""
+        """Add a picture, whose pixels are drawn as rectangles.
+
+        Parameters
+        ----------
+        uri : str
+            The picture as a data URI.
+        x : tuple of float
+            Its left and right edges, in values of the axis.
+        y : tuple of float
+            Its top and bottom edges, in values of the axis.
+        """
         left, top = self.x(x[0]), self.y(y[0])
         place = f'x="{left}" y="{top}" width="{self.x(x[1]) - left:g}" height="{self.y(y[1]) - top:g}"'
         self._parts.append(f'<image {place} preserveAspectRatio="none" image-rendering="optimizeSpeed" href="{uri}"/>')
@@ -197,7 +241,7 @@ class Chart:
         return "".join([*self._parts, *names])
 
     def __html__(self) -> str:
-        """Return ``svg()``, which templates do not escape."""
+        """Return ``svg()``, which templates insert without escaping."""
         return self.svg()
 
     def svg(self) -> str:
@@ -234,7 +278,7 @@ def swatch(style: LineStyle) -> str:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Return about ``most`` round values between ``low`` and ``high``, both included."""
+    """Return about ``most`` round values between ``low`` and ``high``, both included; ``low`` alone where ``high`` is not above it."""
     if not high > low:
         return [low]
     rough = (high - low) / max(most, 1)
@@ -245,13 +289,13 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def _tick_texts(values: Sequence[float]) -> list[str]:
-    """Return what an axis says at ``values``; more digits where neighbours would read the same."""
+    """Return the labels of ticks at ``values``; more digits where neighbours would read the same."""
     texts = [tick(value) for value in values]
     return texts if len(set(texts)) == len(texts) else [f"{value:.12g}".replace("-", "−") for value in values]
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:
-    """Return the range of ``values`` with room at both ends; it begins at zero where it would reach below without need."""
+    """Return the range of ``values`` with a margin of 5 % at both ends; the margin doesn't reach below zero where no value does."""
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
     if 0 <= low < room:
@@ -267,7 +311,7 @@ def path_element(path: str, style: LineStyle) -> str:
 
 
 def text_element(x: float, y: float, text: str, attributes: str = "") -> str:
-    """Return a text as an SVG element, escaped; its left end, or what ``attributes`` say, lies at ``x``, its base line at ``y``."""
+    """Return a text as an SVG element, escaped; ``x`` is its left end, or the anchor in ``attributes``, ``y`` its base line, in pixels."""
     return f'<text x="{x:g}" y="{y:g}" {attributes}>{_escaped(text)}</text>'
 
 

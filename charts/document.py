@@ -1,4 +1,4 @@
-"""Charts as files of their own: SVG in light colours, and PNG drawn from it."""
+"""Charts as standalone files: SVG in light colours, and PNG drawn from it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .lettering import Fonts
 from .style import FONT, FONT_BOLD, LIGHT_COLORS, PAPER, LineStyle
 
 _HANDLE, _PITCH, _SIZE = 28, 20, 12
-"""Of a legend: widths of its lines, height of its rows, and size of its text, in pixels."""
+"""Sizes of a legend in pixels: width of its lines, height of its rows, and size of its text."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """An entry of a legend: what a line, or a dot, stands for."""
+    """An entry of a legend: the text beside a line or a dot."""
 
     text: str
     style: LineStyle
@@ -30,7 +30,12 @@ def document(size: tuple[int, int], bodies: Sequence[str]) -> str:
     size : tuple of int
         Width and height, in pixels.
     bodies : sequence of str
-        SVG elements, as of ``placed`` and ``legend``.
+        SVG elements, as ``placed`` and ``legend`` return them.
+
+    Returns
+    -------
+    str
+        The file's text, with its style sheet inside.
     """
     width, height = size
     style = css_rules()
@@ -42,14 +47,14 @@ def document(size: tuple[int, int], bodies: Sequence[str]) -> str:
 
 
 def to_png(svg: str, zoom: float = 1.0) -> bytes:
-    """Return a ``document`` as a PNG file; the same bytes on every machine, since no font of the system is used.
+    """Return a ``document`` as a PNG file; the same bytes on every machine, since no system font is used.
 
     Parameters
     ----------
     svg : str
         The document.
     zoom : float
-        Pixels of the file by pixel of the document.
+        Pixels of the file per pixel of the document.
     """
     import resvg_py  # the server's; a client that writes SVG alone does without
 
@@ -58,12 +63,20 @@ def to_png(svg: str, zoom: float = 1.0) -> bytes:
 
 
 def placed(body: str, left: float, top: float) -> str:
-    """Return SVG elements moved to where they stand in a document."""
+    """Return SVG elements moved by ``left`` and ``top`` pixels."""
     return f'<g transform="translate({left:g} {top:g})">{body}</g>'
 
 
 def legend(keys: Sequence[Key], width: float) -> tuple[str, int]:
-    """Return a legend as SVG elements, in as many rows as ``width`` needs, and its height in pixels."""
+    """Return a legend as SVG elements, and its height in pixels.
+
+    Parameters
+    ----------
+    keys : sequence of Key
+        Its entries, in order.
+    width : float
+        Width of the legend in pixels; entries that don't fit start a new row.
+    """
     font = Fonts.of(_SIZE).plain
     parts: list[str] = []
     left, row = 0.0, 0

@@ -1,4 +1,4 @@
-"""Maps of numbers laid over pictures: warm where a value is above zero, cold where it is below, clear where it is zero."""
+"""Maps of numbers laid over pictures: warm colours above zero, cold ones below, clear at zero."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 WARM, COLD = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)
-"""Vermilion and blue of Okabe and Ito, which every kind of colour vision tells apart."""
+"""Vermilion and blue of Okabe and Ito, which readers with any colour vision can tell apart."""
 PALE = 0.4
-"""How strong the picture below is."""
+"""Contrast of the picture below the map, as a share of its own."""
 FULL = 99.0
-"""Percentile of the sizes of all values from which a colour is full."""
+"""Percentile of the absolute values at which a colour is full."""
 
 
 def strength(values: NDArray[np.floating], full: float = 0.0) -> NDArray[np.float64]:
@@ -21,7 +21,7 @@ def strength(values: NDArray[np.floating], full: float = 0.0) -> NDArray[np.floa
     values : ndarray
         Any shape, finite.
     full : float
-        The value at which a colour is full; 0: the 99th percentile of the sizes of ``values``.
+        The value at which a colour is full; 0: the 99th percentile of the absolute ``values``.
     """
     sizes = np.abs(np.asarray(values, np.float64))
     full = full or float(np.percentile(sizes, FULL)) or float(sizes.max(initial=0.0))
@@ -53,6 +53,14 @@ def overlaid(picture: NDArray[np.uint8], values: NDArray[np.float64]) -> NDArray
 
 
 def scale(width: int, height: int, *, signed: bool) -> NDArray[np.uint8]:
-    """Return the colours from lowest to highest as a bar, (height, width, 3)."""
+    """Return a colour bar from lowest to highest: uint8, (height, width, 3).
+
+    Parameters
+    ----------
+    width, height : int
+        In pixels.
+    signed : bool
+        Whether the bar begins at -1; else at 0.
+    """
     values = np.linspace(-1 if signed else 0, 1, width)[None].repeat(height, 0)
     return overlaid(np.full((height, width), 255, np.uint8), values)

@@ -11,9 +11,9 @@ from .document import Key, document, legend, placed
 from .words import shortened
 
 _MARGIN, _TITLE = 12, 24
-"""Between and around panels, and the height of a title, in pixels."""
+"""Margin between and around panels, and height of a title, in pixels."""
 _LETTER = 7.5
-"""About the width of a letter of a title, in pixels."""
+"""Approximate width of a letter of a title, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Panel:
     Attributes
     ----------
     title : str
-        A line above it; one that is too long is shortened in its middle.
+        Line above the chart; a title that is too long is shortened in its middle.
     body : str
         SVG elements, such as :meth:`actmax.charts.chart.Chart.body` returns.
     size : tuple of int
@@ -45,9 +45,9 @@ def panel_sheet(title: str, panels: Sequence[Panel], columns: int, keys: Sequenc
     panels : sequence of Panel
         At least one.
     columns : int
-        Panels of one row, at most.
+        Most panels of a row.
     keys : sequence of Key
-        What the marks stand for; empty for no legend.
+        Entries of the legend; empty for no legend.
     """
     columns = min(columns, len(panels))
     wide, high = (max(panel.size[side] for panel in panels) for side in (0, 1))

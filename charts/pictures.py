@@ -21,9 +21,9 @@ def pixels(stimulus: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]
     Parameters
     ----------
     stimulus : ndarray
-        (channels, height, width); what is no number is black.
+        (channels, height, width); NaN is black.
     low, high : float
-        Values that are shown black and white, or of full colour; values outside are clipped.
+        Values of black and of white, or of full colour; values outside are clipped.
 
     Returns
     -------
@@ -55,5 +55,5 @@ def png(image: Image.Image) -> bytes:
 
 
 def data_uri(content: bytes, media_type: str = "image/png") -> str:
-    """Return a file as an address that a page can hold."""
+    """Return a file as a data URI, which a page can embed."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

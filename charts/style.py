@@ -29,7 +29,7 @@ FONT_BOLD = FONT.with_name("DejaVuSans-Bold.ttf")
 
 _COLORS = 6
 LINE_COLORS = (*(f"c{number}" for number in range(_COLORS)), "muted")
-"""Names of the colours that lines have."""
+"""Names of the colours of lines."""
 _DASHES: list[tuple[float, ...]] = [(), (5, 1.6), (1.4, 1.4), (6, 1.6, 1.4, 1.6)]
 
 
@@ -40,9 +40,9 @@ class LineStyle:
     Attributes
     ----------
     name : str
-        Key of its colour in ``LIGHT_COLORS`` and ``DARK_COLORS``, and its class in style sheets.
+        Key of its colour in ``LIGHT_COLORS`` and ``DARK_COLORS``; also its class in style sheets.
     dashes : tuple of float
-        Lengths of dashes and gaps, in widths of the line; empty for a solid line.
+        Lengths of dashes and gaps, in multiples of the line's width; empty for a solid line.
     """
 
     name: str
@@ -55,11 +55,11 @@ class LineStyle:
 
 
 LEVEL = LineStyle("muted", (3, 1.5))
-"""A value to compare with, such as the best natural response."""
+"""Style of a value to compare with, such as the best natural response."""
 
 
 def line_style(column: int) -> LineStyle:
-    """Return the style of a table's ``column``: 24 different ones, then the first again."""
+    """Return the style of a table's ``column``: 24 different styles, repeated from the 25th column on."""
     return LineStyle(f"c{column % _COLORS}", _DASHES[(column + column // _COLORS) % len(_DASHES)])
 
 

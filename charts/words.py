@@ -1,4 +1,4 @@
-"""Numbers and names as a person reads them."""
+"""Numbers and names as text for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def shown(value: float | None) -> str:
-    """Four significant digits, or a whole number; a dash where there is no number."""
+    """Return a number with four significant digits, or as a whole number; a dash for None, NaN and infinities."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == 0:
@@ -20,18 +20,18 @@ def shown(value: float | None) -> str:
 
 
 def measured(value: float | None, sem: float | None) -> str:
-    """``12.30 ± 0.45`` where the standard error is known and not zero, ``12.30`` else."""
+    """Return a value with its standard error, ``12.30 ± 0.45``; the value alone where the error is unknown or zero."""
     return f"{shown(value)} ± {tick(float(f'{sem:.2g}'))}" if sem and math.isfinite(sem) else shown(value)
 
 
 def tick(value: float) -> str:
-    """A round number on an axis, without trailing zeros."""
+    """Return a number without trailing zeros, for an axis."""
     text = shown(value)
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def times(multiple: float | None) -> str:
-    """``1.31×``; more digits where a multiple is so close to one that it would read as one."""
+    """Return a multiple as ``1.31×``; three decimals where two would read as one, a dash where there is no number."""
     if multiple is None or not math.isfinite(multiple):
         return "–"
     size = abs(multiple)
@@ -42,7 +42,7 @@ def times(multiple: float | None) -> str:
 
 
 def cell(value: str | int | float | bool | None) -> str:
-    """A table's value: numbers by :func:`shown`, truths as yes or no, nothing as a dash."""
+    """Return a table's value as text: numbers by :func:`shown`, truths as yes or no, None as a dash."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | np.bool_):
@@ -51,17 +51,27 @@ def cell(value: str | int | float | bool | None) -> str:
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:
-    """``1 unit``, ``3,000 units``."""
+    """Return a number with its noun: ``1 unit``, ``3,000 units``.
+
+    Parameters
+    ----------
+    number : int
+        Formatted with thousands separators.
+    singular : str
+        The noun for one.
+    plural : str, optional
+        The noun for more; ``singular`` with an s by default.
+    """
     return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def listed(items: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return a list as text: ``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Return seconds as text: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``; a dash for NaN and infinities."""
     if not math.isfinite(seconds):
         return "–"
     if seconds < 10:
@@ -75,12 +85,12 @@ def duration(seconds: float) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` with a replacement character for what can't be shown; lines and tabs stay."""
+    """Return ``text`` with a replacement character for each unprintable one; line feeds and tabs stay."""
     return "".join(character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def shortened(text: str, longest: int) -> str:
-    """One line of at most ``longest`` characters, its middle left out where it is longer: both ends of an address tell."""
+    """Return ``text`` as one line of at most ``longest`` characters; a longer one loses its middle, since both ends of an address count."""
     text = printable(" ".join(text.split()))
     if len(text) <= longest:
         return text

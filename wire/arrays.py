@@ -37,9 +37,9 @@ def from_raw(data: bytes, dtype: DTypeLike) -> NDArray[Any]:
     Parameters
     ----------
     data : bytes
-        Values one after the other.
+        The values, without gaps.
     dtype : dtype-like
-        Of one value.
+        Type of one value; its byte order is ignored.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def from_raw(data: bytes, dtype: DTypeLike) -> NDArray[Any]:
 
 
 def byte_count(dtype: DTypeLike, shape: Sequence[int]) -> int:
-    """Return the number of bytes of an array's values."""
+    """Return the number of bytes that the values of an array take, without its shape and dtype."""
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
@@ -82,7 +82,13 @@ def fill(message: session_pb2.Tensor, array: NDArray[Any]) -> None:
 
 
 def to_tensor(values: ArrayLike) -> session_pb2.Tensor:
-    """Return an array as a message; see :func:`fill` for what is refused."""
+    """Return an array as a message.
+
+    Raises
+    ------
+    InvalidInput
+        The dtype is none of :data:`DTYPES`.
+    """
     message = session_pb2.Tensor()
     fill(message, np.asarray(values))
     return message
@@ -105,7 +111,7 @@ def to_array(tensor: session_pb2.Tensor) -> NDArray[Any]:
         raise DamagedTensor(f"a tensor of {tensor.dtype or 'no dtype'} came; {', '.join(DTYPES)} are known")
     shape = tuple(tensor.shape)
     wanted = byte_count(tensor.dtype, shape)
-    data = tensor.data  # every look at it is a copy
+    data = tensor.data  # every access copies the bytes
     if any(size < 0 for size in shape) or len(data) != wanted:
         raise DamagedTensor(f"a tensor of {tensor.dtype} and shape {shape} takes {wanted} bytes, {len(data)} came")
     return from_raw(data, tensor.dtype).reshape(shape).astype(tensor.dtype)
@@ -117,5 +123,25 @@ def tensor_fields(values: NDArray[Any]) -> dict[str, Any]:
 
 
 def tensor_values(dtype: str, shape: Sequence[int], data: str) -> NDArray[Any]:
-    """Return the array of a tensor's JSON form, read-only."""
+    """Return the array of a tensor's JSON form.
+
+    Parameters
+    ----------
+    dtype : str
+        Name of the dtype, one of :data:`DTYPES`.
+    shape : sequence of int
+        Shape of the array.
+    data : str
+        Row-major little-endian values in base64.
+
+    Returns
+    -------
+    ndarray
+        Of that shape and dtype, read-only.
+
+    Raises
+    ------
+    ValueError
+        ``data`` is no base64, or its bytes don't fill the shape.
+    """
     return from_raw(base64.b64decode(data), dtype).reshape(shape)

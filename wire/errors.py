@@ -29,7 +29,7 @@ class ActmaxError(Exception):
     reason : str
         The server's machine-readable reason (``ErrorInfo.reason``), or "".
     retry_seconds : float
-        After which the server says that trying again may help; 0 where it says nothing.
+        Seconds after which the server expects another try to succeed; 0 where the server names none.
     """
 
     code = "UNKNOWN"

@@ -1,4 +1,4 @@
-"""Names that come near one that doesn't exist, for messages."""
+"""Suggestions for a name that doesn't exist: existing names that are spelled like it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def near_names(name: str, names: Iterable[str], n: int = 3) -> list[str]:
     Parameters
     ----------
     name : str
-        What was asked for.
+        The unknown name.
     names : iterable of str
-        What there is; equally near ones keep their order.
+        The existing names; equally near ones keep their order.
     n : int
         Most names to return.
 
@@ -40,11 +40,16 @@ def hint(name: str, names: Iterable[str], otherwise: str | None = None) -> str:
     Parameters
     ----------
     name : str
-        What was asked for.
+        The unknown name.
     names : iterable of str
-        What there is.
+        The existing names.
     otherwise : str, optional
-        What to say where no name comes near; all ``names`` by default.
+        Text where no name comes near; a list of all ``names`` by default.
+
+    Returns
+    -------
+    str
+        Such as ``did you mean rank?``.
     """
     names = list(names)
     near = near_names(name, names)

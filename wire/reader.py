@@ -45,16 +45,20 @@ def show(path: FieldPath) -> str:
 class Reader:
     """Reads plain data as a message's fields, noting every fault instead of stopping at the first.
 
-    It takes protobuf's JSON form, with the names of the protos too, and short forms: a bare value for a message with the option
-    ``short_form``, an enum's value by its last part (``rate``), a numpy array for a tensor, a single item for a list of one, and in lists a
-    range of names (``ch[0:96]``) where a field has the option ``ranges``.
+    The reader accepts protobuf's JSON form, with the names of the protos too, and these short forms:
+
+    - a bare value for a message with the option ``short_form``;
+    - an enum's value by its last part (``rate``);
+    - a numpy array for a tensor;
+    - a single item for a list of one;
+    - in lists, a range of names (``ch[0:96]``) where a field has the option ``ranges``.
 
     Attributes
     ----------
     faults : list of (FieldPath, str)
         What is wrong, and where.
     remarks : list of str
-        What is worth saying though it is no fault: names that a later version won't take.
+        Warnings that are no faults: names that a later version will refuse.
     """
 
     def __init__(self) -> None:
@@ -67,11 +71,16 @@ class Reader:
         Parameters
         ----------
         data : mapping, or a short form
-            What is read; None in place of a value leaves a field out.
+            The data to read; None in place of a value leaves a field out.
         descriptor : Descriptor
-            Of the message.
+            Descriptor of the message.
         path : FieldPath
-            Where ``data`` stands.
+            Where ``data`` stands in the whole.
+
+        Returns
+        -------
+        dict
+            The fields; where ``data`` has faults, they are appended to ``faults`` and their fields are left out or hold a zero value.
         """
         if descriptor.full_name == _STRUCT:
             return self.options(data, path)
@@ -119,14 +128,14 @@ class Reader:
         return self._text(value, path)
 
     def options(self, data: Any, path: FieldPath) -> dict[str, Any]:
-        """Return a component's options, whose meaning only the component knows."""
+        """Return a component's options as plain data; the component itself validates their names and values."""
         if not isinstance(data, Mapping):
             self.fault(path, f"expected fields, such as 'rank: 8', got {kind_of(data)}")
             return {}
         return {str(name): self._option(value, (*path, str(name))) for name, value in data.items()}
 
     def option_text(self, value: str, path: FieldPath) -> str:
-        """Return a text within a component's options."""
+        """Return a text within a component's options; a subclass may replace it."""
         del path
         return value
 
@@ -142,7 +151,7 @@ class Reader:
         return [self.value(item, slot, (*path, at)) for at, item in enumerate(items)]
 
     def _range(self, item: Any, field: str, path: FieldPath) -> list[Any]:
-        """The items that one with a range of names stands for, or the item itself."""
+        """Return the items that an item with a range of names stands for, or the item alone."""
         name = item.get(field) if isinstance(item, Mapping) else item
         match = _RANGE.fullmatch(name) if isinstance(name, str) else None
         if match is None:
@@ -202,7 +211,7 @@ class Reader:
         return 0.0
 
     def _bytes(self, value: Any, path: FieldPath) -> str:
-        """Bytes in base64, as the JSON form has them."""
+        """Return bytes in base64, as in the JSON form."""
         if isinstance(value, bytes):
             return base64.b64encode(value).decode()
         try:
@@ -213,7 +222,7 @@ class Reader:
         return value
 
     def _check_bytes(self, tensor: Mapping[str, Any], path: FieldPath) -> None:
-        """Note where the bytes of a tensor are not as many as its shape and dtype take."""
+        """Append a fault where a tensor has more or fewer bytes than its shape and dtype take."""
         dtype, shape = tensor.get("dtype", ""), tensor.get("shape", [])
         if dtype and dtype not in DTYPES:
             self.fault((*path, "dtype"), f"arrays of {dtype} can't be sent; {', '.join(DTYPES)} can")
@@ -239,7 +248,7 @@ class Reader:
 
 
 def kind_of(value: Any) -> str:
-    """Return what a value is, for messages: ``the number 3``."""
+    """Return a value's description for messages, such as ``the number 3``."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -254,7 +263,7 @@ def kind_of(value: Any) -> str:
 
 
 def _spelled_out(data: Any, descriptor: Any) -> Any:
-    """``data`` as fields where it is a short form of the message."""
+    """Return ``data`` as fields where it is a short form of the message, else unchanged."""
     if descriptor.full_name == _TENSOR.full_name and isinstance(data, np.ndarray):
         return tensor_fields(data)
     field = _short_form(descriptor)
@@ -264,12 +273,12 @@ def _spelled_out(data: Any, descriptor: Any) -> Any:
 
 
 def _short_form(descriptor: Any) -> Any:
-    """The field that a bare value of the message stands for; None where there is none."""
+    """Return the field that a bare value of the message stands for; None where the message has no short form."""
     return descriptor.fields_by_name.get(descriptor.GetOptions().Extensions[schema_pb2.short_form])
 
 
 def _unquoted(value: Any) -> Any:
-    """A number that was written in quotes, as the JSON form allows."""
+    """Return a number that is written in quotes, as the JSON form allows; any other value unchanged."""
     if isinstance(value, str):
         for kind in (lambda text: int(text, 0), float):
             try:

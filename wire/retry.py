@@ -1,4 +1,4 @@
-"""Whether a failed call is made again, for how long, and after which pauses."""
+"""Retries: whether a failed call is made again, for how long, and after which pauses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .status import details_of, from_rpc, status_of
 Answer = TypeVar("Answer")
 
 UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE})
-"""The server can't be reached, or says that it can't serve now."""
+"""Codes of a call whose server can't be reached, or reports that it can't serve."""
 BROKEN_OFF = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
-"""Codes of a stream whose server went away, or is going."""
+"""Codes of a stream whose server has closed it or is shutting down."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class RetryPolicy:
     Attributes
     ----------
     seconds : float
-        For which a call is tried, since the last success.
+        Time after the first failure in which a call is made again.
     first, most : float
         The first pause in seconds, and the longest; each is twice as long as the one before.
     tries : float
-        Times that a call is made again.
+        Most times that a call is made again.
     jitter : float
-        Share of a pause that is left to chance, so that clients that lost the same server don't come back in step.
+        Share of a pause, 0 to 1, that is random, so that clients that lost the same server don't reconnect in step.
     """
 
     seconds: float = math.inf
@@ -59,7 +59,7 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all failures: the other side answers."""
+        """Forget all failures: call this after a success."""
         self._pause = self._policy.first
         self._since: float | None = None
         self.tries = 0
@@ -71,7 +71,7 @@ class Backoff:
         Parameters
         ----------
         wanted : float
-            Seconds that the other side asks for, which are waited at least.
+            Least pause in seconds, as the server asks for.
 
         Returns
         -------
@@ -100,8 +100,8 @@ def pause_after(error: grpc.RpcError, backoff: Backoff, codes: Collection[grpc.S
     backoff : Backoff
         The pauses of this call.
     codes : collection of grpc.StatusCode
-        Codes after which another try may help. So it may after RESOURCE_EXHAUSTED with RetryInfo (too many calls a second, say), after the
-        seconds that the server names.
+        Codes after which another try may help. RESOURCE_EXHAUSTED with RetryInfo (too many calls a second, say) is always one of them,
+        after the seconds that the server names.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def retrying(call: Callable[[], Answer], address: str, policy: RetryPolicy) -> A
     call : callable
         Makes the call; may be called several times.
     address : str
-        Of the server, for messages.
+        The server's address, for messages.
     policy : RetryPolicy
         How long and how often the call is tried.
 

@@ -1,4 +1,4 @@
-"""Checks messages against the constraints of their protos. The light client has no protovalidate, so it leaves this to the server."""
+"""Validation of messages by the constraints of their protos. The light client has no protovalidate and leaves this to the server."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import protovalidate
 from google.protobuf.message import Message
 
 Unchecked = protovalidate.EvaluationError
-"""A message whose constraints can't be evaluated."""
+"""Error of a message whose constraints can't be evaluated."""
 
 
 def violations(message: Message) -> list[tuple[str, str]]:
-    """Return what is wrong with a message, a field's path (``baselines[1].name``) and a description each.
+    """Return the violated constraints of a message as pairs of a field's path (``baselines[1].name``) and a description.
 
     Raises
     ------

@@ -53,11 +53,11 @@ class StatusDetails:
     Attributes
     ----------
     reason : str
-        For programs (``ErrorInfo.reason``): UPPER_SNAKE_CASE, stable.
+        Machine-readable reason (``ErrorInfo.reason``): UPPER_SNAKE_CASE, stable.
     violations : tuple of FieldViolation
         The wrong fields (``BadRequest``).
     retry_seconds : float
-        After which trying again may help (``RetryInfo``); 0 where the status says nothing of it.
+        Seconds after which another try may help (``RetryInfo``); 0 where the status has none.
     """
 
     reason: str = ""
@@ -117,7 +117,7 @@ def from_rpc(error: grpc.RpcError, address: str) -> ActmaxError:
     error : grpc.RpcError
         As raised by a stub, blocking or asynchronous.
     address : str
-        Of the server; named where the server could not be reached.
+        The server's address, for messages.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def from_rpc(error: grpc.RpcError, address: str) -> ActmaxError:
     code, details = status_of(error), details_of(error)
     message = said = text_of(error)
     if code is grpc.StatusCode.UNAVAILABLE and not details.reason:
-        # gRPC puts all that it tried before the cause, sometimes in brackets around it all.
+        # gRPC lists its attempts before the cause, sometimes with brackets around the whole text.
         message = f"cannot reach a server at {address}" + (f" ({said.rpartition(': ')[2].rstrip(']')})" if said else "")
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"the server at {address} did not answer in time"
@@ -149,7 +149,7 @@ def pack_status(
     message : str
         For a person; short enough for a header.
     details : StatusDetails
-        Violations for which the trailing metadata has no room are left out, but for the first.
+        Reason, violations and pause. The first violation is always packed, later ones as far as the trailing metadata has room.
     domain : str
         Namespace of the reason (``ErrorInfo.domain``).
     metadata : mapping of str to str, optional

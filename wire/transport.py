@@ -30,7 +30,7 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 5000),
 )
 STREAM_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000))
-"""For streams that stay open: a peer that vanished without a word is noticed by pings."""
+"""Options of streams that stay open: pings detect a peer that has vanished without closing."""
 
 PLUGIN_BYTES = 64 << 20
 """Most bytes of a plugin's answer; a larger one is refused before it is in memory."""
@@ -71,16 +71,16 @@ def open_channel(address: str, credentials: Credentials | None = None, options: 
     Parameters
     ----------
     address : str
-        ``host:port``; by TLS where it begins with ``grpcs://`` or where there are files for it.
+        ``host:port``; by TLS where the address begins with ``grpcs://`` or ``credentials`` name an authority or a certificate.
     credentials : Credentials, optional
-        Those of the environment by default.
+        The environment's credentials by default.
     options : sequence of (str, value)
         gRPC's channel arguments.
 
     Raises
     ------
     InvalidInput
-        A file can't be read; or the token would go over a network in plain sight.
+        A file can't be read, or the token would be sent over a network unencrypted.
     """
     found = Credentials.from_environment() if credentials is None else credentials
     channel: grpc.Channel = channel_to(*_reached(address, found), options)
@@ -90,7 +90,24 @@ def open_channel(address: str, credentials: Credentials | None = None, options: 
 def open_async_channel(
     address: str, credentials: Credentials | None = None, options: Options = CHANNEL_OPTIONS
 ) -> tuple[grpc.aio.Channel, Metadata]:
-    """Return a channel for asyncio, and the metadata that every call has to carry; see :func:`open_channel`."""
+    """Return a channel for asyncio, and the metadata that every call has to carry.
+
+    Parameters
+    ----------
+    address, credentials, options
+        See :func:`open_channel`.
+
+    Returns
+    -------
+    channel : grpc.aio.Channel
+    metadata : list of (str, str or bytes)
+        The token's header; empty without a token.
+
+    Raises
+    ------
+    InvalidInput
+        As of :func:`open_channel`.
+    """
     found = Credentials.from_environment() if credentials is None else credentials
     channel: grpc.aio.Channel = channel_to(*_reached(address, found), options, grpc.aio)
     return channel, [("authorization", f"Bearer {found.token}")] if found.token else []
@@ -119,18 +136,18 @@ def ask_service(
     credentials: Credentials | None = None,
     seconds: float = 5.0,
 ) -> Answer:
-    """Return the answer of one question over a channel of its own, asked again while the server can't be reached.
+    """Open a channel, make one call over it, made again while the server can't be reached, and return its answer.
 
     Parameters
     ----------
     make_stub : callable
         A generated stub's class.
     ask : callable
-        Given the stub; may be called several times.
+        Makes the call on the stub and returns its answer; may be called several times.
     address, credentials
         See :func:`open_channel`.
     seconds : float
-        For which the server is tried.
+        Time after the first failure in which the call is made again.
 
     Raises
     ------
@@ -148,9 +165,9 @@ class RequestStream(Generic[Request, Answer]):
     Parameters
     ----------
     method : callable
-        Of a stub.
+        The stub's method for the call.
     first : message
-        The first request.
+        The first request, sent at once.
     """
 
     def __init__(self, method: Callable[[Iterator[Request]], Any], first: Request) -> None:
@@ -172,7 +189,7 @@ class RequestStream(Generic[Request, Answer]):
 
 
 def _reached(address: str, credentials: Credentials) -> tuple[str, grpc.ChannelCredentials | None]:
-    """Host and port, and what a channel by TLS needs; None for a plain one."""
+    """Return host and port, and the credentials of a TLS channel; None for a plain channel."""
     host = address.removeprefix(SECURE)
     if address.startswith(SECURE) or credentials.authority or credentials.certificate:
         return host, _tls(credentials)

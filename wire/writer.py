@@ -1,4 +1,4 @@
-"""Writes messages as plain data, as ``wire.reader`` reads it: the names of the protos, whole numbers as numbers, no NaN."""
+"""Messages as plain data that ``wire.reader`` reads: the names of the protos, whole numbers as numbers, no NaN."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _TENSOR: Any = session_pb2.Tensor.DESCRIPTOR
 def to_plain(message: Message, *, defaults: bool = True, arrays: bool = True) -> dict[str, Any]:
     """Return a message as dictionaries, lists, text and numbers.
 
-    It differs from protobuf's own JSON form, which readers of that form accept nevertheless, in that 64-bit integers are
-    numbers and numbers that are not finite are null.
+    The result differs from protobuf's own JSON form in two points: 64-bit integers are numbers, and numbers that are not finite are null.
+    Readers of the JSON form accept it nevertheless.
 
     Parameters
     ----------
     message : Message
         Any message of ``actmax.v1``.
     defaults : bool
-        Whether fields that have their default value are there too; those that can be absent are left out either way.
+        Whether to include fields with their default value; an absent field with presence is left out either way.
     arrays : bool
-        Whether tensors are there too.
+        Whether to include tensors.
     """
     if isinstance(message, struct_pb2.Struct):
         return whole(json_format.MessageToDict(message))
@@ -44,12 +44,12 @@ def to_plain(message: Message, *, defaults: bool = True, arrays: bool = True) ->
 
 
 def whole(value: Any) -> Any:
-    """Return plain data with whole numbers as integers again, which a Struct carries as doubles."""
+    """Return plain data with whole numbers as integers; a Struct carries them as doubles."""
     if isinstance(value, dict):
         return {name: whole(item) for name, item in value.items()}
     if isinstance(value, list):
         return [whole(item) for item in value]
-    # -0.0 is no integer's.
+    # -0.0 has no integer form.
     if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT and (value or math.copysign(1, value) > 0):
         return int(value)
     return value
