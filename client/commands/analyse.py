@@ -23,6 +23,7 @@ from .common import (
     Server,
     connect,
     err,
+    import_from,
     job_name,
     needing_server,
     out,
@@ -67,6 +68,7 @@ def analyse(
             )
         with connect(server) as client:
             return watch_to_end(client, client.analyse(job_name(job), asked).name, as_json, OnInterrupt.CANCEL)
+    import_from(Path())
     return _analyse_here(folder, asked, threads, allow_import, as_json)
 
 

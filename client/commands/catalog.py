@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ from ..jobs.catalog import component
 from ..jobs.client import Client
 from ..jobs.overrides import Override, apply
 from ..schema_words import type_in_words, value_in_words
-from .common import SERVER, AllowImport, Json, Server, connect, err, needing_server, out, print_json
+from .common import SERVER, AllowImport, Json, Server, connect, err, import_from, needing_server, out, print_json
 
 _HELP = "What a server offers, or this installation where none runs: components, their options, the layers of a target."
 _SOON = 0.2
@@ -190,6 +191,7 @@ def _describe_target(server: str, given: dict[str, Any], allow_import: Sequence[
     from ...server.servicers.catalog import description
 
     try:
+        import_from(Path())
         return description(engine.describe(given, Permissions.of(allow_import, allow_files=True)))
     except InvalidJob as error:
         raise InvalidInput("the target can't be described", violations=error.violations) from None

@@ -51,6 +51,7 @@ PATIENCE = 2.0
 
 Server = Annotated[str, typer.Option("--server", envvar="ACTMAX_SERVER", metavar="HOST:PORT", help="The server to talk to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text; errors too, on stderr.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job file.", show_default=False)]
 JobName = Annotated[
     str, typer.Argument(metavar="NAME", help="The job's name, such as jobs/3f2a...; jobs/ may be left out.", show_default=False)
@@ -192,6 +193,31 @@ def needing_server(command: str) -> Iterator[None]:
         raise NotInstalled(
             f"'actmax {command}' needs the package {error.name}, which is not installed: pip install 'actmax[server]'"
         ) from None
+
+
+def import_from(folder: Path) -> None:
+    """Let components that ``--allow-import`` permits come from modules in ``folder``, as Python does for a script.
+
+    The folder comes last, so that it hides no installed module.
+    """
+    sys.path.append(str(folder.resolve()))
+
+
+def confirm(what: str, yes: bool) -> None:
+    """Ask whether ``what`` is to be deleted for good, unless ``yes`` says so.
+
+    Raises
+    ------
+    InvalidInput
+        Nobody can be asked, since standard input is no terminal.
+    typer.Abort
+        The answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{what} would be deleted for good; add --yes to do so without being asked")
+    typer.confirm(f"Delete {what} for good?", abort=True, err=True)
 
 
 def say_remarks(file: SpecFile[Any]) -> None:

@@ -27,7 +27,9 @@ from .common import (
     Json,
     Overrides,
     Server,
+    Yes,
     check_folder,
+    confirm,
     connect,
     err,
     job_name,
@@ -145,8 +147,9 @@ def _print_state(job: job_pb2.Job, as_json: bool) -> None:
         out.print(f"{job.name} is {'being suspended' if job.suspending else state_text(job.state)}")
 
 
-def delete(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
+def delete(name: JobName, yes: Yes = False, server: Server = SERVER, as_json: Json = False) -> None:
     """Forget a job that does not run, with all that it made."""
+    confirm(f"{job_name(name)} and all its files", yes)
     with connect(server) as client:
         client.delete(job_name(name))
     if as_json:

@@ -26,6 +26,7 @@ from .common import (
     NothingFound,
     Overrides,
     err,
+    import_from,
     needing_server,
     out,
     print_json,
@@ -60,6 +61,7 @@ def run(  # noqa: PLR0913 - options of the command
 ) -> None:
     """Run a job here, without a server.
 
+    Modules beside the job file can be named as components, where --allow-import permits them.
     Ctrl-C ends the job and writes what was found; a second Ctrl-C leaves at once. Given again after it was killed, the same command goes
     on from its last checkpoint.
     """
@@ -68,6 +70,7 @@ def run(  # noqa: PLR0913 - options of the command
     file = jobfile.load(job, [*(overrides or ()), *asked])
     say_remarks(file)
     folder = folder or Path("runs") / job.stem
+    import_from(job.parent)
     try:
         with display_on(err, silent=as_json) as display:
             result = _run(file, folder, display, threads, allow_import or ())

@@ -17,7 +17,7 @@ from ...wire.transport import ask_service
 from ...wire.writer import to_plain
 from ..sessions.display import conclusion, interval, standing
 from ..sessions.trials import fetch_trials
-from .common import SERVER, Json, Server, check_folder, out, print_json
+from .common import SERVER, Json, Server, Yes, check_folder, confirm, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Closed-loop sessions on a server.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The session's name; sessions/ may be left out.", show_default=False)]
@@ -76,8 +76,9 @@ def close(name: Name, server: Server = SERVER) -> None:
 
 
 @app.command()
-def delete(name: Name, server: Server = SERVER) -> None:
+def delete(name: Name, yes: Yes = False, server: Server = SERVER) -> None:
     """Forget a session that has ended, and all its trials."""
+    confirm(f"{full(name)} and all its trials", yes)
     _call(server, "DeleteSession", pb.DeleteSessionRequest(name=full(name)))
 
 

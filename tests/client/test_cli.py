@@ -104,8 +104,11 @@ def test_suspend_resume_delete_and_labels(server, toy: Path) -> None:
     done = actmax("watch", name, **at)
     assert "cancelled" in done.stdout
     assert "cancelled" in actmax("resume", name, **at).stderr.lower()
-    assert actmax("delete", name, **at).stdout == f"{name} is deleted\n"
     done = actmax("delete", name, **at)
+    assert (done.returncode, "--yes" in done.stderr) == (2, True)
+    assert name in actmax("list", **at).stdout
+    assert actmax("delete", name, "--yes", **at).stdout == f"{name} is deleted\n"
+    done = actmax("delete", name, "--yes", **at)
     assert done.returncode == 2
     assert "actmax list" in done.stderr
 

@@ -121,9 +121,9 @@ def test_sessions_are_listed_shown_closed_and_forgotten(server, ran):
     assert "over the first generation" in shown.stdout
     with Session.create(SPEC, server.address) as other:
         name = other.name
-    assert actmax("session", "delete", name, "--server", server.address).returncode != 0
+    assert actmax("session", "delete", name, "--yes", "--server", server.address).returncode != 0
     assert actmax("session", "close", name, "--server", server.address).returncode == 0
-    assert actmax("session", "delete", name, "--server", server.address).returncode == 0
+    assert actmax("session", "delete", name, "--yes", "--server", server.address).returncode == 0
     assert actmax("session", "show", name, "--server", server.address).returncode != 0
 
 
