@@ -1,1 +1,1 @@
-"""The service: ``actmax.v1`` over gRPC, with its jobs on disk and its work in processes of their own."""
+"""The service: ``actmax.v1`` over gRPC, with jobs stored on disk and computed in worker processes."""

@@ -1,4 +1,4 @@
-"""The server as a whole: built, served, and stopped in order."""
+"""The whole server: builds its parts, serves them, and stops them in order."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ class Server:
     Parameters
     ----------
     config : ServerConfig
-        Its settings.
-    engine : Engine
-        What workers run; actmax's own but for tests.
+        The server's settings.
+    engine : Engine or None
+        What worker processes run; ``ActmaxEngine`` if None. Tests pass their own.
     """
 
     def __init__(self, config: ServerConfig, *, engine: Engine | None = None) -> None:
@@ -96,17 +96,17 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it listens, with the port that it was given."""
+        """The ``host:port`` that the server listens on, with the port that it was given."""
         host = self.config.address.rpartition(":")[0]
         return f"{host}:{self._port}"
 
     async def start(self) -> None:
-        """Bind, take the data folder, take up what was left unfinished, and serve.
+        """Bind the port, lock the data folder, resume unfinished jobs, and serve.
 
         Raises
         ------
         StartError
-            The address or the data folder can't be had.
+            The address, the data folder or the store can't be used. Everything opened until then is closed.
         """
         try:
             await self._start()
@@ -115,10 +115,15 @@ class Server:
             raise
 
     async def stop(self, grace: float | None = None) -> None:
-        """Stop: tell health checks, take no more calls, have workers write checkpoints within ``grace`` seconds, let go.
+        """Stop the server: refuse new calls, have workers write checkpoints, then close everything.
 
-        ``grace`` is ``config.stop_seconds`` where it is not given. It returns within a few seconds more than that. Calling it
-        again waits for the same stop.
+        A second call waits for the same stop.
+
+        Parameters
+        ----------
+        grace : float or None
+            Seconds that workers have to write their checkpoints before they are killed; ``config.stop_seconds`` if None. The call
+            returns within a few seconds more.
         """
         if self._stopped is None:
             self._stopped = asyncio.create_task(self._stop(self.config.stop_seconds if grace is None else grace))
@@ -135,7 +140,7 @@ class Server:
         metrics, access = Metrics(), Access(certificates=bool(config.tls_client_ca))
         limiter = RateLimiter(config.max_calls_per_second_per_owner)
         self._grpc = _grpc_server(config, Admission(access, limiter, Observer(metrics, spans)))
-        # First of all, as a port that is taken must leave no folder behind.
+        # Bound before the data folder is created, so that a start that fails on the port creates no folder.
         self._port = self._bind(credentials)
         undo.push_async_callback(self._unbind)
         self.store, files = open_storage(config, f"the server at {self.address} (process {os.getpid()})", undo)
@@ -174,7 +179,7 @@ class Server:
         self._serving = True
 
     def _publish(self, metrics: Metrics) -> None:
-        """Serve the metrics, where an address for them is set."""
+        """Serve the metrics if an address for them is set."""
         self.metrics, address = metrics, self.config.metrics_address
         if address:
             try:
@@ -184,7 +189,7 @@ class Server:
         metrics.count_jobs(lambda: {states.name(state): number for state, number in self.store.counts().items()})
 
     async def _open_relay(self) -> None:
-        """Let workers reach the plugins that dial in."""
+        """Start the relay through which workers reach plugins."""
         self._plugins = Plugins()
         self._relay = PluginRelay(self._plugins, self.config.max_receive_bytes)
         try:
@@ -194,7 +199,7 @@ class Server:
         self._undo.push_async_callback(self._relay.stop)
 
     async def _add_services(self, jobs: JobReader, control: JobControl) -> None:
-        """Answer calls of every service, once the port is served."""
+        """Register the servicers of all services with the gRPC server."""
         config, server = self.config, self._grpc
         job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, control), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(config, self.inspector), server)
@@ -237,7 +242,7 @@ class Server:
 
     async def _unbind(self) -> None:
         if not self._serving:
-            await self._grpc.start()  # one that never started would keep its port
+            await self._grpc.start()  # a gRPC server that never started would keep its port
         await self._grpc.stop(0)
 
 
@@ -247,12 +252,12 @@ def _grpc_server(config: ServerConfig, admission: Admission) -> grpc.aio.Server:
         maximum_concurrent_rpcs=config.max_calls,
         options=[
             ("grpc.max_receive_message_length", config.max_receive_bytes),
-            # Else a second server could share the port, and get every other call.
+            # Otherwise a second server could share the port and receive half of the calls.
             ("grpc.so_reuseport", 0),
-            # Clients may look after quiet watches with a ping every few seconds.
+            # Clients may ping every few seconds to check quiet watches.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
             ("grpc.keepalive_permit_without_calls", 1),
-            # A plugin or a rig that vanished without a word is noticed by pings.
+            # Pings detect plugins and rigs that vanished without closing their stream.
             ("grpc.keepalive_time_ms", 10_000),
             ("grpc.keepalive_timeout_ms", 5_000),
         ],
@@ -260,10 +265,22 @@ def _grpc_server(config: ServerConfig, admission: Admission) -> grpc.aio.Server:
 
 
 def serve(config: ServerConfig, *, engine: Engine | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; returns an exit code.
+    """Serve until SIGTERM or SIGINT and return an exit code.
 
-    Once ready it prints one line to standard output: ``actmax serving on 127.0.0.1:50051, data in actmax-data``. A first signal stops
-    it in order, within ``config.stop_seconds`` and a few seconds; a second one at once.
+    Once ready it prints one line to standard output: ``actmax serving on 127.0.0.1:50051, data in actmax-data``. A first signal
+    stops the server in order, within ``config.stop_seconds`` and a few seconds; a second signal stops it at once.
+
+    Parameters
+    ----------
+    config : ServerConfig
+        The server's settings.
+    engine : Engine or None
+        What worker processes run; ``ActmaxEngine`` if None.
+
+    Returns
+    -------
+    int
+        0 after a stop, 1 if the server could not start; the reason is printed to standard error.
     """
     config.logs.configure()
     if config.keep_freed_memory:

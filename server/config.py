@@ -1,4 +1,4 @@
-"""What a server is told before it starts."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 
 class ConfigError(ValueError):
-    """A setting that the server refuses to start with; the message names it and says what would work."""
+    """A setting that the server refuses to start with; the message names the setting and says what would work."""
 
 
 class StartError(RuntimeError):
-    """The server can't start; the message says why, and nothing was left behind."""
+    """The server can't start; the message says why, and everything opened until then is closed."""
 
 
 def _parted(value: Any) -> Any:
@@ -45,69 +45,68 @@ class ServerConfig(BaseSettings):
     Attributes
     ----------
     address : str
-        ``host:port`` to listen on; port 0 picks a free one. Loopback only, but with TLS and tokens or clients' certificates.
+        ``host:port`` to listen on; port 0 picks a free one. A host other than loopback needs TLS, and tokens or clients' certificates.
     data : Path
-        Folder of the database and of the jobs' files; made where it is missing. One live server at a time.
+        Folder of the database and of the jobs' files; created if missing. One live server at a time.
     workers : int
-        Jobs that run at the same time, each in a process of its own.
+        Most jobs that run at the same time, each in its own process.
     threads : int
-        CPU threads of each worker; 0 shares the CPUs that this process may use out between the workers.
+        CPU threads of each worker; 0 divides the CPUs that this process may use between the workers.
     standby : bool
         Whether one more process waits with everything imported, so that a job begins at once; it takes a few hundred MB of memory. Not
         on Ray.
     devices : tuple of str
-        Values of ``CUDA_VISIBLE_DEVICES``, dealt out to the workers in turn, so that each sees a GPU of its own (``("0", "1")``);
-        all see all when empty.
+        Values of ``CUDA_VISIBLE_DEVICES``, assigned to the workers in turn, so that each sees its own GPU (``("0", "1")``); if
+        empty, every worker sees all GPUs.
     executor : str
-        Where jobs run: "local", in processes of this machine; "ray", on a Ray cluster of this server's own, on this machine; "ray:auto",
+        Where jobs run: "local", in processes of this machine; "ray", on a Ray cluster that this server starts on this machine; "ray:auto",
         "ray:HOST:PORT" or "ray://HOST:PORT", on another Ray cluster, by its head's address or that of its Ray Client.
     autoscaling : bool
-        Whether that cluster grows as it needs: then jobs that ask for more than it has now are taken, and wait.
+        Whether that cluster grows on demand: then jobs that ask for more than its present nodes have are accepted, and wait.
     allow_imports : tuple of str
         What a job may use beyond the catalog: packages, for components named ``package:attribute``; folders of models and pictures;
         addresses of inference servers. None by default.
     max_receive_bytes : int
-        Largest message accepted.
+        Largest message accepted, in bytes: 4096 to 2**31 - 1.
     max_evaluations : int
         Most evaluations that a job may ask for, over all its searches.
     max_searches : int
         Most searches (units x optimizers) of one job.
     max_attempts : int
-        Workers that may die in a row with a job no further, before it is FAILED.
+        Number of workers that may die in a row without progress of the job, before it is FAILED.
     max_server_deaths : int
-        Servers that may die in a row with a job no further, before it is FAILED. A server that is stopped in order counts for nothing.
+        Number of servers that may die in a row without progress of the job, before it is FAILED. A stop in order doesn't count.
     keep_alive_seconds : float
         Longest silence of a watch.
     cancel_seconds : float
-        Time that a cancelled job's worker has to write what was found, before it is killed.
+        Time that a cancelled job's worker has to write its results, before it is killed.
     stop_seconds : float
         Time that workers have to write their checkpoints when the server stops, before they are killed.
     check_seconds : float
         Longest time that the check of one new job may take.
     checkpoint_seconds : float
-        Least time between two checkpoints of a job; a longer one where writing takes more than a twentieth of it.
+        Least time between two checkpoints of a job; longer where writing takes more than a twentieth of it.
     database : str
-        URL of the database, such as ``postgresql://actmax@db/actmax``, which several servers may share; ``actmax.db`` in the data folder
-        (SQLite) when empty.
+        URL of the database, such as ``postgresql://actmax@db/actmax``, which several servers may share; if empty, ``actmax.db`` in the
+        data folder (SQLite).
     files : str
-        URL of the folder that checkpoints and artifacts are kept in, of any kind that fsspec knows, such as ``s3://bucket/actmax``;
-        ``jobs`` in the data folder when empty.
+        URL of the folder of checkpoints and artifacts, of any kind that fsspec supports, such as ``s3://bucket/actmax``; if empty,
+        ``jobs`` in the data folder.
     lease_seconds : float
-        Time without a sign of life after which other servers on the same database take a server's jobs over.
+        Time without a heartbeat after which other servers on the same database take over a server's jobs.
     poll_seconds : float
-        How often a server looks for what other servers changed.
+        Seconds between two reads of other servers' changes.
     max_queued_per_owner, max_running_per_owner, max_stored_bytes_per_owner : int
-        Most jobs that one owner may have waiting, most that run at once, and the size of artifacts above which no new job is taken; 0 is
-        no limit.
+        Most waiting jobs of one owner, most running ones, and the bytes of artifacts above which a new job is refused; 0 is no limit.
     max_open_sessions_per_owner : int
-        Most sessions that one owner may have open; one that has expired and is renewed goes on beyond it. 0 is no limit.
+        Most open sessions of one owner; renewing an expired session is allowed beyond it. 0 is no limit.
     max_calls_per_second_per_owner : float
-        Most calls a second, over five seconds, that one owner may make (one address, where there are no owners); 0 is no limit. Opening
-        a stream is a call, health is none.
+        Most calls a second of one owner, averaged over five seconds (of one address, without owners); 0 is no limit. Opening a stream
+        counts as one call, health checks don't count.
     max_calls : int
-        Most calls, watches among them, that are answered at the same time; more are RESOURCE_EXHAUSTED.
+        Most calls, watches among them, that are answered at the same time; further calls are RESOURCE_EXHAUSTED.
     tokens : bool
-        Whether callers need a bearer token (``actmax token create``); each sees their own jobs only, but for administrators.
+        Whether callers need a bearer token (``actmax token create``); each caller sees their own jobs only, administrators see all.
     tls_certificate, tls_key, tls_client_ca : str
         PEM files: the server's certificate chain and its key; and the authority whose certificates clients must show (mutual TLS).
     metrics_address : str
@@ -115,9 +114,14 @@ class ServerConfig(BaseSettings):
     otlp_endpoint : str
         Where traces go (OTLP over gRPC), such as ``http://127.0.0.1:4317``; nowhere when empty.
     keep_freed_memory : bool
-        Whether each heap keeps up to 256 MB of freed memory rather than give it back to the system and get it again (glibc alone).
+        Whether each heap keeps up to 256 MB of freed memory instead of returning it to the system (glibc only).
     log_level, log_format : str
         "debug", "info", "warning" or "error"; "text" or "json".
+
+    Raises
+    ------
+    ConfigError
+        A setting is invalid, or two settings can't work together.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX)
@@ -201,22 +205,22 @@ class ServerConfig(BaseSettings):
 
     @property
     def logs(self) -> Logs:
-        """How each of its processes logs."""
+        """The logging settings of each of the server's processes."""
         return Logs(getattr(logging, self.log_level.upper()), self.log_format == "json")
 
     @cached_property
     def permissions(self) -> Permissions:
-        """What every request may use; an owner's requests may use the relay to their plugins besides."""
+        """What every request may use; an owner's requests may also use the relay to the owner's plugins."""
         return Permissions.of(self.allow_imports)
 
     @property
     def worker_threads(self) -> int:
-        """CPU threads of each worker."""
+        """Number of CPU threads of each worker, at least 1."""
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
 
 
 def _described(error: ValidationError) -> str:
-    """Return the first violation; a text that was given is not shown, as it may hold a password."""
+    """Return the first violation as text; a given text is left out, as it may hold a password."""
     first = error.errors()[0]
     if not first["loc"]:
         return str(first.get("ctx", {}).get("error", first["msg"]))
@@ -226,12 +230,19 @@ def _described(error: ValidationError) -> str:
 
 
 def split_address(address: str, field: str = "address") -> tuple[str, int]:
-    """``host:port`` or ``[host]:port`` as its two parts.
+    """Return the host and the port of ``host:port`` or ``[host]:port``.
+
+    Parameters
+    ----------
+    address : str
+        The address; an IPv6 host stands in brackets.
+    field : str
+        Name of the setting, for the message of an error.
 
     Raises
     ------
     ConfigError
-        It is neither.
+        The address has neither form.
     """
     host, colon, port = address.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -254,12 +265,12 @@ def _require_cluster(executor: str) -> None:
 
 
 def require_loopback(host: str) -> None:
-    """Refuse a host that other machines could reach.
+    """Raise ``ConfigError`` for a host that other machines can reach.
 
     Raises
     ------
     ConfigError
-        It isn't loopback, or isn't known.
+        The host isn't loopback, or isn't known.
     """
     try:
         found = {str(item[4][0]) for item in socket.getaddrinfo(host or "0.0.0.0", None)}

@@ -1,4 +1,4 @@
-"""What the service tells a caller who can't have what was asked for."""
+"""The service's refusals: gRPC codes with details, and how a call ends with one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MESSAGE_BYTES = 800
 
 
 class ServiceError(Exception):
-    """A refusal with a canonical code.
+    """A refusal with a canonical gRPC code.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class ServiceError(Exception):
     reason : str
         For a program: UPPER_SNAKE_CASE, stable.
     violations : tuple of FieldViolation
-        The wrong fields, where it is about fields.
+        The wrong fields of the request; empty if the refusal isn't about fields.
     metadata : mapping
         Further facts for a program.
     retry_seconds : float
-        After which trying again may help; 0 says nothing about that.
+        Seconds after which a retry may succeed; 0 if unknown.
     """
 
     def __init__(
@@ -57,47 +57,65 @@ class ServiceError(Exception):
 
 
 def invalid(field: str, description: str, *, reason: str = "INVALID_FIELD") -> ServiceError:
-    """INVALID_ARGUMENT about one field."""
+    """Return an INVALID_ARGUMENT about one field."""
     return invalid_fields([FieldViolation(field, description)], reason=reason)
 
 
 def invalid_fields(violations: Sequence[FieldViolation], *, reason: str = "INVALID_FIELD") -> ServiceError:
-    """INVALID_ARGUMENT about some fields."""
+    """Return an INVALID_ARGUMENT about several fields, whose message joins the descriptions."""
     message = "; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in violations)
     return ServiceError(grpc.StatusCode.INVALID_ARGUMENT, message, reason=reason, violations=violations)
 
 
 def not_found(message: str, *, reason: str) -> ServiceError:
-    """NOT_FOUND."""
+    """Return a NOT_FOUND."""
     return ServiceError(grpc.StatusCode.NOT_FOUND, message, reason=reason)
 
 
 def already_exists(message: str, *, reason: str, metadata: Mapping[str, str] | None = None) -> ServiceError:
-    """ALREADY_EXISTS."""
+    """Return an ALREADY_EXISTS."""
     return ServiceError(grpc.StatusCode.ALREADY_EXISTS, message, reason=reason, metadata=metadata)
 
 
 def unreachable(error: OSError) -> ServiceError:
-    """UNAVAILABLE: the store can't be reached for now."""
+    """Return an UNAVAILABLE: the store can't be reached at present."""
     what = f"{error}; whether anything was changed is not known, so try again with the same request_id"
     return ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)
 
 
 def stopping() -> ServiceError:
-    """UNAVAILABLE: the server is on its way out."""
+    """Return an UNAVAILABLE: the server is stopping."""
     return ServiceError(
         grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again once it is back", reason="SERVER_STOPPING", retry_seconds=2.0
     )
 
 
 def exhausted(what: str, error: OSError | str) -> ServiceError:
-    """RESOURCE_EXHAUSTED: a full disk, or its like."""
+    """Return a RESOURCE_EXHAUSTED: a full disk, or another resource that ran out.
+
+    Parameters
+    ----------
+    what : str
+        What was not done, at the start of the message.
+    error : OSError or str
+        What ran out.
+    """
     detail = error if isinstance(error, str) else (error.strerror or str(error))
     return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{what}: {detail}", reason="STORAGE_FULL")
 
 
 def over_quota(owner: str, what: str, limit: int) -> ServiceError:
-    """RESOURCE_EXHAUSTED: the owner has as much as one may have."""
+    """Return a RESOURCE_EXHAUSTED: an owner has reached a quota.
+
+    Parameters
+    ----------
+    owner : str
+        The owner.
+    what : str
+        The quota: "queued", "open_sessions" or "stored_bytes".
+    limit : int
+        The quota's limit: jobs, sessions or bytes.
+    """
     described = {
         "queued": f"{limit} jobs of yours wait already, the most that this server queues for one owner; try again when one has begun",
         "open_sessions": f"{limit} sessions of yours are open, the most that this server keeps open for one owner; close one",
@@ -109,7 +127,7 @@ def over_quota(owner: str, what: str, limit: int) -> ServiceError:
 
 
 OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""Numbers of the OSErrors that say that something has run out."""
+"""Error numbers of OSErrors that mean that disk, memory or file handles ran out."""
 
 
 async def refuse(context: grpc.aio.ServicerContext, error: ServiceError) -> NoReturn:
@@ -120,7 +138,17 @@ async def refuse(context: grpc.aio.ServicerContext, error: ServiceError) -> NoRe
 
 
 async def abort(context: grpc.aio.ServicerContext, error: Exception, where: str) -> NoReturn:
-    """End a call with a refusal and its details, or with INTERNAL where ``error`` is a bug; ``where`` names the place for the log."""
+    """End a call with a refusal and its details, or with INTERNAL and a log entry if ``error`` is a bug.
+
+    Parameters
+    ----------
+    context : grpc.aio.ServicerContext
+        The call.
+    error : Exception
+        What the method raised.
+    where : str
+        Name of the method, for the log.
+    """
     if isinstance(error, ServiceError):
         await refuse(context, error)
     _log.error("%s broke", where, exc_info=error)

@@ -1,4 +1,4 @@
-"""Settings from a file, the environment and the command line, later ones over earlier ones."""
+"""Reads settings from a file, the environment and the command line; later sources override earlier ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE_BYTES = 1_000_000
 
 
 class _Environment(EnvSettingsSource):
-    """``ACTMAX_SERVE_WORKERS`` and the like; ``ACTMAX_SERVE_DATABASE_FILE`` and the like name a file that holds the value, for secrets."""
+    """Settings from variables such as ``ACTMAX_SERVE_WORKERS``; ``ACTMAX_SERVE_DATABASE_FILE`` names a file with the value, for secrets."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, is_complex = super().get_field_value(field, field_name)
@@ -31,7 +31,7 @@ class _Environment(EnvSettingsSource):
         return value, key, is_complex
 
     def unknown(self) -> list[str]:
-        """Return the settings that variables of this prefix name and that there are not."""
+        """Return the names in variables with this prefix that are no settings."""
         named = [key.removeprefix(PREFIX.lower()) for key in self.env_vars if key.startswith(PREFIX.lower())]
         known = ServerConfig.model_fields
         return [name for name in named if name not in known and name.removesuffix("_file") not in known]
@@ -40,19 +40,20 @@ class _Environment(EnvSettingsSource):
 def load(file: Path | None, given: Mapping[str, Any]) -> ServerConfig:
     """Return the settings of a server.
 
+    Environment variables override the file and are overridden by ``given``: ``ACTMAX_SERVE_`` and a field's name in capitals, lists
+    separated by commas. ``ACTMAX_SERVE_DATABASE_FILE`` names a file that holds the value, for secrets; every setting has such a variable.
+
     Parameters
     ----------
     file : Path or None
         YAML with fields of ``ServerConfig``.
-    given : mapping
-        Fields from the command line; None where one was not given. Environment variables stand between the file and these:
-        ``ACTMAX_SERVE_`` and a field's name in capitals, lists separated by commas. ``ACTMAX_SERVE_DATABASE_FILE`` and the like name a
-        file that holds the value, for secrets.
+    given : mapping of str to object
+        Fields from the command line; None for one that was not given.
 
     Raises
     ------
     ConfigError
-        Naming the setting, and where it stands.
+        A setting is unknown or invalid; the message names it and its source.
     """
     environment = _Environment(ServerConfig)
     in_file = {} if file is None else _read(file)

@@ -1,1 +1,1 @@
-"""What a job may do, and what clients read of it."""
+"""The states of jobs, their changes, and what clients read of them."""

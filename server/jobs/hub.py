@@ -1,4 +1,4 @@
-"""Tells watchers that a job has changed; what has changed they read from the store, each at its own pace."""
+"""Wakes watchers when a job changes; each watcher then reads the changes from the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Hub:
-    """Signals by job. ``changed`` may be called from any thread, the rest belongs to ``loop``."""
+    """Signals by job. ``changed`` and ``watched`` may be called from any thread, the other methods belong to ``loop``."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -23,7 +23,7 @@ class Hub:
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set at each change of the job."""
+        """Yield an event that is set at each change of the job."""
         signal = asyncio.Event()
         self._signals[job_id].add(signal)
         try:
@@ -34,11 +34,11 @@ class Hub:
                 del self._signals[job_id]
 
     def watched(self) -> list[str]:
-        """Jobs that have watchers; may be called from any thread."""
+        """Return the identifiers of jobs that have watchers; may be called from any thread."""
         return list(self._signals.copy())
 
     def close(self) -> None:
-        """Wake every watcher, for it to see that the server stops."""
+        """Mark the hub as closed and wake every watcher, which then ends its watch."""
         self.closed = True
         for job_id in list(self._signals):
             self._wake(job_id)

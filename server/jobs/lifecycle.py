@@ -1,4 +1,4 @@
-"""Every change of a job, in one place: the store is written, then whoever watches is told."""
+"""Every change of a job: writes the store, then notifies the watchers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import states
 
 
 class StaleVersion(Exception):
-    """The job has changed since the caller looked; ``job`` is how it stands."""
+    """The job has another version than the caller expected; ``job`` is its present record."""
 
     def __init__(self, job: JobRecord) -> None:
         super().__init__(job.id)
@@ -30,15 +30,15 @@ class Submission:
     Attributes
     ----------
     owner : str
-        Whose it is.
+        The job's owner.
     priority : int
         Jobs with a higher one start first.
     labels : sequence of (str, str)
         Keys and values.
     quota : Quota
-        What the owner may have.
+        The owner's quotas.
     analysis_of : str
-        The ``id`` of the ended job that it analyses; empty for others.
+        The ``id`` of the ended job that this job analyses; empty for a job with searches.
     """
 
     owner: str = ""
@@ -54,7 +54,7 @@ class Lifecycle:
     Parameters
     ----------
     store : JobStore
-        Where they are kept.
+        Keeps the jobs.
     changed : callable
         Called with a job's identifier after each change of it, in the thread that made the change.
     """
@@ -70,7 +70,31 @@ class Lifecycle:
         request_id: str,
         submission: Submission = Submission(),
     ) -> tuple[JobRecord, bool]:
-        """Queue a job; or return the one that ``request_id`` created, and False."""
+        """Queue a job, or find the job that ``request_id`` has created before.
+
+        Parameters
+        ----------
+        spec : JobSpec
+            The job.
+        total_evaluations : int
+            Evaluations over all searches; 0 if seconds alone limit them.
+        request_id : str
+            The client's idempotency key; empty for none.
+        submission : Submission
+            Owner, priority, labels and quotas.
+
+        Returns
+        -------
+        JobRecord
+            The job.
+        bool
+            Whether this call created it.
+
+        Raises
+        ------
+        OverQuota, RequestSpent
+            See ``JobStore.create``.
+        """
         job = NewJob(
             id=secrets.token_hex(8),
             spec=spec.SerializeToString(deterministic=True),
@@ -91,7 +115,17 @@ class Lifecycle:
         return record, created
 
     def claim(self, holder: str, excluding: Collection[str] = (), running: int = 0) -> JobRecord | None:
-        """Start an attempt, on the server ``holder``, at the job whose turn it is; see ``JobStore.claim``."""
+        """Start an attempt at the job that is next in the queue, and return the job; None if there is none.
+
+        Parameters
+        ----------
+        holder : str
+            The server that runs the attempt.
+        excluding : collection of str
+            Identifiers of jobs to pass over.
+        running : int
+            Owners that have so many running jobs are passed over; 0 is no limit. See ``JobStore.claim``.
+        """
 
         def start(job: JobRecord) -> Change:
             to = states.CANCELLING if job.state == states.CANCELLING else states.RUNNING
@@ -103,7 +137,7 @@ class Lifecycle:
         return claimed
 
     def analysed(self, job: JobRecord) -> JobRecord | None:
-        """Return the job that ``job`` analyses as it stands; None where it was deleted."""
+        """Return the present record of the job that ``job`` analyses; None if it was deleted."""
         return self._store.get(job.analysis_of)
 
     def has_turn(self, job: JobRecord) -> bool:
@@ -112,34 +146,57 @@ class Lifecycle:
         return now is not None and now.attempt == job.attempt and bool(now.holder)
 
     def progress(self, job: JobRecord, progress: bytes) -> bool:
-        """Keep the attempt's progress; False where it is no longer its turn."""
+        """Store the attempt's progress, a serialised ``actmax.v1.Progress``; return False if the attempt is not the job's present one."""
         kept = self._store.add_progress(job.id, job.attempt, states.ACTIVE, progress, now())
         if kept:
             self._changed(job.id)
         return kept
 
     def succeeded(self, job: JobRecord, artifacts: Sequence[ArtifactRecord]) -> JobRecord | None:
-        """The attempt reached the job's end."""
+        """Record that the attempt completed the job; return the job, or None if the attempt is not the present one."""
         return self._end(job, states.SUCCEEDED, "", artifacts=tuple(artifacts))
 
     def cancelled(self, job: JobRecord, message: str, artifacts: Sequence[ArtifactRecord] = ()) -> JobRecord | None:
-        """The attempt ended because it was asked to."""
+        """Record that the attempt ended by a cancellation; return the job, or None if the attempt is not the present one."""
         return self._end(job, states.CANCELLED, message, artifacts=tuple(artifacts))
 
     def failed(self, job: JobRecord, code: str, message: str) -> JobRecord | None:
-        """The attempt can't be finished by trying again."""
+        """Record that the attempt failed and a retry can't help; return the job, or None if the attempt is not the present one.
+
+        Parameters
+        ----------
+        job : JobRecord
+            The job, with the attempt.
+        code : str
+            Canonical code of the error, such as "INTERNAL".
+        message : str
+            For the client.
+        """
         return self._end(job, states.FAILED, message, error_code=code, error_message=message)
 
     def returned(self, job: JobRecord, message: str) -> JobRecord | None:
-        """The attempt stopped short of the end, and another one is to go on from its checkpoint."""
+        """Return the job to the queue: the attempt stopped early, and another one continues from its checkpoint."""
         return self._attempted(job, lambda old: self._back(old, message))
 
     def crashed(self, job: JobRecord, what: str, limit: int) -> JobRecord | None:
-        """The attempt's worker died: the job is given up where ``limit`` of them died with it no further than before."""
+        """Record that the attempt's worker died: requeue the job, or fail it after ``limit`` deaths without progress.
+
+        Parameters
+        ----------
+        job : JobRecord
+            The job, with the attempt.
+        what : str
+            How the worker died, for the message.
+        limit : int
+            Number of deaths in a row without progress at which the job is FAILED.
+        """
         return self._attempted(job, lambda old: self._died(old, "crashes", what, limit))
 
     def orphaned(self, job: JobRecord, what: str, limit: int) -> JobRecord | None:
-        """The attempt's server died: the same, counted apart, as a server dies of much that is no job's fault."""
+        """Record that the attempt's server died: as ``crashed``, with a separate count.
+
+        Servers die for many reasons that are not the job's, so their limit is separate too.
+        """
         return self._attempted(job, lambda old: self._died(old, "deaths", what, limit))
 
     def _died(self, job: JobRecord, counted: str, what: str, limit: int) -> Change:
@@ -156,14 +213,27 @@ class Lifecycle:
         return _change(job, states.FAILED, message, error_code="RESOURCE_EXHAUSTED", error_message=message, **_ENDS, **count)
 
     def cancel(self, job_id: str, version: int | None = None) -> JobRecord | None:
-        """Ask for a job's end: at once where it never ran; None where it has ended or is unknown."""
+        """Request a job's end: immediate if it never ran. Return the job, or None if it has ended or is unknown.
+
+        Parameters
+        ----------
+        job_id : str
+            The job's identifier.
+        version : int or None
+            The version that the job must have; None for any.
+
+        Raises
+        ------
+        StaleVersion
+            The job has another version.
+        """
 
         def decide(job: JobRecord) -> Change | JobRecord | None:
             if job.state in states.ENDED:
                 return None
             if job.state == states.CANCELLING:
                 return job
-            # A job that ran before has findings in its checkpoint: a worker takes it up once more to write them.
+            # A job that ran before has results in its checkpoint: a worker starts once more to write them.
             never_ran = job.attempt == 0 and job.state in (states.PENDING, states.SUSPENDED)
             to = states.CANCELLED if never_ran else states.CANCELLING
             return _change(job, to, "cancelled by a client", ends=to in states.ENDED, suspending=False)
@@ -171,7 +241,10 @@ class Lifecycle:
         return self._decided(job_id, decide, version)
 
     def suspend(self, job_id: str, version: int | None = None) -> JobRecord | None:
-        """Have a job wait at a checkpoint: at once where no worker has it; None where it is ending, has ended, or is unknown."""
+        """Request that a job stops at a checkpoint: immediate if no worker runs it.
+
+        Return the job, or None if it is ending, has ended, or is unknown. Parameters and errors are those of ``cancel``.
+        """
 
         def decide(job: JobRecord) -> Change | JobRecord | None:
             if job.state == states.SUSPENDED or (job.state == states.RUNNING and job.suspending):
@@ -185,7 +258,10 @@ class Lifecycle:
         return self._decided(job_id, decide, version)
 
     def resume(self, job_id: str, version: int | None = None) -> JobRecord | None:
-        """Have a suspended or failed job go on; None where it is ending, has ended otherwise, or is unknown."""
+        """Requeue a suspended or failed job, or withdraw a suspension.
+
+        Return the job, or None if it is ending, has ended otherwise, or is unknown. Parameters and errors are those of ``cancel``.
+        """
 
         def decide(job: JobRecord) -> Change | JobRecord | None:
             if job.state in (states.SUSPENDED, states.FAILED):
@@ -197,7 +273,10 @@ class Lifecycle:
         return self._decided(job_id, decide, version)
 
     def delete(self, job_id: str, version: int | None = None) -> bool:
-        """Forget a job that has ended, is suspended, or never ran; False where it is something else or unknown."""
+        """Delete a job that has ended, is suspended, or never ran, and return whether that was done.
+
+        Parameters and errors are those of ``cancel``.
+        """
         job = self._store.get(job_id)
         if job is None:
             return False
@@ -227,7 +306,7 @@ class Lifecycle:
         return _change(job, to, message, holder="", suspending=False, **values)
 
     def _attempted(self, job: JobRecord, decide: Callable[[JobRecord], Change]) -> JobRecord | None:
-        # Fenced: an attempt that is no longer the job's changes nothing.
+        # Fenced: only the job's present attempt may change it.
         def decided(old: JobRecord) -> Change | None:
             change = decide(old)
             return change if old.attempt == job.attempt and old.state in change.allowed and old.state in states.ACTIVE else None
@@ -237,7 +316,7 @@ class Lifecycle:
     def _decided(
         self, job_id: str, decide: Callable[[JobRecord], Change | JobRecord | None], version: int | None = None
     ) -> JobRecord | None:
-        """Read, decide, and write what was decided unless someone was faster; then again."""
+        """Read the job, decide on a change and write it; start over if the job changed in between."""
         while True:
             job = self._store.get(job_id)
             if job is None:
@@ -257,7 +336,7 @@ _ENDS: dict[str, Any] = {"ends": True, "holder": "", "suspending": False}
 
 
 def now() -> int:
-    """Microseconds since 1970 (UTC)."""
+    """Return the present time in microseconds since 1970 (UTC)."""
     return time.time_ns() // 1000
 
 

@@ -1,4 +1,4 @@
-"""What clients read of jobs: plain calls that raise ServiceError."""
+"""What clients read of jobs, as plain calls that raise ServiceError."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class JobReader:
     Parameters
     ----------
     store, files, hub
-        The server's.
+        The server's store, job files and hub.
     threads : Executor
-        Where calls that block are made.
+        Runs blocking calls.
     metrics : Metrics
-        Counts watches.
+        Counts open watches.
     keep_alive_seconds : float
         Longest silence of a watch.
     """
@@ -63,12 +63,18 @@ class JobReader:
         self._keep_alive_seconds = keep_alive_seconds
 
     async def get(self, name: str) -> JobRecord:
-        """A job."""
+        """Return a job by its resource name.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT: the name is malformed; NOT_FOUND: there is no such job, or the caller may not see it.
+        """
         job_id = tokens.job_id(name)
         job = await self.call(self.store.get, job_id)
         sees = current_principal.get().sees
         if job is None or (sees is not None and job.owner != sees):
-            raise await self._unknown(job_id)  # another one's job is no different from none
+            raise await self._unknown(job_id)  # the answer must not reveal whether another owner has such a job
         return job
 
     async def page(
@@ -80,7 +86,33 @@ class JobReader:
         since: int | None = None,
         until: int | None = None,
     ) -> tuple[list[JobRecord], str]:
-        """Jobs, newest first, and the token of the next page, or an empty one."""
+        """Return one page of jobs, newest first, and the token of the next page.
+
+        Parameters
+        ----------
+        size : int
+            Most jobs of the page, up to 1000; 0 for 50. A page may be shorter, as its bytes are limited too.
+        token : str
+            Token of the page; empty for the first one.
+        wanted : sequence of int
+            Values of ``JobState``; empty for all.
+        labels : mapping of str to str or None
+            Labels that the jobs have.
+        since, until : int or None
+            Bounds of the creation time in microseconds since 1970, ``since`` included and ``until`` excluded.
+
+        Returns
+        -------
+        list of JobRecord
+            The jobs.
+        str
+            The next page's token; empty after the last one.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT: a parameter is invalid, or the token belongs to another filter.
+        """
         if size < 0:
             raise invalid("page_size", f"{size} is below zero; 1 to {_PAGE_MAX} work, and 0 for {_PAGE}")
         known = frozenset(job_pb2.JobState.values()) - {job_pb2.JOB_STATE_UNSPECIFIED}
@@ -101,7 +133,20 @@ class JobReader:
         return page, tokens.page_token(page[-1].number, which) if more else ""
 
     async def watch(self, name: str, token: str) -> AsyncGenerator[tuple[str, JobRecord | EventRecord | None], None]:
-        """Resume tokens, each with the job (once, first), an event, or None to keep the line alive; ends with the job."""
+        """Yield resume tokens, each with the job (first), an event, or None to keep the connection alive; end after the job's last event.
+
+        Parameters
+        ----------
+        name : str
+            The job's resource name.
+        token : str
+            Resume token to continue after; empty for all events.
+
+        Raises
+        ------
+        ServiceError
+            NOT_FOUND, INVALID_ARGUMENT for a wrong token, or UNAVAILABLE when the server stops.
+        """
         job_id = tokens.job_id(name)
         with self.hub.watching(job_id) as signal, self._metrics.watchers.track_inprogress():
             job = await self.get(name)
@@ -131,14 +176,34 @@ class JobReader:
                     spoke = time.monotonic()
 
     async def artifacts(self, name: str) -> Sequence[ArtifactRecord]:
-        """What a job made; nothing before it has ended. Of an analysis: what the job has that it analyses."""
+        """Return the artifacts of a job by path, none before it has ended.
+
+        An analysis that has added its sections returns the artifacts of the job that it analyses.
+        """
         job = await self._with_artifacts(await self.get(name))
         return await self.call(self.store.artifacts, job.id)
 
     async def download(
         self, name: str, path: str, offset: int, length: int = 0
     ) -> AsyncGenerator[tuple[ArtifactRecord | None, bytes], None]:
-        """``length`` (0: all) of an artifact's bytes from ``offset`` on, in chunks; the artifact comes with the first one."""
+        """Yield an artifact's bytes in chunks; the artifact's record comes with the first chunk, None with the others.
+
+        Parameters
+        ----------
+        name : str
+            The job's resource name.
+        path : str
+            The artifact's path below the job.
+        offset : int
+            First byte, from 0.
+        length : int
+            Number of bytes; 0 for all that follow.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT, NOT_FOUND, OUT_OF_RANGE (``offset`` behind the end) or DATA_LOSS (the file is gone).
+        """
         if not path or path.startswith("/") or "\\" in path or "\0" in path or any(part in {"", ".", ".."} for part in path.split("/")):
             what = f"{path[:200]!r} is not a path below the job, such as report.html or stimuli/one.png; ListArtifacts has them"
             raise invalid("path", what)
@@ -164,7 +229,7 @@ class JobReader:
                 yield None, data
 
     async def _with_artifacts(self, job: JobRecord) -> JobRecord:
-        """Return the job whose artifacts are those of ``job``: the analysed one, where ``job`` has added its sections to it."""
+        """Return the job that holds the artifacts of ``job``: the analysed job, if ``job`` has added its sections to it."""
         if not job.analysis_of or job.state not in states.ENDED - {states.FAILED}:
             return job
         return await self.call(self.store.get, job.analysis_of) or job
@@ -181,7 +246,13 @@ class JobReader:
                 return job, artifact
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``function`` returns in a thread; raise what the store raises as a ServiceError."""
+        """Return the result of ``function``, run in a thread.
+
+        Raises
+        ------
+        ServiceError
+            The store is full, can't be reached, or refused a quota or a request id.
+        """
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
         except StorageFull as error:
@@ -207,12 +278,12 @@ class JobReader:
 
 
 def check_labels(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Labels as they are kept.
+    """Return labels sorted by key, as the store keeps them.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT.
+        INVALID_ARGUMENT: too many labels, a key of the wrong form, or a value that is too long.
     """
     if len(labels) > _LABELS_MAX:
         raise invalid("labels", f"{len(labels)} are too many; {_LABELS_MAX} work")

@@ -1,1 +1,1 @@
-"""Messages of the wire: from and to what the server keeps."""
+"""Conversion between the server's records and messages of the wire."""

@@ -1,4 +1,4 @@
-"""Jobs as messages: rows of the store, and progress."""
+"""Converts records of the store, and progress, to messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def job(record: JobRecord) -> job_pb2.Job:
-    """A job."""
+    """Return a job's record as a message."""
     message = job_pb2.Job(
         name=tokens.job_name(record.id),
         spec=job_pb2.JobSpec.FromString(record.spec),
@@ -42,7 +42,7 @@ def job(record: JobRecord) -> job_pb2.Job:
 
 
 def event(record: EventRecord) -> job_service_pb2.Event:
-    """An event."""
+    """Return an event's record as a message."""
     message = job_service_pb2.Event(sequence=record.sequence, time=timestamp(record.time), attempt=record.attempt)
     if record.kind == "state":
         message.state_change.MergeFromString(record.payload)
@@ -52,7 +52,7 @@ def event(record: EventRecord) -> job_service_pb2.Event:
 
 
 def progress(found: Progress) -> job_pb2.Progress:
-    """Where a job stands."""
+    """Return an engine's progress as a message."""
     searches = [
         job_pb2.SearchProgress(
             unit=search.unit,
@@ -78,12 +78,12 @@ def progress(found: Progress) -> job_pb2.Progress:
 
 
 def artifact(record: ArtifactRecord) -> job_pb2.Artifact:
-    """A file."""
+    """Return an artifact's record as a message."""
     return job_pb2.Artifact(path=record.path, size_bytes=record.size, sha256=record.sha256, media_type=record.media_type)
 
 
 def timestamp(microseconds: int) -> Timestamp:
-    """A time of the store."""
+    """Return microseconds since 1970 (UTC) as a message."""
     message = Timestamp()
     message.FromMicroseconds(microseconds)
     return message

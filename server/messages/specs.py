@@ -1,4 +1,4 @@
-"""Messages as the plain data that the engine reads."""
+"""Converts messages to the plain data that the engine reads."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import Message
 
 _EXACT = 2**53
-_DEPTH = 20  # protobuf reads a hundred messages into one another, which makes some thirty levels of options
+_DEPTH = 20  # protobuf reads a hundred nested messages, which are some thirty levels of options
 
 
 def plain(message: Message) -> dict[str, Any]:
-    """A spec or component as a job file would hold it.
+    """Return a spec or component as the plain data that a job file holds.
 
-    A Struct has no whole numbers; those in it become ``int`` again, so that a component's own code is called alike from a job
-    file and over the wire.
+    A Struct has no whole numbers. Floats without a fraction, below 2**53, become ``int``, so that a component receives the same options
+    from a job file and over the wire.
 
     Raises
     ------
     ValueError
-        It holds what JSON can't, such as an infinite option, or is nested too deep.
+        The message holds what JSON can't, such as an infinite option, or is nested too deep.
     """
     try:
         return _whole(MessageToDict(message, preserving_proto_field_name=True))

@@ -1,4 +1,4 @@
-"""Names and tokens that clients hand back, read strictly."""
+"""Formats and strictly parses resource names, request ids, etags, page tokens and resume tokens."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def job_name(job_id: str) -> str:
-    """A job's resource name."""
+    """Return a job's resource name, ``jobs/`` and the identifier."""
     return _PREFIX + job_id
 
 
 def job_id(name: str, field: str = "name") -> str:
-    """The identifier in a job's resource name.
+    """Return the identifier in a job's resource name.
+
+    Parameters
+    ----------
+    name : str
+        The resource name.
+    field : str
+        Field of the request, for the violation.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT: it isn't one.
+        INVALID_ARGUMENT: the name has another form.
     """
     found = name.removeprefix(_PREFIX)
     if found == name or not found or "/" in found:
@@ -35,12 +42,12 @@ def job_id(name: str, field: str = "name") -> str:
 
 
 def request_id(text: str) -> str:
-    """A client's UUID in its usual form; empty where it gave none.
+    """Return a client's UUID in lower case; an empty text stays empty.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT: it isn't a UUID.
+        INVALID_ARGUMENT: the text isn't a UUID, or is the UUID of zeros.
     """
     lower = text.lower()
     if lower and (not _UUID.fullmatch(lower) or not lower.strip("0-")):
@@ -49,12 +56,12 @@ def request_id(text: str) -> str:
 
 
 def version(etag: str) -> int | None:
-    """The version in an etag; None where it is empty.
+    """Return the version in an etag; None if the etag is empty.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT: it isn't one.
+        INVALID_ARGUMENT: the text isn't an etag of a job.
     """
     if etag and not (etag.isascii() and etag.isdigit() and len(etag) < 19):
         raise invalid("etag", f"{etag[:100]!r} is not the etag of a job")
@@ -62,17 +69,17 @@ def version(etag: str) -> int | None:
 
 
 def page_token(before: int, which: Filter) -> str:
-    """A token of the page after the job with number ``before``, for a list filtered like ``which``."""
+    """Return a token of the page after the job with number ``before``, bound to the filter ``which``."""
     return _seal(f"p:{before}:{_filter(which)}")
 
 
 def page_before(token: str, which: Filter) -> int | None:
-    """The number in a page token; None where it is empty.
+    """Return the job number in a page token; None if the token is empty.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT: it isn't one, or it belongs to another filter.
+        INVALID_ARGUMENT: the token is malformed, or belongs to another filter than ``which``.
     """
     if not token:
         return None
@@ -86,17 +93,26 @@ def page_before(token: str, which: Filter) -> int | None:
 
 
 def resume_token(job_id: str, sequence: int) -> str:
-    """A token of the place after the event ``sequence``."""
+    """Return a token of the position after the job's event ``sequence``."""
     return _seal(f"r:{job_id}:{sequence}")
 
 
 def resume_after(token: str, job_id: str, last: int) -> int:
-    """The sequence in a resume token; 0 where it is empty.
+    """Return the sequence in a resume token; 0 if the token is empty.
+
+    Parameters
+    ----------
+    token : str
+        The token.
+    job_id : str
+        Identifier of the job that is watched.
+    last : int
+        Sequence of the job's newest event.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT: it isn't one, or it isn't this job's.
+        INVALID_ARGUMENT: the token is malformed, or belongs to another job.
     """
     if not token:
         return 0

@@ -1,4 +1,4 @@
-"""Tells of each call: a metric, a line in the log, and a span where traces are on."""
+"""Records each call: as a metric, as a line in the log, and as a span where tracing is on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _log = logging.getLogger("actmax.access")
 
 
 class Observer:
-    """Parameters
+    """Records the calls of one server.
+
+    Parameters
     ----------
     metrics : Metrics
-        The server's.
+        The server's metrics.
     tracer : opentelemetry.trace.Tracer or None
-        Where spans go; see :func:`tracer`.
+        Receives the spans; see :func:`tracer`.
     """
 
     def __init__(self, metrics: Metrics, tracer: Any = None) -> None:
@@ -30,7 +32,7 @@ class Observer:
 
     @contextmanager
     def span(self, method: str, metadata: Sequence[tuple[str, str | bytes]]) -> Iterator[Any]:
-        """Around a call: a span below the caller's, or None."""
+        """Open a span around a call, as a child of the caller's span; yield None without a tracer."""
         if self._tracer is None:
             yield None
             return
@@ -38,7 +40,7 @@ class Observer:
         from opentelemetry.propagate import extract
 
         parent = extract({key: value for key, value in metadata if isinstance(value, str)})
-        # Not made current: a stream's parts may run in contexts of their own.
+        # Not made current: the parts of a stream may run in different contexts.
         span = self._tracer.start_span(method.lstrip("/"), context=parent, kind=trace.SpanKind.SERVER)
         try:
             yield span
@@ -46,7 +48,21 @@ class Observer:
             span.end()
 
     def called(self, method: str, code: grpc.StatusCode, seconds: float, owner: str, span: Any) -> None:
-        """A call has ended."""
+        """Record the end of a call.
+
+        Parameters
+        ----------
+        method : str
+            Full name, such as ``/actmax.v1.JobService/GetJob``.
+        code : grpc.StatusCode
+            How the call ended.
+        seconds : float
+            The call's duration.
+        owner : str
+            The caller's owner name.
+        span : opentelemetry.trace.Span or None
+            The span that :meth:`span` yielded.
+        """
         self._metrics.calls.labels(method.rpartition("/")[2], code.name).observe(seconds)
         extra: dict[str, Any] = {"method": method, "code": code.name, "seconds": round(seconds, 6), "owner": owner}
         if span is not None:
@@ -57,7 +73,12 @@ class Observer:
 
 
 def tracer(endpoint: str) -> tuple[Any, Callable[[], None]]:
-    """A tracer that sends to the OTLP ``endpoint``, such as ``http://collector:4317``, and what ends it; none where it is empty.
+    """Return a tracer that exports to an OTLP endpoint, and a function that closes it.
+
+    Parameters
+    ----------
+    endpoint : str
+        Such as ``http://collector:4317``; if empty, the tracer is None and the function does nothing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Logs: text for people, or a JSON object a line for programs, with the job's name in a field of its own."""
+"""Logs: text for people, or one JSON object per line for programs, with the job's name in its own field."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _EXTRAS = ("job", "attempt", "method", "code", "seconds", "owner", "trace")
 
 @dataclass(frozen=True)
 class Logs:
-    """How to log: the least level, and whether as JSON."""
+    """Logging settings: the lowest level that is written, and whether as JSON."""
 
     level: int = logging.WARNING
     as_json: bool = False
 
     def configure(self, name: str = "server") -> None:
-        """Set up this process's logging; ``name`` says which process it is."""
+        """Set up this process's logging; ``name`` identifies the process in each line."""
         handler = logging.StreamHandler()
         text = logging.Formatter(f"%(asctime)s %(levelname)s {name} %(name)s: %(message)s")
         handler.setFormatter(JsonFormatter(name) if self.as_json else text)
@@ -32,14 +32,14 @@ class Logs:
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, process, logger, message, and job, attempt and the like where the record has them."""
+    """Formats one JSON object per line: time, level, process, logger, message, and job, attempt and the like if the record has them."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """See ``logging.Formatter``."""
+        """Return the record as one line of JSON."""
         message = record.getMessage()
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry = {"time": time, "level": record.levelname, "process": self._process, "logger": record.name, "message": message}

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, on a port of their own."""
+"""Metrics for Prometheus, on a separate port."""
 
 from __future__ import annotations
 
@@ -26,16 +26,23 @@ class Metrics:
         self.store_errors = Counter("actmax_store_errors", "Failed tries to reach the store", registry=self.registry)
 
     def count_jobs(self, count: Callable[[], Mapping[str, int]]) -> None:
-        """Ask ``count`` for the number of jobs by state whenever the metrics are read."""
+        """Export the number of jobs by state, which ``count`` returns whenever the metrics are read."""
         self.registry.register(_Jobs(count))
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Answer at ``http://host:port/metrics``; returns what ends that.
+        """Serve the metrics at ``http://host:port/metrics`` and return a function that stops that.
+
+        Parameters
+        ----------
+        host : str
+            Address to listen on.
+        port : int
+            Port to listen on; 0 picks a free one, which :attr:`port` holds.
 
         Raises
         ------
         OSError
-            The address is taken.
+            The address is in use.
         """
         server, thread = start_http_server(port, host, self.registry)
         self.port = server.server_port
@@ -56,7 +63,7 @@ class _Jobs(Collector):
         found = GaugeMetricFamily("actmax_jobs", "Jobs in the store by state", labels=["state"])
         try:
             counts = self._count()
-        except OSError:  # the store can't be reached: the others are still worth reading
+        except OSError:  # the store can't be reached: the other metrics are still of use
             return
         for state, number in counts.items():
             found.add_metric([state], number)

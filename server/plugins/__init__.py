@@ -1,1 +1,1 @@
-"""Plugins that have dialled in, and the relay by which workers reach them."""
+"""Plugins that have connected to this server, and the workers' way to them."""

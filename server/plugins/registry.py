@@ -1,6 +1,6 @@
-"""Plugins that have dialled in: who is there, what they are asked, what they answer.
+"""The registry of connected plugins: their calls and answers.
 
-Requests come read and checked against the constraints of their proto.
+Requests have passed ``Admission``, so they keep the constraints of their proto.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _PER_OWNER = 100
 _WAITING = 32
 _MOST_DESCRIPTION = 4 << 20
 _AWAY_SECONDS = 1.0
-"""For which one request waits for a plugin that is away; who asks tries again."""
+"""Seconds that one request waits for a plugin that is away; the caller tries again."""
 
 
 @dataclass(eq=False)
 class Waiting:
-    """A call that waits for its answer."""
+    """A call that waits for its answer: ``content`` names the field of the call and of its answer."""
 
     content: str
     call: pb.PluginCall
@@ -42,30 +42,30 @@ class Waiting:
 
 @dataclass(eq=False)
 class Offered:
-    """One open stream of a plugin."""
+    """One open stream of a plugin: its description, its outbox and its open calls."""
 
     owner: str
     kind: Kind
     name: str
     description: pb.TargetDescription | pb.GeneratorDescription
     shared_with: frozenset[str]
-    # Numbers of calls: one that nobody waits for any more is not sent, nor kept for a plugin that does not read.
+    # Numbers of calls, not the calls: an abandoned call is not sent, and uses no memory for a plugin that does not read.
     outbox: asyncio.Queue[int | pb.CancelPluginCall | ServiceError | None] = field(default_factory=asyncio.Queue)
     calls: dict[int, Waiting] = field(default_factory=dict)
     numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def key(self) -> tuple[str, Kind, str]:
-        """What it is found by."""
+        """Owner, kind and name: the registry's key."""
         return self.owner, self.kind, self.name
 
     def open_to(self, owner: str) -> bool:
-        """Whether jobs of ``owner`` may use it."""
+        """Return whether jobs of ``owner`` may use the plugin."""
         return owner == self.owner or bool(self.shared_with & {owner, _EVERYONE})
 
 
 class Plugins:
-    """All plugins that have dialled in to this server. Used from its event loop alone."""
+    """All plugins that have connected to this server. Used from its event loop alone."""
 
     def __init__(self) -> None:
         self._there: dict[tuple[str, Kind, str], Offered] = {}
@@ -73,18 +73,31 @@ class Plugins:
         self._closed = False
 
     def close(self) -> None:
-        """Tell every plugin that the server stops."""
+        """End every plugin's stream with the refusal that the server stops."""
         self._closed = True
         for offered in self._there.values():
             offered.outbox.put_nowait(stopping())
 
     def visible_to(self, caller: Principal) -> list[Offered]:
-        """Those that the caller's jobs may use; all of them for administrators."""
+        """Return the plugins that the caller's jobs may use, sorted by owner, kind and name; all plugins for administrators."""
         found = [offered for offered in self._there.values() if caller.sees is None or offered.open_to(caller.owner)]
         return sorted(found, key=lambda offered: offered.key)
 
     async def offer(self, requests: AsyncIterator[pb.OfferRequest], owner: str) -> AsyncGenerator[pb.OfferResponse, None]:
-        """A whole stream; see ``Offer``."""
+        """Register the plugin of a stream, send it calls and hand on its answers, until the stream ends.
+
+        Parameters
+        ----------
+        requests : async iterator of OfferRequest
+            First ``offer``, then answers.
+        owner : str
+            The caller's owner name.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT, RESOURCE_EXHAUSTED (too many plugins), ABORTED (a newer process offers the same plugin) or UNAVAILABLE.
+        """
         first = await anext(requests, None)
         if first is None:
             return
@@ -113,12 +126,33 @@ class Plugins:
                     waiting.answer.set_exception(_away(offered.name, "its stream broke off", "PLUGIN_LOST"))
 
     async def ask(self, owner: str, kind: Kind, plugin: str, request: Message, content: str, seconds: float) -> Message:
-        """Have a plugin answer ``request``, which is the field ``content`` of a call.
+        """Send a call to a plugin and return its answer.
+
+        Parameters
+        ----------
+        owner : str
+            Owner of the job or session that asks.
+        kind : str
+            "target" or "generator".
+        plugin : str
+            The plugin's name, or ``owner/name`` for one that another owner shares.
+        request : Message
+            The request.
+        content : str
+            Field of the call that takes ``request``, and of the answer.
+        seconds : float
+            Time limit of the whole call.
+
+        Returns
+        -------
+        Message
+            The field ``content`` of the answer.
 
         Raises
         ------
         ServiceError
-            UNAVAILABLE: it is away, or went away; DEADLINE_EXCEEDED; or what the plugin says itself.
+            UNAVAILABLE: the plugin is away, or disconnected; DEADLINE_EXCEEDED; RESOURCE_EXHAUSTED: too many calls wait for the plugin; or
+            the plugin's own error.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         offered = await self.found(owner, kind, plugin, min(_AWAY_SECONDS, seconds / 2))
@@ -143,12 +177,23 @@ class Plugins:
                 offered.outbox.put_nowait(pb.CancelPluginCall(call=number))
 
     async def found(self, owner: str, kind: Kind, plugin: str, seconds: float = 0.0) -> Offered:
-        """The plugin by its name, or another owner's that is shared by ``owner/name``; one that is away is waited for so long.
+        """Return a connected plugin, waiting up to ``seconds`` for one that is away.
+
+        Parameters
+        ----------
+        owner : str
+            Owner of the job or session that asks.
+        kind : str
+            "target" or "generator".
+        plugin : str
+            The plugin's name, or ``owner/name`` for one that another owner shares.
+        seconds : float
+            Longest time to wait.
 
         Raises
         ------
         ServiceError
-            UNAVAILABLE: it is not there.
+            UNAVAILABLE: the plugin is not connected or not shared with ``owner``, or the server stops.
         """
         whose, slash, name = plugin.rpartition("/")
         key = (whose if slash else owner, kind, name)
@@ -163,7 +208,7 @@ class Plugins:
                     await self._came.wait_for(there)
         if self._closed:
             raise stopping()
-        if not there():  # one that is not shared is as one that is not there
+        if not there():  # the answer must not reveal plugins that are not shared
             known = [each for each in self._there.values() if each.kind == kind and each.open_to(owner)]
             names = ", ".join(sorted(each.name if each.owner == owner else f"{each.owner}/{each.name}" for each in known)[:5])
             raise _away(plugin, f"no such {kind} has dialled in to this server; there are: {names or 'none'}", "PLUGIN_AWAY")
@@ -187,7 +232,7 @@ class Plugins:
         return offered
 
     async def _read(self, offered: Offered, requests: AsyncIterator[pb.OfferRequest]) -> None:
-        """Hand answers to who waits for them, to the stream's end."""
+        """Hand each answer to the call that waits for it, until the stream ends."""
         end: ServiceError | None = None
         try:
             async for request in requests:
@@ -204,7 +249,7 @@ class Plugins:
 def _take(offered: Offered, answer: pb.PluginAnswer) -> None:
     waiting = offered.calls.get(answer.call)
     if waiting is None or waiting.answer.done():
-        return  # nobody waits for it any more
+        return  # the call was abandoned
     content, future = waiting.content, waiting.answer
     if answer.HasField("fault"):
         fault = answer.fault

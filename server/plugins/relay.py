@@ -1,4 +1,4 @@
-"""The server's own relay to the plugins that have dialled in: for its workers, on loopback, with a ticket for one owner each."""
+"""The relay between this server's workers and connected plugins: on loopback, with a ticket that is valid for one owner."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Context = grpc.aio.ServicerContext
 
 
 class PluginRelay:
-    """``TargetService`` and ``GeneratorService`` on a loopback port of their own, answered by the plugins that have dialled in.
+    """``TargetService`` and ``GeneratorService`` on a separate loopback port; the connected plugins answer.
 
     Parameters
     ----------
     plugins : Plugins
-        Who answers.
+        The connected plugins.
     max_receive_bytes : int
-        Largest message that this server takes, so the largest answer of a plugin.
+        Largest message that this server receives, and so the largest answer of a plugin.
     """
 
     def __init__(self, plugins: Plugins, max_receive_bytes: int) -> None:
@@ -45,7 +45,13 @@ class PluginRelay:
         self._port = 0
 
     async def start(self) -> None:
-        """Listen; OSError where no port can be had."""
+        """Listen on a free port.
+
+        Raises
+        ------
+        OSError
+            No loopback port is free.
+        """
         options = [
             ("grpc.max_receive_message_length", PLUGIN_BYTES),
             ("grpc.max_send_message_length", -1),
@@ -66,14 +72,24 @@ class PluginRelay:
             await self._server.stop(0)
 
     def address(self, owner: str, *, patient: bool) -> str:
-        """Return its address with a ticket of ``owner``, for :attr:`actmax.models.permissions.Permissions.relay`.
+        """Return the relay's address with a ticket of ``owner``, for :attr:`actmax.models.permissions.Permissions.relay`.
 
-        ``patient`` is for the processes that run jobs, which wait for a plugin that is away.
+        Parameters
+        ----------
+        owner : str
+            The owner whose plugins, and those shared with them, may be asked.
+        patient : bool
+            Whether the client waits for a plugin that is away, as the processes that run jobs do.
+
+        Returns
+        -------
+        str
+            Empty if the relay was not started.
         """
         return f"relay://{self._ticket(owner)}@{_HOST}:{self._port}" + ("?patient" if patient else "") if self._port else ""
 
     async def describe(self, kind: Kind, request: pb.DescribePluginRequest, context: Context) -> Any:
-        """A plugin's own words, but for what this server can pass on at once."""
+        """Return a plugin's description, with ``max_message_bytes`` lowered to what this server can pass on at once."""
 
         async def told(owner: str) -> Message:
             offered = await self._plugins.found(owner, kind, request.plugin)
@@ -85,7 +101,7 @@ class PluginRelay:
         return await self._guarded(context, told)
 
     async def ask(self, kind: Kind, request: Any, content: str, context: Context) -> Any:
-        """A plugin's answer."""
+        """Return a plugin's answer to ``request``, the field ``content`` of a call."""
         return await self._guarded(
             context, lambda owner: self._plugins.ask(owner, kind, request.plugin, request, content, _seconds(context))
         )
@@ -139,5 +155,5 @@ class _Generators:
 
 def _seconds(context: Context) -> float:
     left = context.time_remaining()
-    # A little less than the caller waits, so that they are told what happened.
+    # A little less than the caller waits, so that the caller receives the reason.
     return _LONGEST if left is None else max(0.0, min(left - min(0.2, left / 10), _LONGEST))

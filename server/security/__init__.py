@@ -1,1 +1,1 @@
-"""Who calls, and what they may."""
+"""Credentials and callers: TLS, tokens, permissions of a call, and rate limits."""

@@ -1,4 +1,4 @@
-"""Who may call what."""
+"""Authentication and authorization of calls."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .tokens import Tokens
 
 _REMEMBERED_SECONDS = 5.0
 _REMEMBERED = 1000
-# What changes nothing and costs little; every other method of actmax needs the scope "submit".
+# Methods that change nothing and cost little; every other method of actmax needs the scope "submit".
 _READING = frozenset({"GetJob", "ListJobs", "WatchJob", "ListArtifacts", "DownloadArtifact", "ListComponents", "GetLimits"})
 _READING |= {"GetSession", "ListSessions", "ListTrials", "ListPlugins"}
 PUBLIC = "/grpc.health."
-"""What needs no credentials."""
+"""Prefix of the methods that need no credentials."""
 
 
 class Access:
-    """Finds the caller of each call, and refuses those who may not.
+    """Identifies the caller of each call, and refuses callers without the scope that the method needs.
 
     Parameters
     ----------
     certificates : bool
-        Whether callers have shown a certificate; without tokens, its common name is who they are.
+        Whether callers have shown a certificate; without tokens, its common name identifies the caller.
     """
 
     def __init__(self, *, certificates: bool) -> None:
@@ -38,22 +38,32 @@ class Access:
         self._known: dict[bytes, tuple[float, Principal]] = {}
 
     def ask_for(self, tokens: Tokens) -> None:
-        """From now on, callers need one of these tokens."""
+        """Require a token from ``tokens`` of every later call."""
         self._tokens = tokens
 
     async def principal(self, method: str, metadata: Sequence[tuple[str, str | bytes]], peer: Mapping[str, Iterable[bytes]]) -> Principal:
-        """The caller of ``method``.
+        """Return the caller of ``method``.
+
+        Parameters
+        ----------
+        method : str
+            Full name, such as ``/actmax.v1.JobService/GetJob``.
+        metadata : sequence of (str, str or bytes)
+            The call's metadata, with ``authorization`` if the caller has a token.
+        peer : mapping of str to iterable of bytes
+            The call's authentication context, with the certificate's ``x509_common_name``.
 
         Raises
         ------
         ServiceError
-            UNAUTHENTICATED: it isn't known who that is; PERMISSION_DENIED: they may not.
+            UNAUTHENTICATED: the caller can't be identified; PERMISSION_DENIED: the caller lacks the scope; UNAVAILABLE: the store of
+            tokens can't be reached.
         """
         if method.startswith(PUBLIC):
             return ANYBODY
         caller = await self._identify(metadata, peer)
         needed = READ if method.rpartition("/")[2] in _READING or not method.startswith("/actmax.") else SUBMIT
-        # Who submits may read what comes of it.
+        # A caller who may submit jobs may read their results.
         if not caller.scopes & ({READ, SUBMIT, ADMIN} if needed == READ else {SUBMIT, ADMIN}):
             what = f"this call needs the scope {needed!r}; yours are: {', '.join(sorted(caller.scopes)) or 'none'}"
             raise ServiceError(grpc.StatusCode.PERMISSION_DENIED, what, reason="MISSING_SCOPE", metadata={"scope": needed})

@@ -1,4 +1,4 @@
-"""Who a call comes from."""
+"""The caller of a call."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Principal:
     Attributes
     ----------
     owner : str
-        The name that what they create belongs to.
+        The owner of what the caller creates.
     scopes : frozenset of str
-        "read" their own jobs, "submit" (and change) them, "admin": the same for everyone's.
+        "read" their own jobs, "submit" (and change) them, "admin": both for every owner's jobs.
     """
 
     owner: str
@@ -26,7 +26,7 @@ class Principal:
 
     @property
     def sees(self) -> str | None:
-        """Whose jobs they may see; None for everyone's."""
+        """The owner whose jobs the caller may see; None for all owners."""
         return None if ADMIN in self.scopes else self.owner
 
 
@@ -34,4 +34,4 @@ ANYBODY = Principal("", frozenset(SCOPES))
 """Every caller of a server without credentials."""
 
 current_principal: ContextVar[Principal] = ContextVar("current_principal", default=ANYBODY)
-"""The caller of the call that is being answered."""
+"""The caller of the present call."""

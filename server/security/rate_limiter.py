@@ -1,4 +1,4 @@
-"""How often one may call."""
+"""Limits the rate of calls."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _KNOWN = 10_000
 
 
 class RateLimiter:
-    """A bucket of calls for each owner, or for each address where there are no owners; it fills steadily and holds five seconds' worth.
+    """A token bucket of calls for each owner, or for each address without owners; it holds the calls of five seconds.
 
-    Health is not counted. A stream is one call, however much goes through it. Belongs to one event loop.
+    Health checks are not counted. A stream is one call, whatever its number of messages. Belongs to one event loop.
 
     Parameters
     ----------
     rate : float
         Calls a second; 0 is no limit.
     clock : callable
-        Seconds that never go back.
+        Returns monotonic seconds.
     """
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,10 +37,19 @@ class RateLimiter:
     def take(self, method: str, caller: Principal, peer: str) -> None:
         """Count a call.
 
+        Parameters
+        ----------
+        method : str
+            Full name of the method.
+        caller : Principal
+            The caller.
+        peer : str
+            The caller's address as gRPC names it, such as ``ipv4:127.0.0.1:40123``.
+
         Raises
         ------
         ServiceError
-            RESOURCE_EXHAUSTED: it is one too many for now; not counted.
+            RESOURCE_EXHAUSTED: the bucket is empty; the call is not counted.
         """
         if not self._rate or method.startswith(PUBLIC):
             return
@@ -48,7 +57,7 @@ class RateLimiter:
         key, now = caller.owner or "from:" + _host(peer), self._clock()
         left, since = self._buckets.pop(key, (self._most, now))
         left = min(self._most, left + (now - since) * self._rate)
-        self._buckets[key] = (left - 1.0 if left >= 1.0 else left, now)  # taken out and put back: the last that called stands last
+        self._buckets[key] = (left - 1.0 if left >= 1.0 else left, now)  # removed and added again: ordered by the time of the last call
         if len(self._buckets) > _KNOWN:
             del self._buckets[next(iter(self._buckets))]
         if left < 1.0:
@@ -60,5 +69,5 @@ class RateLimiter:
 
 
 def _host(peer: str) -> str:
-    """``ipv4:127.0.0.1:40123`` without what differs between two connections of one machine."""
+    """Return ``ipv4:127.0.0.1:40123`` without the port, which differs between two connections of one machine."""
     return peer.rpartition(":")[0] if peer.startswith("ipv") else peer

@@ -1,4 +1,4 @@
-"""Bearer tokens: made once, shown once, kept as digests."""
+"""Bearer tokens: shown once when created, stored as digests."""
 
 from __future__ import annotations
 
@@ -33,20 +33,29 @@ class TokenRecord:
 class Tokens:
     """The tokens of a database.
 
-    A token is ``actmax_``, a public identifier and 256 random bits. Of those only the SHA-256 is kept: they can't be guessed, so a slow
-    hash would add nothing but work for each call.
+    A token is ``actmax_``, a public identifier and 256 random bits. Only the SHA-256 of the random bits is stored: they can't be guessed,
+    so a slow hash would only cost time in each call.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(self, owner: str, scopes: Sequence[str], seconds: float = 0.0) -> tuple[TokenRecord, str]:
-        """A new token of ``owner`` that ends after ``seconds`` (0: never), and its text, which is shown this once.
+        """Create a token and return its record and its text, which is not stored.
+
+        Parameters
+        ----------
+        owner : str
+            1 to 100 letters, digits, ``@``, ``.``, ``_`` and ``-``.
+        scopes : sequence of str
+            One or more of "read", "submit" and "admin".
+        seconds : float
+            Seconds until the token expires; 0 for never.
 
         Raises
         ------
         ValueError
-            The name or a scope is none.
+            The owner's name or a scope is invalid.
         """
         if not _OWNER.fullmatch(owner):
             raise ValueError(f"{owner!r} is no owner's name: 1 to 100 letters, digits, '@', '.', '_' and '-' work")
@@ -63,18 +72,18 @@ class Tokens:
         return record, f"actmax_{record.id}_{secret}"
 
     def all(self) -> list[TokenRecord]:
-        """Every token, oldest first."""
+        """Return all tokens, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(access_tokens.select().order_by(access_tokens.c.create_time))
             return [TokenRecord(row.id, row.owner, tuple(row.scopes.split()), row.create_time, row.expire_time) for row in rows]
 
     def revoke(self, token_id: str) -> bool:
-        """End a token; whether there was one."""
+        """Delete a token and return whether it existed."""
         with self._database.write() as connection:
             return connection.execute(access_tokens.delete().where(access_tokens.c.id == token_id)).rowcount == 1
 
     def find(self, text: str) -> Principal | None:
-        """Whose token this is; None where it is nobody's, or has ended."""
+        """Return the caller that a token identifies; None for one that is unknown or has expired."""
         match = _FORM.fullmatch(text)
         if match is None:
             return None

@@ -1,4 +1,4 @@
-"""TLS for the server's port; files that are replaced on disk are taken up without a restart."""
+"""TLS of the server's port; files that are replaced on disk take effect without a restart."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _log = logging.getLogger(__name__)
 
 
 def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
-    """Of the configured certificate; None where there is none.
+    """Return the credentials of the configured certificate; None if none is configured.
 
     Raises
     ------
     ConfigError
-        A file can't be read.
+        A file can't be read, or is not PEM.
     """
     if not config.tls_certificate:
         return None

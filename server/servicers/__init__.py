@@ -1,1 +1,1 @@
-"""The services of ``actmax.v1``: messages in, messages out, and nothing else."""
+"""The services of ``actmax.v1``: each servicer converts messages and calls the rules behind it."""

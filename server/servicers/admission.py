@@ -1,4 +1,4 @@
-"""What every call passes on its way in: who it is from, whether it can be read and keeps the protos' constraints; and its traces."""
+"""The interceptor of all calls: identifies the caller, limits rates, decodes and validates requests, and records each call."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Admission(grpc.aio.ServerInterceptor):
     Parameters
     ----------
     access : Access
-        Tells who calls and what they may.
+        Identifies callers and checks their scopes.
     limiter : RateLimiter
-        Tells whether they call too often.
+        Limits how often a caller may call.
     observer : Observer
-        Is told of each call and how it ended.
+        Records each call and how it ended.
     """
 
     def __init__(self, access: Access, limiter: RateLimiter, observer: Observer) -> None:
@@ -47,7 +47,7 @@ class Admission(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wrap the method's handler."""
+        """Return the method's handler with identification, rate limit, validation and recording around it."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -112,12 +112,19 @@ class Admission(grpc.aio.ServerInterceptor):
 
 
 def read(decode: Callable[[bytes], Message], data: bytes) -> Message:
-    """A request that can be read and keeps its constraints.
+    """Decode a request and validate it against the constraints of its proto.
+
+    Parameters
+    ----------
+    decode : callable
+        Returns the message in some bytes.
+    data : bytes
+        The serialised request.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT, by field.
+        INVALID_ARGUMENT: the request can't be decoded, or violates constraints, which are listed by field.
     """
     try:
         request = decode(data)
@@ -135,7 +142,7 @@ def read(decode: Callable[[bytes], Message], data: bytes) -> Message:
 
 
 async def _several(decode: Callable[[bytes], Message], given: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-    """The requests of a stream; ServiceError at one that can't be taken."""
+    """Decode and validate the requests of a stream; raise ServiceError at the first invalid one."""
     async for data in given:
         yield read(decode, data)
 

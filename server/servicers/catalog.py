@@ -19,7 +19,7 @@ from .guard import unary
 
 
 class CatalogServicer:
-    """What this server can do, as the inspector finds it."""
+    """Answers what this server can do, with the inspector's results."""
 
     def __init__(self, config: ServerConfig, inspector: Inspector) -> None:
         self._config = config
@@ -28,7 +28,7 @@ class CatalogServicer:
 
     @unary
     async def ListComponents(self, request: pb.ListComponentsRequest) -> pb.ListComponentsResponse:
-        """See the proto."""
+        """Return the components of a kind, or all; read once, since what is installed does not change while a server runs."""
         if request.kind not in pb.ComponentKind.values():
             raise invalid("kind", f"{request.kind} is not a kind of component; leave it out for all of them")
         if self._components is None:  # what is installed does not change while a server runs
@@ -38,7 +38,7 @@ class CatalogServicer:
 
     @unary
     async def DescribeTarget(self, request: pb.DescribeTargetRequest) -> pb.DescribeTargetResponse:
-        """See the proto."""
+        """Build the target in the inspector's process and return its stimulus shape, modality and layers."""
         if not request.HasField("target"):
             raise invalid("target", "it is needed: the target's name, and its options where it has any")
         try:
@@ -49,7 +49,7 @@ class CatalogServicer:
 
     @unary
     async def GetLimits(self, request: pb.GetLimitsRequest) -> pb.Limits:
-        """See the proto."""
+        """Return the limits in the server's settings, and its version."""
         del request
         return pb.Limits(
             max_receive_bytes=self._config.max_receive_bytes,
@@ -65,7 +65,7 @@ class CatalogServicer:
 
 
 def description(found: Mapping[str, Any]) -> pb.DescribeTargetResponse:
-    """Return what an engine's ``describe`` says of a target as its message."""
+    """Return what an engine's ``describe`` returned as a message."""
     return pb.DescribeTargetResponse(
         layers=[pb.Layer(**layer) for layer in found["layers"]],
         stimulus_shape=found["shape"],
@@ -75,7 +75,7 @@ def description(found: Mapping[str, Any]) -> pb.DescribeTargetResponse:
 
 
 def component_info(entry: Mapping[str, Any]) -> pb.ComponentInfo:
-    """Return one of an engine's ``components`` as its message."""
+    """Return one entry of an engine's ``components`` as a message."""
     schema = Struct()
     schema.update(_finite(entry["options_schema"]))
     kind = f"COMPONENT_KIND_{entry['kind'].upper()}"
@@ -85,7 +85,7 @@ def component_info(entry: Mapping[str, Any]) -> pb.ComponentInfo:
 
 
 def _finite(value: Any) -> Any:
-    # A default of infinity has no place in JSON; clients read the schema as such.
+    # JSON has no infinity, and clients read the schema as JSON.
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What every method does with an error: a refusal goes out with its details, anything else is a bug and says so."""
+"""Error handling of every method: a refusal is sent with its details, any other exception is a bug and sent as INTERNAL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Context = grpc.aio.ServicerContext
 
 
 def unary(method: Callable[[Servicer, Request], Awaitable[Response]]) -> Callable[[Servicer, Request, Context], Awaitable[Response]]:
-    """A method with one answer."""
+    """Wrap a method with one response in the error handling."""
 
     @wraps(method)
     async def guarded(self: Servicer, request: Request, context: Context) -> Response:
@@ -33,7 +33,7 @@ def unary(method: Callable[[Servicer, Request], Awaitable[Response]]) -> Callabl
 def stream(
     method: Callable[[Servicer, Request], AsyncGenerator[Response, None]],
 ) -> Callable[[Servicer, Request, Context], AsyncIterator[Response]]:
-    """A method with a stream of answers."""
+    """Wrap a method with a stream of responses in the error handling."""
 
     @wraps(method)
     async def guarded(self: Servicer, request: Request, context: Context) -> AsyncIterator[Response]:

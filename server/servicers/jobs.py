@@ -21,7 +21,7 @@ _TimeField = Literal["created_since", "created_until"]
 
 
 class JobServicer:
-    """Jobs over the messages."""
+    """Answers calls about jobs with ``JobReader`` and ``JobControl``."""
 
     def __init__(self, jobs: JobReader, control: JobControl) -> None:
         self._jobs = jobs
@@ -29,7 +29,7 @@ class JobServicer:
 
     @unary
     async def CreateJob(self, request: job_service_pb2.CreateJobRequest) -> job_pb2.Job:
-        """See the proto."""
+        """Validate a job, queue it and return it; a repeated ``request_id`` returns the first call's job."""
         if not request.HasField("spec"):
             raise invalid("spec", "it is needed: what to search, for which units, how")
         labels = dict(request.labels)
@@ -44,12 +44,12 @@ class JobServicer:
 
     @unary
     async def GetJob(self, request: job_service_pb2.GetJobRequest) -> job_pb2.Job:
-        """See the proto."""
+        """Return a job that the caller may see."""
         return messages.job(await self._jobs.get(request.name))
 
     @unary
     async def ListJobs(self, request: job_service_pb2.ListJobsRequest) -> job_service_pb2.ListJobsResponse:
-        """See the proto."""
+        """Return a page of the caller's jobs, newest first; administrators see the jobs of all owners."""
         page, token = await self._jobs.page(
             request.page_size,
             request.page_token,
@@ -62,7 +62,7 @@ class JobServicer:
 
     @stream
     async def WatchJob(self, request: job_service_pb2.WatchJobRequest) -> AsyncGenerator[job_service_pb2.WatchJobResponse, None]:
-        """See the proto."""
+        """Stream a snapshot of the job, then its events, with messages that keep a quiet stream alive."""
         async with contextlib.aclosing(self._jobs.watch(request.name, request.resume_token)) as changes:
             async for token, change in changes:
                 response = job_service_pb2.WatchJobResponse(resume_token=token)
@@ -76,28 +76,28 @@ class JobServicer:
 
     @unary
     async def CancelJob(self, request: job_service_pb2.CancelJobRequest) -> job_pb2.Job:
-        """See the proto."""
+        """Request the job's end and return the job; its worker writes the results found so far."""
         return messages.job(await self._control.cancel(request.name, request.etag))
 
     @unary
     async def SuspendJob(self, request: job_service_pb2.SuspendJobRequest) -> job_pb2.Job:
-        """See the proto."""
+        """Request that the job stops at a checkpoint, and return the job."""
         return messages.job(await self._control.suspend(request.name, request.etag))
 
     @unary
     async def ResumeJob(self, request: job_service_pb2.ResumeJobRequest) -> job_pb2.Job:
-        """See the proto."""
+        """Requeue a suspended or failed job and return it."""
         return messages.job(await self._control.resume(request.name, request.etag))
 
     @unary
     async def DeleteJob(self, request: job_service_pb2.DeleteJobRequest) -> empty_pb2.Empty:
-        """See the proto."""
+        """Delete a job and its files."""
         await self._control.delete(request.name, request.etag)
         return empty_pb2.Empty()
 
     @unary
     async def ListArtifacts(self, request: job_service_pb2.ListArtifactsRequest) -> job_service_pb2.ListArtifactsResponse:
-        """See the proto."""
+        """Return the artifacts of an ended job, by path."""
         found = await self._jobs.artifacts(request.name)
         return job_service_pb2.ListArtifactsResponse(artifacts=[messages.artifact(artifact) for artifact in found])
 
@@ -105,7 +105,7 @@ class JobServicer:
     async def DownloadArtifact(
         self, request: job_service_pb2.DownloadArtifactRequest
     ) -> AsyncGenerator[job_service_pb2.DownloadArtifactResponse, None]:
-        """See the proto."""
+        """Stream an artifact's bytes in chunks; the first response has the artifact's record too."""
         async with contextlib.aclosing(self._jobs.download(request.name, request.path, request.offset, request.length)) as chunks:
             async for artifact, data in chunks:
                 yield job_service_pb2.DownloadArtifactResponse(artifact=messages.artifact(artifact) if artifact else None, data=data)

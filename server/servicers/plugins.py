@@ -13,21 +13,21 @@ from .guard import stream, unary
 
 
 class PluginServicer:
-    """``Plugins`` over the wire."""
+    """Answers calls about plugins with ``Plugins``."""
 
     def __init__(self, plugins: Plugins) -> None:
         self._plugins = plugins
 
     @stream
     async def Offer(self, requests: AsyncIterator[pb.OfferRequest]) -> AsyncGenerator[pb.OfferResponse, None]:
-        """See the proto."""
+        """Register the caller's plugin and exchange calls and answers with it, until the stream ends."""
         async with contextlib.aclosing(self._plugins.offer(requests, current_principal.get().owner)) as responses:
             async for response in responses:
                 yield response
 
     @unary
     async def ListPlugins(self, request: pb.ListPluginsRequest) -> pb.ListPluginsResponse:
-        """See the proto."""
+        """Return the connected plugins that the caller's jobs may use."""
         del request
         found = self._plugins.visible_to(current_principal.get())
         return pb.ListPluginsResponse(

@@ -15,59 +15,59 @@ from .guard import stream, unary
 
 
 class SessionServicer:
-    """``Sessions`` over the wire."""
+    """Answers calls about sessions with ``Sessions``."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     @unary
     async def CreateSession(self, request: pb.CreateSessionRequest) -> session_pb2.Session:
-        """See the proto."""
+        """Validate a session, write it to disk and return it; a repeated ``request_id`` returns the first call's session."""
         return await self._sessions.create(request.spec, request.request_id)
 
     @unary
     async def GetSession(self, request: pb.GetSessionRequest) -> session_pb2.Session:
-        """See the proto."""
+        """Return a session, with its progress and recommendation."""
         return await self._sessions.get(request.name)
 
     @unary
     async def ListSessions(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
-        """See the proto."""
+        """Return a page of the caller's sessions, newest first, without loading them."""
         page, token = await self._sessions.page(request.page_size, request.page_token)
         return pb.ListSessionsResponse(sessions=page, next_page_token=token)
 
     @unary
     async def CloseSession(self, request: pb.CloseSessionRequest) -> session_pb2.Session:
-        """See the proto."""
+        """Close a session for good and return it."""
         return await self._sessions.finish(request.name)
 
     @unary
     async def DeleteSession(self, request: pb.DeleteSessionRequest) -> empty_pb2.Empty:
-        """See the proto."""
+        """Delete a session that is not open, and its files."""
         await self._sessions.delete(request.name)
         return empty_pb2.Empty()
 
     @stream
     async def RunSession(self, requests: AsyncIterator[pb.RunSessionRequest]) -> AsyncGenerator[pb.RunSessionResponse, None]:
-        """See the proto."""
+        """Exchange trials and responses with a rig, until the session or the stream ends."""
         async with contextlib.aclosing(self._sessions.run(requests)) as responses:
             async for response in responses:
                 yield response
 
     @unary
     async def Ask(self, request: pb.AskRequest) -> pb.AskResponse:
-        """See the proto."""
+        """Return the trials to show at present, for clients without streams."""
         return await self._sessions.ask(request.session)
 
     @unary
     async def Tell(self, request: pb.TellRequest) -> pb.TellResponse:
-        """See the proto."""
+        """Apply one step, write it to disk and acknowledge it, for clients without streams."""
         step = getattr(request, request.WhichOneof("content") or "tell")
         return pb.TellResponse(ack=await self._sessions.tell(request.session, step))
 
     @stream
     async def ListTrials(self, request: pb.ListTrialsRequest) -> AsyncGenerator[pb.ListTrialsResponse, None]:
-        """See the proto."""
+        """Stream all trials of a session in batches, with their stimuli if asked for."""
         async with contextlib.aclosing(self._sessions.trials(request.session, request.stimuli)) as batches:
             async for batch in batches:
                 yield batch

@@ -1,1 +1,1 @@
-"""Closed-loop sessions: kept on disk, served from memory."""
+"""Closed-loop sessions: stored on disk, served from memory."""

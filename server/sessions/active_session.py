@@ -1,4 +1,4 @@
-"""A session in memory: one message after the other, on disk before it is answered."""
+"""A session in memory: applies messages in order and persists each before acknowledging it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _UNREAD = 64
 
 
 class StreamClaim:
-    """One stream's claim on a session; ``inbox`` gets its messages, as many as there is ``room`` for, and what else it must hear of."""
+    """One stream's claim on a session.
+
+    ``inbox`` receives the stream's messages, as many as ``room`` allows, and None as a signal to look at the session again.
+    """
 
     def __init__(self, client: str) -> None:
         self.client = client
@@ -42,16 +45,16 @@ class StreamClaim:
 
 
 class ActiveSession:
-    """A kept session and who runs it. All methods belong to one event loop.
+    """One open session: applies client messages in order and persists each before acknowledging it. All methods belong to one event loop.
 
     Parameters
     ----------
     name : str
-        The session's.
+        The session's resource name.
     kept : DurableSession
-        Opened.
+        The session with its log, open.
     asking : SessionResources
-        Has the thread for computing, and the generator's plugin where it is one.
+        The thread for computing, and the generator's plugin if it is one.
     disk : Executor
         Threads for writing.
     """
@@ -70,12 +73,19 @@ class ActiveSession:
         self._encoded: tuple[int, Any] | None = None
 
     async def claim(self, client: str, *, take_over: bool) -> StreamClaim:
-        """Claim the session for a stream; an older one of the same client is ended.
+        """Claim the session for a stream; an older stream of the same client is ended.
+
+        Parameters
+        ----------
+        client : str
+            The client's identifier.
+        take_over : bool
+            Whether another client's stream is ended too.
 
         Raises
         ------
         ServiceError
-            Another client's stream is open.
+            FAILED_PRECONDITION: another client's stream is open.
         """
         older = self.holder
         if older is not None and older.client != client and not take_over:
@@ -85,17 +95,17 @@ class ActiveSession:
         if older is not None:
             older.fenced_by = "the same client" if older.client == client else "another client"
             older.inbox.put_nowait(None)
-        async with self._turn:  # what the older one began is on disk before this one looks
+        async with self._turn:  # the older stream's last step is on disk before the new stream reads
             return claim
 
     def release(self, claim: StreamClaim) -> None:
-        """A stream has ended."""
+        """Withdraw a claim whose stream has ended."""
         self.used = time.monotonic()
         if self.holder is claim:
             self.holder = None
 
     def require_claim(self, claim: StreamClaim | None) -> None:
-        """Refuse a stream that was ended by a newer one.
+        """Raise ``ServiceError`` if a newer stream has ended this claim; None always passes.
 
         Raises
         ------
@@ -107,42 +117,60 @@ class ActiveSession:
             raise ServiceError(grpc.StatusCode.ABORTED, what, reason="FENCED")
 
     async def apply(self, claim: StreamClaim | None, steps: Sequence[Step]) -> tuple[list[pb.Ack], int, ServiceError | None]:
-        """Take messages in order and bring them to disk together.
+        """Apply messages in order and write them to disk together.
+
+        Parameters
+        ----------
+        claim : StreamClaim or None
+            The stream's claim; None for a call without stream.
+        steps : sequence of Tell, Advance or ChangeObjective
+            The messages.
 
         Returns
         -------
         acks : list of Ack
-            One for each that was taken.
+            One for each message that was applied.
         used : int
-            How many were dealt with; those behind one that ends a generation wait for the next.
+            Number of messages that were applied or refused; messages after the end of a generation wait for the next call.
         error : ServiceError or None
-            Why the last of them was refused.
+            Why the last of the used messages was refused.
+
+        Raises
+        ------
+        ServiceError
+            ABORTED: the claim has ended; RESOURCE_EXHAUSTED or UNAVAILABLE: the log can't be written.
         """
         return await _whole(self._apply(claim, steps))
 
     def has_asked(self, generation: int) -> bool:
-        """Whether that one is still being shown, and no other is being computed."""
+        """Return whether ``generation`` is the present one and still open, with no other being computed."""
         return self._stepping is None and self.kept.session.record.generation == generation and not self.kept.session.stopped_by
 
     @property
     def waits(self) -> bool:
-        """Whether trials of the present generation are still to be told."""
+        """Whether untold trials of the present generation remain."""
         return self._stepping is None and self.kept.session.record.untold > 0
 
     async def ask(self) -> pb.RunSessionResponse | None:
-        """The untold trials of the present generation, as soon as they are known; None once the session has ended."""
+        """Return the untold trials of the present generation once it is computed; None if the session has ended.
+
+        Raises
+        ------
+        ServiceError
+            UNAVAILABLE: the generator's plugin is away; FAILED_PRECONDITION: the session can't continue.
+        """
         return await _whole(self._ask())
 
     async def change(self, function: Callable[[DurableSession], T]) -> T:
-        """Do something lasting that is neither of the steps, and bring it to disk."""
+        """Apply ``function``, which changes the session other than by a step, write the change to disk and return the result."""
         return await _whole(self._change(function))
 
     async def read(self, function: Callable[[DurableSession], T]) -> T:
-        """Look at the session, in a thread, while nothing changes it."""
+        """Return the result of ``function``, which reads the session in a thread while nothing changes it."""
         return await _whole(self._read(function))
 
     async def close(self) -> None:
-        """Let go of its files, once what is under way has ended."""
+        """Wait for the running step, then close the session's files and its plugin."""
         self.broken = True
         self._asking.let_go()
         async with self._turn:
@@ -214,7 +242,7 @@ class ActiveSession:
     async def _next(self, writing: asyncio.Future[None]) -> None:
         try:
             await self._computed(self._step)
-        except ServiceError:  # its scores need stimuli that the generator's plugin does not give: half a step is no state to go on from
+        except ServiceError:  # the scores need stimuli of a plugin that is away: a session can't continue from half a step
             self.broken = True
             raise
         await writing
@@ -248,7 +276,7 @@ class ActiveSession:
         if not session.stopped_by:
             try:
                 self._encoded = (session.record.generation, wire.encoded(session))
-            except PluginError as error:  # the step is done; who asks for its stimuli is told
+            except PluginError as error:  # the step is complete; the next ask for its stimuli raises this
                 self._trouble = unanswered(self.name, error)
 
     async def _settled(self) -> None:
@@ -263,7 +291,7 @@ class ActiveSession:
             raise ServiceError(grpc.StatusCode.UNAVAILABLE, what, reason="SESSION_DROPPED", retry_seconds=0.1)
 
     async def _computed(self, function: Callable[[], T]) -> T:
-        """In a thread; what a component's own code raises ends the session's stay in memory."""
+        """Return the result of ``function``, run in a thread; an error of a component's own code marks the session as broken."""
         from ...models.plugins.connection import PluginError
 
         try:
@@ -279,7 +307,7 @@ class ActiveSession:
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="CANNOT_GO_ON") from error
 
     def _lost(self, failure: OSError) -> ServiceError:
-        """The log could not be written: what is in memory is more than what is on disk, so it goes."""
+        """Return the refusal for a failed write, and mark the session as broken: memory holds more than the disk."""
         self.broken = True
         _log.error("%s: its log can't be written: %s", self.name, failure)
         if failure.errno in OUT_OF_ROOM:
@@ -292,16 +320,16 @@ class ActiveSession:
 
 
 async def _whole(work: Coroutine[Any, Any, T]) -> T:
-    """To its end, also where whoever waits for it goes away."""
+    """Run ``work`` to its end, even if the caller is cancelled."""
     return await asyncio.shield(asyncio.ensure_future(work))
 
 
 async def _nothing() -> None:
-    """Nothing to write."""
+    """Do nothing: no records to write."""
 
 
 def alone(function: Callable[[], T]) -> T:
-    """With torch of one CPU thread: how many there are may change bits."""
+    """Return the result of ``function``, run with one CPU thread of torch: results may depend on the number of threads."""
     import torch
 
     if torch.get_num_threads() != 1:

@@ -1,4 +1,4 @@
-"""What is told of a session, from its header and from the session itself."""
+"""Builds messages about a session from its header, its summary and the session in memory."""
 
 from __future__ import annotations
 
@@ -17,23 +17,41 @@ if TYPE_CHECKING:
     from ...engine.session.durable_session import DurableSession
 
 PREFIX = "sessions/"
-"""Of a session's name."""
+"""Prefix of a session's resource name."""
 TRIALS_A_BATCH = 200
 
 
 def message(entry: Entry) -> session_pb2.Session:
-    """A session as far as its header tells it."""
+    """Return a session's message with the fields that its header has."""
     spec = session_pb2.SessionSpec.FromString(entry.spec)
     return session_pb2.Session(name=PREFIX + entry.id, spec=spec, owner=entry.owner, create_time=timestamp(entry.number))
 
 
 def expiry(message: session_pb2.Session, changed: int) -> int:
-    """When it expires, in microseconds since 1970, where ``changed`` is when it was last heard of."""
+    """Return the time at which a session expires, in microseconds since 1970.
+
+    Parameters
+    ----------
+    message : Session
+        The session, with its spec.
+    changed : int
+        Time of the client's last message, in microseconds since 1970.
+    """
     return changed + round(1e6 * (message.spec.expire_seconds or 7 * 86400))
 
 
 def state(closed: bool, stopped_by: str, expire_time: int) -> session_pb2.SessionState:
-    """What state it is in."""
+    """Return a session's state.
+
+    Parameters
+    ----------
+    closed : bool
+        Whether the session was closed for good.
+    stopped_by : str
+        Name of the criterion that ended the session; empty if it goes on.
+    expire_time : int
+        When it expires, in microseconds since 1970.
+    """
     if closed:
         return session_pb2.SESSION_STATE_CLOSED
     if stopped_by:
@@ -42,11 +60,29 @@ def state(closed: bool, stopped_by: str, expire_time: int) -> session_pb2.Sessio
 
 
 def batch(kept: DurableSession, start: int, stimuli: bool) -> pb.ListTrialsResponse:
-    """Its trials from the ``start``-th on, some hundreds at most; none at the end."""
+    r"""Return a batch of a session's trials with their latents.
+
+    A batch has whole generations, since the bits of a stimulus may depend on the stimuli that are decoded with it.
+
+    Parameters
+    ----------
+    kept : DurableSession
+        The session.
+    start : int
+        Position of the first trial, from 0.
+    stimuli : bool
+        Whether the stimuli are included.
+
+    Returns
+    -------
+    ListTrialsResponse
+        At least 200 trials, unless the session's last trial comes earlier; none from the end on. Latents have shape (n, \*latent), NaN or
+        0 for trials without latent; stimuli (n, \*stimulus).
+    """
     import torch
 
     session = kept.session
-    # generations whole, since the bits of a stimulus may depend on what it is decoded with
+    # whole generations, see above
     stop = start
     while stop < len(session.record.trials) and (stop - start < TRIALS_A_BATCH):
         generation = session.record.trials[stop].generation

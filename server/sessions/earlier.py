@@ -1,4 +1,4 @@
-"""Where a session is to start: what earlier ones have found."""
+"""Warm starts: the best latents of earlier sessions."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _MOST = 8
 
 @dataclass(frozen=True)
 class Earlier:
-    """What earlier sessions have found.
+    """Best latents of earlier sessions.
 
     Attributes
     ----------
     latents : dict or None
-        Their best latents, as a spec keeps them; None where a warm start names no session.
+        Best latents, as a spec holds them; None if the warm start names no session.
     versions : tuple of (str, str)
-        Of each session, its name and the version of the plugin that made its stimuli; empty where that was none.
+        Each earlier session's name and the version of the plugin that made its stimuli; empty for other generators.
     """
 
     latents: dict[str, Any] | None = None
     versions: tuple[tuple[str, str], ...] = ()
 
     def check(self, version: str) -> None:
-        """Refuse latents of another version of a session's plugin than ``version``.
+        """Raise ``ServiceError`` unless all latents are of the plugin's ``version``.
 
         Raises
         ------
@@ -48,19 +48,19 @@ class Earlier:
 
 
 async def starts(spec: session_pb2.SessionSpec, opened: Callable[[str], Awaitable[ActiveSession]]) -> Earlier:
-    """The latents that a warm start's sessions have found best.
+    """Return the best latents of the sessions that a warm start names.
 
     Parameters
     ----------
     spec : SessionSpec
-        Of the session that is to be created.
+        Spec of the session that is to be created.
     opened : callable
-        A session of the caller's own by its name; raises ServiceError where there is none.
+        Returns a session of the caller by its name; raises ServiceError if there is none.
 
     Raises
     ------
     ServiceError
-        INVALID_ARGUMENT, by field: there is no such session, its latents are another generator's, or it has nothing to give.
+        INVALID_ARGUMENT, by field: there is no such session, it has another generator, or it has no responses yet.
     """
     asked = spec.warm_start
     if not asked.sessions:

@@ -1,4 +1,4 @@
-"""What calls about sessions are refused with."""
+"""Refusals of calls about sessions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLUGIN_AWAY = "PLUGIN_AWAY"
 
 @contextmanager
 def engine_refusals() -> Iterator[None]:
-    """Raise what the engine refuses as a ServiceError."""
+    """Convert the engine's refusals within the context to ``ServiceError``."""
     from ...engine.errors import InvalidJob
     from ...engine.session.errors import Conflict, NotNow, Refused
 
@@ -40,7 +40,7 @@ def engine_refusals() -> Iterator[None]:
 
 
 def require_open(name: str, kept: DurableSession) -> None:
-    """Refuse a session that is closed or has expired.
+    """Raise ``ServiceError`` for a session that is closed or has expired.
 
     Raises
     ------
@@ -56,13 +56,13 @@ def require_open(name: str, kept: DurableSession) -> None:
 
 
 def expired(name: str) -> ServiceError:
-    """FAILED_PRECONDITION: nothing was heard of the rig for too long."""
+    """Return a FAILED_PRECONDITION: the session has expired, as the rig was silent for too long."""
     what = f"{name} has expired, and keeps its trials; open it with renew to go on"
     return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, what, reason="SESSION_EXPIRED")
 
 
 def unanswered(name: str, error: PluginError) -> ServiceError:
-    """What is told of a plugin that does not answer, or not as it has to."""
+    """Return the refusal for a plugin that is away (UNAVAILABLE) or answered wrongly (FAILED_PRECONDITION)."""
     if error.away:
         what = f"{name} waits for its generator: {error}; all that was told is kept, and it goes on when the plugin is back"
         retry_seconds = max(1.0, error.retry_seconds)
@@ -72,11 +72,11 @@ def unanswered(name: str, error: PluginError) -> ServiceError:
 
 
 def unknown(name: str) -> ServiceError:
-    """NOT_FOUND."""
+    """Return a NOT_FOUND about a session."""
     return not_found(f"there is no session {name}; ListSessions has them all", reason="NO_SUCH_SESSION")
 
 
 def unwritable(what: str, error: OSError) -> ServiceError:
-    """UNAVAILABLE: the folder of sessions can't be read or written."""
+    """Return an UNAVAILABLE: the folder of sessions can't be read or written."""
     told = f"{what}: the folder of sessions can't be used ({error.strerror or error})"
     return ServiceError(grpc.StatusCode.UNAVAILABLE, told, reason="STORAGE_UNAVAILABLE", retry_seconds=2.0)

@@ -1,4 +1,4 @@
-"""Sessions without their transport: plain calls that raise ServiceError."""
+"""Sessions without their transport, as plain calls that raise ServiceError."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Sessions:
     config : ServerConfig
         The server's settings.
     shelf : SessionIndex
-        Where they lie.
+        The sessions on disk.
     relay : callable
-        Gives the address of the relay to an owner's plugins.
+        Returns the address of the relay to an owner's plugins.
     """
 
     def __init__(self, config: ServerConfig, shelf: SessionIndex, *, relay: Relay = lambda owner: "") -> None:
@@ -68,18 +68,31 @@ class Sessions:
         self._claims: set[StreamClaim] = set()
 
     def close(self) -> None:
-        """Tell every stream that the server stops."""
+        """Signal every stream that the server stops."""
         self._memory.closed = True
         for claim in self._claims:
             claim.inbox.put_nowait(None)
 
     async def stop(self) -> None:
-        """Let go of everything, once what is under way has ended."""
+        """Wait for running steps, then close every session."""
         self.close()
         await self._memory.stop()
 
     async def create(self, spec: session_pb2.SessionSpec, request_id: str) -> session_pb2.Session:
-        """Check a session and keep it."""
+        """Validate a session, write it to disk and return it.
+
+        Parameters
+        ----------
+        spec : SessionSpec
+            The session.
+        request_id : str
+            UUID of the request; a repeated one returns the first call's session. Empty for none.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT by field, ALREADY_EXISTS (the request id belongs to another spec), RESOURCE_EXHAUSTED or UNAVAILABLE.
+        """
         owner, request_id = current_principal.get().owner, tokens.request_id(request_id)
         message = spec.SerializeToString(deterministic=True)
         fingerprint = hashlib.sha256(message).hexdigest()
@@ -100,7 +113,7 @@ class Sessions:
 
     @contextlib.asynccontextmanager
     async def _within_quota(self, owner: str) -> AsyncGenerator[None]:
-        """Around the making of a session: one after the other where an owner's open ones are counted."""
+        """Hold the owner's quota while a session is created: one at a time if open sessions are counted."""
         most = self._config.max_open_sessions_per_owner
         if not most:
             yield
@@ -150,7 +163,7 @@ class Sessions:
             given = plain(message)
         except ValueError as error:
             raise invalid("spec", f"it holds what JSON can't: {error}", reason="INVALID_SESSION") from None
-        if warm.latents is not None:  # kept with the session, which needs the earlier ones no more
+        if warm.latents is not None:  # stored with the session, so that it doesn't depend on the earlier sessions
             given["warm_start"]["latents"] = warm.latents
         try:
             spec = SessionSpec.parse(given)
@@ -169,11 +182,26 @@ class Sessions:
         return checked
 
     async def get(self, name: str) -> session_pb2.Session:
-        """A session as it stands."""
+        """Return a session with its progress and recommendation."""
         return await self._memory.described(await self._memory.opened(name), whole=True)
 
     async def page(self, size: int, token: str) -> tuple[list[session_pb2.Session], str]:
-        """Sessions, newest first, as far as they are known without being opened; and the token of the next page."""
+        """Return one page of sessions, newest first, from headers and summaries, without loading the sessions.
+
+        Parameters
+        ----------
+        size : int
+            Most sessions of the page, up to 1000; 0 for 50.
+        token : str
+            Token of the page; empty for the first one.
+
+        Returns
+        -------
+        list of Session
+            The sessions.
+        str
+            The next page's token; empty after the last one.
+        """
         which = Filter(owner=current_principal.get().sees)
         before = tokens.page_before(token, which)
         limit = min(size or 50, 1000)
@@ -183,7 +211,7 @@ class Sessions:
         return known, tokens.page_token(found[limit - 1].number, which) if len(found) > limit else ""
 
     async def finish(self, name: str) -> session_pb2.Session:
-        """End a session for good."""
+        """Close a session for good and return it; its stream ends."""
         live = await self._memory.opened(name)
         await live.change(lambda kept: kept.close_for_good())
         if live.holder is not None:
@@ -191,12 +219,18 @@ class Sessions:
         return await self._memory.described(live, whole=True)
 
     async def delete(self, name: str) -> None:
-        """Forget a session."""
+        """Delete a session and its files.
+
+        Raises
+        ------
+        ServiceError
+            NOT_FOUND; FAILED_PRECONDITION: the session is open; UNAVAILABLE: the files can't be removed.
+        """
         entry = self._memory.entry(name)
         summarised = await self._memory.read(self._memory.summarised, entry)
         if summarised is not None and summarised.state == session_pb2.SESSION_STATE_OPEN:
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, f"{name} is open; close it first", reason="CANNOT_DELETE")
-        if not self._shelf.forget(entry.id):  # from here on nobody opens it
+        if not self._shelf.forget(entry.id):  # no call can open it from here on
             raise unknown(name)
         await self._memory.drop(entry.id)
         try:
@@ -206,7 +240,7 @@ class Sessions:
             raise
 
     async def ask(self, name: str) -> pb.AskResponse:
-        """The trials to show now, for clients without streams."""
+        """Return the trials to show at present, or the ended session, for clients without streams."""
         live = await self._alone(name)
         await overdue(live, None)
         require_open(live.name, live.kept)
@@ -214,7 +248,7 @@ class Sessions:
         return pb.AskResponse(ask=asked.ask) if asked is not None else pb.AskResponse(ended=await self._memory.described(live, whole=True))
 
     async def tell(self, name: str, step: Step) -> pb.Ack:
-        """One step, for clients without streams."""
+        """Apply one step and return its acknowledgement, for clients without streams."""
         live = await self._alone(name)
         acks, _, error = await live.apply(None, [step])
         if error is not None:
@@ -222,7 +256,7 @@ class Sessions:
         return acks[0]
 
     async def trials(self, name: str, stimuli: bool) -> AsyncGenerator[pb.ListTrialsResponse, None]:
-        """Every trial so far, batch by batch."""
+        """Yield all trials so far in batches; see :func:`actmax.server.sessions.described.batch`."""
         live = await self._memory.opened(name)
         start = 0
         while True:
@@ -233,7 +267,14 @@ class Sessions:
             start += len(found.trials)
 
     async def run(self, requests: AsyncIterator[pb.RunSessionRequest]) -> AsyncGenerator[pb.RunSessionResponse, None]:
-        """A whole stream; see ``RunSession``."""
+        """Yield the responses of a stream whose first request opens a session.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT: the first request is not ``open``; DATA_LOSS: the client has seen more than the log holds; and the errors of
+            ``ActiveSession``.
+        """
         first = await anext(requests, None)
         if first is None:
             return

@@ -1,4 +1,4 @@
-"""Which sessions are in memory, and how they come and go."""
+"""The sessions in memory: loads them on demand and closes the least recently used."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ _IN_MEMORY = 200
 
 
 class SessionCache:
-    """The sessions of one server, brought to memory when they are asked for.
+    """The sessions of one server, loaded into memory on demand.
 
     Parameters
     ----------
     config : ServerConfig
         The server's settings.
     shelf : SessionIndex
-        Where they lie.
+        The sessions on disk.
     relay : callable
-        Gives the address of the relay to an owner's plugins.
+        Returns the address of the relay to an owner's plugins.
     """
 
     def __init__(self, config: ServerConfig, shelf: SessionIndex, relay: Relay) -> None:
@@ -63,7 +63,7 @@ class SessionCache:
         """Whether the server stops."""
 
     async def stop(self) -> None:
-        """Let go of everything, once what is under way has ended."""
+        """Wait for running steps, then close every session."""
         for asking in list(self._opening):
             asking.close()
         for live in list(self._live.values()):
@@ -74,7 +74,7 @@ class SessionCache:
 
     @contextlib.contextmanager
     def asking(self, owner: str, spec: session_pb2.SessionSpec) -> Iterator[SessionResources]:
-        """What a session of ``owner`` is made with; let go of where that fails."""
+        """Yield the resources of a session of ``owner``; they are closed if the context raises."""
         if self.closed:
             raise stopping()
         found = SessionResources(self._config, self._relay, owner, spec, self._work)
@@ -88,7 +88,17 @@ class SessionCache:
             self._opening.discard(found)
 
     async def add(self, session_id: str, kept: DurableSession, asking: SessionResources) -> ActiveSession:
-        """A session that was just created."""
+        """Add a session that was just created, and return it.
+
+        Parameters
+        ----------
+        session_id : str
+            The session's identifier.
+        kept : DurableSession
+            The session.
+        asking : SessionResources
+            Its resources, which the session closes.
+        """
         live = ActiveSession(PREFIX + session_id, kept, asking, self._disk)
         future: asyncio.Future[ActiveSession] = asyncio.get_running_loop().create_future()
         future.set_result(live)
@@ -97,14 +107,20 @@ class SessionCache:
         return live
 
     async def drop(self, session_id: str) -> None:
-        """Let go of a session that is about to be removed."""
+        """Close a session whose files are about to be removed."""
         opened = self._live.pop(session_id, None)
         if opened is not None:
             with contextlib.suppress(Exception):
                 await (await opened).close()
 
     def entry(self, name: str) -> Entry:
-        """What lies under a name, where the caller may see it."""
+        """Return the index entry of a session that the caller may see.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT: the name is malformed; NOT_FOUND.
+        """
         session_id = name.removeprefix(PREFIX)
         if session_id == name or not _ID.fullmatch(session_id):
             raise invalid("name", f"{name[:100]!r} is not a session's name, which is {PREFIX} and 16 hexadecimal digits")
@@ -115,7 +131,14 @@ class SessionCache:
         return entry
 
     async def opened(self, name: str) -> ActiveSession:
-        """The session in memory, brought there where it isn't."""
+        """Return the session in memory, loading it if needed.
+
+        Raises
+        ------
+        ServiceError
+            NOT_FOUND; DATA_LOSS: the log is damaged; FAILED_PRECONDITION: the session can't be built; UNAVAILABLE: its plugin is away, or
+            the server stops.
+        """
         if self.closed:
             raise stopping()
         entry = self.entry(name)
@@ -163,7 +186,7 @@ class SessionCache:
             return ActiveSession(name, kept, asking, self._disk)
 
     async def _make_room(self) -> None:
-        """Let go of what nobody has used for the longest time."""
+        """Close the sessions that were unused for the longest time, beyond 200."""
         if len(self._live) <= _IN_MEMORY:
             return
         idle = [(f.result().used, key) for key, f in self._live.items() if f.done() and f.exception() is None and f.result().holder is None]
@@ -176,7 +199,7 @@ class SessionCache:
                 del self._live[key]
 
     async def described(self, live: ActiveSession, *, whole: bool) -> session_pb2.Session:
-        """A session in memory as it stands; ``whole`` with the stimulus that it recommends."""
+        """Return a session in memory as a message; ``whole`` includes the recommended stimulus."""
         entry = self._shelf.get(live.name.removeprefix(PREFIX))
         if entry is None:
             raise unknown(live.name)
@@ -190,7 +213,7 @@ class SessionCache:
         return await live.read(describe)
 
     def summarised(self, entry: Entry) -> session_pb2.Session | None:
-        """A session as far as it is known without being opened; None where it was deleted meanwhile."""
+        """Return a session as a message from its header and summary; None if it was deleted meanwhile."""
         from ...engine.session.errors import DamagedSession
 
         found = message(entry)
@@ -198,7 +221,7 @@ class SessionCache:
             summary = self._shelf.summary(entry.id)
         except FileNotFoundError:  # it was deleted meanwhile
             return None
-        except DamagedSession as error:  # of no state, and whoever opens it is told; the others are still to be listed
+        except DamagedSession as error:  # listed without a state; opening it raises the reason
             _log.error("%s: %s", found.name, error)
             return found
         expire_time = expiry(found, summary.changed)
@@ -208,17 +231,23 @@ class SessionCache:
         return found
 
     def open_sessions(self, owner: str) -> int:
-        """How many of an owner's sessions are open: neither closed, stopped nor expired."""
+        """Return the number of an owner's open sessions: neither closed, stopped nor expired."""
         found = [self.summarised(entry) for entry in self._shelf.page(owner, None, sys.maxsize)]
         return sum(session is not None and session.state == session_pb2.SESSION_STATE_OPEN for session in found)
 
     async def read(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """In a thread for files."""
+        """Return the result of ``function``, run in a thread for files.
+
+        Raises
+        ------
+        ServiceError
+            UNAVAILABLE: ``function`` raised an OSError.
+        """
         try:
             return await asyncio.get_running_loop().run_in_executor(self._disk, partial(function, *arguments, **named))
         except OSError as error:
             raise unwritable("it can't be done now", error) from error
 
     async def computed(self, function: Callable[[], T], work: Executor) -> T:
-        """In a thread of ``work``."""
+        """Return the result of ``function``, run in a thread of ``work`` with one CPU thread of torch."""
         return await asyncio.get_running_loop().run_in_executor(work, partial(alone, function))

@@ -1,4 +1,4 @@
-"""The sessions of a data folder: a folder each, known by the first line of its log."""
+"""The sessions of a data folder: one folder each, identified by the first line of its log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...engine.session.log import BUILDING, LOG, Log, first_record
 
 @dataclass(frozen=True)
 class Entry:
-    """A session as its header tells it; ``number`` grows with each."""
+    """A session's header; ``number`` grows with each session."""
 
     id: str
     number: int
@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the log of a session tells without being replayed; ``changed`` in microseconds since 1970."""
+    """What a session's log says without a replay; ``changed`` in microseconds since 1970."""
 
     sequence: int
     changed: int
@@ -34,7 +34,7 @@ class Summary:
 
 
 class SessionIndex:
-    """Sessions below ``root``. Methods may be called from any thread."""
+    """The sessions below ``root``. Methods may be called from any thread."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,42 +44,60 @@ class SessionIndex:
         for folder in root.iterdir() if root.is_dir() else ():
             header = first_record(folder / LOG)
             if folder.name.endswith(BUILDING) or header is None:
-                shutil.rmtree(folder, ignore_errors=True)  # a server died while it made this, and nobody was told of it
+                shutil.rmtree(folder, ignore_errors=True)  # a server died while it created this session, before the client had its name
             else:
                 self._add(folder.name, header)
 
     def folder(self, session_id: str) -> Path:
-        """Of a session."""
+        """Return the folder of a session."""
         return self.root / session_id
 
     def number(self, at: int) -> int:
-        """A number for a session created now, ``at`` microseconds since 1970 or as little later as is free."""
+        """Return the number of a session created ``at`` microseconds since 1970: that time, or the next free number after it."""
         with self._lock:
             return max([at, *(entry.number + 1 for entry in self._entries.values())])
 
     def added(self, session_id: str) -> Entry:
-        """A session whose folder has just been made."""
+        """Add a session whose folder was just written, and return its entry."""
         header = first_record(self.folder(session_id) / LOG)
         assert header is not None
         return self._add(session_id, header)
 
     def get(self, session_id: str) -> Entry | None:
-        """A session."""
+        """Return a session's entry; None if there is none."""
         return self._entries.get(session_id)
 
     def by_request(self, owner: str, request_id: str) -> Entry | None:
-        """The session that a request created."""
+        """Return the entry of the session that a request of ``owner`` created; None if there is none."""
         with self._lock:
             return next((e for e in self._entries.values() if request_id and (e.owner, e.request_id) == (owner, request_id)), None)
 
     def page(self, owner: str | None, before: int | None, limit: int) -> list[Entry]:
-        """Sessions, newest first, with numbers below ``before``."""
+        """Return entries, newest first.
+
+        Parameters
+        ----------
+        owner : str or None
+            The sessions' owner; None for all.
+        before : int or None
+            Bound of the numbers, excluded; None for no bound.
+        limit : int
+            Most entries.
+        """
         with self._lock:
             found = [e for e in self._entries.values() if (owner is None or e.owner == owner) and (before is None or e.number < before)]
         return sorted(found, key=lambda entry: -entry.number)[:limit]
 
     def summary(self, session_id: str) -> Summary:
-        """What its log tells; read again only where it has grown. FileNotFoundError where it was deleted meanwhile."""
+        """Return the summary of a session's log, which is read again only if its file has changed.
+
+        Raises
+        ------
+        FileNotFoundError
+            The session was deleted meanwhile.
+        DamagedSession
+            The log is damaged.
+        """
         path = self.folder(session_id) / LOG
         status = path.stat()
         stamp = (status.st_size, status.st_mtime_ns)
@@ -99,19 +117,25 @@ class SessionIndex:
         return found
 
     def forget(self, session_id: str) -> bool:
-        """Take a session out, whose files are to be removed next; False where it isn't there any more."""
+        """Remove a session's entry before its files are removed; return False if there is no entry."""
         with self._lock:
             self._summaries.pop(session_id, None)
             return self._entries.pop(session_id, None) is not None
 
     def remember(self, entry: Entry) -> None:
-        """Put back a session whose files could not be removed."""
+        """Restore the entry of a session whose files could not be removed."""
         with self._lock:
             self._entries[entry.id] = entry
 
     def remove(self, session_id: str) -> None:
-        """Remove the files of a session that was forgotten; OSError where that fails."""
-        # renamed first, so that what a crash leaves is swept at the next start
+        """Remove the files of a session without entry.
+
+        Raises
+        ------
+        OSError
+            The folder can't be renamed.
+        """
+        # renamed first, so that the next start removes what a crash leaves
         doomed = self.root / (session_id + BUILDING)
         self.folder(session_id).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Sessions whose generator is a plugin: what they may ask, in which threads, and what is told when it does not answer."""
+"""What a session computes with: a thread, permissions, and the plugin if its generator is one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from ...models.plugins.keeping import KeptPlugin
 
 Relay = Callable[[str], str]
-"""Gives the address of the relay to the plugins of the owner of that name, empty for none."""
+"""Returns the address of the relay to the plugins of an owner, given by name; empty for none."""
 
 _REMOTE = "remote"
 
 
 class SessionResources:
-    """A session's plugin, if it has one. Waiting for it holds up nobody else: it has a thread of its own.
+    """A session's permissions, thread and plugin. A session with a plugin has its own thread, so that waiting blocks no other session.
 
     Parameters
     ----------
     config : ServerConfig
         The server's settings.
     relay : callable
-        Gives the address of the relay to the owner's plugins.
+        Returns the address of the relay to the owner's plugins.
     owner : str
-        Whose session it is, whoever asks for it.
+        The session's owner, who may be another one than the caller.
     spec : SessionSpec
-        As it was created.
+        The session's spec.
     work : Executor
         Threads that sessions without a plugin share.
     """
@@ -46,7 +46,13 @@ class SessionResources:
         self._closed = False
 
     def plugin(self, *, created: bool = False) -> KeptPlugin:
-        """For a session that is about to be made, in a thread; one that is ``created`` waits for its plugin as long as for a check."""
+        """Return the connection to the plugin of a session that is about to be built; called in the session's thread.
+
+        Parameters
+        ----------
+        created : bool
+            Whether the session is new: then its plugin is waited for as long as for a check.
+        """
         from ...models.plugins.keeping import KeptPlugin
 
         self._plugin = found = KeptPlugin(seconds=self._seconds) if created else KeptPlugin()
@@ -55,13 +61,13 @@ class SessionResources:
         return found
 
     def let_go(self) -> None:
-        """Close the plugin's connection: who waits for it waits no more."""
+        """Close the plugin's connection, which ends any wait for the plugin."""
         self._closed = True
         if self._plugin is not None:
             self._plugin.close()
 
     def close(self) -> None:
-        """Let go of the plugin, and of the thread: nothing is computed in it after this."""
+        """Close the plugin's connection and end the thread; nothing may be computed afterwards."""
         self.let_go()
         if self._own is not None:
             self._own.shutdown(wait=False)

@@ -1,4 +1,4 @@
-"""One stream of a rig: what it says is taken in order, what it must hear is told when it is due."""
+"""One stream of a rig: applies its messages in order, and sends trials, acknowledgements and warnings when they are due."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .active_session import ActiveSession, Step, StreamClaim
 from .refusals import PLUGIN_AWAY, expired, require_open
 
 _WARNINGS = (0.8, 0.95)
-"""Shares of a session's patience after which it warns."""
+"""Fractions of a session's ``expire_seconds`` after which a silent rig receives a warning."""
 
 
 class RigStream:
-    """A stream that has opened a session.
+    """A stream that has claimed a session.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class RigStream:
     claim : StreamClaim
         The stream's claim on it.
     described : callable
-        The session as it stands.
+        Returns the session as a message.
     stopping : callable
-        Whether the server stops.
+        Returns whether the server stops.
     """
 
     def __init__(
@@ -43,7 +43,20 @@ class RigStream:
         self._described, self._stopping = described, stopping
 
     async def responses(self, requests: AsyncIterator[pb.RunSessionRequest], *, renew: bool) -> AsyncGenerator[pb.RunSessionResponse, None]:
-        """All that it is told, to its end; ``renew`` goes on with a session that has expired."""
+        """Yield all responses of the stream, until the session or the stream ends.
+
+        Parameters
+        ----------
+        requests : async iterator of RunSessionRequest
+            The rig's messages after ``open``.
+        renew : bool
+            Whether a session that has expired is continued.
+
+        Raises
+        ------
+        ServiceError
+            FAILED_PRECONDITION: the session is closed or has expired; ABORTED: a newer stream; UNAVAILABLE; INVALID_ARGUMENT.
+        """
         live = self._live
         reader = asyncio.ensure_future(_read_into(self._claim, requests))
         try:
@@ -64,7 +77,7 @@ class RigStream:
         warned = 0
         pending: list[pb.RunSessionRequest | ServiceError] = []
         ended = False
-        trouble: ServiceError | None = None  # the plugin that makes the stimuli is away; responses to known ones are taken meanwhile
+        trouble: ServiceError | None = None  # the plugin that makes the stimuli is away; responses to shown stimuli are still applied
         again = 0.0
         while True:
             if self._stopping():
@@ -121,7 +134,7 @@ class RigStream:
                 raise refused or error or AssertionError
 
     def _heard(self, *items: object) -> tuple[list[pb.RunSessionRequest | ServiceError], bool]:
-        """What the rig has said, in ``items`` and meanwhile, to be written together; and whether it has ended the stream."""
+        """Return the rig's messages in ``items`` and the inbox, to be written together, and whether the stream has ended."""
         inbox = self._claim.inbox
         found: list[pb.RunSessionRequest | ServiceError] = []
         ended = False
@@ -138,7 +151,7 @@ class RigStream:
 
 
 def _deadline(live: ActiveSession, warned: int, again: float | None) -> tuple[float, str]:
-    """Return the seconds until something is due, and what; ``again`` is when a plugin that is away is asked again."""
+    """Return the seconds until the next event is due, and its name; ``again`` is when a plugin that is away is asked again."""
     spec = live.kept.session.spec
     since = time.time() - live.kept.changed / 1e6
     if warned < len(_WARNINGS):
@@ -151,7 +164,7 @@ def _deadline(live: ActiveSession, warned: int, again: float | None) -> tuple[fl
 
 
 async def overdue(live: ActiveSession, claim: StreamClaim | None) -> None:
-    """End a generation whose time is over."""
+    """End the present generation if its ``generation_seconds`` are over."""
     seconds = live.kept.session.spec.design.generation_seconds
     if seconds and live.asked_at is not None and time.monotonic() >= live.asked_at + seconds:
         await live.apply(claim, [pb.Advance(generation=live.kept.session.record.generation)])
@@ -161,21 +174,21 @@ _END = object()
 
 
 async def _read_into(claim: StreamClaim, requests: AsyncIterator[pb.RunSessionRequest]) -> None:
-    """Put what comes into the stream's inbox, to its end."""
+    """Put all messages of a stream into the claim's inbox."""
     try:
         async for request in requests:
             await claim.room.acquire()
             claim.inbox.put_nowait(request)
-    except ServiceError as error:  # a message that can't be taken: those before it are, and then the stream ends
+    except ServiceError as error:  # an invalid message: earlier messages are applied, and then the stream ends
         claim.inbox.put_nowait(error)
-    except Exception:  # the client is gone: the stream's own coroutine is told
+    except Exception:  # the client is gone: the stream's own coroutine ends
         claim.inbox.put_nowait(_END)
     else:
         claim.inbox.put_nowait(_END)
 
 
 def _steps(requests: Sequence[pb.RunSessionRequest | ServiceError]) -> tuple[list[Step], ServiceError | None]:
-    """The steps in some requests, up to one that is none."""
+    """Return the steps among some requests, up to the first invalid request, and the error of that one."""
     steps: list[Step] = []
     for request in requests:
         if isinstance(request, ServiceError):

@@ -1,4 +1,4 @@
-"""Sessions as messages."""
+"""Converts sessions, trials and recommendations to messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def trial_responses(message: session_service_pb2.Tell) -> list[TrialResponse]:
 
 
 def progress(session: Session) -> session_pb2.SessionProgress:
-    """Where a session stands."""
+    """Return a session's progress."""
     untold, known, missed, late = (session.record.counts[status] for status in sorted(session.record.counts))
     del untold
     return session_pb2.SessionProgress(
@@ -56,7 +56,17 @@ def progress(session: Session) -> session_pb2.SessionProgress:
 
 
 def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session_pb2.Recommendation:
-    """What a thread recommends; ``whole`` with latent, comparisons, and the stimulus where it can be had."""
+    """Return a thread's recommendation.
+
+    Parameters
+    ----------
+    session : Session
+        The session.
+    whole : bool
+        Whether latent, stimulus and comparisons are included; the stimulus only if the generator or the last showing has it.
+    thread : int
+        Position of the thread, from 0.
+    """
     from ...models.plugins.connection import PluginError
 
     found: Found = session.found(thread, comparing=whole)
@@ -81,7 +91,17 @@ def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session
 
 
 def thread(session: Session, number: int, *, whole: bool) -> session_pb2.ThreadProgress:
-    """Where one of several threads stands; see :func:`recommendation`."""
+    """Return the progress of one of several threads, with its recommendation.
+
+    Parameters
+    ----------
+    session : Session
+        The session.
+    number : int
+        Position of the thread, from 0.
+    whole : bool
+        See :func:`recommendation`.
+    """
     found = session.threads[number]
     message = session_pb2.ThreadProgress(
         name=found.name,
@@ -111,7 +131,17 @@ def _comparison(found: Comparison) -> session_pb2.Comparison:
 
 
 def session(message: session_pb2.Session, kept: DurableSession, *, whole: bool) -> session_pb2.Session:
-    """``message`` with all that a session in memory knows."""
+    """Fill ``message`` with all that a session in memory knows, and return it.
+
+    Parameters
+    ----------
+    message : Session
+        The session's message, filled in place.
+    kept : DurableSession
+        The session.
+    whole : bool
+        See :func:`recommendation`.
+    """
     found = kept.session
     message.last_sequence = kept.sequence
     message.progress.CopyFrom(progress(found))
@@ -132,7 +162,7 @@ def session(message: session_pb2.Session, kept: DurableSession, *, whole: bool) 
 
 
 def encoded(session: Session) -> Any:
-    """Stimuli of the present generation as the rig shows them: an array, (n, ...), or a list of PNG files."""
+    """Return the stimuli of the present generation as the rig shows them: an array, (n, ...), or a list of n PNG files."""
     from ...engine.session.encoding import png, presented
 
     asked = session.spec.presentation
@@ -141,11 +171,11 @@ def encoded(session: Session) -> Any:
 
 
 def ask(session: Session, stimuli: Any) -> session_service_pb2.RunSessionResponse:
-    """The untold trials of the present generation; ``stimuli`` as :func:`encoded` returns them."""
+    """Return the untold trials of the present generation; ``stimuli`` is the return value of :func:`encoded`."""
     trials = session.record.current
     rows = [row for row, trial in enumerate(trials) if not trial.status]
     response = session_service_pb2.RunSessionResponse()
-    message = response.ask  # filled in place: stimuli are large, and every copy of them takes its time
+    message = response.ask  # filled in place: stimuli are large, and copies of them cost time
     message.generation = session.record.generation
     message.trials.extend(trials[row].number for row in rows)
     message.kinds.extend(int(trials[row].kind) for row in rows)  # type: ignore[arg-type]
@@ -163,7 +193,7 @@ def ask(session: Session, stimuli: Any) -> session_service_pb2.RunSessionRespons
 
 
 def trial(found: Trial, names: Sequence[str]) -> session_service_pb2.Trial:
-    """One trial; ``names`` are the threads'."""
+    """Return one trial as a message; ``names`` are those of the session's threads."""
     message = session_service_pb2.Trial(
         trial=found.number,
         generation=found.generation,
