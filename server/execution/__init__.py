@@ -1,1 +1,1 @@
-"""Where work runs: processes of their own, which end with their server."""
+"""Worker processes, on this machine or on a Ray cluster, which end with their server."""

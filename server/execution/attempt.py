@@ -1,4 +1,4 @@
-"""One attempt at a job, from the server's side: its process is started, listened to, and outlived."""
+"""One attempt at a job, in the server's process: starts the worker, follows it, and records how it ended."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _PROGRESS_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class ExecutionContext:
-    """What all attempts of one server work with.
+    """What all attempts of one server share.
 
     Attributes
     ----------
     config, lifecycle, files, metrics
-        The server's.
+        The server's settings, lifecycle, job files and metrics.
     engine : Engine
-        What the processes run.
+        What worker processes run.
     launcher : Launcher
-        Where attempts run.
+        Where worker processes run.
     """
 
     config: ServerConfig
@@ -57,22 +57,22 @@ class ExecutionContext:
 
 
 class _NothingToAnalyse(Exception):
-    """The artifacts that an analysis is to add to are gone."""
+    """The artifacts of the analysed job are gone."""
 
 
 class Attempt:
-    """The attempt that ``job`` has just been given.
+    """The present attempt of a claimed job.
 
-    ``run`` is called once, in a thread that has time; the other methods may be called from any thread, at any time.
+    ``run`` is called once, in a thread that may block; the other methods may be called from any thread, at any time.
 
     Parameters
     ----------
     context : ExecutionContext
-        The server's.
+        What all attempts of the server share.
     job : JobRecord
         The job.
     device : str
-        The worker's GPUs as ``CUDA_VISIBLE_DEVICES`` has them; empty for all.
+        The worker's GPUs in the form of ``CUDA_VISIBLE_DEVICES``; empty for all.
     relay : str
         Address of the relay to the plugins of the job's owner, empty for none.
     standby : WarmWorker or None
@@ -101,18 +101,18 @@ class Attempt:
 
     @property
     def pid(self) -> int:
-        """Number of its process; 0 where there is none."""
+        """The worker's process id; 0 without a process."""
         return (self._process.pid or 0) if self._process is not None else 0
 
     def cancel(self) -> None:
-        """Have the worker end the job and write what was found."""
+        """Request that the worker ends the job and writes its results; after ``cancel_seconds`` it is killed."""
         with self._lock:
             if not self._cancelled:
                 self._cancelled, self._told_at = True, time.monotonic()
                 self._send(messages.CANCEL)
 
     def pause(self) -> None:
-        """Have the worker write a checkpoint and end, as the job is to be suspended."""
+        """Request that the worker writes a checkpoint and ends, as a client suspends the job; after ``cancel_seconds`` it is killed."""
         with self._lock:
             if not self._paused:
                 self._paused = True
@@ -120,27 +120,27 @@ class Attempt:
                 self._send(messages.SUSPEND)
 
     def fence(self) -> None:
-        """End the worker: the job is no longer this attempt's."""
+        """Kill the worker: the attempt is not the job's present one any more."""
         with self._lock:
             self._fenced = True
             if self._process is not None:
                 self._process.kill()
 
     def suspend(self) -> None:
-        """Have the worker write a checkpoint and end, as the server stops."""
+        """Request that the worker writes a checkpoint and ends, as the server stops."""
         with self._lock:
             self._stopping = True
             self._send(messages.SUSPEND)
 
     def kill(self) -> None:
-        """End the worker without asking."""
+        """Kill the worker."""
         with self._lock:
             self._stopping = self._killed = True
             if self._process is not None:
                 self._process.kill()
 
     def run(self) -> None:
-        """Start the worker and see the attempt to its end."""
+        """Start the worker, follow it to its end and record the outcome."""
         try:
             connection, process = self._start()
         except OSError as error:
@@ -152,7 +152,7 @@ class Attempt:
         try:
             last = self._listen(connection, process)
             if last is not None:
-                process.join(10.0)  # it has said its last word and is on its way out
+                process.join(10.0)  # it has sent its last message and is ending
         except messages.BadMessage as error:
             last = messages.Failed("INTERNAL", str(error), "")
         finally:
@@ -167,7 +167,7 @@ class Attempt:
         process.close()
 
     def broke(self, error: Exception) -> None:
-        """``run`` raised: the job must not stay with an attempt that nothing watches."""
+        """Record a crash after ``run`` raised, since nothing follows the worker any more."""
         if not self._stopping:
             self._crashed(f"the server could not watch over its worker ({type(error).__name__}: {error})")
 
@@ -177,7 +177,7 @@ class Attempt:
         ours, process = waiting or self._spawned(task)
         with self._lock:
             self._process, self._connection = process, ours
-            # Words that came while it was being started.
+            # Commands that came while the process was being started.
             if self._cancelled:
                 self._send(messages.CANCEL)
             if self._stopping or self._paused:
@@ -221,18 +221,18 @@ class Attempt:
         )
 
     def _copy_analysed(self, folder: Path) -> None:
-        """Copy the artifacts of the job that is analysed into ``folder``, and remove editions of them that were replaced before.
+        """Copy the artifacts of the analysed job into ``folder``, and remove its replaced editions.
 
-        The edition that an analysis has replaced stays until the next one begins, for downloads under way.
+        The edition that an analysis has replaced stays until the next analysis begins, for downloads under way.
 
         Raises
         ------
         _NothingToAnalyse
-            They are gone.
+            The job or its artifacts are gone.
         """
         job, files = self.job, self._files
         there = files.editions(job.analysis_of)
-        # Read after the list: while this attempt has its turn, nobody else can make one of these the present edition.
+        # Read after the list: while this attempt has its turn, no other attempt can make a listed edition the present one.
         has_turn, analysed = self._lifecycle.has_turn(job), self._lifecycle.analysed(job)
         if analysed is None:
             raise _NothingToAnalyse(f"jobs/{job.analysis_of} was deleted before it was analysed")
@@ -245,9 +245,9 @@ class Attempt:
             raise _NothingToAnalyse(f"the artifacts of jobs/{analysed.id} are gone from the data folder") from None
 
     def _listen(self, connection: Connection, process: SpawnProcess) -> messages.Message | None:
-        """The worker's last word; None where it died without one."""
+        """Return the worker's last message; None if it died without one."""
         while True:
-            # Its pipe is read to the end even when it has died: its last word may be in there.
+            # A dead worker's pipe is read to the end too: its last message may be in it.
             wait([connection, process.sentinel], 1.0)
             newest: messages.Advanced | None = None
             try:
@@ -268,7 +268,7 @@ class Attempt:
                 return None
             self._save()
             if newest is not None:
-                time.sleep(_PROGRESS_SECONDS)  # what comes meanwhile is one write
+                time.sleep(_PROGRESS_SECONDS)  # progress of this interval becomes one write
 
     def _overdue(self) -> bool:
         return self._told_at is not None and time.monotonic() > self._told_at + self._config.cancel_seconds
@@ -283,7 +283,7 @@ class Attempt:
         except Exception:
             self._metrics.store_errors.inc()
             _log.exception("jobs/%s: progress could not be kept", self.job.id)
-            return True  # the next one makes it good
+            return True  # the next progress includes this one
 
     def _save(self) -> None:
         try:

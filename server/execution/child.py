@@ -1,4 +1,4 @@
-"""What every process that the server starts does first."""
+"""The start of every process that the server spawns."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ from ..observing.logs import Logs
 
 
 def settle(name: str, logs: Logs, threads: int) -> None:
-    """Leave Ctrl-C to the server, set up logging, and keep numeric libraries to ``threads`` CPU threads that don't spin."""
+    """Ignore SIGINT, set up logging, and limit the threads of numeric libraries.
+
+    Parameters
+    ----------
+    name : str
+        Name of the process in logs.
+    logs : Logs
+        How to log.
+    threads : int
+        CPU threads of numeric libraries.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.configure(name)
     limit_threads(threads)
 
 
 def limit_threads(threads: int) -> None:
-    """Keep numeric libraries to ``threads`` CPU threads that don't spin."""
+    """Limit numeric libraries to ``threads`` CPU threads that sleep while idle."""
     # Read once, when torch or numpy is first imported.
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pipe() -> tuple[Connection, Connection]:
-    """Two ends of a pipe, the server's and the process's."""
+    """Return the two ends of a pipe, the server's and the process's."""
     return cast("tuple[Connection, Connection]", Pipe())  # of another type on Windows
 
 
 def receive(connection: Connection) -> bytes:
-    """The next message of the server; where the server is gone, this process ends here and now."""
+    """Return the next message of the server; exit this process if the server is gone."""
     try:
         return connection.recv_bytes()
     except (EOFError, OSError):

@@ -1,4 +1,4 @@
-"""What clients ask of jobs: to be created, to stop, to go on and to be forgotten. Plain calls that raise ServiceError."""
+"""What clients do with jobs: create, cancel, suspend, resume and delete. Plain calls that raise ServiceError."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _PRIORITY_MAX = 100
 
 
 class JobControl:
-    """Changes of jobs that clients ask for.
+    """Changes of jobs that clients request.
 
     Parameters
     ----------
     config, lifecycle, executor, inspector
-        The server's.
+        The server's settings, lifecycle, executor and inspector.
     jobs : JobReader
         Reads jobs, in threads.
     """
@@ -50,7 +50,30 @@ class JobControl:
     async def create(
         self, spec: job_pb2.JobSpec, request_id: str, *, priority: int = 0, labels: Mapping[str, str] | None = None
     ) -> JobRecord:
-        """Check a job and queue it; it is on disk when this returns."""
+        """Validate a job and queue it; it is on disk when this returns.
+
+        Parameters
+        ----------
+        spec : JobSpec
+            The job.
+        request_id : str
+            UUID of the request; a repeated one returns the first call's job. Empty for none.
+        priority : int
+            -100 to 100; jobs with a higher one start first.
+        labels : mapping of str to str or None
+            Labels.
+
+        Returns
+        -------
+        JobRecord
+            The job.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT by field, ALREADY_EXISTS (the request id belongs to another job), RESOURCE_EXHAUSTED (quota, full store),
+            FAILED_PRECONDITION (a component can't be built) or UNAVAILABLE.
+        """
         key, marked = self._marks(request_id, priority, labels or {})
         owner = current_principal.get().owner
         known = await self._call(self._jobs.store.by_request, owner, key) if key else None
@@ -82,11 +105,31 @@ class JobControl:
         priority: int = 0,
         labels: Mapping[str, str] | None = None,
     ) -> JobRecord:
-        """Check further analyses of an ended job and queue them, as a job with the rights and quotas of that job's owner."""
+        """Validate further analyses of an ended job and queue them, as a job with the rights and quotas of that job's owner.
+
+        Parameters
+        ----------
+        name : str
+            The ended job's resource name.
+        analyses : sequence of Component
+            The analyses.
+        request_id, priority, labels
+            See :meth:`create`.
+
+        Returns
+        -------
+        JobRecord
+            The job that runs the analyses.
+
+        Raises
+        ------
+        ServiceError
+            FAILED_PRECONDITION: the named job has no results or is itself an analysis; and the errors of :meth:`create`.
+        """
         key, marked = self._marks(request_id, priority, labels or {})
         job = await self._jobs.get(name)
         spec = job_pb2.JobSpec.FromString(job.spec)
-        for field in ("analyses", "report", "replicas"):  # the report is there, and analyses run in one process
+        for field in ("analyses", "report", "replicas"):  # the report exists, and analyses run in one process
             spec.ClearField(field)
         spec.analyses.extend(analyses)
         known = await self._call(self._jobs.store.by_request, job.owner, key) if key else None
@@ -107,12 +150,12 @@ class JobControl:
         return _same_request(known, key, spec, job.id)
 
     def _marks(self, request_id: str, priority: int, labels: Mapping[str, str]) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """Return a new job's request id and labels as they are kept.
+        """Return a new job's request id and labels in the store's form.
 
         Raises
         ------
         ServiceError
-            One of the three is invalid; or the server is stopping.
+            A parameter is invalid; or the server is stopping.
         """
         if self._jobs.hub.closed:
             raise stopping()
@@ -122,21 +165,34 @@ class JobControl:
         return key, check_labels(labels)
 
     async def cancel(self, name: str, etag: str = "") -> JobRecord:
-        """End a job and keep what was found."""
+        """Request a job's end, keeping its results, and return the job.
+
+        Parameters
+        ----------
+        name : str
+            The job's resource name.
+        etag : str
+            The job must still have this etag; empty for any.
+
+        Raises
+        ------
+        ServiceError
+            NOT_FOUND; FAILED_PRECONDITION: the job's state does not allow it; ABORTED: the job has changed since the etag was read.
+        """
         return await self._asked(name, etag, self._lifecycle.cancel, "{name} has ended already: {state}", "JOB_HAS_ENDED")
 
     async def suspend(self, name: str, etag: str = "") -> JobRecord:
-        """Have a job wait at a checkpoint."""
+        """Request that a job stops at a checkpoint, and return the job. Parameters and errors are those of :meth:`cancel`."""
         what = "{name} is {state}; only a job that waits or runs can be suspended"
         return await self._asked(name, etag, self._lifecycle.suspend, what, "CANNOT_SUSPEND")
 
     async def resume(self, name: str, etag: str = "") -> JobRecord:
-        """Have a suspended or failed job go on."""
+        """Requeue a suspended or failed job and return it. Parameters and errors are those of :meth:`cancel`."""
         what = "{name} is {state}; only a suspended or a failed job can be resumed"
         return await self._asked(name, etag, self._lifecycle.resume, what, "CANNOT_RESUME")
 
     async def delete(self, name: str, etag: str = "") -> None:
-        """Forget a job and remove its files."""
+        """Delete a job and its files. Parameters and errors are those of :meth:`cancel`."""
         version = tokens.version(etag)
         while not await self._versioned(name, self._lifecycle.delete, (await self._jobs.get(name)).id, version):
             job = await self._jobs.get(name)
@@ -144,7 +200,7 @@ class JobControl:
                 continue  # it has changed in between
             what = f"{name} is {states.name(job.state)}; cancel or suspend it first, and wait for that"
             raise _wrong_state(job, what, "CANNOT_DELETE")
-        with contextlib.suppress(OSError):  # what is left is swept later
+        with contextlib.suppress(OSError):  # files that are left are removed later
             await self._call(self._jobs.files.remove, tokens.job_id(name))
 
     async def _asked(
@@ -168,12 +224,12 @@ class JobControl:
 
 
 def _same_request(known: JobRecord, key: str, spec: job_pb2.JobSpec, analysis_of: str = "") -> JobRecord:
-    """Return the job of a request that may have come before, even at the same time.
+    """Return the job that a request has created, after a check that the request is the same.
 
     Raises
     ------
     ServiceError
-        ALREADY_EXISTS: the request has created another job than this one.
+        ALREADY_EXISTS: the request id belongs to another spec or analysis.
     """
     if key and (known.analysis_of != analysis_of or job_pb2.JobSpec.FromString(known.spec) != spec):
         raise already_exists(

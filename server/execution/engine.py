@@ -1,4 +1,4 @@
-"""What the processes ask of the engine. Nothing here is imported before a process asks, so the server itself needs no torch."""
+"""The engine as the server's processes call it. It is imported when a process first calls it, so the server itself needs no torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Command = Literal["", "cancel", "suspend"]
 
 
 class Suspended(Exception):
-    """A run stopped at a checkpoint, as it was asked to."""
+    """A run stopped at a checkpoint on request."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a job that may start; ``total_evaluations`` is 0 where seconds alone limit it."""
+    """Size of a valid job; ``total_evaluations`` is 0 if seconds alone limit it."""
 
     total_evaluations: int
     searches: int
@@ -35,23 +35,23 @@ class Engine(Protocol):
     """
 
     def warm(self, *, running: bool = False) -> None:
-        """Load what the other methods will need; ``run``, too, where ``running``."""
+        """Import what the other methods need; what ``run`` needs too if ``running``."""
         ...
 
     def check(self, spec: Mapping[str, Any], permissions: Permissions) -> Checked:
-        """All that can be known before a job starts."""
+        """Validate a job and return its size."""
         ...
 
     def check_analyses(self, spec: Mapping[str, Any], permissions: Permissions) -> None:
-        """Validate that the analyses of ``spec`` can be run on the rest of it, a job that has ended."""
+        """Validate that the analyses of ``spec`` can be run on the ended job that the rest of ``spec`` describes."""
         ...
 
     def components(self) -> list[dict[str, Any]]:
-        """Every component: kind, name, summary, options_schema, unavailable."""
+        """Return all components as mappings with kind, name, summary, options_schema and unavailable."""
         ...
 
     def describe(self, target: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
-        """A target: shape, modality, differentiable, and layers (name, shape, kind)."""
+        """Build a target and return its shape, modality, differentiable, and layers (name, shape, kind)."""
         ...
 
     def run(self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command]) -> bool:
@@ -60,11 +60,11 @@ class Engine(Protocol):
         Parameters
         ----------
         task : WorkerTask
-            The job, where its files are, and what it may use.
+            The job, its folder, and its permissions.
         on_progress : callable
             Called with a serialised ``actmax.v1.Progress``.
         should_stop : callable
-            Returns "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
+            Returns "" to continue, "cancel" to end and write results, "suspend" to write a checkpoint and stop.
 
         Returns
         -------
@@ -74,19 +74,21 @@ class Engine(Protocol):
         Raises
         ------
         Suspended
-            It was asked to, and has written its checkpoint.
+            The run has written its checkpoint and stopped on request.
         """
         ...
 
     def analyse(self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command]) -> bool:
-        """Run the task's analyses on the ended job in ``task.folder/artifacts`` and add their sections there; else as ``run``.
+        """Run the task's analyses on the ended job in ``task.folder/artifacts`` and add their sections there.
+
+        Parameters and return value are those of :meth:`run`.
 
         Raises
         ------
         Suspended
-            It was asked to, and has written its checkpoint.
+            The run has written its checkpoint and stopped on request.
         Exception
-            Not one section was made.
+            All analyses failed.
         """
         ...
 
@@ -95,18 +97,28 @@ class Replicating(Engine, Protocol):
     """An engine whose generations several processes may evaluate."""
 
     def replica(self, spec: Mapping[str, Any], permissions: Permissions, threads: int) -> Callable[[Any], Any]:
-        """Return what another process evaluates passes with, from ``engine.evaluation.evaluator.Pass`` to its ``Outcome``."""
+        """Return a function for another process that evaluates an ``engine.evaluation.evaluator.Pass`` to its ``Outcome``.
+
+        Parameters
+        ----------
+        spec : mapping of str to object
+            The job.
+        permissions : Permissions
+            What the job may use.
+        threads : int
+            CPU threads of the process.
+        """
         ...
 
     def run(
         self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command], spread: Any = None
     ) -> bool:
-        """See ``Engine``; ``spread`` is an ``engine.evaluation.evaluator.Spread``, which shares the parts out."""
+        """See ``Engine``; ``spread`` is an ``engine.evaluation.evaluator.Spread``, which distributes passes over processes."""
         ...
 
 
 class ActmaxEngine:
-    """``actmax.engine``."""
+    """The engine of actmax, ``actmax.engine``."""
 
     def warm(self, *, running: bool = False) -> None:
         """See ``Engine``."""

@@ -1,4 +1,4 @@
-"""Runs queued jobs, some at a time, each in a spawned process."""
+"""Runs queued jobs, each in a worker process."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _log = logging.getLogger(__name__)
 
 
 class Executor:
-    """As many threads as workers; each takes the job whose turn it is and watches over its process.
+    """Runs one thread per worker; each thread claims the next job and follows its process.
 
     Parameters
     ----------
     context : ExecutionContext
-        The server's.
-    tracer
-        Told of attempts; no spans where it is None.
+        What all attempts of the server share.
+    tracer : opentelemetry.trace.Tracer or None
+        Records a span for each attempt; None for no spans.
     relay : callable
-        Gives the address of the relay to the plugins of the owner of that name, empty for none.
+        Returns the address of the relay to the plugins of an owner, given by name; empty for none.
     """
 
     def __init__(self, context: ExecutionContext, tracer: Any = None, *, relay: Callable[[str], str] = lambda owner: "") -> None:
         self.holder = secrets.token_hex(8)
-        """What the jobs that this server has are marked with; another one after it was taken for dead."""
+        """The server's identifier in its jobs' records; replaced after other servers took this one for dead."""
         self._context = context
         self._config = config = context.config
         self._lifecycle = context.lifecycle
@@ -52,23 +52,23 @@ class Executor:
         self._threads = [threading.Thread(target=self._serve, args=(n,), name=f"worker-{n}", daemon=True) for n in range(config.workers)]
 
     def start(self) -> None:
-        """Begin to take jobs."""
+        """Start the threads."""
         if self.standby is not None:
             self.standby.prepare()
         for thread in self._threads:
             thread.start()
 
     def wake(self) -> None:
-        """A job may be waiting."""
+        """Wake idle threads, as a job may be waiting."""
         with self._changed:
             self._changed.notify_all()
 
     def unmet(self, spec: job_pb2.JobSpec) -> list[Unmet]:
-        """What the job asks of machines and will never get here."""
+        """Return the job's resource requests that no machine here can satisfy."""
         return self._launcher.unmet(spec)
 
     def told(self, job: JobRecord) -> None:
-        """Pass what a client has asked of a job on to its worker, where that is here."""
+        """Pass a client's cancellation or suspension to the job's worker, if the worker belongs to this server."""
         with self._changed:
             attempt = self._attempts.get(job.id)
         if attempt is None or attempt.job.attempt != job.attempt:
@@ -79,10 +79,16 @@ class Executor:
             attempt.pause()
 
     def refresh(self, read: Callable[[], list[JobRecord]]) -> None:
-        """Read which jobs the store says are held here: pass on what was asked, end workers whose job has gone elsewhere."""
+        """Compare the attempts of this server with the store: pass on requests of clients, and kill workers that lost their turn.
+
+        Parameters
+        ----------
+        read : callable
+            Returns the jobs that this server holds according to the store.
+        """
         with self._changed:
             before = dict(self._attempts)
-        held = read()  # after: what is claimed in between is no attempt that has lost its turn
+        held = read()  # after the copy: a job that is claimed in between must not count as lost
         for job in held:
             self.told(job)
         turns = {(job.id, job.attempt) for job in held}
@@ -91,7 +97,7 @@ class Executor:
                 attempt.fence()
 
     def taken_for_dead(self) -> None:
-        """Another server has this one's jobs: end all workers, and go on under another name."""
+        """Kill all workers and take another identifier, since another server has taken over this one's jobs."""
         with self._changed:
             self.holder = secrets.token_hex(8)
             attempts = list(self._attempts.values())
@@ -99,7 +105,7 @@ class Executor:
             attempt.fence()
 
     def stop(self, seconds: float) -> None:
-        """Have workers write their checkpoints; whoever is still there after ``seconds`` is killed."""
+        """Request checkpoints of all workers, and kill the workers that still run after ``seconds``."""
         deadline = time.monotonic() + seconds
         with self._changed:
             self._stopping = True
@@ -119,7 +125,7 @@ class Executor:
                 thread.join(5.0)
 
     def processes(self) -> dict[str, int]:
-        """Identifiers of running jobs, each with the number of its process."""
+        """Return the identifiers of running jobs, each with its process id."""
         with self._changed:
             return {job_id: attempt.pid for job_id, attempt in self._attempts.items() if attempt.pid}
 
@@ -138,7 +144,7 @@ class Executor:
                 self._metrics.workers.dec()
                 with self._changed:
                     self._attempts.pop(attempt.job.id, None)
-                    # It may be waiting for its next attempt, and every other thread asleep.
+                    # The job may wait for its next attempt while every other thread sleeps.
                     self._changed.notify_all()
 
     def _span(self, job: JobRecord) -> AbstractContextManager[Any]:
@@ -162,5 +168,5 @@ class Executor:
                     attempt = Attempt(self._context, job, device, self._relay(job.owner), self.standby)
                     self._attempts[job.id] = attempt
                     return attempt
-                # A claim that failed, on a full disk say, is tried again without being woken; so is one after another server's change.
+                # The timeout retries a claim that failed, on a full disk for example, and finds changes of other servers.
                 self._changed.wait(self._config.poll_seconds)

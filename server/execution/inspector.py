@@ -1,4 +1,4 @@
-"""Checks and describes in a process of its own: a bad weight file, or a component's own code, can end that and never the server."""
+"""Validates jobs and describes targets in a separate process: a bad weight file or a component's code can't crash the server."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _WAITING = 100
 
 
 class Inspector:
-    """Asks one long-lived process, one question at a time; a process that died is replaced at the next question.
+    """Sends questions to one long-lived process, one at a time; a process that died is replaced at the next question.
 
-    It waits in a thread of its own, so that slow checks queue up here and nowhere else.
+    A separate thread waits for the answers, so that slow checks delay only other checks.
 
     Parameters
     ----------
     engine : Engine
         What the process runs.
     config : ServerConfig
-        The server's settings; an answer may take ``check_seconds``.
+        The server's settings; ``check_seconds`` limits the time of an answer.
     relay : callable
-        Gives the address of the relay to the plugins of the owner of that name, empty for none.
+        Returns the address of the relay to the plugins of an owner, given by name; empty for none.
     """
 
     def __init__(self, engine: Engine, config: ServerConfig, *, relay: Callable[[str], str] = lambda owner: "") -> None:
@@ -60,39 +60,40 @@ class Inspector:
         self._closed = False
 
     async def start(self) -> None:
-        """Start the process, which loads the engine meanwhile."""
+        """Start the process, which then imports the engine."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._running)
 
     async def check(self, spec: Mapping[str, Any]) -> Checked:
-        """What is known of a job that may start.
+        """Validate a job and return its size.
 
         Raises
         ------
         ServiceError
-            It may not; with fields relative to the request.
+            INVALID_ARGUMENT, with fields relative to the request; FAILED_PRECONDITION: a component can't be built, or ended the process;
+            DEADLINE_EXCEEDED; RESOURCE_EXHAUSTED; UNAVAILABLE: the server stops.
         """
         return Checked(**await self._ask("check", spec, prefix="spec."))
 
     async def check_analyses(self, spec: Mapping[str, Any]) -> None:
-        """Validate that the analyses of ``spec`` can be run on the ended job that the rest of it is.
+        """Validate that the analyses of ``spec`` can be run on the ended job that the rest of ``spec`` describes.
 
         Raises
         ------
         ServiceError
-            They can't be, with fields ``analyses[…]``; or the job can't be built any more, with the field ``name``.
+            INVALID_ARGUMENT, with fields ``analyses[…]``, or ``name`` if the job can't be built any more; and the errors of :meth:`check`.
         """
         await self._ask("check_analyses", spec)
 
     async def components(self) -> list[dict[str, Any]]:
-        """See ``Engine``."""
+        """Return all components; see ``Engine``."""
         return (await self._ask("components", {}))["components"]
 
     async def describe(self, target: Mapping[str, Any]) -> dict[str, Any]:
-        """See ``Engine``."""
+        """Return a target's description; see ``Engine``. Errors are those of :meth:`check`, with fields relative to the target."""
         return await self._ask("describe", target)
 
     async def close(self) -> None:
-        """End the process; whoever waits for it is told that the server stops."""
+        """End the process; waiting questions are refused, as the server stops."""
         with self._state:
             self._closed = True
             if self._process is not None:
@@ -102,7 +103,7 @@ class Inspector:
 
     @property
     def pid(self) -> int:
-        """Number of its process; 0 where there is none."""
+        """The process's id; 0 without a process."""
         with self._state:
             return (self._process.pid or 0) if self._process is not None else 0
 
@@ -116,7 +117,7 @@ class Inspector:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, busy, reason="CHECKS_BUSY", retry_seconds=5.0)
         self._waiting += 1
         try:
-            # A caller that gives up takes its question back, unless it is being answered.
+            # A caller that gives up withdraws its question, unless the process already works on it.
             answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, question)
         finally:
             self._waiting -= 1
@@ -195,11 +196,11 @@ class Inspector:
 def main(connection: Connection, engine: Engine, logs: Logs) -> None:
     """Answer questions until the server is gone."""
     child.settle("inspector", logs, threads=1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends with its server, which may still be asking
-    with contextlib.suppress(Exception):  # what is wrong is told to who asks
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends with its server, which may still send questions
+    with contextlib.suppress(Exception):  # the first question raises it again
         engine.warm()
     while True:
-        # The main thread listens, so a server that goes away during a check is noticed after it.
+        # The main thread receives, so a server that dies during a check is noticed after the check.
         question = json.loads(child.receive(connection))
         try:
             connection.send_bytes(json.dumps(_answer(engine, question)).encode())
@@ -228,7 +229,7 @@ def _answer(engine: Engine, question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_analyses(engine: Engine, spec: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
-    """Check analyses; what is wrong with the rest of the job is told of its name, as the request has no more of it."""
+    """Validate analyses; violations in the rest of the job get the field ``name``, the only other field of the request."""
     from ...engine.errors import InvalidJob, Violation
 
     try:

@@ -1,4 +1,4 @@
-"""Where the processes of attempts run: on this machine, or on a Ray cluster."""
+"""Where worker processes run: on this machine, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,37 +16,51 @@ from .task import WorkerTask
 
 
 class Launcher(Protocol):
-    """Says what the process that the server starts for an attempt is to do. Methods may be called from any thread."""
+    """Says what the spawned process of an attempt runs. Methods may be called from any thread."""
 
     def start(self) -> None:
-        """Make ready; may take seconds.
+        """Prepare for attempts; may take seconds.
 
         Raises
         ------
         StartError
-            It can't be.
+            Attempts can't be run.
         """
         ...
 
     def ready(self) -> bool:
-        """Whether an attempt may be started now; tries to mend what is broken."""
+        """Return whether an attempt may be started now; reconnects to a lost cluster."""
         ...
 
     def unmet(self, spec: job_pb2.JobSpec) -> list[Unmet]:
-        """What the job asks for and will never get."""
+        """Return the job's resource requests that can never be satisfied."""
         ...
 
     def work(self, connection: Connection, engine: Engine, task: WorkerTask, spec: job_pb2.JobSpec) -> tuple[Callable[..., None], Any]:
-        """A function and its arguments for a spawned process, which speaks ``messages`` over ``connection`` and ends with the server."""
+        """Return a function and its arguments for a spawned process.
+
+        The function exchanges ``messages`` over ``connection`` and ends with the server.
+
+        Parameters
+        ----------
+        connection : Connection
+            The process's end of the pipe.
+        engine : Engine
+            What runs the job.
+        task : WorkerTask
+            The attempt.
+        spec : JobSpec
+            The job, with its resource requests.
+        """
         ...
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release the cluster and its processes."""
         ...
 
 
 class Local:
-    """Jobs run in the processes that the server starts. What they ask of machines is checked against this one, and binds nothing."""
+    """Runs jobs in the processes that the server spawns. Resource requests are compared with this machine, but not reserved."""
 
     def __init__(self, config: ServerConfig) -> None:
         self._node = here(config.devices)
@@ -74,7 +88,7 @@ class Local:
 
 
 def launcher(config: ServerConfig) -> Launcher:
-    """What the setting ``executor`` names."""
+    """Return the launcher that the setting ``executor`` names."""
     if config.executor == "local":
         return Local(config)
     from .ray_cluster import RayCluster

@@ -1,4 +1,4 @@
-"""Looks after what no single job does: shows that this server lives, takes over from dead ones, follows other servers' changes, sweeps."""
+"""Coordinates servers on one store: beats, takes over jobs of dead servers, follows other servers' changes, removes files."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _LOST = "its server had gone away"
 class LeaseManager:
     """A thread beside the executor.
 
-    A server shows that it lives by raising its beat in the store. One whose beat has stood still for ``lease_seconds``, by the watch of
-    whoever looks, is taken for dead: its jobs go back in the queue, and what it should still write is fenced off by their attempts.
-    No clock is compared with another one, so a clock that jumps changes nothing.
+    A server shows that it is alive by raising its beat in the store. A server whose beat has stood still for ``lease_seconds``, by the
+    observer's clock, is taken for dead: its jobs return to the queue, and its later writes are fenced off by their attempt's number.
+    Clocks of two machines are never compared, so a clock that jumps changes nothing.
 
     Parameters
     ----------
     config, store, lifecycle, files, executor, hub
-        The server's.
+        The server's settings, store, lifecycle, job files, executor and hub.
     address : str
-        Of this server, told to others that use the store. Empty where none may: all that is held at the start was held by dead servers.
+        This server's address, for other servers on the store. Empty if the store is not shared: then all jobs that are held at the start
+        belong to dead servers.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class LeaseManager:
         self._thread = threading.Thread(target=self._run, name="steward", daemon=True)
 
     def start(self) -> None:
-        """Register this server, and take over from dead ones what is known at once.
+        """Register this server, take over the jobs of servers known to be dead, and start the thread.
 
         Raises
         ------
@@ -76,7 +77,7 @@ class LeaseManager:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and the registration once no job is held here any more."""
+        """End the thread and remove the registration; called when no job is held here any more."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(10.0)
@@ -113,11 +114,11 @@ class LeaseManager:
         beats = dict(self._store.beats())
         held = self._store.held()
         for job in held:
-            beats.setdefault(job.holder, -1)  # taken for dead, and yet it has claimed something
+            beats.setdefault(job.holder, -1)  # a server without a row, taken for dead, that has claimed a job since
         beats.pop(self._executor.holder, None)
         now = time.monotonic()
         if now > self._looked + self._config.lease_seconds / 2:
-            self._seen.clear()  # nobody could show anything while the store was out of reach, or it can't be told
+            self._seen.clear()  # while this server could not read the store, the others may have been unable to raise their beats
         self._looked = now
         self._seen = {server: self._seen.get(server, (beat, now)) for server, beat in beats.items()}
         for server, beat in beats.items():
@@ -129,7 +130,7 @@ class LeaseManager:
                 del self._seen[server]
 
     def _take_over(self, jobs: Sequence[JobRecord]) -> None:
-        """Take jobs from dead servers: all before any begins, so that one that takes servers down is not always ahead of the others."""
+        """Return jobs of dead servers to the queue: all of them before any starts, so that a job that kills servers isn't always first."""
         for job in jobs:
             left = self._lifecycle.orphaned(job, _LOST, self._config.max_server_deaths)
             if left is not None and left.error_message:

@@ -1,4 +1,4 @@
-"""What goes through a worker's pipe: bytes of known form, never pickles, as a job's own code may run at the other end."""
+"""Messages of a worker's pipe: bytes of a fixed form, never pickles, as a job's own code may run at the other end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job's end, with what is in its artifacts folder."""
+    """The job's end, with the files in its artifacts folder."""
 
     cancelled: bool
     artifacts: tuple[ArtifactRecord, ...]
@@ -29,12 +29,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class Suspended:
-    """Stopped at a checkpoint."""
+    """The worker stopped at a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Trying again would not help; ``details`` (a traceback) is for the server's log."""
+    """The job failed and a retry can't help; ``details`` (a traceback) is for the server's log."""
 
     code: str
     message: str
@@ -43,7 +43,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Lost:
-    """It went away where it ran, with its machine say; another attempt may do better. ``began``: whether it had been there at all."""
+    """The worker was lost where it ran, with its machine for example; a retry may succeed. ``began``: whether the worker had started."""
 
     why: str
     began: bool = True
@@ -57,7 +57,7 @@ class BadMessage(ValueError):
 
 
 def encode(message: Message) -> bytes:
-    """A message as bytes: one that tells its kind, then its content."""
+    """Return a message as bytes: one byte for its kind, then its content."""
     match message:
         case Advanced(progress):
             return b"A" + progress
@@ -72,12 +72,12 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """The message in ``data``.
+    """Return the message in ``data``.
 
     Raises
     ------
     BadMessage
-        There is none.
+        ``data`` holds no message.
     """
     kind, content = data[:1], data[1:]
     try:

@@ -1,4 +1,4 @@
-"""The server's end of a Ray cluster: one of its own on this machine, or one that others run."""
+"""The server's connection to a Ray cluster, which it starts on this machine or joins."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _AGAIN_SECONDS = 5.0
 
 
 class RayCluster:
-    """A ``Launcher`` that has Ray place attempts. The server itself never loads Ray: a process beside it keeps the cluster, or joins it.
+    """A ``Launcher`` that runs attempts on Ray. A separate process keeps or joins the cluster, so that the server never imports Ray.
 
     Parameters
     ----------
     config : ServerConfig
-        ``executor`` is "ray" for a cluster of this server's own on this machine, which ends with it; "ray:auto", "ray:HOST:PORT" or
-        "ray://HOST:PORT" for another one.
+        ``executor`` is "ray" for a cluster on this machine that ends with the server; "ray:auto", "ray:HOST:PORT" or "ray://HOST:PORT"
+        for another cluster.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -67,12 +67,12 @@ class RayCluster:
 
     @property
     def joining(self) -> Joining:
-        """The way into the cluster, once it was started."""
+        """The address and environment to join the cluster with, once it was started."""
         return self._joining
 
     @property
     def pid(self) -> int:
-        """Number of the process that keeps or has joined the cluster; 0 where there is none."""
+        """Id of the process that keeps or has joined the cluster; 0 without a process."""
         return (self._process.pid or 0) if self._process is not None else 0
 
     def start(self) -> None:
@@ -103,10 +103,10 @@ class RayCluster:
             return True
 
     def unmet(self, spec: job_pb2.JobSpec) -> list[Unmet]:
-        """See ``Launcher``; nothing where the cluster can't be asked, or grows as it needs."""
+        """See ``Launcher``; returns nothing if the cluster doesn't answer, or grows on demand."""
         if self._config.autoscaling:
             return []
-        if not self._lock.acquire(timeout=1.0):  # it is being started again, which may take long
+        if not self._lock.acquire(timeout=1.0):  # a restart of the cluster is under way, which may take long
             return []
         try:
             nodes = self._present()
@@ -127,11 +127,11 @@ class RayCluster:
             self._drop()
 
     def _request(self, spec: job_pb2.JobSpec) -> Request:
-        # Of a cluster elsewhere this machine's cores say nothing.
+        # The number of this machine's cores says nothing about another cluster.
         return Request.of(spec, self._config.worker_threads if self._own else self._config.threads or 1)
 
     def _knock(self) -> None:
-        """Refuse an address where nothing listens, which Ray would try for minutes."""
+        """Raise ``StartError`` for an address where nothing listens, which Ray would retry for minutes."""
         host, _, port = self._joining.address.removeprefix("ray://").rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
@@ -188,7 +188,19 @@ class RayCluster:
 
 
 def keep(connection: Connection, own: bool, joining: Joining, logs: Logs) -> None:
-    """Start a cluster or join one, say what it has whenever asked, and let go of it when the server is gone."""
+    """Start or join a cluster, answer questions about its nodes, and leave it when the server is gone.
+
+    Parameters
+    ----------
+    connection : Connection
+        The process's end of the pipe to the server.
+    own : bool
+        Whether to start a cluster, rather than join one.
+    joining : Joining
+        Address and environment of the cluster.
+    logs : Logs
+        How to log.
+    """
     child.settle("ray", logs, threads=1)
     with contextlib.ExitStack() as undo:
         try:
@@ -215,11 +227,11 @@ def keep(connection: Connection, own: bool, joining: Joining, logs: Logs) -> Non
 
 @contextlib.contextmanager
 def _cluster(joining: Joining) -> Iterator[tuple[Any, str]]:
-    """A cluster of this machine alone, with a token of its own, without dashboard and usage statistics."""
-    # As spawned workers do, those of Ray find what the server finds, and no other process goes before them.
+    """Yield ``ray`` and the address of a cluster on this machine alone, with its own token, without dashboard and usage statistics."""
+    # Workers of Ray import what the server imports, as spawned workers do, and have normal scheduling priority.
     path = os.pathsep.join(path for path in sys.path if path)
     folder = tempfile.mkdtemp(prefix="actmax-ray-")  # not below the data folder: the paths of sockets have to be short
-    scratch = {"TMPDIR": folder}  # so that nothing is left of workers that were killed
+    scratch = {"TMPDIR": folder}  # so that killed workers leave no files behind
     ray = ray_joining.prepare({**joining.environment, **scratch, "PYTHONPATH": path, "RAY_worker_niceness": "0"})
     ray_joining.stay_on_loopback(ray)
     try:

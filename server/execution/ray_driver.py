@@ -1,7 +1,7 @@
-"""Stands in for a worker beside the server while the true one runs where Ray has placed it.
+"""Stands in for a worker beside the server while the actual worker runs on Ray.
 
-The server treats this process as any worker: it is told to cancel or suspend, killed, and outlived alike. When it ends, however that comes,
-Ray ends what it had started. Only it writes into the attempt's folder, so what runs elsewhere needs no way to the server's files.
+The server treats this process as any worker: it receives the same commands and is killed in the same cases. When this process ends,
+Ray ends the actor. Only this process writes into the attempt's folder, so the actor needs no access to the server's files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,21 @@ _WAITING_SECONDS = 30.0
 
 
 def main(connection: Connection, maker: Engine, task: WorkerTask, joining: Joining, request: Request) -> None:
-    """Have Ray run the job, pass on what the server and the worker say, and end with the server at the latest."""
+    """Run the job on Ray, relay messages between the server and the actor, and end with the server at the latest.
+
+    Parameters
+    ----------
+    connection : Connection
+        The process's end of the pipe to the server.
+    maker : Engine
+        What runs the job.
+    task : WorkerTask
+        The attempt.
+    joining : Joining
+        Address and environment of the cluster.
+    request : Request
+        Resources of each process of the job.
+    """
     child.settle(f"jobs/{task.job_id}#{task.attempt}", task.logs, threads=1)
     commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, commands), name="commands", daemon=True).start()
@@ -43,7 +57,7 @@ def main(connection: Connection, maker: Engine, task: WorkerTask, joining: Joini
     except Exception as error:
         word: messages.Message = messages.Lost(f"could not reach the Ray cluster: {ray_joining.why(error)}", began=False)
     else:
-        signal.signal(signal.SIGTERM, lambda *_: commands.put(messages.SUSPEND))  # Ray has put a handler of its own
+        signal.signal(signal.SIGTERM, lambda *_: commands.put(messages.SUSPEND))  # replaces Ray's handler
         try:
             word = _Attempt(ray, maker, task, request, connection, commands).run()
         except ray.exceptions.RayError as error:
@@ -64,7 +78,7 @@ def _listen(connection: Connection, commands: queue.SimpleQueue[bytes]) -> None:
 
 
 class _Attempt:
-    """The actor, and the folder that what it writes is brought to."""
+    """The actor, and the local folder that receives its files."""
 
     def __init__(
         self, ray: Any, maker: Engine, task: WorkerTask, request: Request, connection: Connection, commands: queue.SimpleQueue[bytes]
@@ -83,13 +97,13 @@ class _Attempt:
             num_gpus=request.gpus,
             memory=request.memory or None,
             max_restarts=0,  # the server starts another attempt
-            max_concurrency=4,  # one runs the job, the others answer meanwhile
+            max_concurrency=4,  # one thread runs the job, the others answer calls
         )
         self._blank = not checkpoints(task.folder)
         self._actor = actor.remote(maker, task, request, before)
 
     def run(self) -> messages.Message:
-        """See it to its last word."""
+        """Follow the actor to its end and return its last message."""
         ray, actor = self._ray, self._actor
         done, news = actor.run.remote(), actor.news.remote()
         began, placed = time.monotonic(), False
@@ -120,7 +134,7 @@ class _Attempt:
             self._actor.tell.remote(command)
 
     def _left(self) -> messages.Message | None:
-        """The last word of an attempt that was told to end before it had a place, where nothing is lost by that."""
+        """Return the last message of an attempt that was ended before Ray placed it, if nothing is lost by that; else None."""
         if messages.SUSPEND in self._told:
             return messages.Suspended()
         if messages.CANCEL in self._told and self._blank:

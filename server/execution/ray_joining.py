@@ -1,4 +1,4 @@
-"""How a process becomes part of a Ray cluster."""
+"""Joins a process to a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Joining:
-    """The way in: an address that ``ray.init`` takes, and environment variables, such as the cluster's token."""
+    """How to join a cluster: an address for ``ray.init``, and environment variables, such as the cluster's token."""
 
     address: str
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def join(self) -> Any:
-        """Become a driver of the cluster; gives the module ``ray``.
+        """Become a driver of the cluster and return the module ``ray``.
 
         Raises
         ------
         ImportError
             Ray is not installed.
         Exception
-            Of Ray's own many: the cluster can't be joined.
+            One of Ray's exceptions: the cluster can't be joined.
         """
         ray = prepare(self.environment)
         if is_loopback(self.address.removeprefix("ray://")):
@@ -39,7 +39,7 @@ class Joining:
 
 
 def prepare(environment: Mapping[str, str]) -> Any:
-    """The module ``ray``, told to send no usage statistics; ``environment`` is read when it is first imported."""
+    """Return the module ``ray`` with usage statistics off, after setting ``environment``, which Ray reads at its first import."""
     os.environ.update(environment)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -49,15 +49,15 @@ def prepare(environment: Mapping[str, str]) -> Any:
 
 
 def stay_on_loopback(ray: Any) -> None:
-    """Keep Ray from listening on, and going by, an address that other machines reach.
+    """Keep Ray from listening on an address that other machines can reach.
 
-    Ray takes a loopback address for an oversight and puts the machine's outer one in its place; there is no setting against that.
+    Ray replaces a loopback address by the machine's outer one, and has no setting against that.
     """
     ray._private.services.resolve_ip_for_localhost = lambda host: host
 
 
 def why(error: BaseException) -> str:
-    """Ray's errors have whole tracebacks in them: how they begin and end, in one line."""
+    """Return an error of Ray in one line: the beginning and the end of its text, without the traceback between."""
     lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
     told = lines if len(lines) < 4 else [lines[0], "…", *lines[-2:]]
     return f"{type(error).__name__}: {' '.join(line[:200] for line in told)}"

@@ -1,4 +1,4 @@
-"""A generation shared out between a job's own process and replicas of generator and target, each an actor that Ray has placed."""
+"""Distributes a generation over a job's own process and replicas of generator and target, each a Ray actor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST_PATIENCE = 2.0
 
 
 class RayReplica:
-    """An actor with a generator and a target of its own. It keeps nothing between passes."""
+    """An actor with its own generator and target. It is stateless between passes."""
 
     def __init__(self, maker: Replicating, task: WorkerTask, number: int) -> None:
         Logs(task.logs.level, task.logs.as_json).configure(f"jobs/{task.job_id}#{task.attempt} replica {number}")
@@ -29,26 +29,28 @@ class RayReplica:
         self._evaluate = maker.replica(task.spec, task.permissions, task.threads)
 
     def ready(self) -> None:
-        """Returns once it can evaluate."""
+        """Return once the replica can evaluate."""
 
     def evaluate(self, work: Pass) -> Outcome:
-        """One pass."""
+        """Return the outcome of one pass."""
         return self._evaluate(work).apart()
 
 
 class RayReplicas:
     """An ``engine.evaluation.evaluator.Spread`` over this process and ``request.replicas`` - 1 actors.
 
-    Each process gets an equal share of a generation's passes. One whose actor dies, or is much slower than this process, is evaluated
-    here: equal passes have equal outcomes, so nothing is lost and no bit depends on who did what. Ray starts dead actors again, where
-    it finds room; those that are not there yet are not waited for.
+    Each process gets an equal share of a generation's passes. Shares of actors that die, or are much slower, are evaluated
+    in this process: equal passes have equal outcomes, so results do not depend on the process, bit for bit. Ray restarts dead actors where
+    it has room; actors that are not ready are not waited for.
 
     Parameters
     ----------
-    maker, task
-        What the job's own process was given.
+    maker : Replicating
+        The engine.
+    task : WorkerTask
+        The job's task.
     request : Request
-        What each actor is placed with.
+        Resources of each actor, and the number of processes.
     """
 
     def __init__(self, maker: Replicating, task: WorkerTask, request: Request) -> None:
@@ -56,7 +58,7 @@ class RayReplicas:
         import ray.exceptions
 
         self._ray: Any = ray
-        # Ray's own type checks of actors know no attributes of them.
+        # Ray's types of actors declare none of their methods.
         actor: Any = ray.remote(RayReplica).options(
             num_cpus=request.cpus, num_gpus=request.gpus, memory=request.memory or None, max_restarts=-1, max_task_retries=0
         )
@@ -98,19 +100,19 @@ class RayReplicas:
         except errors.RayActorError:
             self._lose(actor, "was lost")
         except errors.RayError as error:
-            # Where it is the job's own fault, this process meets it again, and says so.
+            # If the job itself is at fault, this process raises the same error.
             _log.warning("a replica could not evaluate its share: %s", error)
         return None
 
     def _lose(self, actor: Any, why: str) -> None:
-        """Do without it until it answers again: once Ray has started it anew, or it has worked off what it was asked."""
+        """Leave an actor out until it answers again, after a restart by Ray or once it has finished its calls."""
         if actor in self._ready:
             _log.warning("a replica %s; the others evaluate its share until it answers again", why)
             self._ready.remove(actor)
             self._coming[actor.ready.remote()] = actor
 
     def _welcome(self) -> None:
-        """Take in actors that have become ready."""
+        """Add actors that have become ready."""
         if not self._coming:
             return
         done, _ = self._ray.wait(list(self._coming), num_returns=len(self._coming), timeout=0)

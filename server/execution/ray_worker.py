@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class News:
-    """What has come since the last time: the newest progress, checkpoint files by name, lines of the log; each may be empty."""
+    """What is new since the last call: the newest progress, checkpoint files by name, log lines; each may be empty."""
 
     progress: bytes
     checkpoint: Mapping[str, bytes]
@@ -37,18 +37,18 @@ class News:
 
 
 class RayWorker:
-    """An actor with the attempt's folder on its own machine. The checkpoint is brought in, and what is written is taken out, by Ray.
+    """An actor that runs an attempt in a folder on its own machine. Ray transports the earlier checkpoint in, and results out.
 
     Parameters
     ----------
     maker : Engine
         What runs the job.
     task : WorkerTask
-        What is to be done; its folder is one on the server's machine, and not used.
+        The attempt; its ``folder`` is on the server's machine, and not used.
     request : Request
-        What this process was placed with.
+        Resources of this process, and the number of replicas.
     before : mapping of str to bytes
-        What is in the attempt's folder, by path: the newest checkpoint of earlier attempts, and the results that are to be analysed.
+        Content of the attempt's folder, by path: the newest checkpoint of earlier attempts, and the results that are to be analysed.
     """
 
     def __init__(self, maker: Engine, task: WorkerTask, request: Request, before: Mapping[str, bytes]) -> None:
@@ -67,7 +67,17 @@ class RayWorker:
         self._over = self._cancelled = self._suspended = False
 
     def run(self) -> tuple[bytes, Mapping[str, bytes], News]:
-        """The last word, as ``messages`` has it, the artifacts, and what else is new."""
+        """Run the attempt.
+
+        Returns
+        -------
+        bytes
+            The last message, encoded by ``messages``.
+        mapping of str to bytes
+            The artifacts, by path; empty unless the job finished.
+        News
+            Progress, checkpoint and log lines since the last call of :meth:`news`.
+        """
         run = self._maker.analyse if self._task.analyses else self._maker.run
         if self._request.replicas > 1:
             maker = cast("Replicating", self._maker)
@@ -84,12 +94,12 @@ class RayWorker:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def tell(self, command: bytes) -> None:
-        """Pass on what the server says."""
+        """Receive a command of the server."""
         self._cancelled |= command == messages.CANCEL
         self._suspended |= command == messages.SUSPEND
 
     def news(self) -> News:
-        """What is new; waits for a moment for something to be."""
+        """Return what is new, after waiting up to 0.2 s for progress."""
         with self._changed:
             self._changed.wait_for(lambda: self._progress or self._over, _LOOK_SECONDS)
             return News(b"", {}, ()) if self._over else self._news()
@@ -117,7 +127,7 @@ class RayWorker:
 
 
 def log_lines(name: str, logs: Logs) -> deque[str]:
-    """Log as the server's other processes do, into lines that are to be taken from here; the oldest go where nobody takes them."""
+    """Set up logging as in the server's other processes, and return a queue of the formatted lines, at most the newest 1000."""
     lines: deque[str] = deque(maxlen=_LINES)
     logs.configure(name)
     (console,) = logging.getLogger().handlers

@@ -1,4 +1,4 @@
-"""What a job asks of machines, and whether there are machines that have it."""
+"""Resource requests of jobs, and the machines that can satisfy them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from actmax.v1 import job_pb2
 
 Unmet = tuple[str, str]
-"""A field of a job's spec, and what is wrong with it."""
+"""A field of a job's spec, and why its request can't be satisfied."""
 GIB = 1 << 30
 
 
 @dataclass(frozen=True)
 class Request:
-    """What each process of a job needs, and how many there are to be.
+    """Resources of each process of a job, and the number of processes.
 
     Attributes
     ----------
     cpus, gpus : float
-        Parts of one included.
+        Number of CPUs and GPUs; fractions are allowed.
     memory : int
-        Bytes; 0 where nothing was asked for.
+        Bytes; 0 for no request.
     replicas : int
-        Processes that evaluate, the job's own counted.
+        Processes that evaluate, including the job's own.
     """
 
     cpus: float
@@ -36,39 +36,60 @@ class Request:
 
     @classmethod
     def of(cls, spec: job_pb2.JobSpec, cpus: float) -> Request:
-        """A job's, ``cpus`` where it asks for none."""
+        """Return a job's request, with ``cpus`` CPUs if the job requests none."""
         asked = spec.resources
         gpus = asked.gpus or (1.0 if spec.device.startswith("cuda") else 0.0)
         return cls(asked.cpus or cpus, gpus, int(asked.memory * GIB), max(1, spec.replicas.n))
 
     @property
     def threads(self) -> int:
-        """CPU threads that use its cores."""
+        """CPU threads for the requested CPUs, at least 1."""
         return max(1, math.floor(self.cpus))
 
 
 @dataclass(frozen=True)
 class Node:
-    """What one machine has in all, busy or not; ``memory`` in bytes."""
+    """All resources of one machine, in use or not; ``memory`` in bytes."""
 
     cpus: float
     gpus: float
     memory: int
 
     def holds(self, request: Request) -> int:
-        """So many processes of such a job at once."""
+        """Return how many processes of such a job fit on the machine at once."""
         parts = [(self.cpus, request.cpus), (self.gpus, request.gpus), (self.memory, request.memory)]
         return min((math.floor(has / needs + 1e-9) for has, needs in parts if needs), default=request.replicas)
 
 
 def here(devices: Sequence[str] = ()) -> Node:
-    """This machine, as far as this process may use it; GPUs are those of a worker with one of ``devices``."""
+    """Return this machine as far as this process may use it.
+
+    Parameters
+    ----------
+    devices : sequence of str
+        Values of ``CUDA_VISIBLE_DEVICES`` of the workers: the GPUs counted are those of the worker with most. If empty, all GPUs count.
+    """
     gpus = max((len(device.split(",")) for device in devices), default=len(list(Path("/dev").glob("nvidia[0-9]*"))))
     return Node(len(os.sched_getaffinity(0)), gpus, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def unmet(request: Request, nodes: Sequence[Node], what: str) -> list[Unmet]:
-    """What of ``request`` none of ``nodes``, called ``what``, can ever give; by field of a job's spec."""
+    """Return the resource requests that no node can satisfy, keyed by spec field.
+
+    Parameters
+    ----------
+    request : Request
+        The job's request.
+    nodes : sequence of Node
+        The machines.
+    what : str
+        What the machines are called in descriptions, such as "the cluster".
+
+    Returns
+    -------
+    list of (str, str)
+        Fields and descriptions; empty if the job can be placed.
+    """
     found: list[Unmet] = []
     asked = {
         "cpus": (request.cpus, max((node.cpus for node in nodes), default=0), "CPUs"),

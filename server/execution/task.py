@@ -1,4 +1,4 @@
-"""What a worker is to do, and how it is sent there."""
+"""The task of a worker process, and its serialised form."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class WorkerTask:
     attempt : int
         The attempt's number, from 1.
     spec : mapping of str to object
-        What to do.
+        The job.
     folder : Path
-        Of the attempt: holds its checkpoint, and ``artifacts/`` at the end.
+        The attempt's folder: holds its checkpoint, and ``artifacts/`` at the end.
     permissions : Permissions
         What the job may import, read and ask.
     threads : int
@@ -33,7 +33,7 @@ class WorkerTask:
     checkpoint_seconds : float
         Seconds between two checkpoints, at least.
     device : str
-        The worker's GPUs as ``CUDA_VISIBLE_DEVICES`` has them; empty for all.
+        The worker's GPUs in the form of ``CUDA_VISIBLE_DEVICES``; empty for all.
     logs : Logs
         How the worker logs.
     analyses : bool
@@ -56,14 +56,14 @@ _PLAIN = ("job_id", "attempt", "spec", "threads", "checkpoint_seconds", "device"
 
 
 def encode_task(task: WorkerTask) -> bytes:
-    """Return a task as bytes of JSON, which is where a job's spec came from."""
+    """Return a task as bytes of JSON."""
     fields = {name: getattr(task, name) for name in _PLAIN}
     fields |= {"folder": str(task.folder), "permissions": asdict(task.permissions), "logs": asdict(task.logs)}
     return json.dumps(fields).encode()
 
 
 def decode_task(data: bytes) -> WorkerTask:
-    """Return the task in ``data``."""
+    """Return the task in ``data``, bytes from :func:`encode_task`."""
     fields = json.loads(data)
     made = {"folder": Path, "permissions": Permissions.from_plain, "logs": lambda plain: Logs(**plain)}
     return WorkerTask(**{name: made[name](value) if name in made else value for name, value in fields.items()})

@@ -1,4 +1,4 @@
-"""A worker that waits for its job with everything imported, so that the job begins at once."""
+"""A spare worker process with everything imported, so that a job begins at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _spawn = multiprocessing.get_context("spawn")
 class WarmWorker:
     """One spare process for all workers of a server. Methods may be called from any thread.
 
-    It has run nobody's code but what the engine imports, and runs one job, as every other worker does.
+    It has run only code that the engine imports, and runs one job, as every other worker does.
     """
 
     def __init__(self, config: ServerConfig, engine: Engine) -> None:
@@ -34,12 +34,12 @@ class WarmWorker:
 
     @property
     def pid(self) -> int:
-        """Number of the process that waits; 0 where none does."""
+        """Id of the spare process; 0 without one."""
         with self._lock:
             return (self._idle[1].pid or 0) if self._idle is not None else 0
 
     def prepare(self) -> None:
-        """Start one where none waits; it is of use a few seconds later."""
+        """Start a spare process if there is none; it is ready a few seconds later."""
         with self._lock:
             if self._closed or (self._idle is not None and self._idle[1].is_alive()):
                 return
@@ -50,7 +50,7 @@ class WarmWorker:
             process = _spawn.Process(target=main, args=arguments, daemon=True, name="standby")
             try:
                 process.start()
-            except OSError as error:  # the next job starts a process of its own, and is told
+            except OSError as error:  # the next job starts its own process, and reports the error
                 _log.warning("no process could be started to stand by (%s)", error)
                 ours.close()
             else:
@@ -59,7 +59,7 @@ class WarmWorker:
                 theirs.close()
 
     def take(self, task: WorkerTask) -> tuple[Connection, SpawnProcess] | None:
-        """The process that waited, with its task; None where none did."""
+        """Send the spare process its task and return it with its pipe; None if there is no live spare process."""
         with self._lock:
             found, self._idle = self._idle, None
         if found is None:
@@ -75,7 +75,7 @@ class WarmWorker:
         return None
 
     def close(self) -> None:
-        """End what waits, for good."""
+        """End the spare process; no other one is started."""
         with self._lock:
             self._closed = True
             _drop(self._idle)
@@ -83,9 +83,9 @@ class WarmWorker:
 
 
 def main(connection: Connection, maker: Engine, threads: int, logs: Logs) -> None:
-    """Import what jobs need, then wait for one."""
+    """Import what jobs need, wait for a task, and run it."""
     child.settle("standby", logs, threads)
-    with contextlib.suppress(Exception):  # what is wrong fails the job, which tells of it
+    with contextlib.suppress(Exception):  # the job fails with the same error, and reports it
         maker.warm(running=True)
     worker.main(connection, maker, decode_task(child.receive(connection)))
 

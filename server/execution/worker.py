@@ -1,4 +1,4 @@
-"""One attempt at one job, in a process of its own."""
+"""One attempt at one job, in its own process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ from .task import WorkerTask
 
 
 def main(connection: Connection, maker: engine.Engine, task: WorkerTask) -> None:
-    """Run the job, tell the server of its progress and end, and end with the server at the latest."""
+    """Run the job, send the server its progress and outcome, and end with the server at the latest.
+
+    Parameters
+    ----------
+    connection : Connection
+        The process's end of the pipe to the server.
+    maker : Engine
+        What runs the job.
+    task : WorkerTask
+        The attempt.
+    """
     if task.device:
         os.environ["CUDA_VISIBLE_DEVICES"] = task.device  # read when torch first looks for GPUs
     child.settle(f"jobs/{task.job_id}#{task.attempt}", task.logs, task.threads)
@@ -33,7 +43,22 @@ def main(connection: Connection, maker: engine.Engine, task: WorkerTask) -> None
 def attempt(
     run: Callable[..., bool], task: WorkerTask, on_progress: Callable[[bytes], None], should_stop: Callable[[], engine.Command]
 ) -> messages.Message:
-    """Run the job, by ``Engine.run`` or ``Engine.analyse``, and say how that ended."""
+    """Run the job and return how that ended.
+
+    Parameters
+    ----------
+    run : callable
+        ``Engine.run`` or ``Engine.analyse``.
+    task : WorkerTask
+        The attempt.
+    on_progress, should_stop : callable
+        See ``Engine.run``.
+
+    Returns
+    -------
+    Message
+        ``Finished``, ``Suspended`` or ``Failed``.
+    """
     try:
         cancelled = run(task, on_progress=on_progress, should_stop=should_stop)
         return messages.Finished(cancelled, tuple(describe(task.folder / "artifacts")))
@@ -44,7 +69,7 @@ def attempt(
 
 
 def failure(error: Exception) -> messages.Failed:
-    """Why a job failed, by a canonical code."""
+    """Return why a job failed, by a canonical code."""
     from ...engine.errors import InvalidJob, Unmeasured
 
     details = "".join(traceback.format_exception(error))
@@ -62,7 +87,7 @@ def failure(error: Exception) -> messages.Failed:
 
 
 def describe(folder: Path) -> list[ArtifactRecord]:
-    """The files below ``folder``, flushed to disk and hashed."""
+    """Flush the files below ``folder`` to disk, hash them and return their records, sorted by path."""
     found: list[ArtifactRecord] = []
     for path, file in artifact_files(folder):
         with file.open("rb") as opened:
@@ -75,7 +100,7 @@ def describe(folder: Path) -> list[ArtifactRecord]:
 
 
 class _Commands:
-    """The server's latest word, read by a thread that ends this process when the server is gone."""
+    """The server's latest command, read by a thread that ends this process when the server is gone."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -83,7 +108,7 @@ class _Commands:
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
 
     def latest(self) -> engine.Command:
-        # A suspended job keeps its cancellation: its next worker is told again.
+        # A suspended job keeps its cancellation: its next worker receives it again.
         return "suspend" if self._suspended else "cancel" if self._cancelled else ""
 
     def suspend(self) -> None:
@@ -97,7 +122,7 @@ class _Commands:
 
 
 class _Outbox:
-    """Sends from a thread of its own, and of progress only the newest, so that a slow server never slows a job."""
+    """Sends messages from a separate thread, and only the newest progress, so that a slow server never slows a job."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

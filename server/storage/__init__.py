@@ -1,1 +1,1 @@
-"""What outlives the server: a database of jobs and events, and a folder of files."""
+"""Persistent state of the server: a database of jobs and events, and a folder of files."""

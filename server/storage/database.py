@@ -1,4 +1,4 @@
-"""The SQL database under every store: SQLite (WAL) by default, PostgreSQL by URL. Its schema is brought up to date when it is opened."""
+"""The SQL database: SQLite (WAL) by default, PostgreSQL by URL. Opening it migrates its schema to the latest version."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _MIGRATION_SECONDS = 60.0
 
 
 class DatabaseTooNew(RuntimeError):
-    """A newer actmax has made or upgraded the database."""
+    """A newer actmax has created or upgraded the database."""
 
 
 class BadDatabase(ConfigError):
-    """The setting names no database that can be used here."""
+    """The setting ``database`` is no URL of a supported database."""
 
 
 def sqlite_url(path: Path) -> sa.URL:
-    """The URL of a database file."""
+    """Return the URL of a SQLite file."""
     return sa.URL.create("sqlite", database=str(path))
 
 
 def database_url(text: str) -> sa.URL:
-    """A database's URL as a person writes it; ``postgresql://`` means psycopg, which actmax[postgres] brings.
+    """Return the URL in a setting; ``postgresql://`` selects psycopg, which actmax[postgres] installs.
 
     Raises
     ------
     BadDatabase
-        It is none. The message has no part of it, since it may hold a password.
+        The text is no URL, or its database is not supported. The message has no part of the text, since it may hold a password.
     """
     try:
         url = sa.make_url(text)
@@ -59,12 +59,12 @@ class Database:
     Parameters
     ----------
     url : sqlalchemy.URL or str
-        Where it is.
+        The database's URL.
 
     Raises
     ------
     BadDatabase, DatabaseTooNew, StorageFull, StorageGone, sqlalchemy.exc.DatabaseError
-        It can't be used.
+        The database can't be used.
     """
 
     def __init__(self, url: sa.URL | str) -> None:
@@ -80,7 +80,7 @@ class Database:
             ) from None
         if not self.shared:
             sqlalchemy.event.listen(self.engine, "connect", _prepare_sqlite)
-        # SQLite has one writer at a time; waiting here instead of there never ends in "database is locked".
+        # SQLite has one writer at a time; waiting for this lock avoids SQLite's error "database is locked".
         self._writing = threading.Lock() if not self.shared else None
         try:
             self._upgrade()
@@ -90,7 +90,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection to read from.
+        """Yield a connection to read from.
 
         Raises
         ------
@@ -102,12 +102,17 @@ class Database:
 
     @contextmanager
     def write(self, *, alone: bool = False) -> Iterator[sa.Connection]:
-        """One transaction; ``alone`` among all servers' transactions that ask for that.
+        """Yield the connection of one transaction, which is committed at the end.
+
+        Parameters
+        ----------
+        alone : bool
+            Whether the transaction excludes those of all servers that are ``alone`` too.
 
         Raises
         ------
         StorageFull, StorageGone
-            Nothing was written, or, where the connection broke at the end, nobody knows.
+            Nothing was written. If the connection broke during the commit, that is unknown.
         """
         with _told():
             if self._writing is not None:
@@ -120,11 +125,11 @@ class Database:
                     yield connection
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close all connections."""
         self.engine.dispose()
 
     def _upgrade(self) -> None:
-        # Of servers that start together on a fresh database one makes the tables; the others fail and look again.
+        # If several servers start on a fresh database, one creates the tables; the others fail and retry.
         deadline = time.monotonic() + _MIGRATION_SECONDS
         while True:
             try:
@@ -138,12 +143,12 @@ class Database:
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """Bring the schema up to date, from whichever earlier one.
+    """Migrate the schema from any earlier version to the latest.
 
     Raises
     ------
     DatabaseTooNew
-        It is of a later version.
+        The schema has a later version than this actmax knows.
     """
     from alembic.runtime.migration import MigrationContext
 
@@ -167,7 +172,7 @@ def upgrade(connection: sa.Connection) -> None:
 
 @functools.cache
 def revisions() -> tuple[str, ...]:
-    """Every version of the schema, oldest first."""
+    """Return all versions of the schema, oldest first."""
     from alembic.script import ScriptDirectory
 
     return tuple(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())[::-1]

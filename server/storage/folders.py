@@ -1,4 +1,4 @@
-"""The files of jobs below one folder: a work folder for each attempt, published artifacts once a job has ended."""
+"""The files of jobs below one folder: a work folder for each attempt, and the artifacts of jobs that have ended."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ _ATTEMPT = re.compile(r"work-(\d+)")
 class JobFiles(Protocol):
     """Keeps what workers write. ``tests/server/job_files_contract.py`` holds every implementation to it.
 
-    Each attempt has a work folder of its own, into which the newest checkpoint of the earlier ones is brought: a worker that was
-    believed dead goes on writing where nobody reads any more. What is published is whole, and no later attempt touches it.
+    Each attempt has its own work folder, which receives the newest checkpoint of earlier attempts. A worker that was wrongly taken for dead
+    therefore writes where nothing reads. Published artifacts are whole, and no later attempt changes them.
 
-    Artifacts are published in editions: a job's own has the number of its attempt, and each analysis of the job publishes a further one.
+    Artifacts are published in editions: the job's own edition has the number of its attempt, and each analysis adds another edition.
     """
 
     def begin(self, job_id: str, attempt: int) -> Path:
-        """The local folder that this attempt's worker writes into, with the newest checkpoint of an earlier one where there is one."""
+        """Create and return the local folder that an attempt's worker writes into, with the newest earlier checkpoint, if any."""
         ...
 
     def saved(self, job_id: str, attempt: int) -> None:
-        """Bring the attempt's newest checkpoint to where another server finds it; called now and then."""
+        """Store the attempt's newest checkpoint where other servers find it; called repeatedly while the attempt runs.
+
+        Raises
+        ------
+        OSError
+            The checkpoint can't be stored.
+        """
         ...
 
     def publish(self, job_id: str, attempt: int, *, analysed: str = "") -> None:
@@ -43,51 +49,65 @@ class JobFiles(Protocol):
         attempt : int
             Its attempt.
         analysed : str
-            The job whose artifacts these become, where ``job_id`` analyses another one; its edition is ``{job_id}-{attempt}`` then.
+            The analysed job, if ``job_id`` is an analysis: its artifacts are published, as edition ``{job_id}-{attempt}``. Else empty.
+
+        Raises
+        ------
+        OSError
+            The artifacts can't be published.
         """
         ...
 
     def copy_published(self, job_id: str, edition: str, folder: Path) -> None:
-        """Copy the artifacts of an edition into the local ``folder``, which is made.
+        """Copy the artifacts of an edition into the local ``folder``, which is created.
 
         Raises
         ------
         FileNotFoundError
             There is no such edition.
         OSError
-            They can't be read, or written.
+            The artifacts can't be read, or written.
         """
         ...
 
     def open_artifact(self, job_id: str, edition: str, path: str) -> BinaryIO:
-        """Open a published artifact to read and seek.
+        """Open a published artifact for reading and seeking.
 
         Raises
         ------
         FileNotFoundError
-            There is none at ``path``, or it is a link or leads out of the folder.
+            There is no file at ``path``, or it is a link or lies outside the folder.
         """
         ...
 
     def clear(self, job_id: str, *, keep: int) -> None:
-        """Remove checkpoints, and editions of the job's own attempts but ``keep``: what a dead server published and did not record."""
+        """Remove checkpoints and the editions of other attempts than ``keep``, which a dead server published without recording.
+
+        Editions of analyses stay.
+        """
         ...
 
     def editions(self, job_id: str) -> list[str]:
-        """Return the editions of a job's artifacts that are there, of analyses too."""
+        """Return the names of all editions of a job's artifacts, those of analyses too."""
         ...
 
     def discard(self, job_id: str, edition: str) -> None:
-        """Remove an edition of a job's artifacts; what can't be removed stays."""
+        """Remove an edition of a job's artifacts; files that can't be removed stay."""
         ...
 
     def remove(self, job_id: str) -> None:
-        """Remove all files of a job; OSError where that fails."""
+        """Remove all files of a job.
+
+        Raises
+        ------
+        OSError
+            Files can't be removed.
+        """
         ...
 
 
 class JobFolders:
-    """``JobFiles`` below the folder ``root``, one folder a job; servers on several machines may share it."""
+    """``JobFiles`` below the folder ``root``, with one folder per job; servers on several machines may share it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -108,15 +128,15 @@ class JobFolders:
         return folder
 
     def attempts(self, job_id: str) -> list[int]:
-        """Attempts that have a work folder."""
+        """Return the numbers of the attempts that have a work folder."""
         return [number for number, _ in _works(self.root / job_id)]
 
     def work(self, job_id: str, attempt: int) -> Path:
-        """An attempt's work folder."""
+        """Return the path of an attempt's work folder."""
         return self.root / job_id / f"work-{attempt}"
 
     def saved(self, job_id: str, attempt: int) -> None:
-        """See ``JobFiles``; here it is there already."""
+        """See ``JobFiles``; the checkpoint is already in the shared folder."""
 
     def publish(self, job_id: str, attempt: int, *, analysed: str = "") -> None:
         """See ``JobFiles``."""
@@ -167,23 +187,23 @@ class JobFolders:
 
 
 def is_kept(name: str, attempt: int) -> bool:
-    """Return whether a job that ended with ``attempt`` keeps the folder ``name``: its artifacts, and those that analyses made."""
+    """Return whether the folder ``name`` stays when a job ends with ``attempt``: that attempt's artifacts, and those of analyses."""
     edition = name.removeprefix(_PUBLISHED)
     return edition != name and (edition == str(attempt) or "-" in edition)
 
 
 def published_as(job_id: str, attempt: int, analysed: str) -> tuple[str, str]:
-    """Return the job whose artifacts an attempt makes, and their edition; see ``JobFiles.publish``."""
+    """Return the job whose artifacts an attempt publishes, and their edition; see ``JobFiles.publish``."""
     return (analysed, f"{job_id}-{attempt}") if analysed else (job_id, str(attempt))
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """An attempt's whole checkpoint files; one that is being written has another name."""
+    """Return the complete checkpoint files in an attempt's folder, sorted; a file that is still being written has another name."""
     return sorted(path for path in folder.glob("checkpoint.*") if path.suffix != ".writing" and path.is_file() and not path.is_symlink())
 
 
 def artifact_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Regular files below ``folder``, each with its path relative to it, in order; links are passed over."""
+    """Yield the regular files below ``folder``, each as relative path and path, sorted; links are skipped."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             yield file.relative_to(folder).as_posix(), file
@@ -193,12 +213,12 @@ def _works(folder: Path) -> Iterator[tuple[int, Path]]:
     for path in folder.glob("work*"):
         if match := _ATTEMPT.fullmatch(path.name):
             yield int(match[1]), path
-        elif path.name == "work":  # as the first servers had it
+        elif path.name == "work":  # the name in data folders of the first version
             yield 0, path
 
 
 def _link(source: Path, to: Path) -> None:
-    # Renaming over either name later leaves the other one's content alone.
+    # A later rename over one of the two names does not change the file under the other name.
     try:
         os.link(source, to)
     except FileExistsError:

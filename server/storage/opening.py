@@ -1,4 +1,4 @@
-"""A server's data folder, held by one live server at a time, its database and its files."""
+"""Opens a server's storage: locks its data folder, and opens the database and the job files."""
 
 from __future__ import annotations
 
@@ -22,21 +22,28 @@ from .store import StorageFull, StorageGone
 
 
 def open_storage(config: ServerConfig, server: str, undo: AsyncExitStack) -> tuple[SqlJobStore, JobFiles]:
-    """Hold the data folder, and open the database and the files of jobs.
+    """Lock the data folder, and open the database and the files of jobs.
 
     Parameters
     ----------
     config : ServerConfig
-        Says where they lie.
+        Settings, with the paths and URLs.
     server : str
-        What another server is told holds the folder.
+        Description of this server, for the message to another server that finds the folder locked.
     undo : AsyncExitStack
-        Closes what was opened.
+        Receives the functions that close what was opened.
+
+    Returns
+    -------
+    SqlJobStore
+        The database.
+    JobFiles
+        The files of jobs.
 
     Raises
     ------
     StartError
-        One of them can't be used.
+        The folder, the database or the URL of the files can't be used.
     """
     data, where = config.data, config.database
     url = database_url(where) if where else sqlite_url(data / "actmax.db")
@@ -56,14 +63,26 @@ def open_storage(config: ServerConfig, server: str, undo: AsyncExitStack) -> tup
 
 
 def hold_folder(folder: Path, holder: str) -> Callable[[], None]:
-    """Hold a folder until the returned function is called, or this process ends, however it does.
+    """Lock a folder until the returned function is called or this process ends.
 
-    The lock file stays behind, since removing it would race with the next holder; ``holder`` stands in it.
+    The lock file stays behind, since removing it would race with the next holder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    holder : str
+        Description of this process, which is written into the lock file.
+
+    Returns
+    -------
+    callable
+        Releases the lock.
 
     Raises
     ------
     StartError
-        Another process holds it.
+        Another process holds the lock.
     """
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -17,45 +17,45 @@ class JobRecord:
     number : int
         Grows with each job: the order of creation.
     id : str
-        The last part of its name.
+        The last part of the job's resource name.
     spec : bytes
         ``actmax.v1.JobSpec``.
     state : int
         ``actmax.v1.JobState``.
     attempt : int
-        Times that a worker was started on it. A write of an earlier attempt is refused.
+        Number of the present attempt, 0 before the first. A write of an earlier attempt is refused.
     crashes : int
-        Workers of it that died in a row with the job no further.
+        Workers that died in a row without progress of the job.
     deaths : int
-        Servers that died in a row while they ran it, with the job no further.
+        Servers that died in a row while they ran the job, without progress of it.
     progress : bytes
         The newest ``actmax.v1.Progress``.
     last_sequence : int
-        Sequence of its newest event.
+        Sequence of the job's newest event.
     error_code, error_message : str
-        Why it failed; empty unless it did.
+        Why the job failed; empty if it did not.
     create_time, start_time, end_time : int
-        0 where that has not come yet.
+        0 before that time.
     owner : str
-        Who created it; empty on a server without credentials.
+        Who created the job; empty on a server without credentials.
     priority : int
         Jobs with a higher one start first.
     version : int
-        Grows with every change but progress: what an etag is made of.
+        Grows with every change except progress; the job's etag.
     holder : str
-        The server that has a worker on it; empty where none has.
+        The server whose worker runs the job; empty if none does.
     suspending : bool
-        Its worker was asked to stop at a checkpoint.
+        Whether the job's worker was asked to stop at a checkpoint.
     evaluations : int
-        How far it was when a worker or its server last died: crashes and deaths count only where it has got no further.
+        Evaluations when a worker or its server last died: deaths in a row count only without further evaluations.
     size : int
-        Bytes of its artifacts.
+        Bytes of the job's artifacts.
     labels : tuple of (str, str)
-        By key.
+        Keys and values, sorted by key.
     analysis_of : str
-        The ``id`` of the ended job that this one analyses; empty for others.
+        The ``id`` of the ended job that this job analyses; empty for a job with searches.
     added_edition : str
-        The edition of its artifacts that an analysis has made last; empty where none has.
+        The edition of the job's artifacts that the last analysis published; empty without analyses.
     """
 
     number: int
@@ -85,13 +85,13 @@ class JobRecord:
 
     @property
     def edition(self) -> str:
-        """The edition under which its present artifacts are published."""
+        """The edition under which the job's present artifacts are published."""
         return self.added_edition or str(self.attempt)
 
 
 @dataclass(frozen=True)
 class Quota:
-    """What one owner may have; 0 is no limit."""
+    """Limits of one owner: waiting jobs, and bytes of artifacts; 0 is no limit."""
 
     queued: int = 0
     stored_bytes: int = 0
@@ -99,7 +99,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be kept, with the ``actmax.v1.StateChange`` of its first event, and its idempotency key where it has one."""
+    """A job to be stored, with the ``actmax.v1.StateChange`` of its first event; ``request_id`` is its idempotency key, empty for none."""
 
     id: str
     spec: bytes
@@ -117,7 +117,7 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs a list has; what is empty or None leaves all in. Times in microseconds, ``since`` included and ``until`` not."""
+    """The jobs that a list includes; an empty or None field includes all. Times in microseconds, ``since`` included, ``until`` excluded."""
 
     states: frozenset[int] = frozenset()
     labels: tuple[tuple[str, str], ...] = ()
@@ -139,7 +139,7 @@ class EventRecord:
 
 @dataclass(frozen=True)
 class ArtifactRecord:
-    """A file that a job made; ``path`` with forward slashes, below the job."""
+    """A file that a job wrote; ``path`` below the job, with forward slashes; ``size`` in bytes."""
 
     path: str
     size: int
@@ -149,32 +149,34 @@ class ArtifactRecord:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of state, made only where the job is in one of ``allowed`` (and at ``attempt`` and ``version``, where given).
+    """A change of state, applied only if the job's state is in ``allowed`` and ``attempt`` and ``version``, where given, match.
 
     Attributes
     ----------
     to : int
         The state afterwards.
     allowed : frozenset of int
-        States that it may come from.
+        States that the job may come from.
     payload : bytes
         ``actmax.v1.StateChange`` for the event.
     time : int
-        When.
+        Time of the change.
     attempt : int or None
-        Fence: the attempt on whose behalf this is done.
+        Fence: the attempt that makes the change.
     version : int or None
-        The version of the job that this was decided on.
+        The version of the job on which the change was decided.
     starts, ends : bool
-        A worker starts on it (raises ``attempt``); the job has ended.
+        Whether a worker starts (raises ``attempt``); whether the job ends.
     holder : str or None
-        The server that has it from now on; None leaves that as it is.
+        The server that runs the job afterwards; None leaves it unchanged.
     suspending : bool or None
-        Whether its worker is asked to stop; None leaves that as it is.
+        Whether the job's worker is asked to stop; None leaves it unchanged.
     crashes, deaths, evaluations : int or None
-        How often workers, and servers, died with the job no further than so many evaluations; None leaves that as it is.
+        Deaths of workers and of servers in a row, and the evaluations since which they count; None leaves each unchanged.
+    error_code, error_message : str
+        Why the job failed; empty if it did not.
     artifacts : tuple of ArtifactRecord
-        All artifacts of the job. Where it analyses another job, they take the place of that job's.
+        All artifacts of the job. Those of an analysis replace the artifacts of the analysed job.
     """
 
     to: int

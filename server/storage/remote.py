@@ -1,4 +1,4 @@
-"""The files of jobs at a URL that fsspec knows: object storage, SFTP, another folder."""
+"""The files of jobs at a URL that fsspec supports: object storage, SFTP, another folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .folders import JobFolders, artifact_files, checkpoints, is_kept, published
 
 
 class RemoteFiles:
-    """``JobFiles`` at ``url``; workers write into a local folder, and what is to last is brought from there.
+    """``JobFiles`` at ``url``; workers write into a local folder, and checkpoints and artifacts are copied from there.
 
-    A file is written under a temporary name and renamed, and its size compared, so that under its name it is whole.
+    A file is written under a temporary name, its size compared, and then renamed, so that a file under its final name is whole.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class RemoteFiles:
         local = max(here, default=-1)
         for number in sorted(earlier, reverse=True):
             if number <= local:
-                break  # the newest is here, where it was written
+                break  # the newest checkpoint is in the local folder
             files = self._list(self._at(job_id, f"checkpoint-{number}"))
             if not files:
                 continue
@@ -170,5 +170,11 @@ class RemoteFiles:
 
 
 def job_files(url: str, data: Path) -> JobFolders | RemoteFiles:
-    """The files at ``url``, or below the data folder where it is empty."""
+    """Return the job files at ``url``, or below the data folder if ``url`` is empty.
+
+    Raises
+    ------
+    ValueError, ImportError, OSError
+        fsspec can't open the URL.
+    """
     return RemoteFiles(url, data / "work") if url else JobFolders(data / "jobs")

@@ -20,12 +20,17 @@ _RACES = 5
 
 
 class SqlJobStore:
-    """A JobStore behind one SQLAlchemy URL.
+    """A JobStore in one SQL database.
 
     Parameters
     ----------
     database : Database, sqlalchemy.URL or str
-        Where it is; its tables are made where they are missing.
+        The database; missing tables are created.
+
+    Raises
+    ------
+    BadDatabase, DatabaseTooNew, StorageFull, StorageGone, sqlalchemy.exc.DatabaseError
+        The database can't be used.
     """
 
     def __init__(self, database: Database | sa.URL | str) -> None:
@@ -39,7 +44,7 @@ class SqlJobStore:
             try:
                 return self._create(job)
             except sqlalchemy.exc.IntegrityError:
-                # The same request, come to another server at once: its job is found in the next round.
+                # Another server received the same request at the same time: the next round returns its job.
                 if not job.request_id or self.get(job.id) is not None or race == _RACES - 1:
                     raise
                 time.sleep(0.01)
@@ -120,7 +125,7 @@ class SqlJobStore:
         query = query.order_by(jobs.c.priority.desc(), count, jobs.c.number).limit(1)
         with self._read() as connection:
             if connection.execute(query).first() is None:
-                return None  # as it mostly is, so nobody else is kept waiting
+                return None  # the usual case, which needs no lock
         with self._write(alone=True) as connection:
             job_id = connection.execute(query).scalar_one_or_none()
             job = _job(connection, jobs.c.id == job_id) if job_id is not None else None
@@ -204,7 +209,7 @@ class SqlJobStore:
             job = _job(connection, jobs.c.id == job_id)
             if job is None:
                 return None
-            # The job is read first, so an event that came in between is left for the next call.
+            # The job is read first, so an event that is added in between is left for the next call.
             query = events.select().where(events.c.job == job.number, events.c.sequence > after, events.c.sequence <= job.last_sequence)
             rows = connection.execute(query.order_by(events.c.sequence).limit(limit))
             return job, [EventRecord(row.sequence, row.attempt, row.time, row.kind, row.payload) for row in rows]
@@ -271,7 +276,7 @@ class SqlJobStore:
         values: dict[str, Any],
         version: int | None = None,
     ) -> int | None:
-        # Compare and set in one statement: in any database, of two that race only one matches.
+        # Compare and set in one statement: of two concurrent changes only one matches, in any database.
         condition = (jobs.c.id == job_id) & jobs.c.state.in_(sorted(states))
         if attempt is not None:
             condition &= jobs.c.attempt == attempt
@@ -283,7 +288,7 @@ class SqlJobStore:
 
 
 def _replace_artifacts(connection: sa.Connection, made_by: JobRecord, made: Sequence[ArtifactRecord]) -> None:
-    """Make ``made`` the artifacts of a job, or of the job that it analyses, which has another version then."""
+    """Replace the artifacts of a job, or of the job that it analyses, whose version grows then."""
     values: dict[str, Any] = {"size": sum(artifact.size for artifact in made)}
     owner_id, edition = published_as(made_by.id, made_by.attempt, made_by.analysis_of)
     if made_by.analysis_of:

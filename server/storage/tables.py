@@ -1,4 +1,4 @@
-"""Tables, in SQLAlchemy's terms so that any database it knows can hold them."""
+"""The tables, defined with SQLAlchemy for any database that it supports."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ artifacts = sa.Table(
     sa.Column("media_type", sa.String(100), nullable=False),
 )
 
-# Jobs that are gone, whose files are still to be removed.
+# Deleted jobs whose files are still to be removed.
 garbage = sa.Table("garbage", metadata, sa.Column("id", sa.String(64), primary_key=True))
 
-# Live servers; each raises its beat, and one whose beat stands still has lost its jobs.
+# Live servers; each raises its beat. Other servers take over the jobs of one whose beat stands still.
 servers = sa.Table(
     "servers",
     metadata,
@@ -98,7 +98,7 @@ servers = sa.Table(
     sa.Column("beat", sa.BigInteger, nullable=False),
 )
 
-# Rows that a transaction locks to be alone with something.
+# Rows that a transaction locks to exclude other transactions.
 locks = sa.Table("locks", metadata, sa.Column("name", sa.String(30), primary_key=True))
 
 access_tokens = sa.Table(

@@ -1,1 +1,1 @@
-"""The schema's history, for Alembic; ``..database`` runs it."""
+"""Migrations of the schema, for Alembic; ``..database`` runs them."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: works on the connection that ``Database`` hands over."""
+"""Alembic's entry point: runs migrations on the connection that ``Database`` passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs, events, request ids and artifacts, as the first databases had them."""
+"""Jobs, events, request ids and artifacts: the first schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "jobs",
         sa.Column("number", _Number, autoincrement=True, nullable=False),
@@ -66,6 +66,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the tables."""
     for table in ("artifacts", "requests", "events", "jobs"):
         op.drop_table(table)

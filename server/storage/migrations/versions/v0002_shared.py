@@ -15,7 +15,7 @@ _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Add them; jobs that are there belong to nobody, what they made is measured, and those that ran are held by a server that is gone."""
+    """Add the columns and tables. Existing jobs have no owner; their sizes are summed; running ones are held by a dead server."""
     op.add_column("jobs", sa.Column("owner", sa.String(200), nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("priority", sa.Integer, nullable=False, server_default="0"))
     op.add_column("jobs", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
@@ -73,5 +73,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Not offered: owners and labels would be lost."""
+    """Raise NotImplementedError: owners and labels would be lost."""
     raise NotImplementedError("go back to the copy of the database that was made before the upgrade")

@@ -1,4 +1,4 @@
-"""How many servers died with a job."""
+"""The number of servers that died with a job."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Count them; none has been so far."""
+    """Add the column, 0 for existing jobs."""
     op.add_column("jobs", sa.Column("deaths", sa.Integer, nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
-    """Not offered, as for no other version."""
+    """Raise NotImplementedError, as every version after the first."""
     raise NotImplementedError("go back to the copy of the database that was made before the upgrade")

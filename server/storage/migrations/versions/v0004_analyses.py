@@ -1,4 +1,4 @@
-"""Jobs that analyse other jobs, and which edition of its artifacts a job has."""
+"""Jobs that analyse other jobs, and the present edition of a job's artifacts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add both columns; no earlier job analyses another one."""
+    """Add both columns, empty for existing jobs."""
     op.add_column("jobs", sa.Column("analysis_of", sa.String(64), nullable=False, server_default=""))
     op.create_index("ix_jobs_analysis_of", "jobs", ["analysis_of"])
     op.add_column("jobs", sa.Column("added_edition", sa.String(100), nullable=False, server_default=""))
 
 
 def downgrade() -> None:
-    """Not offered, as for no other version."""
+    """Raise NotImplementedError, as every version after the first."""
     raise NotImplementedError("go back to the copy of the database that was made before the upgrade")
