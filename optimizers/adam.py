@@ -16,7 +16,7 @@ from .gradient_searcher import GradientOptions, GradientSearcher, over_norm
 from .optimizer import Problem, State
 
 TINY = 1e-12
-"""In place of torch's 1e-8, which is not small beside the slopes of single logits."""
+"""Added to the denominator of a step, in place of torch's 1e-8: slopes of single logits are that small themselves."""
 
 Schedule = Literal["constant", "cosine", "warm-restarts"]
 Rule = Literal["adam", "nadam", "radam", "adamw", "rmsprop", "sgd"]
@@ -73,7 +73,7 @@ class Adam(GradientSearcher):
         self.options = options
         self._rule: torch.optim.Optimizer | None = None
         self._rows: list[torch.nn.Parameter] = []
-        """The ascents' points one by one, each with moments of its own; they share the memory of ``_points``."""
+        """One parameter an ascent, each with its own moments; the parameters share the memory of ``_points``."""
 
     def _advance(self, gradient: Tensor) -> None:
         rule = self._ruled()
@@ -125,13 +125,13 @@ RULES: Mapping[Rule, Callable[[list[torch.nn.Parameter], float, Adam.Options], t
     "radam": lambda rows, rate, o: torch.optim.RAdam(rows, rate, o.betas, TINY, foreach=True, maximize=True),
     "adamw": lambda rows, rate, o: torch.optim.AdamW(rows, rate, o.betas, TINY, o.weight_decay, fused=True, maximize=True),
     "rmsprop": lambda rows, rate, o: torch.optim.RMSprop(rows, rate, o.betas[1], TINY, foreach=True, maximize=True),
-    # damped by its momentum, a step is as long as the other rules'
+    # with dampening equal to the momentum, a step is as long as that of the other rules
     "sgd": lambda rows, rate, o: torch.optim.SGD(rows, rate, o.betas[0], o.betas[0], foreach=True, maximize=True),
 }
 
 
 def step_factor(schedule: Schedule, step: int, left: float, cycle: int) -> float:
-    """What the first step is multiplied by, in [0, 1].
+    """Return the factor of the step length at a point of the run, in [0, 1].
 
     "cosine" falls to 0 over the run; "warm-restarts" falls over ``cycle`` steps and begins again (Loshchilov and Hutter, "SGDR: stochastic
     gradient descent with warm restarts", 2017, equation 5, cycles of equal length).
@@ -139,6 +139,7 @@ def step_factor(schedule: Schedule, step: int, left: float, cycle: int) -> float
     Parameters
     ----------
     schedule : {"constant", "cosine", "warm-restarts"}
+        How the factor falls; "constant" is 1.
     step : int
         Steps done.
     left : float

@@ -12,7 +12,18 @@ from .optimizer import State
 
 
 def moments(rule: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Moments and step count of every parameter of a rule with one group; empty before a parameter's first step."""
+    """Return moments and step count of every parameter of an optimizer with one group.
+
+    Parameters
+    ----------
+    rule : torch.optim.Optimizer
+        An optimizer with one parameter group.
+
+    Returns
+    -------
+    list of dict
+        Copies of each parameter's state, in order; empty before a parameter's first step.
+    """
     full = rule.state_dict()
     return [
         {key: value.clone() if isinstance(value, Tensor) else value for key, value in full["state"].get(number, {}).items()}
@@ -21,9 +32,17 @@ def moments(rule: torch.optim.Optimizer) -> list[dict[str, Any]]:
 
 
 def load_moments(rule: torch.optim.Optimizer, states: Sequence[State]) -> None:
-    """Go on from :func:`moments`."""
+    """Restore the state that :func:`moments` returned.
+
+    Parameters
+    ----------
+    rule : torch.optim.Optimizer
+        An optimizer over as many parameters of the same shapes.
+    states : sequence of State
+        One a parameter; copied.
+    """
     full = rule.state_dict()
-    # load_state_dict copies neither the step count nor what already is of the right type
+    # load_state_dict copies neither the step count nor tensors of the right type
     full["state"] = {
         number: {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
         for number, state in enumerate(states)
@@ -33,10 +52,10 @@ def load_moments(rule: torch.optim.Optimizer, states: Sequence[State]) -> None:
 
 
 def adam_state(adam: torch.optim.Adam) -> dict[str, Any]:
-    """:func:`moments` of one over a single tensor."""
+    """Return the :func:`moments` of an Adam over a single tensor."""
     return moments(adam)[0]
 
 
 def load_adam_state(adam: torch.optim.Adam, state: State) -> None:
-    """Go on from :func:`adam_state`."""
+    """Restore the state that :func:`adam_state` returned."""
     load_moments(adam, [state])

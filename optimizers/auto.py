@@ -46,7 +46,7 @@ class Auto:
     - Another box of up to 64 coordinates: ``thompson``, whose model makes the most of every evaluation, noisy ones above all.
     - A larger one: ``cma``.
 
-    The figures are in docs/search.md. :attr:`note` says what was chosen, and why.
+    The figures are in docs/search.md. :attr:`note` names the chosen search and the reason.
 
     Parameters
     ----------
@@ -66,38 +66,38 @@ class Auto:
         self.search: Any = search
         """The chosen search."""
         if isinstance(search, Listener):
-            self.observe = search.observe  # an attribute, so that one that doesn't listen is told, and scored for, nothing
+            self.observe = search.observe  # an attribute: only a listening search makes Auto a Listener, whose candidates cost scoring
         self.note = f"{chosen}: {reason}"
-        """What was chosen, and why; one line."""
+        """Name of the chosen search and the reason; one line."""
 
     @property
     def needs_gradient(self) -> bool:
-        """Whether the chosen search needs gradients of its next candidates."""
+        """Whether the chosen search needs gradients for its next candidates."""
         return self.search.needs_gradient
 
     def ask(self) -> Tensor:
-        """The chosen search's candidates."""
+        """Return the chosen search's candidates."""
         return self.search.ask()
 
     def tell(self, evaluations: Evaluations) -> None:
-        """Tell the chosen search."""
+        """Pass the evaluations to the chosen search."""
         self.search.tell(evaluations)
 
     def recommend(self) -> Tensor:
-        """The chosen search's answer."""
+        """Return the chosen search's recommendation: (*latent)."""
         return self.search.recommend()
 
     def state_dict(self) -> State:
-        """The chosen search's state."""
+        """Return the chosen search's state."""
         return self.search.state_dict()
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from ``state``."""
+        """Continue from ``state``, that of a search chosen for the same problem."""
         self.search.load_state_dict(state)
 
 
 def _chosen(problem: Problem, gradient: bool) -> tuple[Searcher, str, str]:
-    """The search, its name, and why it was chosen."""
+    """Return the search, its name, and the reason for it."""
     if problem.differentiable and gradient and not problem.noisy:
         return Adam(problem, Adam.Options()), "adam", "gradients are to be had"
     space = problem.latent

@@ -17,12 +17,12 @@ from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
 
 LARGEST_COVARIANCE = 256
-"""Coordinates up to which a full covariance matrix is kept by default: its upkeep costs some 10 ms a generation there."""
+"""Coordinates up to which the covariance is a full matrix by default: at this size its updates cost some 10 ms a generation."""
 LARGEST_POSSIBLE = 2048
 """Coordinates beyond which a full matrix is refused: one decomposition would take seconds."""
 
 NEAR = 0.3
-"""Of the initial step, around a latent that is known to be good."""
+"""Initial step around a given start, as a share of the usual one."""
 
 Covariance = Literal["full", "diagonal", "learning-rate-adapted"]
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -36,12 +36,11 @@ class CMA(Searcher):
     (``learning-rate-adapted``, for noisy and multimodal responses). The updates are those of Shibata's ``cmaes``; the samples are drawn
     here, a generation at once.
 
-    From a bank it starts at its mean with ``sigma`` times its standard deviation in every coordinate, so that the first generation
-    looks natural; blind, at the middle of the box with ``sigma`` times its half width. Samples are clipped to the box, and learned
-    from as clipped. A missed trial teaches nothing: it takes the last rank with no displacement; a generation that was missed whole is
-    drawn anew. When it has converged, or its scores no longer differ, it starts again from a latent of the bank (blind: a uniform
-    draw). From starts of the problem's own it begins at the first, :data:`NEAR` of that step around it, and asks all of them first.
-
+    With a bank, the search starts at the bank's mean with ``sigma`` times its standard deviation in every coordinate, so that the first
+    generation looks natural. Blind, it starts at the middle of the box with ``sigma`` times half its width. Samples are clipped to the
+    box, and the update uses the clipped ones. A missed trial takes the last rank with no displacement; a generation without a score is
+    drawn again. Once converged, or when all scores are equal, the search restarts from a latent of the bank (blind: a uniform draw).
+    With starts, it asks all of them first and begins at the first one with :data:`NEAR` times the usual step.
     Where the problem is noisy it recommends the distribution's mean, which no single lucky trial decides; otherwise the best candidate.
 
     Parameters
@@ -94,7 +93,7 @@ class CMA(Searcher):
         centre, scale = natural_scale(space, problem.bank)
         self._centre, self._scale = centre.numpy(), scale.numpy()
         self._any = False
-        """Whether a score was ever told."""
+        """Whether any score is known."""
         self._strategy = self._first()
 
     def _first(self) -> cmaes.CMA | cmaes.SepCMA:
@@ -104,14 +103,14 @@ class CMA(Searcher):
         return self._fresh((starts[0].flatten().double().cpu().numpy() - self._centre) / self._scale, NEAR)
 
     def _fresh(self, mean: Array, near: float = 1.0) -> cmaes.CMA | cmaes.SepCMA:
-        """A strategy that begins at ``mean``, in standard coordinates. Its own random numbers stay unused."""
+        """Return a strategy that begins at ``mean``, in standard coordinates. Its own random generator stays unused."""
         sigma = near * (self.options.sigma or (1.0 if self.problem.bank is not None else 0.5))
         if self.covariance == "diagonal":
             made = cmaes.SepCMA(mean, sigma, population_size=self.options.population, seed=0)
         else:
             adapted = self.covariance == "learning-rate-adapted"
             made = cmaes.CMA(mean, sigma, population_size=self.options.population, seed=0, lr_adapt=adapted)
-        made._funhist_values[:] = 0.0  # which it leaves uninitialised
+        made._funhist_values[:] = 0.0  # cmaes leaves them uninitialised
         return made
 
     def _propose(self) -> Tensor:
@@ -139,7 +138,7 @@ class CMA(Searcher):
         strategy.tell([(point, float(loss)) for point, loss in zip(points, losses, strict=True)])
         if isinstance(strategy, cmaes.CMA) and strategy.generation % self._gap(strategy):
             strategy._B, strategy._D = basis, lengths
-        if not told.all():  # its history of best and worst losses takes the worst that was told
+        if not told.all():  # the strategy's history of worst losses must not hold the infinity of a missed trial
             at = 2 * (strategy.generation % strategy._funhist_term)
             strategy._funhist_values[at + 1] = losses[told].max()
         if self.options.restart and strategy.should_stop():
@@ -147,28 +146,29 @@ class CMA(Searcher):
             self._strategy = self._fresh((start - self._centre) / self._scale)
 
     def _gap(self, strategy: cmaes.CMA) -> int:
-        """Generations for which one decomposition of a full covariance serves: until some 1 / (2 size) of the matrix is learned anew.
+        """Return the number of generations that share one decomposition of a full covariance.
 
-        pycma's rule (``lazy_update_gap``); with a learning rate that adapts, every generation has its own.
+        In that time about 1 / (2 size) of the matrix is updated: pycma's rule (``lazy_update_gap``). With learning rate adaptation every
+        generation is decomposed.
         """
         if self.covariance != "full":
             return 1
         return max(1, int(0.5 / (self.space.size * (strategy._c1 + strategy._cmu))))
 
     def recommend(self) -> Tensor:
-        """The mean where the problem is noisy, otherwise the best candidate evaluated: (*latent).
+        """Return the mean where the problem is noisy, otherwise the best candidate evaluated: (*latent).
 
         Raises
         ------
         RuntimeError
-            No score was told yet.
+            No score is known yet.
         """
         if not (self.problem.noisy and self._any):
             return super().recommend()
         return self._latents(self._strategy._mean[None])[0]
 
     def _latents(self, points: Array) -> Tensor:
-        """Standard coordinates to latents within the bounds."""
+        """Return the latents of standard coordinates, (n, size), clamped to the box: (n, *latent)."""
         rows = torch.from_numpy(self._centre + self._scale * points)
         return rows.float().clamp_(self.space.low, self.space.high).view(-1, *self.space.shape)
 
@@ -183,7 +183,7 @@ class CMA(Searcher):
 
 
 def _plain(value: Any) -> Any:
-    """Arrays as tensors, numpy's numbers as Python's."""
+    """Return arrays as tensors and numpy's scalars as Python's."""
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.copy())
     return value.item() if isinstance(value, np.generic) else value

@@ -1,4 +1,4 @@
-"""Bayesian regression on quadratic and random Fourier features: a model of a noisy response that whole functions can be drawn from."""
+"""Bayesian regression on quadratic and random Fourier features: a model of noisy responses that whole functions can be drawn from."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ PAIRS = 40
 FITTED = 300
 """Evaluations, half of them the latest, from which the prior's scales are chosen."""
 JITTERS = 40
-"""Times that rounding's share of the precision is doubled, to 2⁴⁰, before a model is given up."""
+"""Times that the diagonal term of the precision is doubled, to 2⁴⁰, before the model counts as unsolvable."""
 GROWTH = 1.5
-"""The scales are chosen anew when the evaluations have grown by this factor."""
+"""Factor by which the evaluations grow before the scales are fitted again."""
 
 
 class FeatureModel:
     """A posterior over responses, linear in fixed features of a latent.
 
     The features are a constant, the coordinates, their squares, in up to :data:`PAIRS` dimensions their products, and random Fourier
-    features of a squared-exponential kernel (Rahimi and Recht, "Random features for large-scale kernel machines", 2007). The first ones
-    know a peak from afar, the last what is not quadratic about it. The posterior over their weights is normal (Rasmussen and Williams,
-    2006, equations 2.7 and 2.8), so that a function can be drawn whole and climbed.
+    features of a squared-exponential kernel (Rahimi and Recht, "Random features for large-scale kernel machines", 2007). The quadratic
+    features locate a peak from afar; the Fourier features model what is not quadratic about it. The posterior over the weights is normal
+    (Rasmussen and Williams, 2006, equations 2.7 and 2.8), so that a function can be drawn whole and climbed.
 
-    The prior's scales, the noise and the warp of the responses (none, a square root, a logarithm; the latter for noise that grows with
-    the response, as Poisson's does) are those that make the evaluations most likely, found coordinate by coordinate.
+    The prior's scales, the noise and the warp of the responses are fitted by maximum marginal likelihood, one after the other. The warps
+    are none, a square root and a logarithm; the latter two are for noise that grows with the response, as Poisson noise does.
 
     Parameters
     ----------
     size : int
-        Dimensions.
+        Dimensions of a latent.
     n_features : int
-        Random Fourier features.
+        Number of random Fourier features.
     generator : torch.Generator
-        Draws their frequencies.
+        Draws the frequencies and phases of the Fourier features.
     """
 
     def __init__(self, size: int, n_features: int, generator: torch.Generator) -> None:
@@ -49,14 +49,14 @@ class FeatureModel:
         self._pairs = torch.triu_indices(size, size, 1) if size <= PAIRS else torch.empty(2, 0, dtype=torch.long)
         self.scales = Scales()
         self.relevance = torch.ones(size)
-        """Of every coordinate to the part made of waves: the factor by which its length is shorter."""
+        """(size,) factors by which each coordinate's length scale in the Fourier features is shorter."""
         self.warp, self._unit = 0, 1.0
         self.rows = torch.empty(0, size)
         """(n, size) float32, standardised latents."""
         self.scores = torch.empty(0, dtype=torch.float64)
         self._features = torch.empty(0, self.width)
         self._blocks: list[int] = []
-        """Rows taken in at a time: the same blocks give the same bits after a restart."""
+        """Numbers of rows added at a time: adding the same blocks again after a restart gives the same bits."""
         self._fitted_at = 0
         self._clear()
         self._solved = False
@@ -66,7 +66,7 @@ class FeatureModel:
 
     @property
     def heard(self) -> int:
-        """How many of the scores are above the lowest."""
+        """Number of scores above the lowest one."""
         return int((self.scores > self.scores.min()).sum()) if len(self) else 0
 
     @property
@@ -75,7 +75,15 @@ class FeatureModel:
         return 1 + 2 * self.size + self._pairs.shape[1] + len(self._phases)
 
     def add(self, rows: Tensor, scores: Tensor) -> None:
-        """Take in (b, size) standardised latents with their finite scores, (b,)."""
+        """Add evaluations to the model; the scales are fitted again each time their number has grown by half.
+
+        Parameters
+        ----------
+        rows : Tensor
+            (b, size) standardised latents.
+        scores : Tensor
+            (b,), finite.
+        """
         if not len(scores):
             return
         self.rows = torch.cat([self.rows, rows.float()])
@@ -89,13 +97,26 @@ class FeatureModel:
         self._solved = False
 
     def best(self, n: int) -> Tensor:
-        """The ``n`` rows of the highest posterior mean, best first: (n, size)."""
+        """Return the ``n`` evaluated rows of the highest posterior mean, best first: (at most n, size)."""
         self._solve()
         fitted = self._features @ (self._mean * self._prior)
         return self.rows[fitted.argsort(descending=True, stable=True)[:n]]
 
     def best_of(self, weights: Tensor, others: Tensor) -> Tensor:
-        """For each function, (k, width), the best of all rows told and of ``others``, (m, size): (k, size)."""
+        """Return for each function the row of its highest value.
+
+        Parameters
+        ----------
+        weights : Tensor
+            (k, width) functions.
+        others : Tensor
+            (m, size) rows to consider besides all evaluated ones.
+
+        Returns
+        -------
+        Tensor
+            (k, size).
+        """
         values = torch.cat([self._features @ weights.T, self._expand(others) @ weights.T])
         return torch.cat([self.rows, others])[values.argmax(0)]
 
@@ -106,18 +127,52 @@ class FeatureModel:
         return (self._mean * self._prior)[None]
 
     def draws(self, n: int, inflation: float, generator: torch.Generator) -> Tensor:
-        """``n`` functions drawn from the posterior, their deviation from its mean times ``inflation``: weights, (n, width)."""
+        """Return functions drawn from the posterior.
+
+        Parameters
+        ----------
+        n : int
+            Number of functions.
+        inflation : float
+            Factor on a draw's deviation from the posterior's mean.
+        generator : torch.Generator
+            Source of the draws.
+
+        Returns
+        -------
+        Tensor
+            (n, width) weights of the features.
+        """
         self._solve()
         noise = inflation * torch.randn(self.width, n, generator=generator)
         drawn = self._mean[:, None] + torch.linalg.solve_triangular(self._factor.T, noise, upper=True)
         return (drawn * self._prior[:, None]).T.contiguous()
 
     def values(self, weights: Tensor, rows: Tensor) -> Tensor:
-        """Each function at its own row: (k, width), (k, size) -> (k,)."""
+        """Return the value of each function at its own row: weights, (k, width), and rows, (k, size) -> (k,)."""
         return (self._expand(rows) * weights).sum(1)
 
     def climb(self, weights: Tensor, starts: Tensor, radius: float, low: Tensor, high: Tensor, steps: int) -> Tensor:
-        """Gradient ascent of each function from its own start, within ``radius`` of it and the bounds: (k, size)."""
+        """Return the end points of gradient ascent of each function from its own start.
+
+        Parameters
+        ----------
+        weights : Tensor
+            (k, width) functions.
+        starts : Tensor
+            (k, size).
+        radius : float
+            Greatest Euclidean distance from the start.
+        low, high : Tensor
+            (size,) bounds.
+        steps : int
+            Number of steps, each shorter than the one before.
+
+        Returns
+        -------
+        Tensor
+            (k, size), within ``radius`` of the starts and the bounds.
+        """
         size, pairs = self.size, self._pairs.shape[1]
         linear, squares = weights[:, 1 : size + 1], weights[:, size + 1 : 2 * size + 1] * math.sqrt(2)
         curvature = torch.diag_embed(squares)
@@ -136,14 +191,14 @@ class FeatureModel:
         return rows
 
     def _expand(self, rows: Tensor) -> Tensor:
-        """Features without the prior's scales: (n, size) -> (n, width)."""
+        """Return the features without the prior's scales: (n, size) -> (n, width)."""
         products = rows[:, self._pairs[0]] * rows[:, self._pairs[1]]
         waves = (rows @ self._scaled + self._phases).cos_()
         return torch.cat([torch.ones(len(rows), 1), rows, (rows.square() - 1) / math.sqrt(2), products, waves], 1)
 
     @property
     def _scaled(self) -> Tensor:
-        """Frequencies of the waves, (size, waves), at the lengths in use."""
+        """Frequencies of the Fourier features, (size, n_features), at the fitted length scales."""
         return self._frequencies * (self.relevance[:, None] / self.scales.length)
 
     @property
@@ -163,7 +218,7 @@ class FeatureModel:
         self._features = torch.empty(0, self.width)
         self._gram = torch.zeros(self.width, self.width)
         self._sums = torch.zeros(2, self.width)
-        """Of the features, and of the features times the warped scores."""
+        """Sums over the rows of the features, and of the features times the warped scores."""
 
     def _take(self, block: slice) -> None:
         features = self._expand(self.rows[block])
@@ -201,7 +256,7 @@ class FeatureModel:
         self._solved = True
 
     def _choose(self) -> None:
-        """The warp and scales of the largest marginal likelihood, over :data:`CHOICES`, one after the other, twice for the warp chosen."""
+        """Fit warp and scales by the marginal likelihood over :data:`CHOICES`, one after the other; the chosen warp's scales twice."""
         self._fitted_at = len(self)
         kept = torch.arange(len(self))
         if len(kept) > FITTED:
@@ -229,7 +284,7 @@ class FeatureModel:
             self.scales, _ = swept(likelihood, self.scales, standard)
 
     def state(self) -> dict[str, Any]:
-        """All that it needs to go on; what can be computed from it again, in the same order, is left out."""
+        """Return the model's state as plain data; all that can be computed from it again in the same order is left out."""
         return {
             "frequencies": self._frequencies.clone(),
             "phases": self._phases.clone(),
@@ -244,7 +299,7 @@ class FeatureModel:
         }
 
     def restore(self, state: State) -> None:
-        """Go on from :meth:`state`."""
+        """Continue from a state of :meth:`state`."""
         self._frequencies, self._phases = state["frequencies"].clone(), state["phases"].clone()
         self.rows, self.scores = state["rows"].clone(), state["scores"].clone()
         self._fitted_at, self.warp, self._unit = int(state["fitted_at"]), int(state["warp"]), float(state["unit"])

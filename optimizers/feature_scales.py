@@ -1,6 +1,6 @@
-"""How a feature model's prior and warp are scaled: by what makes the evaluations most likely.
+"""The scales and the warp of a feature model, fitted by marginal likelihood.
 
-A warp is a transformation of responses whose noise grows with them, for a model that takes noise to be the same everywhere.
+A warp is a transformation of responses whose noise grows with them, for a model that assumes equal noise everywhere.
 """
 
 from __future__ import annotations
@@ -12,42 +12,81 @@ import torch
 from torch import Tensor
 
 OFFSET = 0.05
-"""Added before a root or a logarithm, in units of a typical response: silence has neither an infinite slope nor an infinite logarithm."""
+"""Added before a root or a logarithm, in units of a typical response, so that slope and logarithm are finite at zero."""
 
 
 def plain(scores: Tensor, unit: float) -> tuple[Tensor, Tensor]:
-    """As they are, for noise of one size: (n,) -> what they become, and the logarithm of each one's slope."""
+    """Return scores divided by ``unit``, for noise of one size.
+
+    Parameters
+    ----------
+    scores : Tensor
+        (n,) responses.
+    unit : float
+        Typical size of the scores, > 0.
+
+    Returns
+    -------
+    warped, log_slope : Tensor
+        (n,) the warped scores, and the logarithm of the warp's slope at each score.
+    """
     return scores / unit, torch.full_like(scores, -math.log(unit))
 
 
 def root(scores: Tensor, unit: float) -> tuple[Tensor, Tensor]:
-    """The square root, for counts: it makes Poisson noise one of the same size everywhere (Bartlett, 1936)."""
+    """Return the square root of scores, for counts: Poisson noise becomes equal everywhere (Bartlett, 1936).
+
+    Parameters
+    ----------
+    scores : Tensor
+        (n,) responses, >= 0.
+    unit : float
+        Typical size of the scores, > 0.
+
+    Returns
+    -------
+    warped, log_slope : Tensor
+        As of :func:`plain`.
+    """
     shifted = (scores.clamp(min=0.0) + OFFSET * unit) / unit
     return shifted.sqrt(), -0.5 * shifted.log() - math.log(2 * unit)
 
 
 def logarithm(scores: Tensor, unit: float) -> tuple[Tensor, Tensor]:
-    """The logarithm, for noise in proportion to the response."""
+    """Return the logarithm of scores, for noise in proportion to the response.
+
+    Parameters
+    ----------
+    scores : Tensor
+        (n,) responses, >= 0.
+    unit : float
+        Typical size of the scores, > 0.
+
+    Returns
+    -------
+    warped, log_slope : Tensor
+        As of :func:`plain`.
+    """
     shifted = (scores.clamp(min=0.0) + OFFSET * unit) / unit
     return shifted.log(), -shifted.log() - math.log(unit)
 
 
 WARPS = (plain, root, logarithm)
-"""``unit`` is a typical size of the scores; the latter two are for scores ≥ 0."""
+"""The warps to choose from; the last two are for scores ≥ 0."""
 
 
 @dataclass(frozen=True)
 class Scales:
-    """The prior's standard deviations, of standardised responses to a natural draw.
+    """The prior's standard deviations, in units of standardised responses to a natural draw.
 
     Attributes
     ----------
     linear, square, product : float
-        Of the linear part, the squares, and the products of two coordinates.
+        Standard deviation of the linear part, of the squares, and of the products of two coordinates.
     wave : float
-        Of the part made of random Fourier features.
+        Standard deviation of the part made of random Fourier features.
     length : float
-        Of these, in distances of two natural draws.
+        Length scale of the Fourier features, in distances between two natural draws.
     noise : float
         Variance of one measurement.
     """
@@ -61,9 +100,9 @@ class Scales:
 
 
 RELEVANCE, MOST_RELEVANT = 5 / 3, 8.0
-"""Factor by which a coordinate's relevance changes when the scales are chosen, and the most that it may be, or one over it."""
+"""Factor of one change of a coordinate's relevance, and the greatest relevance; its inverse is the least one."""
 CHANCE = 0.5
-"""By how much a change of it has to raise the log evidence."""
+"""Least gain in log evidence for which a relevance is changed."""
 CHOICES: dict[str, tuple[float, ...]] = {
     "noise": (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
     "length": (0.35, 0.5, 0.7, 1.0, 1.4, 2.0),
@@ -75,7 +114,15 @@ CHOICES: dict[str, tuple[float, ...]] = {
 
 
 class Likelihood:
-    """The evidence for scales, by the kernel that the features stand for."""
+    """The marginal likelihood of scales, by the kernel that the features approximate.
+
+    Parameters
+    ----------
+    rows : Tensor
+        (n, size) standardised latents.
+    pairs : bool
+        Whether products of two coordinates are features.
+    """
 
     def __init__(self, rows: Tensor, pairs: bool) -> None:
         rows = rows.double()
@@ -90,13 +137,26 @@ class Likelihood:
         self.weigh(torch.ones(size))
 
     def weigh(self, relevance: Tensor) -> None:
-        """Take distances with every coordinate multiplied by its relevance, (size,)."""
+        """Multiply every coordinate by its relevance, (size,), in the distances of the Fourier part."""
         rows = self._rows * relevance.double()
         totals = rows.square().sum(1)
         self._distances = (totals[:, None] + totals[None] - 2 * rows @ rows.T).clamp(min=0.0) / (2 * rows.shape[1])
 
     def __call__(self, scales: Scales, standard: Tensor) -> float:
-        """Return the log evidence of standardised responses, (n,), but for a constant; -inf where the kernel can't be factored."""
+        """Return the log evidence of standardised responses, up to a constant.
+
+        Parameters
+        ----------
+        scales : Scales
+            The scales to rate.
+        standard : Tensor
+            (n,) float64 responses with mean 0 and standard deviation 1.
+
+        Returns
+        -------
+        float
+            -inf where the kernel can't be factored.
+        """
         kernel = 9.0 + scales.linear**2 * self._inner + scales.square**2 * self._squares + scales.product**2 * self._products
         kernel += scales.wave**2 * (self._distances / (-2 * scales.length**2)).exp_()
         kernel.diagonal().add_(scales.noise)
@@ -108,7 +168,17 @@ class Likelihood:
 
 
 def swept(likelihood: Likelihood, scales: Scales, standard: Tensor) -> tuple[Scales, float]:
-    """The best of each of :data:`CHOICES` in turn, and its likelihood."""
+    """Return the scales after one sweep that takes the best of each of :data:`CHOICES` in turn, and their log evidence.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        The likelihood of the evaluations.
+    scales : Scales
+        Where the sweep begins.
+    standard : Tensor
+        (n,) standardised responses.
+    """
     best = likelihood(scales, standard)
     for name, choices in CHOICES.items():
         for choice in choices:
@@ -120,7 +190,24 @@ def swept(likelihood: Likelihood, scales: Scales, standard: Tensor) -> tuple[Sca
 
 
 def weighed(likelihood: Likelihood, relevance: Tensor, scales: Scales, standard: Tensor) -> Tensor:
-    """Every coordinate's relevance in turn, one step down or up where that is worth more than chance; ``likelihood`` keeps them."""
+    """Return relevances after one sweep over the coordinates, each one step down or up where that gains more than :data:`CHANCE`.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        The likelihood of the evaluations; it holds the returned relevances afterwards.
+    relevance : Tensor
+        (size,) where the sweep begins.
+    scales : Scales
+        The scales in use.
+    standard : Tensor
+        (n,) standardised responses.
+
+    Returns
+    -------
+    Tensor
+        (size,).
+    """
     best = likelihood(scales, standard)
     for coordinate in range(len(relevance)):
         for factor in (1 / RELEVANCE, RELEVANCE):

@@ -1,4 +1,4 @@
-"""What natural latents of a box look like, as a Gaussian, also for a blind search."""
+"""The Gaussian prior of a box's latents, also for a blind search."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from .optimizer import Problem
 
 
 def gaussian_prior(problem: Problem) -> GaussianDensity:
-    """The problem's density where that is a Gaussian, one fitted to its bank, or, blind, the uniform draw's mean and deviation.
+    """Return the Gaussian density of a problem's latents.
 
     Parameters
     ----------
     problem : Problem
         Over a Box.
+
+    Returns
+    -------
+    GaussianDensity
+        The problem's own density where it is Gaussian, else one fitted to its bank; blind, one with a uniform draw's mean and deviation.
     """
     space = problem.latent
     assert isinstance(space, Box)

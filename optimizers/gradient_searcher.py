@@ -1,4 +1,4 @@
-"""What gradient searches share: starts, codes as logits, gradients that may be missing, and beginning again."""
+"""The common part of gradient searches: starts, codes as logits, missing gradients, and restarts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .optimizer import Evaluations, Problem, State
 from .searcher import Searcher
 
 MARGIN = 1.0
-"""Logit of a starting code above all others: small beside the log of 512 codes, so that every code gets a gradient from the start."""
+"""Logit of a starting code; all others are 0. It is small beside the log of 512 codes, so that every code has a gradient at first."""
 
 
 LOST = 5
-"""Missed trials in a row at an ascent's beginning, none of them answered, after which it begins elsewhere."""
+"""Missed trials in a row at an ascent's beginning, without any score, after which it restarts elsewhere."""
 
 
 class GradientOptions(OptionsModel):
@@ -59,14 +59,14 @@ class GradientSearcher(Searcher):
 
     In a Box the latents themselves are moved and clipped to the bounds. Where latents are codes, every position has a logit for
     each code; what is asked is always the code of the largest logit, as one-hot weights, so that every score is that of a real
-    stimulus, and the gradient reaches the logits as if softmax weights had been asked (straight-through, Bengio, Léonard and
-    Courville 2013, with the softmax's own slope as in Jang, Gu and Poole's Gumbel-softmax, 2017). Without that slope Adam climbs half
-    as far in 1000 evaluations of 64 × 512 codes.
+    stimulus, and the gradient reaches the logits as if softmax weights had been asked. This is the straight-through estimator (Bengio,
+    Léonard and Courville, 2013) with the softmax's slope of Gumbel-softmax (Jang, Gu and Poole, 2017). Without that slope Adam climbs
+    half as far in 1000 evaluations of 64 × 512 codes.
 
-    Ascents begin at rows of the bank or, blind, at uniform draws; with ``screen``, at the best of so many. One that does not improve on
-    itself for ``patience`` evaluations begins again; the recommendation is the best of all.
+    Ascents begin at rows of the bank or, blind, at uniform draws; with ``screen``, at the best of that many latents. An ascent that
+    doesn't improve on itself for ``patience`` evaluations restarts; the recommendation is the best of all.
 
-    A subclass moves ``_points`` in ``_advance``; ``_place`` puts ascents at latents, ``_logits`` says which codes to ask.
+    A subclass moves ``_points`` in ``_advance``; ``_place`` puts ascents at latents, ``_logits`` returns the logits of the next codes.
 
     Parameters
     ----------
@@ -92,15 +92,21 @@ class GradientSearcher(Searcher):
         self._points = torch.empty(0)
         """(batch, *latent) or logits, (batch, *latent, cardinality), once the ascents have begun."""
         self._waiting: Tensor | None = None
-        """Latents screened and not begun at yet, best first; None before the ascents have begun."""
+        """Screened latents that no ascent has begun at, best first; None before the ascents have begun."""
         self._highest = torch.full((options.batch,), -torch.inf, dtype=torch.float64)
         self._idle = torch.zeros(options.batch, dtype=torch.long)
         """Best score of each ascent, and its evaluations since."""
         self._chosen = torch.empty(0)
-        """Logits by which the codes last asked were chosen."""
+        """Logits of the codes last asked."""
 
     def ask(self) -> Tensor:
-        """The next candidates; asked again before a ``tell``, the same ones. Kept as codes, they become weights here."""
+        """Return the next batch of candidates. Repeated calls before ``tell`` return the same batch.
+
+        Returns
+        -------
+        Tensor
+            (n, *latent); one-hot weights, (n, *latent, cardinality), for codes, except while screening.
+        """
         asked, space = super().ask(), self.problem.latent
         return self._weights(asked, space) if isinstance(space, Categorical) and self.needs_gradient else asked
 
@@ -109,12 +115,12 @@ class GradientSearcher(Searcher):
         """Move ``_points`` along ``gradient``, of their shape, zero where a trial was missed; clipped to the box afterwards."""
 
     def _place(self, rows: Sequence[int], latents: Tensor) -> None:
-        """Put the ascents ``rows`` at ``latents``, on the device, forgetting what they remember of their ways."""
+        """Put the ascents ``rows`` at ``latents``, on the device, and reset their state."""
         space = self.problem.latent
         self._points[list(rows)] = MARGIN * self._weights(latents, space) if isinstance(space, Categorical) else latents.float()
 
     def _logits(self) -> Tensor:
-        """Whose largest says which code is asked; not changed before ``_advance``."""
+        """Return the logits whose largest is the code to ask at each position. The caller doesn't change them before ``_advance``."""
         return self._points
 
     def _propose(self) -> Tensor:
@@ -140,7 +146,7 @@ class GradientSearcher(Searcher):
         self._highest[better] = scores[better]
         self._idle[told] += 1
         self._idle[better] = 0
-        # nothing was ever answered where these ascents are, and no gradient leads away
+        # these ascents have no score yet, and so no gradient that leads elsewhere
         self._idle[~told & (self._highest == -torch.inf)] += max(1, self.shared.patience // LOST)
         self._advance(gradient)
         space = self.problem.latent
@@ -153,12 +159,12 @@ class GradientSearcher(Searcher):
                 self._renew(stalled)
 
     def _slope(self, told: Tensor, evaluations: Evaluations) -> Tensor:
-        """The gradient with respect to latents or logits; zero where it is missing or not finite."""
+        """Return the gradient with respect to latents or logits; zero where it is missing or not finite."""
         gradients = evaluations.gradients
         if gradients is None or gradients.shape != self._points.shape:
             raise ValueError(f"{type(self).__name__} needs the gradient of every score with respect to its latent")
         gradient = gradients.to(self._points)
-        # a sum is finite only where all of it is: one pass instead of three
+        # a sum is finite only if every term is: one pass instead of three
         if not (bool(told.all()) and bool(gradient.sum().isfinite())):
             known = told.to(gradient.device).view(-1, *[1] * (gradient.ndim - 1))
             gradient = torch.where(known, gradient, 0.0).nan_to_num_(0.0, 0.0, 0.0)
@@ -170,7 +176,7 @@ class GradientSearcher(Searcher):
         return gradient
 
     def _begin(self, latents: Tensor) -> None:
-        """Begin all ascents at the first of ``latents``, on the CPU; the others wait."""
+        """Begin all ascents at the first of ``latents``, on the CPU; the remaining ones wait for restarts."""
         batch, space = self.shared.batch, self.problem.latent
         size = space.shape if isinstance(space, Box) else (*space.shape, space.cardinality)
         self._points = torch.zeros(batch, *size, device=self.problem.device)
@@ -198,7 +204,7 @@ class GradientSearcher(Searcher):
         return weights.scatter_(-1, codes.long()[..., None], 1.0)
 
     def _left(self) -> float:
-        """Share of the run that is left, by evaluations; 1 when their number is unknown."""
+        """Return the share of the run that is left, by evaluations; 1 when their number is unknown."""
         if self.problem.evaluations is None:
             return 1.0
         total = max(self.problem.evaluations - self._screen, 1)
@@ -224,12 +230,25 @@ class GradientSearcher(Searcher):
 
 
 def largest(logits: Tensor) -> Tensor:
-    """``argmax(-1)``, the first of equals; numpy's is several times faster on a processor."""
+    """Return the index of the largest logit along the last axis, the first of equals; numpy's argmax is several times faster on a CPU."""
     return torch.from_numpy(logits.numpy().argmax(-1)) if logits.device.type == "cpu" else logits.argmax(-1)
 
 
 def inverse_norm(gradient: Tensor, mean: bool = False) -> Tensor:
-    """1 / Euclidean norm of every row, or 1 / its root mean square, 0 where that is 0: (n, 1, …), to be multiplied with ``gradient``."""
+    """Return the inverse length of every row, to be multiplied with ``gradient``.
+
+    Parameters
+    ----------
+    gradient : Tensor
+        (n, ...).
+    mean : bool
+        Whether the length is the root mean square; else it is the Euclidean norm.
+
+    Returns
+    -------
+    Tensor
+        (n, 1, ...), 0 for zero rows.
+    """
     flat = gradient.flatten(1)
     scale = torch.linalg.vector_norm(flat, dim=1)
     if mean:
@@ -238,5 +257,5 @@ def inverse_norm(gradient: Tensor, mean: bool = False) -> Tensor:
 
 
 def over_norm(gradient: Tensor, mean: bool = False) -> Tensor:
-    """Every row over its Euclidean norm, or over its root mean square; zero rows stay zero."""
+    """Return every row divided by its length as :func:`inverse_norm` takes it; zero rows stay zero."""
     return gradient * inverse_norm(gradient, mean)

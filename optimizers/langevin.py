@@ -17,7 +17,7 @@ from .gumbel import WIDEST, gumbel, gumbel_slope, noise_behind, normal
 from .optimizer import Problem
 
 SMOOTHING = 20.0
-"""Pseudo-counts of every position, a third each by its own frequencies, by those of all positions and evenly."""
+"""Pseudo-counts of every position: a third by its own frequencies, a third by the mean over positions, a third even."""
 
 
 class Langevin(GradientSearcher):
@@ -29,14 +29,14 @@ class Langevin(GradientSearcher):
 
     Here all three are taken in the prior's own coordinates, z with x = m + C^(1/2) z, in which natural latents are standard normal:
     ``z <- z - e1 z + e2 u + e3 N(0, 1)`` with u the score's gradient there, scaled to unit root mean square unless ``normalise`` is off.
-    Left open, e3² = e1 (2 - e1), with which the walk keeps the prior exactly where the score is flat; unnormalised, small e1 = e2 / k then
-    sample the prior times exp(k score). The prior of a Box is the problem's density, a Gaussian; blind, one with a uniform draw's mean and
-    deviations.
+    With ``noise`` None, e3² = e1 (2 - e1): the walk then keeps the prior exactly where the score is flat. Unnormalised, a small
+    e1 = e2 / k samples the prior times exp(k score). The prior of a Box is the problem's density, a Gaussian; blind, a Gaussian with a
+    uniform draw's mean and deviations.
 
-    Over codes, z are standard normal coordinates behind Gumbel noise: the code asked is the largest of ``log p + gumbel(z)`` at each
-    position, with p the smoothed frequencies of the bank's codes there (blind: uniform). Where the score is flat that samples
-    these frequencies, position by position; what codes natural latents hold together is not in this prior. An ascent starts from
-    coordinates drawn given the codes of a row of the bank.
+    Over codes, z are standard normal coordinates that Gumbel noise is made from: the code asked is the largest of ``log p + gumbel(z)``
+    at each position, with p the smoothed frequencies of the bank's codes there (blind: uniform). Where the score is flat, the walk
+    samples these frequencies position by position; this prior has no correlations between positions. An ascent starts from coordinates
+    drawn given the codes of a row of the bank.
 
     Parameters
     ----------
@@ -79,14 +79,14 @@ class Langevin(GradientSearcher):
 
     @cached_property
     def _gaussian(self) -> tuple[Tensor, Tensor]:
-        """Mean, (size,), and square root of the covariance, (size, size) or its diagonal, of what is moved."""
+        """Mean, (size,), and square root of the covariance, (size, size) or its diagonal, of the Gaussian prior."""
         device = self.problem.device
         prior = gaussian_prior(self.problem)
         return prior.mean.float().to(device), prior.factor.float().to(device)
 
     @cached_property
     def _log_frequencies(self) -> Tensor:
-        """Of the codes of every position: float32, (*latent, cardinality), on the CPU."""
+        """Log frequencies of the codes at every position: float32, (*latent, cardinality), on the CPU."""
         space, bank = self.problem.latent, self.problem.bank
         assert isinstance(space, Categorical)
         if bank is None:

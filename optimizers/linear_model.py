@@ -1,4 +1,4 @@
-"""A linear model of the score, fitted as evaluations come in, that tells promising candidates from others before they are evaluated."""
+"""A linear model of the score, fitted as evaluations come in, that ranks candidates before they are evaluated."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from .natural_scale import natural_scale
 from .optimizer import Problem, State
 
 MOST_FEATURES = 512
-"""Beyond which refitting would cost more than the few milliseconds that an ask may take."""
+"""Most features: with more, a fit would take more than the few milliseconds that an ask may take."""
 GROWTH = 0.02
-"""Share by which the evaluations grow before the weights are fitted anew."""
+"""Share by which the evaluations grow before the weights are fitted again."""
 COMPONENTS = 8
 """Most principal components of the code vectors."""
 
 
 class LinearModel:
-    """Bayesian ridge regression of the score on what stands at each position.
+    """Bayesian ridge regression of the score on the value at each position.
 
-    What stands there is, in a box, the coordinate and its square, for a peak may lie inside; for codes, the leading principal components of
-    the code's vector, or, where codes are few, which one it is. Every feature is scaled to about unit variance.
+    In a box the features are each coordinate and its square, since a peak may lie inside. For codes they are the leading principal
+    components of the code's vector or, where codes are few, one indicator for each code. Every feature has about unit variance.
 
     Parameters
     ----------
+    size : int
+        Positions of a latent.
     table : Tensor or None
         (cardinality, width): the features of each code; None in a box.
     centre, scale : Tensor
-        (size,) that make a box's coordinates standard; unused for codes.
+        (size,) shift and scale that standardise a box's coordinates; unused for codes.
     ridge : float
         Precision of the weights' prior, where the residuals' is 1.
     """
@@ -48,7 +50,15 @@ class LinearModel:
 
     @classmethod
     def of(cls, problem: Problem, ridge: float) -> LinearModel | None:
-        """The model for a problem, or None where it would have more than 512 features."""
+        """Return the model for a problem, or None where it would need more than 512 features.
+
+        Parameters
+        ----------
+        problem : Problem
+            Over any space.
+        ridge : float
+            Precision of the weights' prior, > 0.
+        """
         space = problem.latent
         if isinstance(space, Box):
             if 2 * space.size > MOST_FEATURES:
@@ -60,11 +70,11 @@ class LinearModel:
 
     @property
     def ready(self) -> bool:
-        """Whether it was told scores that differ."""
+        """Whether the model has scores that differ."""
         return self._count > 1 and self._variance() > 0
 
     def add(self, rows: Tensor, scores: Tensor) -> None:
-        """Take in latents, (n, size), with their scores; what isn't finite is left out."""
+        """Add latents, (n, size), with their scores, (n,); rows whose score isn't finite are left out."""
         told = scores.isfinite()
         features, scores = self._features(rows[told]), scores[told].float()
         self._squares.addmm_(features.T, features)
@@ -75,21 +85,41 @@ class LinearModel:
         self._score_squares += float(scores.double().square().sum())
 
     def sample(self, rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-        """Scores of latents, (n, size), under weights drawn from the posterior, up to a constant: float32, (n,).
+        """Return the scores of latents under weights drawn from the posterior, up to a constant.
 
         Parameters
         ----------
         rows : Tensor
-            Latents.
+            (n, size) latents.
         spread : float
             Factor on the posterior's standard deviation: 0 is its mean, 1 is Thompson sampling.
         generator : torch.Generator
-            For the draw.
+            Source of the draw.
+
+        Returns
+        -------
+        Tensor
+            float32, (n,).
         """
         return (self._features(rows) @ self.weights(spread, generator))[:, 0]
 
     def weights(self, spread: float, generator: torch.Generator, draws: int = 1) -> Tensor:
-        """Weights drawn from the posterior as :meth:`sample` does, (features, draws)."""
+        """Return weights drawn from the posterior.
+
+        Parameters
+        ----------
+        spread : float
+            Factor on the posterior's standard deviation: 0 is its mean, 1 is Thompson sampling.
+        generator : torch.Generator
+            Source of the draws.
+        draws : int
+            Number of draws.
+
+        Returns
+        -------
+        Tensor
+            float32, (features, draws).
+        """
         weights, factor, unexplained = self._fitted()
         if not spread:
             return weights.expand(-1, draws)
@@ -97,9 +127,9 @@ class LinearModel:
         return weights + torch.linalg.solve_triangular(factor.T, noise, upper=True)
 
     def _fitted(self) -> tuple[Tensor, Tensor, float]:
-        """The posterior's mean, (features, 1), the factor of its precision, and the variance that the mean leaves unexplained.
+        """Return the posterior's mean, (features, 1), the factor of its precision, and the variance that the mean leaves unexplained.
 
-        They are found anew when evaluations have grown by a share: a factorization costs more than all else of an ask.
+        The fit is repeated when the evaluations have grown by :data:`GROWTH`: a factorization costs more than the rest of an ask.
         """
         if self._fit is not None and self._count < self._fit_count * (1 + GROWTH):
             return self._fit
@@ -114,7 +144,22 @@ class LinearModel:
         return self._fit
 
     def gains(self, weights: Tensor, positions: Tensor, values: Tensor) -> Tensor:
-        """What ``values`` at ``positions``, both (cells,), add to the score under weights, (features, 1): (cells,)."""
+        """Return the contributions of single values to the score.
+
+        Parameters
+        ----------
+        weights : Tensor
+            (features, 1).
+        positions : Tensor
+            (cells,) int64 positions.
+        values : Tensor
+            (cells,) values at these positions: coordinates or codes.
+
+        Returns
+        -------
+        Tensor
+            (cells,), up to a constant for each position.
+        """
         if self._table is not None:
             return self.of_codes(weights)[positions, values]
         linear, square = weights.reshape(2, -1)
@@ -122,7 +167,7 @@ class LinearModel:
         return standard * (linear[positions] + square[positions] * standard)
 
     def of_codes(self, weights: Tensor) -> Tensor:
-        """What every code adds to the score at every position, under such weights: (size, cardinality); codes only."""
+        """Return the contribution of every code at every position under weights, (features, 1): (size, cardinality); codes only."""
         assert self._table is not None
         return weights.reshape(-1, self._table.shape[1]) @ self._table.T
 
@@ -136,7 +181,7 @@ class LinearModel:
         return self._table[rows].flatten(1)
 
     def state(self) -> dict[str, Any]:
-        """Its sums, and the fit in use."""
+        """Return the model's sums and its current fit as plain data."""
         fit = None if self._fit is None else {"weights": self._fit[0].clone(), "factor": self._fit[1].clone(), "unexplained": self._fit[2]}
         return {
             "fit": fit,
@@ -150,7 +195,7 @@ class LinearModel:
         }
 
     def restore(self, state: State) -> None:
-        """Go on from :meth:`state`."""
+        """Continue from a state of :meth:`state`."""
         self._squares, self._products, self._sums = (state[name].clone() for name in ("squares", "products", "sums"))
         self._count, self._score_sum, self._score_squares = state["count"], state["score_sum"], state["score_squares"]
         fit = state["fit"]
@@ -159,10 +204,10 @@ class LinearModel:
 
 
 def _code_features(space: LatentSpace, vectors: Tensor | None) -> Tensor | None:
-    """(cardinality, width), or None where there would be too many."""
+    """Return the features of each code, (cardinality, width), or None where they would be too many."""
     assert not isinstance(space, Box)
     room = MOST_FEATURES // space.size
-    if space.cardinality <= room:  # whatever a code is worth; its vector alone could say no more than that more of it is better
+    if space.cardinality <= room:  # a free weight for each code; features of its vector would allow only a score linear in the vector
         return torch.eye(space.cardinality) * math.sqrt(space.cardinality)
     if vectors is None:
         return None
@@ -170,7 +215,7 @@ def _code_features(space: LatentSpace, vectors: Tensor | None) -> Tensor | None:
     if width < 1:
         return None
     centred = vectors.detach().cpu().float() - vectors.detach().cpu().float().mean(0)
-    # the sign of a component is the solver's choice, and no matter to a ridge
+    # the sign of a component is the solver's choice, and ridge regression doesn't depend on it
     left, values, _ = torch.linalg.svd(centred, full_matrices=False)
     features = left[:, :width] * values[:width]
     return features / features.std().clamp(min=1e-12)

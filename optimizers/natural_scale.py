@@ -1,4 +1,4 @@
-"""Standard coordinates of a box: where latents are natural, with mean 0 and standard deviation 1."""
+"""Standard coordinates of a box: natural latents have mean 0 and standard deviation 1."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ LEAST = 1e-3
 
 
 def natural_scale(space: Box, bank: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Centre and scale of every coordinate: of the bank, or blind the middle and half the width of the box.
+    """Return centre and scale of every coordinate: the bank's mean and deviation or, blind, the middle and half the width of the box.
 
     Parameters
     ----------
     space : Box
+        The box.
     bank : Tensor or None
-        (m, *latent). One of a single latent has no spread; the scale is then the blind one.
+        (m, *latent). A bank of one latent has no spread; the scale is then the blind one.
 
     Returns
     -------

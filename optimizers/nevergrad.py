@@ -1,4 +1,4 @@
-"""Any optimizer of nevergrad, by name."""
+"""Any optimizer of nevergrad, chosen by name."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LARGEST_COVARIANCE = 256
 
 
 def default_for(space: LatentSpace) -> str:
-    """The optimizer that is taken where none is named."""
+    """Return the name of the optimizer for a space where the options name none."""
     if isinstance(space, Categorical):
         return FOR_CODES
-    if space.size == 1:  # which CMA doesn't take
+    if space.size == 1:  # CMA needs two coordinates
         return "OnePlusOne"
     return "CMA" if space.size <= LARGEST_COVARIANCE else "DiagonalCMA"
 
@@ -44,12 +44,12 @@ class Nevergrad(Searcher):
     codes out of 512 it and DiscreteOnePlusOne were the best of those tried, differential evolution and CMA far behind. A box is
     searched with CMA up to 256 coordinates, with DiagonalCMA beyond, with OnePlusOne where it has but one.
 
-    It starts at ``screen`` latents from the bank, which it is told like its own. Missed trials count as the worst score so far.
-    Optimizers that can't work in parallel get a batch of 1.
+    The search starts at ``screen`` latents from the bank, which nevergrad receives as suggestions. Missed trials count as the worst score
+    so far. Optimizers that can't work in parallel get a batch of 1.
 
-    Some of nevergrad's optimizers draw from the global generators of numpy and Python; while they run, these are replaced by ones
-    of its own and then put back, so that neither side disturbs the other (within a thread). Optimizers whose outcome depends on the
-    clock don't repeat bit for bit. A state is the list of scores told; loading it asks and tells all of them again.
+    Some of nevergrad's optimizers draw from the global generators of numpy and Python. While they run, the states of these generators
+    are replaced by the search's own and then put back, so that neither side disturbs the other (within a thread). Optimizers whose
+    outcome depends on the clock don't repeat bit for bit. A state is the list of all scores; loading it repeats every ask and tell.
 
     Parameters
     ----------
@@ -89,20 +89,20 @@ class Nevergrad(Searcher):
         factory: Any = nevergrad.optimizers.registry[self._name]
         self._batch = 1 if getattr(factory, "no_parallelization", False) else options.batch
         screen = options.screen if problem.evaluations is None else min(options.screen, problem.evaluations // 10)
-        # optimizers that run on a thread of their own take no suggestions; a latent suggested twice brings some to a stand
+        # optimizers that run in their own thread take no suggestions; some hang when a latent is suggested twice
         if problem.bank is None or getattr(factory, "recast", False):
             screen = 0
         others = min(screen, len(problem.bank) - 1) if problem.bank is not None else 0
         given = 0 if problem.starts is None or getattr(factory, "recast", False) else len(problem.starts)
         starts = _distinct(self._starts(max(1 + others, given)))
-        # the last suggestion is asked first; what it begins at isn't among them, so a start that was given is suggested besides
+        # nevergrad asks the last suggestion first, and doesn't ask its initial point: so all given starts are suggested, in reverse
         self._start, self._suggested = starts[0], torch.cat([starts[given:], starts[:given].flip(0)]) if given else starts[1:]
         self._told: list[Tensor] = []
         try:
             self._begin(suggest=False)
             with self._own_random():
                 self._searcher.ask()
-        except Exception as error:  # whatever a third party's optimizer raises on a space that it can't take
+        except Exception as error:  # nevergrad's optimizers raise any class on a space that they can't search
             raise Unsuitable(f"nevergrad's {self._name} can't search this space ({error}); {default_for(problem.latent)} can") from error
         self._begin(suggest=True)
 
@@ -147,22 +147,22 @@ class Nevergrad(Searcher):
             self._any = True
         with self._own_random():
             for candidate, score in zip(self._candidates, scores.tolist(), strict=True):
-                # one that takes no suggestions may hide inside another
+                # a portfolio may hold an optimizer that takes no suggestions
                 with contextlib.suppress(TellNotAskedNotSupportedError):
                     self._searcher.tell(candidate, -score if np.isfinite(score) else -self._worst)
-        # an optimizer on a thread of its own computes between tell and ask: waiting for what it asks next keeps that inside
+        # an optimizer in its own thread computes between tell and ask: waiting for its next candidate keeps its draws inside the block
         self._ahead = [self._next()]
 
     def _next(self) -> Any:
         with self._own_random():
             try:
                 return self._searcher.ask()
-            except Exception as error:  # a third party's: with numpy 2.4, nevergrad 1.0.12's metamodels (NGOpt in a box) raise TypeError
+            except Exception as error:  # of any class: with numpy 2.4, nevergrad 1.0.12's metamodels (NGOpt in a box) raise TypeError
                 raise RuntimeError(f"nevergrad's {self._name} failed to propose a candidate: {error}") from error
 
     @contextlib.contextmanager
     def _own_random(self) -> Iterator[None]:
-        """Lend the global generators' places to its own, and keep nevergrad quiet."""
+        """Put the search's own states into the global generators for the duration of a block, and silence nevergrad."""
         numpy_outside, python_outside = np.random.get_state(), random.getstate()  # noqa: NPY002
         np.random.set_state(self._numpy)  # noqa: NPY002
         random.setstate(self._python)
@@ -191,6 +191,6 @@ class Nevergrad(Searcher):
 
 
 def _distinct(latents: Tensor) -> Tensor:
-    """Rows without repeats, in their order."""
+    """Return the rows without repeats, in their order."""
     first = {row.numpy().tobytes(): number for number, row in reversed(list(enumerate(latents)))}
     return latents[sorted(first.values())]

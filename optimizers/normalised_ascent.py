@@ -16,7 +16,7 @@ from .gradient_searcher import MARGIN, GradientOptions, GradientSearcher, invers
 from .optimizer import Problem, State
 
 STEPS = 200
-"""Steps of one ascent where the number of evaluations is unknown: the paper's."""
+"""Steps of one ascent where the number of evaluations is unknown, as in the paper."""
 
 
 class NormalisedAscent(GradientSearcher):
@@ -29,9 +29,9 @@ class NormalisedAscent(GradientSearcher):
         x <- m + decay (x - m)
         x <- clipped to m +- clip × the prior's standard deviations, and to the box
 
-    The paper's 8 of a code of AlexNet's is here a share of the prior's size: the root of its summed variances, which is how far natural
-    latents lie from their mean. Blind, mean and deviations are those of a uniform draw. Logits of codes, which begin at 1 for the
-    starting code and 0 for others, have the mean 0 and the deviation 1.
+    The paper's first step, 8 in AlexNet's codes, is here a share of the prior's size: the root of its summed variances, the typical
+    distance of natural latents from their mean. Blind, mean and deviations are a uniform draw's. Logits of codes begin at 1 for the
+    starting code and at 0 for all others; their prior has the mean 0 and the deviation 1.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ class NormalisedAscent(GradientSearcher):
         super().__init__(problem, options)
         self.options = options
         self._age = torch.zeros(options.batch, dtype=torch.long)
-        """Steps that each ascent has done."""
+        """Number of steps done by each ascent."""
         total = None if problem.evaluations is None else (problem.evaluations - self._screen) // options.batch
         self._life = options.steps or max(total or STEPS, 1)
 
     @cached_property
     def _around(self) -> tuple[Tensor, Tensor, float]:
-        """Mean and deviation of every coordinate, and how far natural latents lie from the mean."""
+        """Mean and deviation of every coordinate, and the typical distance of natural latents from the mean."""
         space = self.problem.latent
         if not isinstance(space, Box):
             mean = torch.zeros((), device=self.problem.device)

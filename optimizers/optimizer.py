@@ -1,4 +1,4 @@
-"""The Optimizer contract: ask/tell for every family, the gradient ones included."""
+"""The Optimizer contract: ask and tell for every family, gradient searches included."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class StimulusMap:
 
 @dataclass(frozen=True)
 class Problem:
-    """What an optimizer is told before it starts.
+    """The problem that an optimizer is built for: the space, the budget and all that is known in advance.
 
     Attributes
     ----------
@@ -68,31 +68,31 @@ class Problem:
     seed : int
         Seed of its own random generators.
     evaluations : int or None
-        How many candidates it may expect to be told, for schedules; None when unknown.
+        Number of evaluations that the optimizer can expect, for schedules; None when unknown.
     bank : Tensor or None
         (m, *latent) natural latents to start from, or None for a blind start.
     device : str
-        Where its own arithmetic is best done.
+        Torch device for the optimizer's own arithmetic.
     density : callable or None
-        Gives the density of natural latents, fitted to the bank at the first call; None for a blind start.
+        Returns the density of natural latents, fitted to the bank at the first call; None for a blind start.
     code_vectors : Tensor or None
-        (cardinality, width): where each code of a Categorical space lies, for spaces whose codes have a geometry.
+        (cardinality, width): the vector of each code of a Categorical space, for spaces whose codes have a geometry.
     differentiable : bool
-        Whether gradients are to be had, for optimizers that can do with or without.
+        Whether gradients are available, for optimizers that work with or without them.
     lacks : str
-        Why gradients are not to be had although the parts say so, as seen before the search; empty otherwise.
+        Why gradients are unavailable although all parts declare them, as a check before the search has shown; empty otherwise.
     pixels : bool
-        Whether latents are shaped as stimuli, each coordinate one of a stimulus's values.
+        Whether a latent has the shape of a stimulus, each coordinate being one of the stimulus's values.
     noisy : bool
-        Whether the same latent may score differently twice.
+        Whether repeated evaluations of one latent may score differently.
     step : float or None
-        How far one step along a gradient should move a coordinate of a Box, in its own unit; None when unknown.
+        Length of one gradient step in a coordinate of a Box, in the coordinate's unit; None when unknown.
     starts : Tensor or None
-        (k, *latent) latents to try before any other, the most promising first, such as what an earlier search has found. Their scores
-        are not known: they are asked like all others.
+        (k, *latent) latents to try first, the most promising first, such as the results of an earlier search. Their scores are unknown:
+        the optimizer asks them like any candidate.
     stimuli : StimulusMap or None
-        The map from latents to the stimuli that are shown, as the search's generator makes them; None where there is no generator. The
-        constructor must not call it: the generator may not be on its device yet.
+        The map from latents to stimuli of the search's generator; None without a generator. The constructor must not call it, since the
+        generator may not be on its device yet.
     """
 
     latent: LatentSpace
@@ -113,19 +113,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Evaluations:
-    """Answers to one ``ask``.
+    """The evaluated candidates of one ``ask``.
 
     Attributes
     ----------
     latents : Tensor
-        What was asked, row for row.
+        (n, *latent), the candidates row for row.
     scores : Tensor
-        (n,) float64, higher is better; NaN where a trial was missed.
+        (n,) float64, higher is better; NaN for a missed trial.
     variance : Tensor or None
-        (n,) variance of each score where it was replicated.
+        (n,) variance of each score over its replicates; None without replicates.
     gradients : Tensor or None
-        d score / d latent, of the shape of ``latents``, for optimizers with ``needs_gradient``; rows of missed trials are
-        to be ignored.
+        d score / d latent, of the shape of ``latents``, for optimizers with ``needs_gradient``. Rows of missed trials have no meaning.
     """
 
     latents: Tensor
@@ -149,64 +148,85 @@ class Optimizer(Protocol):
     """
 
     Options: ClassVar[Any]
-    """A pydantic model, ``type[BaseModel]``; typed loosely, since a class of one's own is not the base class."""
+    """A pydantic model, ``type[BaseModel]``; typed as Any so that subclasses may declare their own model."""
 
     @property
     def needs_gradient(self) -> bool:
-        """Whether answers to the next ``ask`` must carry gradients.
+        """Whether the evaluations of the next ``ask`` must carry gradients.
 
-        On the class it is True where they always must: such an optimizer is refused for a search without gradients. Another may
-        turn it on and off between ``tell`` and ``ask`` where its problem is ``differentiable``.
+        True on the class where every ask needs gradients: such an optimizer is refused for a search without them. Any other optimizer
+        may switch it between ``tell`` and ``ask`` where its problem is ``differentiable``.
         """
         ...
 
     def ask(self) -> Tensor:
-        """The next candidates, (n, *latent).
+        """Return the next batch of candidates. Repeated calls before ``tell`` return the same batch.
 
-        One with ``needs_gradient`` asks relaxed weights, (n, *latent, cardinality), where the space is Categorical.
+        Returns
+        -------
+        Tensor
+            (n, *latent), n >= 1; relaxed weights, (n, *latent, cardinality), where ``needs_gradient`` is set and the space is Categorical.
         """
         ...
 
     def tell(self, evaluations: Evaluations) -> None:
-        """Learn from the answers to the last ``ask``."""
+        """Learn from the evaluations of the last ``ask``.
+
+        Parameters
+        ----------
+        evaluations : Evaluations
+            One score a candidate, NaN for missed trials; with gradients where ``needs_gradient`` was set.
+        """
         ...
 
     def recommend(self) -> Tensor:
-        """Its answer, one latent, (*latent): codes where the space is Categorical.
+        """Return the best latent by the optimizer's own judgement: (*latent), codes where the space is Categorical.
 
         Raises
         ------
         RuntimeError
-            Nothing was told yet.
+            No score is known yet.
         """
         ...
 
     def state_dict(self) -> State:
-        """All that it would need to go on, between a ``tell`` and the next ``ask``."""
+        """Return the optimizer's state as nested plain data and tensors. Valid between ``tell`` and the next ``ask``."""
         ...
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from ``state``."""
+        """Continue from a state of :meth:`state_dict`.
+
+        Parameters
+        ----------
+        state : State
+            The state of an optimizer built for the same problem with the same options.
+        """
         ...
 
 
 @runtime_checkable
 class HasNote(Protocol):
-    """An optimizer that has something to say of itself, such as what it chose and why; reports show it."""
+    """An optimizer that describes itself for reports, such as which search it chose and why."""
 
     @property
     def note(self) -> str:
-        """One line."""
+        """The description, one line."""
         ...
 
 
 @runtime_checkable
 class Listener(Protocol):
-    """An optimizer that also learns from evaluations that it did not ask for.
+    """An optimizer that also learns from evaluations of other searches.
 
-    The searches of a job show each other's stimuli to all of its units; whoever listens is told after each ``tell``.
+    The searches of a job share their stimuli, scored for every unit: after each ``tell``, a Listener observes the others' candidates.
     """
 
     def observe(self, evaluations: Evaluations) -> None:
-        """Learn from others' candidates, hard latents of the space, scored for this optimizer's own objective; without gradients."""
+        """Learn from other searches' candidates.
+
+        Parameters
+        ----------
+        evaluations : Evaluations
+            Hard latents of the space, scored for this optimizer's own objective, without gradients.
+        """
         ...

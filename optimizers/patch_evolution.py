@@ -1,4 +1,4 @@
-"""Evolution by patches: a part of one latent, cut out in place, is set into another."""
+"""Evolution by patches: a part of one latent is cut out and set into another at the same place."""
 
 from __future__ import annotations
 
@@ -21,35 +21,37 @@ from .searcher import Searcher
 class PatchEvolution(Searcher):
     """Evolution whose offspring are a member of the elite with one patch replaced, at its own place, by that of a donor.
 
-    The geometry of a code map matters, and so does what natural latents have at a place. The donor is a natural latent, another member of
-    the elite or a uniform draw (``from_bank``, ``from_elite``, ``from_random``); on a map of codes a share of the natural patches,
-    ``shift``, is taken from another place, since a decoder's convolutions treat all alike. Patches begin at up to ``patch`` positions a
-    side and shrink to one as the evaluations run out. Of ``pool`` times as many offspring as are asked, those are that a linear model of
-    the score, fitted to all evaluations so far, promises most (:class:`actmax.optimizers.linear_model.LinearModel`); what was evaluated
-    before comes last. The first latents are the best of ``screen`` rows of the bank or, blind, uniform draws. The elite is steady: of
-    equal scores the latest stays, so that it drifts over plateaus of spike counts. Missed trials are left out. It listens: others'
-    evaluations enter the elite and the model. Where the problem is noisy, the elite is that of all measurements' shrunk means
-    (:class:`actmax.optimizers.ranking.MeasuredElite`), and ``again`` of each ask measures its leading members once more.
+    Patches keep the geometry of a code map, and the values that natural latents have at a place. The donor of a patch is a natural latent,
+    another member of the elite or a uniform draw (``from_bank``, ``from_elite``, ``from_random``). On a map of codes a share of the
+    natural patches, ``shift``, comes from another place, since a decoder's convolutions treat all places alike. Patches begin at up to
+    ``patch`` positions a side and shrink to one as the evaluations run out.
 
-    Left out, the shares are: from a bank of codes 0.1 elite and 0.9 bank, blind 0.2 elite and 0.8 random; in a box 0.1 elite, 0.4 bank and
-    0.5 random, blind 0.1 and 0.9.
+    Each ask draws ``pool`` times as many offspring as it returns. It returns those with the highest score by a linear model, fitted to
+    all evaluations so far (:class:`actmax.optimizers.linear_model.LinearModel`); latents evaluated before come last. The first latents
+    are the best of ``screen`` rows of the bank or, blind, uniform draws. Of equal scores the elite keeps the latest, so that it drifts
+    over plateaus of spike counts. Missed trials are left out. Evaluations of other searches enter the elite and the model, too. Where
+    the problem is noisy, the elite ranks shrunk means of all measurements (:class:`actmax.optimizers.ranking.MeasuredElite`), and a
+    share ``again`` of each ask measures its leading members once more.
 
-    Tuned on codes of the CIFAR-10 VQ-VAE for three output units of the spiking network. Spikes of 20 steps, mean over units and 1 to 3
-    seeds after 800 evaluations (± 0.7): without shrinking patches and model 8.3, with the first 10.2, with both 11.5; then with batches
-    of 10 for 20 12.5, with shifted patches 12.3; as it is now 12.2, and 15.8 after 2000, blind 11.0 and 15.7. No gain, on the same runs: a
-    Gaussian process on the last 300 evaluations for a model (10.5), 24 principal components for 8 (10.5), a model that forgets (11.2),
-    patches of up to 6 (10.7), two at once (11.0), an elite of 8 (11.3) or with a share of 0.4 (11.3), natural patches whose
-    surroundings resemble the parent's (8.0 for 8.3).
+    The default shares are: with a bank of codes 0.1 elite and 0.9 bank, blind 0.2 elite and 0.8 random; in a box 0.1 elite, 0.4 bank and
+    0.5 random, blind 0.1 elite and 0.9 random.
 
-    Under noise, a channel of the CIFAR-10 CNN, 1,000 presentations, two seeds: with measurements of the elite and eight members 6.9
-    (deviation of half the response) and 8.0 spikes (Poisson), with sixteen 7.2 and 7.9; with one seed, three members 5.6 and 7.1, and
-    without measuring again 4.7 and 6.2. Then, with a third of the evaluations on natural latents first, 9.0 and 8.1, with half 8.4 and
-    8.0; random search finds the best of all natural latents, 10.
+    Tuned on codes of the CIFAR-10 VQ-VAE for three output units of the spiking network. Figures are spikes of 20 steps, mean over units
+    and 1 to 3 seeds after 800 evaluations (± 0.7). Without shrinking patches and model: 8.3; with shrinking patches 10.2, with both 11.5;
+    then with batches of 10 instead of 20 12.5, and with shifted patches 12.3. The defaults: 12.2, and 15.8 after 2000; blind 11.0 and
+    15.7. Variants without a gain on the same runs: a Gaussian process on the last 300 evaluations as the model (10.5), 24 principal
+    components instead of 8 (10.5), a model that forgets (11.2), patches of up to 6 (10.7), two at once (11.0), an elite of 8 (11.3) or
+    with a share of 0.4 (11.3), natural patches whose surroundings resemble the parent's (8.0 instead of 8.3).
+
+    Under noise, on a channel of the CIFAR-10 CNN, 1,000 presentations, two seeds; the first figure is for a deviation of half the
+    response, the second for Poisson noise. Eight members, measured again: 6.9 and 8.0 spikes; sixteen: 7.2 and 7.9. With one seed: three
+    members 5.6 and 7.1, without measuring again 4.7 and 6.2. A third of the evaluations on natural latents first: 9.0 and 8.1; half: 8.4
+    and 8.0. Random search reaches 10, the best of all natural latents.
 
     Parameters
     ----------
     problem : Problem
-        Any space. Its shape is its geometry: a patch of a map is a rectangle of it, of a list a stretch.
+        Any space. Its shape is its geometry: a patch of a map is a rectangle, a patch of a list a run of positions.
     options : PatchEvolution.Options
     """
 
@@ -126,20 +128,20 @@ class PatchEvolution(Searcher):
         self._again = round(again * options.batch)
         self._elite = MeasuredElite(options.elite or 3, options.elite or 8) if problem.noisy else Elite(options.elite or 3)
         self._model = LinearModel.of(problem, options.ridge or (1.0 if isinstance(space, Box) else 10.0)) if options.pool > 1 else None
-        # a noisy search climbs slowly: what the best of many natural latents has, it would take long to find by itself
+        # a noisy search climbs slowly: it would take long to reach the best of many natural latents by itself
         wide = problem.noisy and problem.bank is not None
         screen = options.screen or (max(50, (budget or 0) // 3) if wide else 50)
         screen = screen if budget is None else max(1, min(screen, budget // (2 if wide else 10)))
         self._screen = self._starts(screen).flatten(1)
-        """Latents still to be looked at."""
+        """Latents of the screen still to be asked."""
         self._screened = len(self._screen)
         self._told = 0
         self._seen: dict[int, None] = {}
-        """Keys of all latents whose score is known."""
+        """Keys of all latents with a known score."""
         self._factors = torch.randint(-(2**62), 2**62, (space.size,), generator=torch.Generator().manual_seed(0)) * 2 + 1
 
     def _given_shares(self) -> Tensor:
-        """Weights of elite, bank and random draws as donors."""
+        """Return the weights of elite, bank and random draws as donors, (3,)."""
         options, blind = self.options, self._bank is None
         if isinstance(self.problem.latent, Box):
             usual = (0.1, 0.0, 0.9) if blind else (0.1, 0.4, 0.5)
@@ -164,9 +166,9 @@ class PatchEvolution(Searcher):
         return rows.view(-1, *self.problem.latent.shape)
 
     def _offspring(self) -> Tensor:
-        """The most promising of a pool, those that were not evaluated yet first: (batch, size).
+        """Return the offspring of the highest predicted score out of a pool, new ones before evaluated ones: (batch, size).
 
-        Only what differs from the parents is drawn, scored and compared.
+        Only the cells that differ from the parents are drawn, scored and compared.
         """
         model = self._model if self._model is not None and self._model.ready else None
         n = self.options.batch * (self.options.pool if model is not None else 2)
@@ -201,27 +203,28 @@ class PatchEvolution(Searcher):
         return offspring
 
     def _standing(self, model: LinearModel, weights: Tensor) -> Tensor:
-        """What the model says of each of the elite, (k,)."""
+        """Return the model's score of each member of the elite, (k,)."""
         k, size = self._elite.rows.shape
         return model.gains(weights, torch.arange(size).repeat(k), self._elite.rows.flatten()).view(k, size).sum(1)
 
     def _masks(self, n: int) -> Tensor:
-        """(n, size), each true in one patch, placed uniformly; its side is uniform between 1 and a limit that falls with time."""
+        """Return masks, (n, size), each true in one patch, placed uniformly; its side is uniform from 1 to a limit that falls with time."""
         budget, shape = self.problem.evaluations, self.problem.latent.shape
         left = 1.0 if not budget else max(0.0, 1.0 - self._told / budget)
         sides = 1 + (torch.rand(n, 1, generator=self.generator) * (1.0 + (self._largest - 1) * left)).long()
         return box_masks(shape, n, lambda length: sides.clamp(max=length), self.generator)
 
     def _donated(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
-        """What ``n`` offspring's donors hold where they are cut, (cells,); every offspring has one donor.
+        """Return the donors' values in the patches of ``n`` offspring, (cells,); every offspring has one donor.
 
         Parameters
         ----------
         n : int
+            Number of offspring.
         rows, positions : Tensor
-            (cells,) offspring and position of each place.
+            (cells,) offspring and position of each cell.
         old : Tensor
-            (cells,) what the parents hold there.
+            (cells,) the parents' values there.
         """
         kinds = torch.multinomial(self._shares, n, replacement=True, generator=self.generator)[rows]
         values = torch.empty_like(old)
@@ -236,7 +239,7 @@ class PatchEvolution(Searcher):
         return self._elite.rows[torch.randint(len(self._elite), (n,), generator=self.generator)[rows], positions]
 
     def _from_random(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
-        """Uniform draws; in a box, three of four donors are the parent itself with noise."""
+        """Return uniform draws; in a box, three of four donors are the parent itself with noise."""
         del positions
         space, cells = self.problem.latent, len(rows)
         if not isinstance(space, Box):
@@ -249,14 +252,14 @@ class PatchEvolution(Searcher):
         return torch.where(near[rows], noisy, drawn).clamp_(space.low, space.high)
 
     def _natural(self, n: int, rows: Tensor, positions: Tensor, old: Tensor) -> Tensor:
-        """What ``n`` natural latents hold, (cells,)."""
+        """Return the values of ``n`` natural latents at the cells, (cells,)."""
         del old
         assert self._bank is not None
         chosen = torch.randint(len(self._bank), (n,), generator=self.generator)
         return self._bank[chosen[rows], self._sources(n, rows, positions)]
 
     def _sources(self, n: int, rows: Tensor, positions: Tensor) -> Tensor:
-        """Where natural patches are taken from: a share of the ``n`` latents is rolled by a random distance along every axis."""
+        """Return the positions that natural patches come from: a share of the ``n`` latents is rolled by random distances."""
         if not self._shift:
             return positions
         moved = torch.rand(n, generator=self.generator) < self._shift
@@ -278,12 +281,18 @@ class PatchEvolution(Searcher):
             self._model.add(rows, scores)
 
     def observe(self, evaluations: Evaluations) -> None:
-        """Learn from what others screen, and let in what is better than all so far; the best is recommended, whoever asked it.
+        """Learn from the natural latents that other searches screen, and keep better candidates than all so far.
 
-        While this search screens, what others screen may be parents, too; under noise it is also fitted by the model. Without noise it
-        is not: a thousand natural latents tie the model to what is far from where the search goes. Twenty units of the spiking network,
-        400 evaluations each, three seeds: mean 13.7 spikes with others' screens for parents, 13.1 with them in the model as well, 12.7
-        (one seed) in the model alone, 13.4 apart. Later candidates are left out: they were bred for other units.
+        While this search screens, screened latents of other searches may become parents; under noise the model is fitted to them as well.
+        Without noise it is not: a thousand natural latents would fit the model far from where the search goes. Mean over twenty units of
+        the spiking network, 400 evaluations each, three seeds: 13.7 spikes with them as parents, 13.1 with them in the model too, 12.7 (one
+        seed) in the model alone, 13.4 without sharing. Their later candidates are left out, since they are bred for other units. The best
+        candidate of all searches is recommended.
+
+        Parameters
+        ----------
+        evaluations : Evaluations
+            Candidates of other searches, scored for this search's objective.
         """
         rows = evaluations.latents.detach().cpu().flatten(1).to(self._screen.dtype)
         scores = evaluations.scores.detach().to("cpu", torch.float64)
@@ -301,7 +310,7 @@ class PatchEvolution(Searcher):
             self._best_score = float(known.max())
 
     def _keys(self, rows: Tensor) -> Tensor:
-        """A 64-bit number for each row, the same for equal ones: a product sum modulo 2⁶⁴ with fixed odd factors."""
+        """Return a 64-bit key for each row, equal for equal rows: a sum of products modulo 2⁶⁴ with fixed odd factors."""
         return (_numbers(rows) * self._factors).sum(1)
 
     def _state(self) -> dict[str, Any]:
@@ -322,5 +331,5 @@ class PatchEvolution(Searcher):
 
 
 def _numbers(values: Tensor) -> Tensor:
-    """Integers that tell values apart."""
+    """Return integers that differ where values differ."""
     return values.contiguous().view(torch.int32).long() if values.is_floating_point() else values

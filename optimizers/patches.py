@@ -1,4 +1,4 @@
-"""Patches of positions: what a search changes together."""
+"""Patches of positions, which a search changes together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from torch import Tensor
 
 
 def patches(shape: tuple[int, ...], side: int) -> Tensor:
-    """The number of the patch that each position belongs to, row by row of a regular grid of ``side``: int64, (size,).
+    """Return the number of the patch of each position, for a regular grid of patches counted row by row.
 
-    Patches at the far edges are smaller where ``side`` doesn't divide a length.
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one latent.
+    side : int
+        Positions of a patch along each axis; patches at the far edges are smaller where ``side`` doesn't divide a length.
+
+    Returns
+    -------
+    Tensor
+        int64, (size,).
     """
     number = torch.zeros(shape, dtype=torch.long)
     for axis, length in enumerate(shape):
@@ -22,17 +32,23 @@ def patches(shape: tuple[int, ...], side: int) -> Tensor:
 
 
 def box_masks(shape: tuple[int, ...], n: int, sides: Callable[[int], Tensor], generator: torch.Generator) -> Tensor:
-    """Masks, each true in one box of positions, placed uniformly: bool, (n, size).
+    """Return masks, each true in one box of positions that is placed uniformly.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of one latent.
     n : int
+        Number of masks.
     sides : callable
-        Gives for an axis of some length the boxes' sides along it: int64 (n, 1), at most the length.
+        Returns, for the length of an axis, the boxes' sides along it: int64 (n, 1), at most the length.
     generator : torch.Generator
-        Places them.
+        Draws the boxes' places.
+
+    Returns
+    -------
+    Tensor
+        bool, (n, size).
     """
     masks = torch.ones(n, *shape, dtype=torch.bool)
     for axis, length in enumerate(shape):

@@ -1,4 +1,4 @@
-"""PROTES: a tensor-train density over the latents, pulled towards the best samples."""
+"""PROTES: a tensor-train density over the latents, fitted to the best samples."""
 
 from __future__ import annotations
 
@@ -29,17 +29,15 @@ class Protes(Searcher):
     train, then takes ``steps`` steps of Adam up the likelihood of the ``top`` best. A box is searched on ``levels`` bins a
     coordinate.
 
-    Blind, it is PROTES at its published settings: batch 100, top 10, 1 step, learning rate 0.05, rank 5, positive random cores,
-    the elite chosen from the present batch alone. That needs 10⁴ evaluations and more: within 3000 of 64 × 512 codes it stays
-    near where it began.
+    Blind, this is PROTES at its published settings: batch 100, top 10, 1 step, learning rate 0.05, rank 5, positive random cores,
+    an elite of each batch alone. These need 10⁴ evaluations and more: within 3000 of 64 × 512 codes the density stays near its start.
 
     From a bank, the train starts as a mixture of ``rank`` products of categoricals fitted to it
-    (:class:`actmax.models.densities.diagonal.DiagonalTrain`), a train whose inner cores are diagonal, and Adam keeps it one: it moves
-    only the diagonals, along a gradient in closed form. A few thousand evaluations teach a density of 10⁵ parameters little, so what makes
-    small budgets work is
+    (:class:`actmax.models.densities.diagonal.DiagonalTrain`). Its inner cores are diagonal and stay so: Adam moves only the diagonals,
+    along a gradient in closed form. A few thousand evaluations change a density of 10⁵ parameters little, so small budgets rely on
     ``crossover``: that share of a batch are members of the elite in which one patch, of up to ``patch`` positions a side, is
-    replaced by that of a fresh sample. The elite is then the best ``top`` of all rounds, and its first members come from
-    ``screen`` latents of the bank itself: without them a spiking unit that is silent at nearly every sample gives no direction.
+    replaced by that of a fresh sample. The elite is then the best ``top`` of all rounds, and its first members come from ``screen``
+    latents of the bank itself: without them there is no direction to a spiking unit that is silent at nearly every sample.
     Defaults from a bank: screen 50, batch 20, top 3, crossover 0.9, the rest as published. ``published`` gives the published
     settings from a bank, too.
 
@@ -99,9 +97,9 @@ class Protes(Searcher):
         self._crossover = options.crossover if options.crossover is not None else 0.9 if natural else 0.0
         self._elite = Elite(self._top)
         self._memory = natural
-        """Whether the elite outlives its round."""
+        """Whether the elite is kept from round to round."""
         self._diagonal = natural
-        """Whether the train's cores are, and stay, diagonal: the parameters are then its tables."""
+        """Whether the train's cores are diagonal: the parameters are then its tables."""
         if problem.bank is None:
             parameters = tt.random_train(space.size, self._levels, options.rank, self.generator)
         else:
@@ -112,12 +110,12 @@ class Protes(Searcher):
         screen = options.screen if options.screen is not None else 50 if natural else 0
         most = screen if problem.evaluations is None else min(screen, problem.evaluations // 10)
         self._screen = self._screened(problem, most)
-        """Bank latents still to be looked at."""
+        """Levels of the screen still to be asked."""
         self._drawn = torch.empty(0)
-        """Levels of what was asked."""
+        """Levels of the asked candidates."""
 
     def _screened(self, problem: Problem, most: int) -> torch.Tensor:
-        """Levels of what is looked at first."""
+        """Return the levels of the screen, (n, size)."""
         most = max(most, 0 if problem.starts is None else len(problem.starts))
         if problem.bank is None:
             latents = self._given(most)
@@ -140,7 +138,7 @@ class Protes(Searcher):
         return self._latents(self._drawn)
 
     def _crossed(self) -> Tensor:
-        """A batch from the diagonal train, in which only what ends up in a candidate is drawn."""
+        """Return a batch from the diagonal train, (batch, size); only the cells that enter a candidate are drawn."""
         crossed = round(self._crossover * self._batch) if len(self._elite) else 0
         masks = torch.ones(self._batch, self.problem.latent.size, dtype=torch.bool)
         indices = torch.empty(masks.shape, dtype=torch.long)
@@ -158,7 +156,7 @@ class Protes(Searcher):
         if not self._memory:
             self._elite = Elite(self._top)
         rows = self._drawn
-        if len(self._elite) == self._top:  # what is below the last of them can't enter
+        if len(self._elite) == self._top:  # only scores of at least the last member's can enter
             near = scores >= self._elite.scores[-1]
             rows, scores = rows[near], scores[near]
         if len(scores):
@@ -174,11 +172,11 @@ class Protes(Searcher):
                 )
             self._adam.step()
             if self._diagonal:
-                # PROTES takes the absolute value of what its cores say
+                # PROTES takes the absolute value of its cores' products
                 self._parameters.detach().abs_().clamp_(min=LEAST)
 
     def _patches(self, n: int) -> Tensor:
-        """Masks, (n, size), each of one box of positions, placed uniformly."""
+        """Return masks, (n, size), each true in one box of positions, placed uniformly."""
 
         def sides(length: int) -> Tensor:
             return torch.randint(1, min(self.options.patch, length) + 1, (n, 1), generator=self.generator)
@@ -186,7 +184,7 @@ class Protes(Searcher):
         return box_masks(self.problem.latent.shape, n, sides, self.generator)
 
     def _indices(self, latents: Tensor) -> Tensor:
-        """Latents to levels, (n, size)."""
+        """Return the levels of latents, (n, size)."""
         space, flat = self.problem.latent, latents.flatten(1)
         if isinstance(space, Categorical):
             return flat.long()
@@ -194,7 +192,7 @@ class Protes(Searcher):
         return (share * self._levels).long().clamp(0, self._levels - 1)
 
     def _latents(self, indices: Tensor) -> Tensor:
-        """Levels to latents, in a box the middle of the bin."""
+        """Return the latents of levels: codes, or in a box the middle of each bin."""
         space = self.problem.latent
         if isinstance(space, Box):
             middles = space.low + (space.high - space.low) * (torch.arange(self._levels).double() + 0.5) / self._levels
@@ -218,17 +216,40 @@ class Protes(Searcher):
 
 
 def scaled_tables(train: DiagonalTrain) -> Tensor:
-    """The diagonals of its cores, scaled as :meth:`DiagonalTrain.cores` does, the weights in the first: (modes, rank, size)."""
+    """Return the diagonals of a train's cores, scaled as :meth:`DiagonalTrain.cores` scales them, the weights in the first.
+
+    Parameters
+    ----------
+    train : DiagonalTrain
+        Of ``modes`` modes with ``size`` levels each.
+
+    Returns
+    -------
+    Tensor
+        (modes, rank, size).
+    """
     tables = train.tables * (0.5 * train.tables.shape[2])
     tables[0] *= train.rank * train.log_weights.exp()[:, None]
     return tables
 
 
 def descent(tables: Tensor, rows: Tensor) -> Tensor:
-    """The gradient of minus the mean log likelihood of ``rows``, (b, modes), under the diagonal train of ``tables``, (modes, rank, size).
+    """Return the gradient of the negative mean log likelihood of samples under a diagonal train.
 
-    The likelihood is Σ_k Π_p t_pk[x_p] / Σ_k Π_p s_pk with s_pk = Σ_i t_pk[i]. So with w_k the components' weights and w_k(x) those given
-    a row, its logarithm has the slope w_k(x) / t_pk[x_p], at the value that the row holds, - w_k / s_pk everywhere.
+    The likelihood is Σ_k Π_p t_pk[x_p] / Σ_k Π_p s_pk with s_pk = Σ_i t_pk[i]. Let w_k be the components' weights and w_k(x) their weights
+    given a row. The log likelihood then has the slope w_k(x) / t_pk[x_p] at the value that the row holds, minus w_k / s_pk everywhere.
+
+    Parameters
+    ----------
+    tables : Tensor
+        (modes, rank, size), positive.
+    rows : Tensor
+        (b, modes) int64 samples.
+
+    Returns
+    -------
+    Tensor
+        (modes, rank, size).
     """
     modes, rank, size = tables.shape
     sums = tables.sum(2)

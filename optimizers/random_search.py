@@ -16,7 +16,7 @@ from .searcher import Searcher
 class RandomSearch(Searcher):
     """Random search: the best of n natural latents, or of n uniform draws where it starts blind.
 
-    It goes through the whole bank in random order before it shows any latent again (then in a new order). Baseline of
+    The search asks the whole bank in random order before it asks any latent again, then in a new order. Baseline of
     Bergstra and Bengio, "Random search for hyper-parameter optimization", 2012.
 
     Parameters
@@ -37,7 +37,7 @@ class RandomSearch(Searcher):
         super().__init__(problem)
         self.options = options
         self._order = torch.empty(0, dtype=torch.long)
-        """Rows of the bank still to be shown."""
+        """Rows of the bank still to be asked in this order."""
 
     def _propose(self) -> Tensor:
         bank = self.problem.bank
@@ -51,7 +51,7 @@ class RandomSearch(Searcher):
         return torch.cat([given, bank.cpu()[rows]]) if len(given) else bank.cpu()[rows]
 
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
-        """Nothing is learned but the best."""
+        """Do nothing: the base class keeps the best candidate."""
 
     def _state(self) -> dict[str, Any]:
         return {"order": self._order.clone()}

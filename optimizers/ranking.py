@@ -1,4 +1,4 @@
-"""What was best so far, and by how much."""
+"""Rankings of the candidates evaluated so far, and the spread of their scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Elite:
     Parameters
     ----------
     most : int
-        How many to keep.
+        Most candidates to keep.
     """
 
     def __init__(self, most: int) -> None:
@@ -30,7 +30,7 @@ class Elite:
         return len(self.rows)
 
     def add(self, rows: Tensor, scores: Tensor) -> None:
-        """Take in candidates, (n, size), with their scores; missed ones, NaN, are left out."""
+        """Add candidates, (n, size), with their scores, (n,); missed trials, NaN, are left out."""
         told = ~scores.isnan()
         rows, scores = rows[told].flip(0), scores[told].flip(0)  # the latest first
         if len(self):
@@ -44,30 +44,30 @@ class Elite:
         self.rows, self.scores = rows[best], scores[best]
 
     def state(self) -> dict[str, Any]:
-        """Rows and scores."""
+        """Return rows and scores."""
         return {"rows": self.rows.clone(), "scores": self.scores.clone()}
 
     def restore(self, state: State) -> None:
-        """Go on from :meth:`state`."""
+        """Continue from a state of :meth:`state`."""
         self.rows, self.scores = state["rows"].clone(), state["scores"].clone()
 
 
 class MeasuredElite(Elite):
-    """The best distinct candidates of a noisy search: by the mean of all their measurements, shrunk towards that of all candidates.
+    """The best distinct candidates of a noisy search, by the mean of each one's measurements, shrunk towards the mean of all candidates.
 
-    The weight of one measurement, and so how long one lucky score leads, follows from how far measurements of the same candidate differ,
-    against how far candidates do (empirical Bayes; Efron and Morris, 1975). The noisier, the more candidates are kept. :data:`RESERVE`
-    times as many wait behind them, for a mean can fall.
+    The weight of one measurement depends on the variance between measurements of one candidate over that between candidates (empirical
+    Bayes; Efron and Morris, 1975). The noisier the responses, the more candidates are kept. ``RESERVE`` times ``most`` candidates stay
+    in a pool, since a mean can fall.
 
     Parameters
     ----------
     least, most : int
-        How many to keep without noise, and where it is as large as the differences.
+        Candidates to keep without noise, and from a :attr:`noise` of 0.5 on.
     """
 
     RESERVE = 8
     UNKNOWN = 5
-    """Measurements once more without which noise is taken to be as large as the differences."""
+    """Repeated measurements below which the noise is assumed to be as large as the differences between candidates."""
 
     def __init__(self, least: int, most: int) -> None:
         super().__init__(most)
@@ -78,14 +78,14 @@ class MeasuredElite(Elite):
 
     @property
     def noise(self) -> float:
-        """Variance of a measurement over that of candidates, 0 to 4."""
+        """Variance of a measurement over the variance between candidates, 0 to 4."""
         if self._repeats < self.UNKNOWN:
             return 1.0
         within = self._within / self._repeats
         return min(within / max(self._square - within, 0.05 * self._square, 1e-12), 4.0)
 
     def add(self, rows: Tensor, scores: Tensor) -> None:
-        """Take in candidates, (n, size), with their scores; missed ones, NaN, are left out."""
+        """Add measurements of candidates, (n, size), with their scores, (n,); missed trials, NaN, are left out."""
         for row, score in zip(rows, scores.tolist(), strict=True):
             if math.isnan(score):
                 continue
@@ -104,7 +104,18 @@ class MeasuredElite(Elite):
         self._settle()
 
     def again(self, n: int) -> Tensor:
-        """What is best to measure again, (n, size), or fewer where there is little noise: of the leading ones the least measured."""
+        """Return the candidates to measure again: the least measured of the leading ones.
+
+        Parameters
+        ----------
+        n : int
+            Most candidates.
+
+        Returns
+        -------
+        Tensor
+            (at most n, size); fewer where there is little noise.
+        """
         n = max(1, round(n * min(1.0, 2 * self.noise)))
         leading = list(self._pool.values())[: 2 * n]
         return torch.stack([row for row, _, _ in sorted(leading, key=lambda kept: kept[2])[:n]]) if leading else self.rows[:0]
@@ -121,7 +132,7 @@ class MeasuredElite(Elite):
             self.scores = torch.tensor([value for _, value in kept], dtype=torch.float64)
 
     def state(self) -> dict[str, Any]:
-        """All candidates with their means and counts, and what is known of noise."""
+        """Return all candidates with their means and counts, and the estimates of mean and noise."""
         kept = self._pool.values()
         return {
             **super().state(),
@@ -134,7 +145,7 @@ class MeasuredElite(Elite):
         }
 
     def restore(self, state: State) -> None:
-        """Go on from :meth:`state`."""
+        """Continue from a state of :meth:`state`."""
         super().restore(state)
         self._mean, self._square, self._within = state["known"].tolist()
         self._told, self._repeats = int(state["told"]), int(state["repeats"])
@@ -144,13 +155,13 @@ class MeasuredElite(Elite):
 
 
 class Spread:
-    """Mean, variance and maximum of all scores so far (Welford's update), and a transform that rests on them."""
+    """Mean, variance and maximum of all scores so far (Welford's update), and a transform of scores by them."""
 
     def __init__(self) -> None:
         self._count, self._mean, self._squares, self._best = 0, 0.0, 0.0, -math.inf
 
     def add(self, scores: Tensor) -> None:
-        """Take in ``scores``; what isn't finite is left out."""
+        """Add scores, (n,); those that aren't finite are left out."""
         for score in scores[scores.isfinite()].tolist():
             self._count += 1
             step = score - self._mean
@@ -159,7 +170,7 @@ class Spread:
             self._best = max(self._best, score)
 
     def transform(self, scores: Tensor) -> Tensor:
-        """pi/2 - arctan((best - score) / deviation), in which a missed score counts as the worst of all given."""
+        """Return pi/2 - arctan((best - score) / deviation) of scores, in (0, pi/2]; missed scores count as the lowest of the given ones."""
         told = scores.isfinite()
         if not bool(told.any()):
             return torch.zeros_like(scores)
@@ -168,9 +179,9 @@ class Spread:
         return math.pi / 2 - torch.arctan((self._best - filled) / deviation)
 
     def state(self) -> dict[str, Any]:
-        """Its four numbers."""
+        """Return count, mean, sum of squares and maximum."""
         return {"count": self._count, "mean": self._mean, "squares": self._squares, "best": self._best}
 
     def restore(self, state: State) -> None:
-        """Go on from :meth:`state`."""
+        """Continue from a state of :meth:`state`."""
         self._count, self._mean, self._squares, self._best = state["count"], state["mean"], state["squares"], state["best"]

@@ -12,9 +12,9 @@ from ..models.densities.diagonal import DiagonalTrain
 from ..models.spaces import Box
 
 FLAT = 0.1
-"""Share of the levels that are spread evenly, wherever the mass is: a density that moves finds levels there."""
+"""Share of the levels that are spread evenly wherever the mass is, so that a moving density finds levels everywhere."""
 TAILS = 2.75
-"""Standard deviations of a normal variable within which a bank's levels are as wide as one another; those beyond reach to its ends."""
+"""Standard deviations of a normal variable within which a bank's levels are equally wide; the outermost levels reach to its ends."""
 SMOOTHING = 20.0
 """Pseudo-counts a coordinate and component in the fit to a bank."""
 
@@ -26,11 +26,11 @@ class NaturalLevels:
     Attributes
     ----------
     edges : Tensor
-        (size, levels + 1) float64, growing: those of the levels that the train was fitted on.
+        (size, levels + 1) float64, growing: the edges of the levels that the train is fitted on.
     cumulative : Tensor
         (size, rank, levels + 1) float64: each component's share below every edge, from 0 to 1.
     log_weights : Tensor
-        (rank,) of the components.
+        (rank,) log weights of the components.
     """
 
     edges: Tensor
@@ -39,7 +39,21 @@ class NaturalLevels:
 
     @classmethod
     def of(cls, space: Box, bank: Tensor | None, levels: int, rank: int, generator: torch.Generator) -> Self:
-        """Levels between quantiles of the bank, (m, size), even where it is normal; blind, even ones. The mixture has ``rank`` products."""
+        """Return natural latents on levels between quantiles of the bank that are equally wide for a normal bank; blind, on even levels.
+
+        Parameters
+        ----------
+        space : Box
+            The box.
+        bank : Tensor or None
+            (m, size) natural latents; with less than twice as many latents as levels, the levels are even.
+        levels : int
+            Levels a coordinate, at least 2.
+        rank : int
+            Products of the mixture.
+        generator : torch.Generator
+            Source of the fit's random start.
+        """
         even = torch.linspace(0.0, 1.0, levels + 1, dtype=torch.float64)
         if bank is None or len(bank) < 2 * levels:
             edges = (space.low + (space.high - space.low) * even).expand(space.size, -1).contiguous()
@@ -58,7 +72,7 @@ class NaturalLevels:
         return cls(edges, cumulative, train.log_weights.double())
 
     def train(self, edges: Tensor) -> DiagonalTrain:
-        """The same density on other levels, (size, levels + 1) edges."""
+        """Return the density on other levels, given by their edges, (size, levels + 1)."""
         rank = self.cumulative.shape[1]
         lower = torch.searchsorted(self.edges, edges.contiguous(), right=True).clamp_(1, self.edges.shape[1] - 1) - 1
         low, high = self.edges.gather(1, lower), self.edges.gather(1, lower + 1)
@@ -69,17 +83,43 @@ class NaturalLevels:
 
 
 def moments(train: DiagonalTrain, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of every coordinate, (size,) float64, of a train over levels that are evenly spread within."""
+    """Return mean and variance of every coordinate under a train whose levels are evenly spread within.
+
+    Parameters
+    ----------
+    train : DiagonalTrain
+        Over ``size`` coordinates.
+    edges : Tensor
+        (size, levels + 1) float64.
+
+    Returns
+    -------
+    mean, variance : Tensor
+        (size,) float64.
+    """
     shares, middles, widths = train.frequencies(), (edges[:, 1:] + edges[:, :-1]) / 2, edges.diff(dim=1)
     mean = (shares * middles).sum(1)
     return mean, (shares * ((middles - mean[:, None]).square() + widths.square() / 12)).sum(1)
 
 
 def refined(train: DiagonalTrain, edges: Tensor) -> Tensor:
-    """Edges that move to where the train's margins have their mass; a tenth of the levels is spread evenly, the outermost edges stay.
+    """Return edges moved to where the train's margins have their mass; the outermost edges stay.
 
-    Levels lie as densely as the cube root of the density: with that a given number of levels errs least (Panter and Dite, "Quantization
-    distortion in pulse-count modulation with nonuniform spacing of levels", 1951). Levels of equal mass would be too wide in the tails.
+    The density of levels follows the cube root of the probability density, which minimises the quantization error for a given number of
+    levels (Panter and Dite, "Quantization distortion in pulse-count modulation with nonuniform spacing of levels", 1951). Levels of equal
+    mass would be too wide in the tails. A tenth of the levels is spread evenly.
+
+    Parameters
+    ----------
+    train : DiagonalTrain
+        On the given levels.
+    edges : Tensor
+        (size, levels + 1) float64.
+
+    Returns
+    -------
+    Tensor
+        (size, levels + 1) float64.
     """
     widths = edges.diff(dim=1).clamp(min=1e-12)
     shares = widths * (train.frequencies() / widths).pow(1 / 3)

@@ -1,4 +1,4 @@
-"""What the built-in optimizers share: a generator of their own, the best so far, and symmetry of ask and tell."""
+"""The common part of the built-in optimizers: a random generator, the best candidate so far, and the order of ask and tell."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .optimizer import Evaluations, Problem, State
 
 
 class Searcher(ABC):
-    """An optimizer that recommends the best candidate it was told about.
+    """An optimizer that recommends the best candidate evaluated so far.
 
     A subclass proposes in ``_propose`` and learns in ``_learn``; its own state goes through ``_state`` and ``_restore``.
 
     Parameters
     ----------
     problem : Problem
-        What to search; its bank and its starts, where there are any, must lie in the space.
+        The problem to search; its bank and its starts, if given, must lie in the space.
 
     Raises
     ------
@@ -43,23 +43,28 @@ class Searcher(ABC):
         self._best_score = -torch.inf
         self._asked: Tensor | None = None
         self._started = 0
-        """How many of the problem's starts were handed out."""
+        """Number of the problem's starts asked so far."""
 
     def ask(self) -> Tensor:
-        """The next candidates; asked again before a ``tell``, the same ones."""
+        """Return the next batch of candidates, (n, *latent). Repeated calls before ``tell`` return the same batch."""
         if self._asked is None:
             self._asked = self._propose()
         return self._asked.clone()
 
     def tell(self, evaluations: Evaluations) -> None:
-        """Learn from the answers to the last ``ask``; missed trials are NaN.
+        """Learn from the evaluations of the last ``ask``; missed trials are NaN.
+
+        Parameters
+        ----------
+        evaluations : Evaluations
+            One score for each candidate of the last ``ask``, in its order.
 
         Raises
         ------
         RuntimeError
-            Nothing was asked.
+            ``ask`` was not called since the last ``tell``.
         ValueError
-            The answers are not one score a candidate.
+            The number of scores differs from the number of candidates.
         """
         if self._asked is None:
             raise RuntimeError("tell answers an ask, and nothing was asked since the last one")
@@ -75,19 +80,19 @@ class Searcher(ABC):
         self._learn(asked, scores, evaluations)
 
     def recommend(self) -> Tensor:
-        """The best candidate evaluated so far, the earliest of equals: (*latent).
+        """Return the best candidate evaluated so far, the earliest of equals: (*latent).
 
         Raises
         ------
         RuntimeError
-            No score was told yet.
+            No score is known yet.
         """
         if self._best is None:
             raise RuntimeError("nothing to recommend: no score was told yet")
         return self._best.clone()
 
     def state_dict(self) -> State:
-        """All that it would need to go on, between a ``tell`` and the next ``ask``."""
+        """Return the optimizer's state as nested plain data and tensors. Valid between ``tell`` and the next ``ask``."""
         return {
             "generator": self.generator.get_state(),
             "best": None if self._best is None else self._best.clone(),
@@ -97,7 +102,7 @@ class Searcher(ABC):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from ``state``."""
+        """Continue from a state of :meth:`state_dict`."""
         self.generator.set_state(state["generator"].cpu())
         self._best = None if state["best"] is None else state["best"].clone()
         self._best_score = float(state["best_score"])
@@ -107,11 +112,11 @@ class Searcher(ABC):
 
     @abstractmethod
     def _propose(self) -> Tensor:
-        """The next candidates."""
+        """Return the next batch of candidates, (n, *latent)."""
 
     @abstractmethod
     def _learn(self, latents: Tensor, scores: Tensor, evaluations: Evaluations) -> None:
-        """Learn from ``scores``, float64 on the CPU with NaN where missed, of the asked ``latents``."""
+        """Learn from ``scores``, float64 on the CPU with NaN for missed trials, of the asked ``latents``."""
 
     def _state(self) -> dict[str, Any]:
         return {}
@@ -124,14 +129,14 @@ class Searcher(ABC):
         return space.harden(latents) if isinstance(space, Categorical) else latents
 
     def _starts(self, n: int) -> Tensor:
-        """``n`` latents to start from, on the CPU: the problem's own, then rows of the bank, all before any again, or uniform draws."""
+        """Return ``n`` latents to start from, on the CPU: the problem's starts, then rows of the bank without repeats, or uniform draws."""
         given = self._given(n)
         if len(given):
             return torch.cat([given, self._starts(n - len(given))]) if len(given) < n else given
         space, bank = self.problem.latent, self.problem.bank
         if bank is None:
             latents = space.sample(n, self.generator)
-            # float32 arithmetic may step over a bound by one rounding
+            # rounding in float32 may exceed a bound
             return latents.clamp(space.low, space.high) if isinstance(space, Box) else latents
         rows = [torch.empty(0, dtype=torch.long)]
         while n > 0:
@@ -140,7 +145,7 @@ class Searcher(ABC):
         return bank.cpu()[torch.cat(rows)]
 
     def _given(self, n: int) -> Tensor:
-        """The next of the problem's starts, ``n`` at most, on the CPU; none where there are none left."""
+        """Return the next of the problem's starts, at most ``n``, on the CPU; none when all have been asked."""
         starts = self.problem.starts
         if starts is None:
             return torch.empty(0)

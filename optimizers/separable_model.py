@@ -1,4 +1,4 @@
-"""A concave model of the score around a point, one parabola a coordinate, fitted to all evaluations, near ones most."""
+"""A concave model of the score around a point: one parabola a coordinate, fitted to all evaluations with most weight on near ones."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import torch
 from torch import Tensor
 
 LOCALITY = 3
-"""Power with which an evaluation's weight falls beyond the spread: at twice the spread it is 1/64."""
+"""Exponent of the fall of an evaluation's weight beyond the spread: at twice the spread the weight is 1/64."""
 OWN = 0.1
-"""Prior standard deviation of a coordinate's own curvature, where that of the curvature that all share is √size."""
+"""Prior standard deviation of a coordinate's own curvature, where that of the shared curvature is √size."""
 RIDGE = 1.0
 """Precision of the weights' prior a coordinate, where the scores' is 1."""
 ROWS = 4
-"""Evaluations a feature that enter a fit at most, the nearest."""
+"""Most evaluations in a fit, for each feature; the nearest are taken."""
 CURVATURE = 3.0
-"""Most by which a coordinate's curvature may differ from that of all."""
+"""Greatest factor between a coordinate's curvature and the shared one."""
 
 
 @dataclass(frozen=True)
 class Parabolas:
-    """Where the score rises and how it bends, in units of the spread that it was fitted with.
+    """Slope and curvature of the score at a point, in units of the spread of the fit.
 
     Attributes
     ----------
     slope : Tensor
         (size,) float64.
     shape : Tensor
-        (size,) float64, positive: each coordinate's curvature over that which all share, 1 where nothing is known.
+        (size,) float64, positive: each coordinate's curvature over the shared one, 1 where nothing is known.
     bend : float
         The shared curvature, positive where the score has a peak.
     """
@@ -38,7 +38,13 @@ class Parabolas:
     bend: float
 
     def step(self, longest: float) -> Tensor:
-        """To the peak, or, where that is further than ``longest`` (root mean square a coordinate) or there is none, so far uphill."""
+        """Return the step to the peak, (size,), in spreads.
+
+        Parameters
+        ----------
+        longest : float
+            Greatest length (root mean square a coordinate). Where the peak is further or absent, the step goes this far uphill.
+        """
         uphill = float(self.slope.square().mean().sqrt())
         step = self.slope / (2 * max(self.bend, uphill / (2 * longest), 1e-12) * self.shape)
         length = float(step.square().mean().sqrt())
@@ -46,10 +52,10 @@ class Parabolas:
 
 
 def fitted(rows: Tensor, scores: Tensor, mean: Tensor, deviation: Tensor) -> Parabolas:
-    """Weighted ridge regression of the scores' normal ranks on every coordinate and its square.
+    """Return parabolas by weighted ridge regression of the scores' normal ranks on every coordinate and its square.
 
-    Ranks, as normal quantiles, make nearly parabolas of whatever falls off from a peak, and of spike counts, with no scale to be set. A
-    coordinate's curvature is drawn to that of all, which a few dozen evaluations tell.
+    Normal quantiles of ranks turn any score that falls off from a peak, spike counts included, into a near parabola without a scale to set.
+    A coordinate's curvature is shrunk towards the shared one, which a few dozen evaluations determine.
 
     Parameters
     ----------
@@ -85,7 +91,7 @@ def fitted(rows: Tensor, scores: Tensor, mean: Tensor, deviation: Tensor) -> Par
 
 
 def normal_ranks(scores: Tensor) -> Tensor:
-    """Normal quantiles of the scores' ranks, equals sharing theirs: float32, (n,)."""
+    """Return the normal quantiles of the scores' ranks: float32, (n,); equal scores share one quantile."""
     _, group, counts = scores.unique(return_inverse=True, return_counts=True)
     middle = (counts.cumsum(0) - counts.double() / 2) / len(scores)
     return torch.special.ndtri(middle)[group].float()

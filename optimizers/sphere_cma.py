@@ -1,4 +1,4 @@
-"""SphereCMA: evolution on a sphere of latents of natural norm."""
+"""SphereCMA: evolution on a sphere of latents with natural norm."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Weights = Literal["rank", "linear"]
 class SphereCMA(Searcher):
     """SphereCMA: rank-weighted recombination on a sphere, with an angle that shrinks on a schedule.
 
-    Wang and Ponce, "High-performance evolutionary algorithms for online neuron control", GECCO 2022. They found that what CMA does well
-    in a generator's latents is to let its angular step decay, not its covariance: latents lie near a sphere, and their length changes
+    Wang and Ponce, "High-performance evolutionary algorithms for online neuron control", GECCO 2022. By their results, CMA succeeds in
+    a generator's latents through its decaying angular step, not its covariance: latents lie near a sphere, and their length changes
     a picture's contrast more than its content. A generation is the base point itself and ``population`` tangent vectors, isotropic
     normal of expected length ``angle``, carried onto the sphere by its exponential map. The ``parents`` best of them, weighted by the
     logarithm of their rank, are averaged and projected to the sphere; the base moves towards that point by ``extrapolate`` times its
     angular distance. First comes a generation without a base.
 
-    ``weights: linear`` is our own: every sample counts by how far its score is from the generation's mean, the bad ones against their
-    direction, and the base moves ``stride`` of the angle along the sum. For a score that is linear over the generation this is the
-    least squares estimate of its slope, with nearly twice the information of the better half's ranks; what it gains is in docs/search.md.
-    Where all scores are equal, the base moves to one of the samples and the angle stays.
+    ``weights: linear`` is not in the paper: every sample is weighted by the difference of its score from the generation's mean, so bad
+    samples count against their direction, and the base moves ``stride`` times the angle along the sum. For a score that is linear over
+    the generation this is the least squares estimate of its slope, with nearly twice the information of the better half's ranks; its
+    gain is in docs/search.md. Where all scores are equal, the base moves to one of the samples and the angle stays.
 
-    The sphere lies around the bank's mean, in coordinates scaled by the bank's standard deviations, and its radius is the bank's median
-    norm; the first generation are rows of the bank, projected to it. Blind, it lies around the middle of the box with the expected norm of
-    uniform draws. What lies outside the box is clipped, and learned from by its direction. Missed trials are left out of the ranking; a
-    generation that was missed whole is drawn anew, at the same angle.
+    The centre of the sphere is the bank's mean, in coordinates scaled by the bank's standard deviations, and its radius is the bank's
+    median norm; the first generation is rows of the bank, projected to the sphere. Blind, the centre is the middle of the box and the
+    radius the expected norm of uniform draws. Samples outside the box are clipped, and count by their direction. Missed trials are left
+    out of the ranking; a generation without a score is drawn again at the same angle.
 
     Where the problem is noisy it recommends the base point, which no single lucky trial decides; otherwise the best candidate.
 
@@ -105,7 +105,7 @@ class SphereCMA(Searcher):
         self._generations = max(expected - 1, 1)  # the first has no angle
         self._generation = 0
         self._base: Tensor | None = None
-        """(size,) on the sphere, float64; None until a first generation is told."""
+        """(size,) on the sphere, float64; None until the first generation is evaluated."""
 
     @property
     def angle(self) -> float:
@@ -137,25 +137,25 @@ class SphereCMA(Searcher):
         if not len(points):
             return
         if self.options.weights == "linear" and self._base is not None:
-            if bool((scores == scores[0]).all()):  # as of a silent neuron: no slope, so it looks elsewhere, as far away as before
+            if bool((scores == scores[0]).all()):  # no slope, as for a silent neuron: search elsewhere at the same angle
                 self._base = points[int(torch.randint(len(points), (1,), generator=self.generator))]
                 return
             self._base = self._along_slope(self._base, points, scores)
             self._generation += 1
             return
         parents = min(self.options.parents or self.options.population // 2, len(points))
-        if self._base is None and self.problem.starts is not None:  # where to go on from, not where natural latents are
+        if self._base is None and self.problem.starts is not None:  # the base begins near the starts, not amid natural latents
             parents = min(parents, max(1, len(self.problem.starts) // 2))
         best = points[scores.argsort(descending=True, stable=True)[:parents]]
         goal = rank_weights(parents) @ best
         if float(goal.norm()) > 0:
             goal = project(goal[None], self.radius)[0]
             self._base = goal if self._base is None else slerp(self._base, goal, self.options.extrapolate, self.radius)
-        if len(latents) > self.options.population:  # one that had a base, and so an angle
+        if len(latents) > self.options.population:  # a generation around a base, and so with an angle
             self._generation += 1
 
     def _along_slope(self, base: Tensor, points: Tensor, scores: Tensor) -> Tensor:
-        """``base``, (size,), moved along the slope of the scores over ``points``, (n, size)."""
+        """Return ``base``, (size,), moved along the slope of the scores over ``points``, (n, size)."""
         unit = base / base.norm()
         directions = points - (points @ unit)[:, None] * unit
         slope = (scores - scores.mean()) @ (directions / directions.norm(dim=1, keepdim=True).clamp(min=1e-300))
@@ -163,12 +163,12 @@ class SphereCMA(Searcher):
         return project(exponential_map(base, tangent[None]), self.radius)[0]
 
     def recommend(self) -> Tensor:
-        """The base point where the problem is noisy, otherwise the best candidate evaluated: (*latent).
+        """Return the base point where the problem is noisy, otherwise the best candidate evaluated: (*latent).
 
         Raises
         ------
         RuntimeError
-            No score was told yet.
+            No score is known yet.
         """
         if self.problem.noisy and self._base is not None:
             return self._latents(self._base[None])[0]
@@ -190,13 +190,13 @@ class SphereCMA(Searcher):
 
 
 def rank_weights(parents: int) -> Tensor:
-    """CMA's recombination weights, ln(parents + 1/2) - ln(rank), which sum to 1: float64, (parents,)."""
+    """Return CMA's recombination weights, ln(parents + 1/2) - ln(rank), normalised to the sum 1: float64, (parents,)."""
     weights = math.log(parents + 0.5) - torch.arange(1, parents + 1, dtype=torch.float64).log()
     return weights / weights.sum()
 
 
 def project(points: Tensor, radius: float) -> Tensor:
-    """Points, (n, size), moved along their rays to the norm ``radius``; one at the origin goes along the first axis."""
+    """Return points, (n, size), moved along their rays to the norm ``radius``; a point at the origin moves along the first axis."""
     norms = points.norm(dim=1, keepdim=True)
     axis = torch.zeros_like(points)
     axis[:, 0] = 1.0
@@ -204,25 +204,45 @@ def project(points: Tensor, radius: float) -> Tensor:
 
 
 def exponential_map(base: Tensor, tangents: Tensor) -> Tensor:
-    """Where the geodesics from ``base`` along ``tangents`` end: cos|v| base + sin|v| |base| v / |v|.
+    """Return the end points of geodesics from ``base`` along ``tangents``: cos|v| base + sin|v| |base| v / |v|.
 
     Parameters
     ----------
     base : Tensor
         (size,), a point of a sphere around the origin.
     tangents : Tensor
-        (n, size), orthogonal to ``base``; their lengths are angles.
+        (n, size), orthogonal to ``base``; their lengths are angles, in radians.
+
+    Returns
+    -------
+    Tensor
+        (n, size), of the norm of ``base``.
     """
     angles = tangents.norm(dim=1, keepdim=True)
     return angles.cos() * base + torch.sinc(angles / math.pi) * base.norm() * tangents
 
 
 def slerp(start: Tensor, end: Tensor, share: float, radius: float) -> Tensor:
-    """The point at ``share`` of the way along the great circle from ``start`` to ``end``, beyond ``end`` where it is over 1: (size,)."""
+    """Return a point on the great circle through two points of a sphere.
+
+    Parameters
+    ----------
+    start, end : Tensor
+        (size,), on the sphere.
+    share : float
+        Share of the way from ``start`` to ``end``; above 1 the point lies beyond ``end``.
+    radius : float
+        Of the sphere around the origin.
+
+    Returns
+    -------
+    Tensor
+        (size,); ``start`` where both points are the same or opposite.
+    """
     unit = start / start.norm()
     tangent = end - (end @ unit) * unit
     angle = torch.atan2(tangent.norm(), end @ unit)
-    if float(tangent.norm()) < 1e-12 * radius:  # the same point, or an opposite one that no single circle leads to
+    if float(tangent.norm()) < 1e-12 * radius:  # the same point, or opposite points, between which no great circle is unique
         return start
     moved = exponential_map(radius * unit, (share * angle * tangent / tangent.norm())[None])
     return project(moved, radius)[0]

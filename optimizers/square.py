@@ -15,7 +15,7 @@ from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
 
 EXPECTED = 10_000
-"""Evaluations that the published schedule is made for, and that are expected where the problem says none."""
+"""Evaluations of the published schedule, also assumed where their number is unknown."""
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Evaluations out of :data:`EXPECTED` after which squares are halved."""
 REDRAWS = 20
@@ -26,13 +26,13 @@ class SquareAttack(Searcher):
     """Random search over maps by squares at a random place, of one of the two extreme values a channel; kept where the score doesn't fall.
 
     Andriushchenko, Croce, Flammarion and Hein, "Square attack: a query-efficient black-box adversarial attack via random search", 2020,
-    algorithms 1 and 2: it begins at vertical stripes of extreme values, a colour of its own each, and the share of the map that a square
-    covers is halved at fixed shares of the expected evaluations. With the generator ``perturbation`` and ``norm: linf``, where the box is
-    the ball, it is the published attack; other boxes shaped like maps are searched over their corners likewise. Where latents are series,
-    (channels, time), squares are stretches of time. Published, a square has to raise the score; here one that leaves it equal is kept too,
-    which is all that moves on a plateau, as of spike counts.
+    algorithms 1 and 2. The search begins at vertical stripes of extreme values, each with its own colour. The share of the map that a
+    square covers is halved at fixed shares of the expected evaluations. With the generator ``perturbation`` and ``norm: linf``, where the
+    box is the ball, this is the published attack; any other box shaped like a map is searched over its corners in the same way. For
+    series, (channels, time), squares are stretches of time. In the paper a square has to raise the score; here a square that leaves the
+    score equal is kept too, so that the search moves on plateaus, such as those of spike counts.
 
-    It knows scores alone, so its best may be a lucky one on a noisy target.
+    The search keeps no means, so its best candidate may be a lucky one on a noisy target.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ class SquareAttack(Searcher):
         self.space = space
         self._shown = 0
         self._current: Tensor | None = None
-        """What the next squares are laid on; the latest of equals, where the recommendation is the earliest."""
+        """The latent that the next squares change; the latest of equals, where the recommendation is the earliest."""
 
     @property
     def share(self) -> float:
-        """Share of the map that the next squares cover."""
+        """Share of the map that the next squares cover, in (0, 1]."""
         progress = self._shown / (self.problem.evaluations or EXPECTED) * EXPECTED
         return self.options.share / 2 ** sum(progress > after for after in HALVINGS)
 
@@ -115,7 +115,7 @@ class SquareAttack(Searcher):
         self._shown += len(latents)
         known = torch.where(scores.isnan(), -torch.inf, scores)
         winner = int(known.argmax())
-        if not scores[winner].isnan() and known[winner] >= self._best_score:  # which has these scores in it
+        if not scores[winner].isnan() and known[winner] >= self._best_score:  # these scores are in the best score already
             self._current = latents[winner].clone()
 
     def _state(self) -> dict[str, Any]:

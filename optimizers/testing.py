@@ -1,4 +1,4 @@
-"""What every optimizer has to keep, as checks that anyone can run over their own.
+"""The optimizer contract as checks, which run over the built-in optimizers and over any other.
 
 Call :func:`check_optimizer`, or derive a test class for pytest::
 
@@ -28,17 +28,18 @@ OptimizerClass = Callable[[Problem, Any], Any]
 
 
 class Landscape:
-    """An easy differentiable score over a space: a quadratic bump in a box, a table of each position's codes else.
+    """An easy differentiable score over a space: a quadratic bump in a box, a table of each position's codes otherwise.
 
     Parameters
     ----------
     space : Box or Categorical
+        The space of the latents.
     seed : int
-        Of the bump's place or the table.
+        Seed of the bump's place or of the table.
     """
 
     def __init__(self, space: LatentSpace, seed: int = 0) -> None:
-        generator = torch.Generator().manual_seed(1_000_003 + seed)  # not the stream of an optimizer of that seed
+        generator = torch.Generator().manual_seed(1_000_003 + seed)  # another stream than an optimizer's with the same seed
         self.space = space
         if isinstance(space, Box):
             self._peak = space.sample(1, generator)[0].double()
@@ -46,7 +47,7 @@ class Landscape:
             self._table = torch.randn(*space.shape, space.cardinality, generator=generator).double()
 
     def score(self, latents: Tensor) -> Tensor:
-        """Float64 scores, (n,); the greatest is 0 in a box."""
+        """Return the scores of latents, codes or relaxed weights: float64, (n,); the greatest score is 0 in a box."""
         if isinstance(self.space, Box):
             width = self.space.high - self.space.low
             return -((latents.double() - self._peak) / width).square().flatten(1).mean(1)
@@ -55,7 +56,17 @@ class Landscape:
         return self._table.expand(len(latents), *self._table.shape).gather(-1, latents[..., None]).flatten(1).mean(1)
 
     def evaluate(self, latents: Tensor, gradient: bool, missed: Sequence[int] | slice = ()) -> Evaluations:
-        """Answers to an ask; the trials ``missed`` come back as NaN, their gradients too."""
+        """Return the evaluations of a batch.
+
+        Parameters
+        ----------
+        latents : Tensor
+            (n, *latent), or relaxed weights, (n, *latent, cardinality).
+        gradient : bool
+            Whether to compute gradients.
+        missed : sequence of int or slice
+            Rows of missed trials: their scores and gradients are NaN.
+        """
         latents = latents.detach().cpu()
         gradients = None
         if gradient:
@@ -73,7 +84,15 @@ class Landscape:
 
 
 def contract_problems(evaluations: int | None = 600, seed: int = 3) -> list[Problem]:
-    """Small problems of every kind: codes and boxes, maps and lists, blind and from a bank; one of codes that stand for vectors."""
+    """Return small problems of every kind: codes and boxes, maps and lists, blind and from a bank, and codes that stand for vectors.
+
+    Parameters
+    ----------
+    evaluations : int or None
+        Number of evaluations that the optimizers expect.
+    seed : int
+        Seed of banks, vectors and optimizers.
+    """
     generator = torch.Generator().manual_seed(seed)
     spaces: list[LatentSpace] = [Categorical((3, 3), 8), Categorical((7,), 3), Box((2, 3), -1.0, 0.3), Box((6,), -3.0, 3.0)]
     problems = [Problem(space, seed, evaluations, bank) for space in spaces for bank in (None, space.sample(40, generator))]
@@ -82,7 +101,15 @@ def contract_problems(evaluations: int | None = 600, seed: int = 3) -> list[Prob
 
 
 def easy_map(space: LatentSpace, seed: int = 0) -> StimulusMap:
-    """Return a differentiable map from a space's latents to small images: a random linear one, squashed into [0, 1]."""
+    """Return a differentiable map from latents to images, (1, 4, 4): a random linear map, squashed into [0, 1].
+
+    Parameters
+    ----------
+    space : Box or Categorical
+        The space of the latents.
+    seed : int
+        Seed of the map.
+    """
     width = space.size * (space.cardinality if isinstance(space, Categorical) else 1)
     weights = torch.randn(width, 16, generator=torch.Generator().manual_seed(seed))
 
@@ -95,7 +122,26 @@ def easy_map(space: LatentSpace, seed: int = 0) -> StimulusMap:
 
 
 def run(optimizer: Any, landscape: Landscape, rounds: int, missing: float = 0.0, seed: int = 0) -> list[Evaluations]:
-    """``rounds`` of ask and tell, in which each trial is missed with the probability ``missing``: what was told."""
+    """Run rounds of ask and tell, and return the evaluations of each.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer to drive.
+    landscape : Landscape
+        Scores its candidates.
+    rounds : int
+        Number of rounds.
+    missing : float
+        Probability that a trial is missed, in [0, 1].
+    seed : int
+        Seed of the missed trials.
+
+    Returns
+    -------
+    list of Evaluations
+        One a round.
+    """
     generator = torch.Generator().manual_seed(seed)
     told: list[Evaluations] = []
     for _ in range(rounds):
@@ -107,7 +153,13 @@ def run(optimizer: Any, landscape: Landscape, rounds: int, missing: float = 0.0,
 
 
 def check_options(optimizer: Any) -> None:
-    """Its options have defaults, descriptions and a schema, and refuse fields that they don't know."""
+    """Check that an optimizer's options have defaults, descriptions and a schema, and refuse unknown fields.
+
+    Raises
+    ------
+    AssertionError
+        An option breaks the contract.
+    """
     options = optimizer.Options
     assert issubclass(options, BaseModel)
     assert options.model_config.get("extra") == "forbid", "unknown options must be refused"
@@ -118,7 +170,7 @@ def check_options(optimizer: Any) -> None:
 
 
 def check_candidates(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 5) -> None:
-    """Every ask is a batch of latents in the space, weights exactly where it is gradient-based on codes."""
+    """Check that every ask is a batch of latents in the space, relaxed weights exactly where gradients are needed on codes."""
     built = optimizer(problem, options)
     assert isinstance(built, Optimizer)
     landscape = Landscape(problem.latent)
@@ -132,7 +184,7 @@ def check_candidates(optimizer: OptimizerClass, options: Any, problem: Problem, 
 
 
 def check_deterministic(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 5) -> None:
-    """Two of one seed do the same, bit for bit; the global generators are neither read nor moved."""
+    """Check that two optimizers with one seed ask the same bits; the global random generators are neither read nor advanced."""
     before = _global_random()
     first = run(optimizer(problem, options), Landscape(problem.latent), rounds, 0.2)
     assert _global_random() == before, "a global random generator was moved"
@@ -150,7 +202,7 @@ def check_deterministic(optimizer: OptimizerClass, options: Any, problem: Proble
 
 
 def check_resume(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 4, after: int = 3) -> None:
-    """A fresh twin given its state goes on with the same bits, from the start and later; the state is plain data of its own."""
+    """Check that a fresh twin with a saved state continues with the same bits, also from the start; the state is plain data of its own."""
     landscape = Landscape(problem.latent)
     for stop in sorted({0, 1, rounds}):
         original = optimizer(problem, options)
@@ -159,7 +211,7 @@ def check_resume(optimizer: OptimizerClass, options: Any, problem: Problem, roun
         _assert_plain(state, "state")
         kept = _copy(state)
         expected = run(original, landscape, after, 0.2, seed=1)
-        _assert_same_state(state, kept, "state")  # what runs on must not reach into what was saved
+        _assert_same_state(state, kept, "state")  # running on must not change a saved state
         twin = optimizer(problem, options)
         twin.load_state_dict(state)
         _assert_same(expected, run(twin, landscape, after, 0.2, seed=1))
@@ -170,7 +222,7 @@ def check_resume(optimizer: OptimizerClass, options: Any, problem: Problem, roun
 
 
 def check_missed(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 6) -> None:
-    """It goes on through whole missed batches, at the start too, and through one whose end was cut off."""
+    """Check that an optimizer continues after batches in which every trial, or the second half, is missed."""
     landscape = Landscape(problem.latent)
     built = optimizer(problem, options)
     for round_ in range(rounds):
@@ -182,7 +234,7 @@ def check_missed(optimizer: OptimizerClass, options: Any, problem: Problem, roun
 
 
 def check_recommendation(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 5) -> None:
-    """It recommends one of what it was told, none while nothing was, and codes where the space has them."""
+    """Check that the recommendation is an evaluated latent, codes where the space has them; without a score there is none."""
     built = optimizer(problem, options)
     for _ in range(2):
         try:
@@ -209,6 +261,15 @@ CHECKS = (check_candidates, check_deterministic, check_resume, check_missed, che
 def check_optimizer(optimizer: OptimizerClass, options: Any, problem: Problem) -> None:
     """Run every check on one problem.
 
+    Parameters
+    ----------
+    optimizer : class
+        The optimizer, built as ``optimizer(problem, options)``.
+    options : Options
+        An instance of its options.
+    problem : Problem
+        A problem that it can search.
+
     Raises
     ------
     AssertionError
@@ -220,9 +281,9 @@ def check_optimizer(optimizer: OptimizerClass, options: Any, problem: Problem) -
 
 
 class OptimizerContract:
-    """The checks as a test class: set ``optimizer``, and ``options`` and ``problems`` where they should differ.
+    """The checks as a test class: set ``optimizer``, and ``options`` and ``problems`` where the defaults don't fit.
 
-    A problem that the optimizer refuses with ``Unsuitable`` passes when the message says something.
+    A problem that the optimizer refuses with ``Unsuitable`` passes when the message has at least 20 characters.
     """
 
     optimizer: ClassVar[Any]
@@ -231,7 +292,7 @@ class OptimizerContract:
 
     @classmethod
     def pytest_generate_tests(cls, metafunc: Any) -> None:
-        """Give every check every problem."""
+        """Run every check on every problem."""
         if "problem" in metafunc.fixturenames:
             owner = metafunc.cls
             metafunc.parametrize("problem", owner.problems, ids=[_name(problem) for problem in owner.problems])
@@ -239,7 +300,7 @@ class OptimizerContract:
             metafunc.parametrize("check", CHECKS, ids=[check.__name__ for check in CHECKS])
 
     def test_options(self) -> None:
-        """Check the options."""
+        """Check the optimizer's options."""
         check_options(self.optimizer)
 
     def test_contract(self, check: Callable[[OptimizerClass, Any, Problem], None], problem: Problem) -> None:

@@ -1,4 +1,4 @@
-"""Search of few coordinates, under noise above all: whole functions drawn from a model's posterior, each climbed to its peak."""
+"""Thompson sampling with whole functions: functions are drawn from a model's posterior, and each is climbed to its peak."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ from .optimizer import Evaluations, Problem, State, Unsuitable
 from .searcher import Searcher
 
 HEARD = 5
-"""Responses above the lowest without which there is nothing to model; a unit may be silent to most latents."""
+"""Least number of responses above the lowest one for a model; a unit may be silent to most latents."""
 STARTS = 3
 """Evaluated latents from which the model's mean is climbed."""
 STEPS = 40
-"""Of gradient ascent."""
+"""Steps of gradient ascent."""
 LARGEST = 512
-"""Coordinates."""
+"""Most coordinates."""
 NEW = 500
-"""Latents that were not evaluated and that a draw may be climbed from."""
+"""New latents that a draw may be climbed from, besides the evaluated ones."""
 VARIED = 20
-"""Times that a candidate is varied until it is new; a small space may be known through and through."""
+"""Most times that a candidate is varied to make it new; every latent of a small space may be known."""
 
 
 class Thompson(Searcher):
     """Thompson sampling of functions: each candidate is where another function, drawn from the posterior, has its peak.
 
     Thompson (1933); with functions drawn whole by random features as in Hernández-Lobato, Hoffman and Ghahramani ("Predictive entropy
-    search", 2014). A draw agrees with the model where the evaluations have settled it and goes astray elsewhere, so candidates differ
-    from one another along just those directions that are still unknown: under noise that is worth more than steps of equal size in all
-    directions, most of which are lost in it. The model is quadratic and more (:class:`FeatureModel`).
+    search", 2014). Draws agree where the evaluations determine the model and differ elsewhere, so candidates differ along the unknown
+    directions alone. Under noise these gain more than steps of equal size in all directions, most of which the noise hides. The model
+    has quadratic and random Fourier features (:class:`FeatureModel`).
 
-    Every ask climbs the posterior's mean from the best latents to the answer so far, then a draw for each candidate, within ``radius``
-    from the latent that the draw thinks most of, among those evaluated and some new ones: where there are several peaks, draws disagree
-    about which is the highest. The first candidate is the answer itself. Codes are searched by the vectors that they stand for: what was
-    climbed to becomes the nearest codes, and without noise those that were told before are varied. A unit that is silent to most latents
-    is shown natural (blind: uniform) ones until it has answered five times, for a quarter of the evaluations at most.
+    Every ask climbs the posterior's mean from the best latents to its peak, which is the first candidate. Each other candidate is the
+    peak of a draw, climbed within ``radius`` from the latent that the draw rates highest, among the evaluated ones and some new ones:
+    where there are several peaks, draws disagree about the highest. Codes are searched by the vectors that they stand for: the end of a
+    climb becomes the nearest codes, and without noise codes that are known already are varied. A unit that is silent to most latents
+    is shown natural (blind: uniform) ones until five responses exceed the lowest, for a quarter of the evaluations at most.
 
-    Draws deviate from the mean by more than the posterior says (``inflation``), since with as many evaluations as features it says too
-    little away from them (Wilson et al., "Efficiently sampling functions from Gaussian process posteriors", 2020). Eight-parameter
-    gratings in front of a CNN, four units, two seeds, 1,000 evaluations, share of the best known: with 2 times the deviation .85, with 1
-    .78; as spike counts .80, with 1.5 .77 and with 1 .72, where a bump in 32 dimensions was recommended at .95, .96 and .97 of its peak.
+    Draws deviate from the mean by ``inflation`` times the posterior's deviation, since with as many evaluations as features the posterior
+    is too narrow away from the evaluations (Wilson et al., "Efficiently sampling functions from Gaussian process posteriors", 2020).
+    Measured on eight-parameter gratings in front of a CNN, four units, two seeds, 1,000 evaluations, as shares of the best known
+    response: .85 with an inflation of 2, .78 with 1. As spike counts: .80 with 2, .77 with 1.5, .72 with 1, where the recommendation for
+    a bump in 32 dimensions reaches .95, .96 and .97 of its peak.
 
-    It reuses all evaluations, others' too where the job shares them. Where the problem is noisy it recommends the peak of the
-    posterior's mean, which need not be a latent that was evaluated; otherwise the best.
+    The model uses all evaluations, those of other searches too where the job shares them. Where the problem is noisy the peak of the
+    posterior's mean is recommended, which need not be an evaluated latent; otherwise the best candidate.
 
     Parameters
     ----------
@@ -103,9 +104,9 @@ class Thompson(Searcher):
         self._longest = math.inf if budget is None else max(self._screen, budget // 4)
         self._model = FeatureModel(places.size, options.n_features, self.generator)
         self._count = 0
-        """Evaluations asked for and told, missed ones included."""
+        """Number of evaluations so far, missed ones included."""
         self._told: set[bytes] = set()
-        """Of codes, the rows whose score is known."""
+        """Keys of the rows with a known score; codes only."""
 
     def _propose(self) -> Tensor:
         silent = self._model.heard < HEARD and self._count < self._longest
@@ -119,19 +120,19 @@ class Thompson(Searcher):
         return self._fresh(self._places.latents(rows))
 
     def _begun(self, draws: Tensor, peak: Tensor) -> Tensor:
-        """Where each draw is climbed from: the latent that it thinks most of, of those evaluated, the peak and new ones."""
+        """Return the start of each draw's climb: the latent that it rates highest among the evaluated ones, the peak and new ones."""
         new = self._places.rows(self._natural(NEW))
         return self._model.best_of(draws, torch.cat([peak, new]))
 
     def _natural(self, n: int) -> Tensor:
-        """Natural latents or, blind, uniform draws."""
+        """Return ``n`` natural latents or, blind, uniform draws."""
         space, bank = self.problem.latent, self.problem.bank
         if bank is None:
             return space.sample(n, self.generator)
         return bank[torch.randint(len(bank), (n,), generator=self.generator)].cpu()
 
     def _fresh(self, latents: Tensor) -> Tensor:
-        """Codes repeat; without noise, those that were told or are among the candidates already are varied until they are new."""
+        """Return the candidates; without noise, codes that are known or in the batch already are varied until they are new."""
         places = self._places
         if isinstance(places, BoxCoordinates) or self.problem.noisy:
             return latents
@@ -145,7 +146,7 @@ class Thompson(Searcher):
         return latents
 
     def _peak(self) -> Tensor:
-        """Of the posterior's mean, in the model's coordinates: (1, size)."""
+        """Return the peak of the posterior's mean, in the model's coordinates: (1, size)."""
         starts = self._model.best(STARTS)
         mean = self._model.mean.expand(len(starts), -1)
         climbed = self._climb(mean, starts)
@@ -160,11 +161,17 @@ class Thompson(Searcher):
         self._add(latents, scores)
 
     def observe(self, evaluations: Evaluations) -> None:
-        """Learn from others' candidates."""
+        """Add other searches' evaluations, scored for this search's objective, to the model."""
         self._add(evaluations.latents.detach().cpu(), evaluations.scores.detach().cpu().double())
 
     def recommend(self) -> Tensor:
-        """The best latent told; where the problem is noisy, the peak of the posterior's mean: (*latent)."""
+        """Return the best latent evaluated; where the problem is noisy, the peak of the posterior's mean: (*latent).
+
+        Raises
+        ------
+        RuntimeError
+            No score is known yet.
+        """
         best = super().recommend()
         if not self.problem.noisy or self._count < self._screen or self._model.heard < 2:
             return best

@@ -18,15 +18,25 @@ from .ranking import Elite, Spread
 from .searcher import Searcher
 
 HALF_SWEEPS = 20
-"""How many half sweeps the default sizes leave room for."""
+"""Number of half sweeps that the evaluations allow with default rank and levels."""
 RANKS = (4, 3, 2)
 Array = np.ndarray[Any, np.dtype[Any]]
 LEVELS = 8, 64
-"""Fewest levels a mode that a rank above 1 is worth having with, and most that are taken by default."""
+"""Fewest levels a mode for a rank above 1, and most levels by default."""
 
 
 def half_sweep(modes: int, levels: int, rank: int) -> int:
-    """Evaluations of one half sweep at full rank."""
+    """Return the number of evaluations of one half sweep at full rank.
+
+    Parameters
+    ----------
+    modes : int
+        Modes of the train, >= 1.
+    levels : int
+        Values a mode.
+    rank : int
+        Left and right parts held a mode.
+    """
     return levels if modes == 1 else 2 * levels * rank + (modes - 2) * levels * rank**2
 
 
@@ -34,20 +44,21 @@ class TTCross(Searcher):
     """Tensor-train cross search (TTOpt): sweeps over the modes that keep sub-matrices of largest volume.
 
     Sozykin et al., "TTOpt: a maximum volume quantized tensor train-based optimization", 2022; the cross approximation is
-    Oseledets and Tyrtyshnikov's, 2010; the rows of largest volume are found by tntorch. A half sweep goes through the modes, asking at
-    each every combination of the ``rank`` left parts, the mode's values and the ``rank`` right parts that it holds, and keeps the
-    ``rank`` rows that span the answers best, the row of the best answer always among them. Answers count as pi/2 - arctan(distance
-    from the best score in standard deviations): TTOpt's transform but for the scale. A missed one counts as the worst of its mode.
-    What was just answered isn't asked again.
+    Oseledets and Tyrtyshnikov's, 2010; tntorch selects the rows of largest volume. A half sweep goes through the modes. At each mode it
+    asks every combination of the ``rank`` left parts, the mode's values and the ``rank`` right parts that it holds. Then it keeps the
+    ``rank`` rows that span the scores best, always including the row of the best score. Scores enter as pi/2 - arctan(distance
+    from the best score in standard deviations): TTOpt's transform but for the scale. A missed trial counts as the worst of its mode.
+    Combinations whose score is known from the mode before aren't asked again.
 
-    A grid of 64 modes × 512 codes is out of reach, so every round looks at a sub-grid of ``levels`` values a mode: those of the best
-    latents so far and others from the bank (see :func:`actmax.optimizers.tt_cross.draw_palette`). It starts from those best latents,
-    the latest of equals, so that it drifts over plateaus. A round is one half sweep at rank 1, one and its way back at higher rank.
+    A full grid of 64 modes × 512 codes is too large, so every round searches a sub-grid of ``levels`` values a mode: those of the best
+    latents so far and others from the bank (see :func:`actmax.optimizers.tt_cross.draw_palette`). A round starts from these best latents,
+    the latest of equals, so that the search drifts over plateaus. A round is one half sweep at rank 1, a half sweep and its way back at
+    higher rank.
 
-    A half sweep costs about modes × levels × rank² evaluations. Left open, ``rank`` and ``levels`` are as high as leaves room for 20,
-    rank above 1 only with 8 levels: on 64 codes of a VQ-VAE in front of a spiking network, 3000 evaluations found more at rank 1 with
-    2 levels (13 spikes) than with 7 (10), at rank 2 (9), or on binary (quantized) modes. The first round starts from the best of
-    ``screen`` latents, rows of the bank or, blind, uniform draws.
+    A half sweep costs about modes × levels × rank² evaluations. By default, ``rank`` and ``levels`` are as high as the evaluations allow
+    for 20 half sweeps, rank above 1 only with 8 levels. On 64 codes of a VQ-VAE in front of a spiking network, 3000 evaluations reach
+    13 spikes at rank 1 with 2 levels, 10 with 7 levels, 9 at rank 2, and less on binary (quantized) modes. The first round starts from
+    the best of ``screen`` latents, rows of the bank or, blind, uniform draws.
 
     Parameters
     ----------
@@ -110,35 +121,35 @@ class TTCross(Searcher):
         """Score of the worst of a full elite."""
         self._spread = Spread()
         self._known: dict[bytes, float] = {}
-        """Answers that may be met again: the elite's and those of the mode before."""
+        """Scores that the present mode may need again: the elite's and those of the mode before."""
         self._rounds = 0
         self._mode, self._forward = 0, True
         self._left: list[Array] = []
-        """For every mode the levels to its left in the parts held, (rank, mode); to its right, (rank, modes - mode - 1). Above rank 1."""
+        """For every mode the levels of the held parts to its left, (rank, mode), and right, (rank, modes - mode - 1); above rank 1."""
         self._right: list[Array] = []
         self._held: Array = np.empty(0)
-        """At rank 1 the whole latent held."""
+        """The whole latent that is held at rank 1."""
         self._columns = [(self._patches == mode).nonzero()[:, 0].numpy() for mode in range(self.modes)]
         self._palette: Array = np.empty((0, space.size))
         self._grid: Array = np.empty((0, space.size))
         """All combinations of the present mode, their keys, and which of them are still to be asked."""
         self._keys: list[bytes] = []
         self._todo: list[int] = []
-        # arrays, not tensors: with a candidate or two an ask it is calls that cost, a tensor's several times an array's
+        # arrays, not tensors: with a candidate or two an ask, calls are the cost, and those of torch are several times slower
         self._of_patch: Array = self._patches.numpy()
 
     @property
     def modes(self) -> int:
-        """Modes that a sweep goes through."""
+        """Number of modes of a sweep."""
         return int(self._patches.max()) + 1
 
     def _first_cost(self) -> int:
-        """The least that a half sweep can cost, as far as the options leave it open."""
+        """Return the least cost of a half sweep, as far as the options leave it open."""
         rank = self.options.rank or 1
         return half_sweep(self.modes, self.options.levels or max(2, rank + 1), rank)
 
     def _sized(self, budget: int | None) -> tuple[int, int]:
-        """Rank and levels, as given or as high as the evaluations allow."""
+        """Return rank and levels, as given or as high as the evaluations allow."""
         fewest, most = LEVELS
         for rank in (self.options.rank,) if self.options.rank else (*RANKS, 1):
             room = most if budget is None else int(budget / HALF_SWEEPS / half_sweep(self.modes, 1, rank))
@@ -169,7 +180,7 @@ class TTCross(Searcher):
             self._step()
 
     def _begin(self) -> None:
-        """A new round: new values, and the best latents for parts."""
+        """Begin a round: draw new values, and hold the best latents as parts."""
         self._rounds += 1
         held = self._elite.rows[: self.rank]
         width = 0.5 * 0.8**self._rounds
@@ -184,7 +195,7 @@ class TTCross(Searcher):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """The combinations of the present mode; each that isn't known is asked once."""
+        """Set the combinations of the present mode; each one without a known score is asked once."""
         if self.rank == 1:
             columns = self._columns[self._mode]
             self._grid = np.repeat(self._held[None], self.levels, 0)
@@ -204,7 +215,7 @@ class TTCross(Searcher):
         self._todo = list(first.values())
 
     def _step(self) -> None:
-        """Keep the best spanning rows of the mode that is answered, and go to the next."""
+        """Keep the best spanning rows of the mode whose scores are complete, and go to the next mode."""
         self._known = {key: self._known[key] for key in self._keys}
         told = [self._known[key] for key in self._keys]
         if self.rank == 1:
@@ -217,17 +228,17 @@ class TTCross(Searcher):
             self._lay_out()
             return
         self._begin()
-        if not self._todo:  # a small space may be known through and through: what was best is asked again
+        if not self._todo:  # every latent of a small space may be known: the best one is asked again
             self._todo = [0]
 
     def _best_of(self, told: list[float]) -> int:
-        """The row of largest volume of a single column: the best answer's, one at random of equals."""
+        """Return the row of largest volume of a single column: that of the best score, a random one of equals."""
         best = max((score for score in told if score == score), default=np.nan)
         equals = [row for row, score in enumerate(told) if score == best] or list(range(len(told)))
         return equals[int(torch.randint(len(equals), (1,), generator=self.generator))] if len(equals) > 1 else equals[0]
 
     def _span(self, told: Array) -> bool:
-        """At rank above 1: whether the round is done."""
+        """Keep the spanning rows of the present mode above rank 1, and return whether the round is done."""
         left, right, mode = self._left[self._mode], self._right[self._mode], self._mode
         answers = told.reshape(len(left), self.levels, len(right))
         if self._forward and mode < self.modes - 1:
@@ -244,8 +255,8 @@ class TTCross(Searcher):
         return False
 
     def _spanning(self, matrix: Array) -> Array:
-        """Up to ``rank`` rows of largest volume, that of the best answer among them: indices."""
-        # in random order, since of equal answers the first is taken
+        """Return the indices of up to ``rank`` rows of largest volume, that of the best score among them."""
+        # in random order, since the first of equal scores is taken
         order = torch.randperm(len(matrix), generator=self.generator).numpy()
         filled = self._spread.transform(torch.from_numpy(np.ascontiguousarray(matrix))).numpy()[order]
         kept = py_rect_maxvol(np.linalg.qr(filled)[0], maxK=self.rank, minK=self.rank)[0].astype(np.int64)
@@ -291,14 +302,15 @@ def _keys(rows: Array) -> list[bytes]:
 def draw_palette(
     space: LatentSpace, patches: Tensor, levels: int, held: Tensor, bank: Tensor | None, width: float, generator: torch.Generator
 ) -> Tensor:
-    """``levels`` rows, of which each patch may take any: (levels, size).
+    """Return the rows whose patches a round combines.
 
-    The first rows are the latents ``held``. In the others every patch comes from a row of the bank of its own, or, blind, from a
-    uniform draw; in a box half of the values lie around one of those held instead, at a normal distance.
+    The first rows are the latents ``held``. In the others every patch comes from its own row of the bank or, blind, from a uniform draw; in
+    a box half of the values lie at a normal distance from one of the held latents instead.
 
     Parameters
     ----------
     space : Box or Categorical
+        The space of the latents.
     patches : Tensor
         (size,) the number of each position's patch.
     levels : int
@@ -310,6 +322,12 @@ def draw_palette(
     width : float
         Standard deviation of that distance as a share of the box.
     generator : torch.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Tensor
+        (levels, size), in the type of ``held``.
     """
     fresh = levels - len(held)
     count = int(patches.max()) + 1

@@ -1,4 +1,4 @@
-"""Evolution by patches drawn from a tensor train: what natural codes look like, tilted by all that was evaluated."""
+"""Evolution by patches drawn from a tensor train: the density of natural codes, tilted by all evaluations."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class TTEvolution(PatchEvolution):
     The density of natural codes is a mixture of products of categoricals, which is a tensor train with diagonal cores
     (:class:`actmax.models.densities.diagonal.DiagonalTrain`); blind, it is uniform. All evaluations fit a linear model of the score,
     s(z) = Σ w_p[z_p]. Their product p(z) exp(β s(z)) is again a tensor train of the same rank: every core's entries for code c at
-    position p are multiplied by exp(β w_p[c]). So the tilted density is sampled exactly, mode by mode, with no gradient steps to learn
-    it, and its components that the tilt makes improbable drop out by themselves: the rank adapts. Since its cores are diagonal, only what
-    is cut out is drawn (:class:`actmax.models.densities.diagonal.Draws`). β is drawn anew for every ask, from 0
-    (natural codes) up to ``tilt`` standard deviations of the model's score.
+    position p are multiplied by exp(β w_p[c]). So the tilted density is sampled exactly, mode by mode, without gradient steps, and
+    components that the tilt makes improbable drop out: the rank adapts. Since the cores are diagonal, only the cells of the patches
+    are drawn (:class:`actmax.models.densities.diagonal.Draws`). Every ask draws a new β, from 0 (natural codes) up to ``tilt`` standard
+    deviations of the model's score.
 
-    What is drawn is set patch by patch into the best latents (:class:`PatchEvolution`, whose options and screening these are).
+    The drawn patches are set into the best latents as in :class:`PatchEvolution`, with its options and its screening.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class TTEvolution(PatchEvolution):
         self._frequencies = self._train.frequencies()
 
     def _given_shares(self) -> Tensor:
-        """Blind, too, most patches are drawn from the train."""
+        """Return the weights of elite, train and random draws as donors; blind, too, most patches are drawn from the train."""
         shares = super()._given_shares()
         given = self.options
         if self._bank is None and given.from_elite is given.from_bank is given.from_random is None:
@@ -75,13 +75,13 @@ class TTEvolution(PatchEvolution):
         return self._tilted().draws(n, self.generator).values(rows, positions)
 
     def _tilted(self) -> DiagonalTrain:
-        """The train of natural codes, tilted by a draw of β and of the model's weights."""
+        """Return the train of natural codes, tilted by a draw of β and of the model's weights."""
         model = self._model
         if model is None or not model.ready or not self._tt.tilt:
             return self._train
         share = float(torch.rand(1, generator=self.generator))
         gains = model.of_codes(model.weights(self.options.explore, self.generator))
-        # under the codes' own frequencies, positions taken as independent
+        # moments of the gains under the codes' own frequencies, with positions taken as independent
         mean = (self._frequencies * gains).sum(1, keepdim=True)
         deviation = float((self._frequencies * (gains - mean).square()).sum().sqrt())
         return self._train.tilted(gains * (share * self._tt.tilt / deviation)) if deviation > 0 else self._train

@@ -1,4 +1,4 @@
-"""A tensor train over a box: natural latents on a grid, tilted by a model of all evaluations, its levels moving to where the mass goes."""
+"""A tensor train over a box: natural latents on a grid, tilted by a model of all evaluations, with levels that follow its mass."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .searcher import Searcher
 from .separable_model import fitted
 
 LARGEST = 256
-"""Coordinates."""
+"""Most coordinates."""
 SPHERE = 64
-"""Coordinates from which natural latents lie near a sphere, whose radius is then kept."""
+"""Coordinates from which natural latents lie near a sphere, so that the mean is kept on it."""
 STEP = 1.0
-"""Root mean square a coordinate, in spreads, that the mean moves in 20 evaluations at most; on a sphere half of it."""
+"""Greatest step of the mean in 20 evaluations: root mean square a coordinate, in spreads; on a sphere half of it."""
 FEW = 5
-"""Evaluations without which there is no model."""
+"""Fewest evaluations for a model."""
 UNKNOWN = 2000
-"""Evaluations taken for granted where their number is unknown."""
+"""Assumed number of evaluations where it is unknown."""
 MEMORY = 4096
-"""Evaluations that the model is fitted to at most, the latest."""
+"""Most evaluations of a fit; the latest are taken."""
 
 
 class TTGrid(Searcher):
@@ -36,26 +36,25 @@ class TTGrid(Searcher):
 
     Every coordinate has ``levels`` levels, at first between quantiles of the bank or, blind, even in the box. On them natural latents are a
     mixture of ``rank`` products, a tensor train with diagonal cores (:class:`actmax.models.densities.diagonal.DiagonalTrain`). All
-    evaluations, those near the present mean most, fit a parabola a coordinate (:mod:`actmax.optimizers.separable_model`). The wanted
-    density is the natural one times a Gaussian factor a coordinate, so again a train of the same rank: it is sampled exactly, and
-    components that the tilt makes improbable drop out by themselves. Its mean goes to the parabolas' peak, at most one spread in 20
-    evaluations, as a trust region of Abdolmaleki et al. ("Model-based relative entropy stochastic search", 2015) would have it; its
-    spread falls to ``final`` of the natural one over the run, evenly in the logarithm, as SphereCMA's angle does, more in coordinates
-    that bend more. Then the levels move to where the new density has its mass, so that precision grows there; within its level a sample
-    lies anywhere.
+    evaluations, with most weight near the present mean, fit one parabola a coordinate (:mod:`actmax.optimizers.separable_model`). The
+    target density is the natural one times a Gaussian factor a coordinate, so again a train of the same rank: it is sampled exactly, and
+    components that the tilt makes improbable drop out. Its mean goes to the parabolas' peak, at most one spread in 20 evaluations, a trust
+    region as of Abdolmaleki et al. ("Model-based relative entropy stochastic search", 2015). Its spread falls to ``final`` of the natural
+    one over the run, evenly in the logarithm, as SphereCMA's angle does, and faster in coordinates of greater curvature. Then the levels
+    move to where the target density has its mass, so that precision grows there. Within a level samples are uniform.
 
     Natural latents of 64 coordinates and more lie near a sphere, and their length is a picture's contrast: the mean is then kept at the
-    length at which samples are as long as natural latents. The first candidate of an ask is the mean, of that length; under noise it is
-    recommended.
+    length at which samples are as long as natural latents. The first candidate of an ask is the mean at natural length, which is
+    recommended under noise.
 
     Measured on benchmarks/search, 2 to 3 seeds each, medians. Evaluations to .9 of the peak over 32 coordinates, blind: bump 241,
     normalised ReLU net 277 (``thompson`` 131, 191; ``tt-cross`` 335, 521; ``cma`` 490, 543; ``protes`` never). Recommended after 3,000
     under Poisson noise: .91 and .83 of the peak (``thompson`` .98, .94; ``sphere-cma`` .88, .81; ``cma`` .83, .81; ``protes`` .31, .66;
     ``tt-cross`` .23, .50). From an SN-GAN's 128 natural coordinates to a spiking network, three units, two seeds, 2,000 evaluations: 13
     14 15 12 20 20 spikes (``sphere-cma`` 13 13 15 12 20 20; of the first seed alone, ``thompson`` 11 11 20, ``tt-cross`` 11 10 19,
-    ``protes`` 9 8 19); blind 13 12 9 11 20 20 (``sphere-cma`` 11 13 14 11 20 20). In trials of an earlier form, one or two seeds: without
-    keeping natural length 11 9 20; products of pairs of coordinates in the model, which would raise the train's rank, gained little under
-    Poisson noise (ReLU net .87 for .85, bump .94 for .93) and nothing without, for 561 features instead of 65.
+    ``protes`` 9 8 19); blind 13 12 9 11 20 20 (``sphere-cma`` 11 13 14 11 20 20). Variants, one or two seeds: without keeping the natural
+    length 11 9 20. Products of pairs of coordinates in the model, which would raise the train's rank, gain little under Poisson noise
+    (ReLU net .87 instead of .85, bump .94 instead of .93) and nothing without, with 561 features instead of 65.
 
     Parameters
     ----------
@@ -105,14 +104,14 @@ class TTGrid(Searcher):
         self._centre, self._variance = moments(self._natural.train(self._natural.edges), self._natural.edges)
         self._edges = self._natural.edges
         self._mean, self._spread = self._centre, self._variance
-        """Of the Gaussian whose ratio to the natural moments' is the tilt: (size,) float64."""
+        """Mean and variance of the Gaussian whose ratio to the natural one is the tilt: (size,) float64."""
         self._train = self._tilted(self._edges)
         self._middle, self._width = self._centre, self._variance.sqrt()
         """Mean and deviation of the train's margins."""
         self._rows = torch.empty(0, space.size)
         self._scores = torch.empty(0, dtype=torch.float64)
         self._told, self._fresh = 0, 0
-        """Answers so far, and since the last refit."""
+        """Number of evaluations so far, and since the last fit."""
 
     def _propose(self) -> Tensor:
         n = self.options.batch
@@ -124,14 +123,14 @@ class TTGrid(Searcher):
         return rows.view(n, *self._space.shape)
 
     def _drawn(self, n: int) -> Tensor:
-        """Samples of the train, anywhere in their levels: (n, size)."""
+        """Return samples of the train, uniform within their levels: (n, size)."""
         at = self._train.sample(n, self.generator).T
         low, high = self._edges.gather(1, at), self._edges.gather(1, at + 1)
         rows = torch.lerp(low, high, torch.rand(low.shape, generator=self.generator, dtype=torch.float64)).T
         return rows.float().clamp_(self._space.low, self._space.high)
 
     def _answer(self) -> Tensor:
-        """The mean, as long as natural latents where these lie on a sphere: (size,)."""
+        """Return the mean, at natural length where natural latents lie on a sphere: (size,)."""
         answer = self._middle
         if self._on_sphere:
             deviation = self._variance.sqrt()
@@ -147,7 +146,13 @@ class TTGrid(Searcher):
             self._refit()
 
     def observe(self, evaluations: Evaluations) -> None:
-        """Others' evaluations enter the model; the best is recommended, whoever asked it."""
+        """Add other searches' evaluations to the model; the best candidate of all searches is recommended.
+
+        Parameters
+        ----------
+        evaluations : Evaluations
+            Candidates of other searches, scored for this search's objective.
+        """
         rows = evaluations.latents.detach().cpu().flatten(1)
         scores = evaluations.scores.detach().to("cpu", torch.float64)
         self._take_in(rows, scores)
@@ -162,12 +167,12 @@ class TTGrid(Searcher):
         self._scores = torch.cat([self._scores, scores[known]])[-MEMORY:]
 
     def _refit(self) -> None:
-        """Model, wanted mean and spread, levels."""
+        """Fit the model, and set the target's mean and spread and the levels."""
         model = fitted(self._rows, self._scores, self._middle, self._width)
         step = model.step(STEP * (0.5 if self._on_sphere else 1.0) * min(self._fresh / 20, 2.0))
         self._fresh = 0
         factor = self._final ** (2 * min(1.0, self._told / self._budget))
-        # the natural variance, too, narrows: a tilt of none leaves it as it is
+        # the natural density contributes its own precision: without a tilt the variance stays natural
         self._spread = 1 / (1 / self._variance + model.shape / (self._variance * factor))
         wanted = self._middle + self._width * step
         if self._on_sphere:
@@ -185,19 +190,19 @@ class TTGrid(Searcher):
         self._width = variance.sqrt()
 
     def _tilted(self, edges: Tensor) -> DiagonalTrain:
-        """Natural latents on levels of these edges, times the ratio of two Gaussians, the wanted one over that of natural moments."""
+        """Return natural latents on levels of these edges, times the ratio of the target Gaussian to the natural one."""
         middles = (edges[:, 1:] + edges[:, :-1]) / 2
         gains = (middles - self._centre[:, None]).square() / (2 * self._variance[:, None])
         gains = gains - (middles - self._mean[:, None]).square() / (2 * self._spread[:, None])
         return self._natural.train(edges).tilted(gains)
 
     def recommend(self) -> Tensor:
-        """The mean where the problem is noisy, otherwise the best candidate evaluated: (*latent).
+        """Return the mean where the problem is noisy, otherwise the best candidate evaluated: (*latent).
 
         Raises
         ------
         RuntimeError
-            No score was told yet.
+            No score is known yet.
         """
         best = super().recommend()
         refitted = self._edges is not self._natural.edges

@@ -1,4 +1,4 @@
-"""XDream's genetic algorithm."""
+"""XDream's genetic algorithm, an evolution by selection, crossover and mutation."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ class XDream(Searcher):
     percentile counting as that. Missed trials are asked again, unchanged. Defaults are those of XDream's example; Wang and Ponce (GECCO
     2022) took population 40, mutation rate 0.25 and size 0.75, selectivity 0.5, heritability 0.75, keep 10.
 
-    XDream's latents are standard normal at the start and its mutations measured by that; here, ``mutation_size`` is in standard
-    deviations of the bank from which the first generation comes, blind of the uniform draws that it starts from. What leaves the box is
-    clipped.
+    XDream's latents are standard normal at the start, and its mutations are in these units. Here, ``mutation_size`` is in standard
+    deviations of the bank that the first generation comes from; blind, of uniform draws. Latents are clipped to the box.
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ class XDream(Searcher):
 
 
 def fitness(scores: Tensor, selectivity: float) -> Tensor:
-    """Weights of being a parent, in (0, 1]: float64, (n,), the best's 1.
+    """Return the probabilities of being a parent, up to a factor: float64, (n,), in (0, 1], 1 for the best.
 
     Parameters
     ----------
