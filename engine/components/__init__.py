@@ -1,1 +1,1 @@
-"""Components by name, and whatever a user brings instead of one."""
+"""Resolves components by name, and adapts the objects that a user passes instead."""

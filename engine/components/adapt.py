@@ -1,4 +1,4 @@
-"""Makes a component of whatever a job's ``package:attribute`` names."""
+"""Makes a generator or target of the object that a job names as ``package:attribute``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .registry import options_of
 
 
 class ModuleAdapter:
-    """A torch module that a job names by import."""
+    """Adapts a torch module that a job names by import."""
 
     class Options(NormalisedOptions, ShapeOptions):
         """Options of the adapter."""
@@ -36,7 +36,13 @@ class ModuleAdapter:
 
     @staticmethod
     def adapt(module: nn.Module, options: Options) -> ModuleTarget:
-        """The module as a target."""
+        """Return the module as a target.
+
+        Raises
+        ------
+        ValueError
+            The module can't be run on stimuli of the options' shape.
+        """
         spec = options.spec()
 
         def target(spec: StimulusSpec) -> ModuleTarget:
@@ -56,19 +62,19 @@ class ModuleAdapter:
 
 
 class SpikingAdapter:
-    """A snntorch network that a job names by import."""
+    """Adapts a snntorch network that a job names by import."""
 
     class Options(ShapeOptions, SpikingOptions):
         """Options of the adapter."""
 
     @staticmethod
     def adapt(module: nn.Module, options: Options) -> SpikingTarget:
-        """The network as a target."""
+        """Return the network as a target."""
         return SpikingTarget(module, options.spec(), steps=options.steps, readout=options.readout, coding=options.coding)
 
 
 class FunctionAdapter:
-    """A plain function, or an estimator of scikit-learn, that answers stimuli."""
+    """Adapts a plain function, or an estimator of scikit-learn, that maps stimuli to responses."""
 
     class Options(NormalisedOptions, ShapeOptions):
         """Options of the adapter."""
@@ -77,7 +83,7 @@ class FunctionAdapter:
 
     @staticmethod
     def adapt(function: Any, options: Options) -> FunctionTarget:
-        """The function as a target."""
+        """Return the function as a target."""
         spec = options.spec()
         prepare = options.normalise(spec.shape[0])
         if is_estimator(function):
@@ -86,7 +92,7 @@ class FunctionAdapter:
 
 
 class DecoderAdapter:
-    """A torch decoder that a job names by import."""
+    """Adapts a torch decoder that a job names by import."""
 
     class Options(BaseModel):
         """Options of the adapter."""
@@ -98,37 +104,37 @@ class DecoderAdapter:
 
     @staticmethod
     def adapt(module: nn.Module, options: Options) -> DecoderGenerator:
-        """The decoder as a generator."""
+        """Return the decoder as a generator."""
         return DecoderGenerator(module, Box(options.latent, options.low, options.high))
 
 
 def is_spiking(module: nn.Module) -> bool:
-    """Whether a module contains one of snntorch's neurons."""
+    """Return whether a module contains one of snntorch's neurons."""
     return any(is_neuron(part) for part in module.modules())
 
 
 def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str, permissions: Permissions = NOTHING) -> Any:
-    """Return a generator or target made of ``found``.
+    r"""Return a generator or target made of ``found``.
 
     Parameters
     ----------
     kind : {"generator", "target"}
         What is to be made.
     found : object
-        One already; a torch module; a function or class that makes either; or, for a target, a function that answers stimuli (it takes
-        (n, *shape) and gives (n, …)) or a fitted estimator of scikit-learn.
+        A generator or target; a torch module; a function or class that makes any of these; or, for a target, a function from stimuli
+        (n, \*shape) to responses (n, …), or a fitted estimator of scikit-learn.
     options : mapping of str to object
-        A function or class that makes something gets those that it names as parameters, and all where it takes any. A torch module, an
-        answering function and an estimator get those of their adapter, such as ``shape``. An option may be both.
+        A function or class receives the options among its parameters, or all options if it takes any name. A torch module, a function of
+        stimuli and an estimator receive the options of their adapter, such as ``shape``. An option may be passed to both.
     field : str
-        Where the job names it.
+        The job's field that names ``found``.
     permissions : Permissions
         What the options may name.
 
     Raises
     ------
     InvalidJob
-        Below ``field``: nothing of the kind comes of it, or the options don't fit.
+        Below ``field``: ``found`` gives no part of the kind, or the options don't fit.
     """
     contract = Generator if kind == "generator" else Target
     if (isinstance(found, type) or not isinstance(found, contract | nn.Module)) and callable(found):
@@ -152,7 +158,7 @@ def adapt(kind: str, found: Any, options: Mapping[str, Any], field: str, permiss
 
 
 def adapter_options(kind: str) -> frozenset[str]:
-    """Return the names of all options that adapters take."""
+    """Return the names of all options that the adapters of a kind have."""
     adapters = (DecoderAdapter,) if kind == "generator" else (ModuleAdapter, SpikingAdapter, FunctionAdapter)
     return frozenset(name for adapter in adapters for name in adapter.Options.model_fields)
 

@@ -1,4 +1,4 @@
-"""Functions and classes that make a part of a job, told from functions that answer stimuli."""
+"""Distinguishes functions and classes that make a part of a job from functions that map stimuli to responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEYWORD = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 @dataclass(frozen=True)
 class Made:
-    """A part, or the function that answers itself, and the options that are left for its adapter."""
+    """A part, or the function of stimuli itself, and the options that are left for its adapter."""
 
     part: Any
     options: Mapping[str, Any]
@@ -31,16 +31,16 @@ class Made:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a callable takes; ``known`` is False where Python can't tell.
+    """The parameters of a callable; ``known`` is False if Python can't read them.
 
     Attributes
     ----------
     named : frozenset of str
-        Parameters that can be given by name.
+        Parameters that can be passed by name.
     required : tuple of str
         Parameters without a default.
     any_name, positional : bool
-        Whether it takes options of any name, and whether it takes an argument by position, as stimuli are given.
+        Whether the callable takes options of any name, and whether it takes an argument by position, as a function of stimuli does.
     """
 
     named: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class Signature:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Signature:
-        """Read the signature of ``function``."""
+        """Return the signature of ``function``."""
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
@@ -68,17 +68,17 @@ class Signature:
 
 @dataclass(frozen=True)
 class Maker:
-    """Decides whether a callable makes a part or answers stimuli, by calling it where its signature leaves that open.
+    """Decides whether a callable makes a part or maps stimuli to responses; calls it if its signature allows both.
 
-    A class makes a part; so does a function whose parameters without a default are all among the options. A function that has to be
-    given something else answers stimuli. One that could do both is called once with its options: what comes back tells.
+    A class makes a part, and so does a function whose parameters without a default are all among the options. A function with further
+    parameters maps stimuli to responses. A function that could be either is called once with its options; the type of the result decides.
 
     Parameters
     ----------
     kind, function, options, field
         See :func:`actmax.engine.components.adapt.adapt`.
     adapted : frozenset of str
-        Names of the options that adapters take.
+        Names of the options that adapters have.
     """
 
     kind: str
@@ -88,12 +88,12 @@ class Maker:
     adapted: frozenset[str]
 
     def made(self) -> Made:
-        """Return what the callable makes, or the callable itself where it answers stimuli.
+        """Return the part that the callable makes, or the callable itself if it maps stimuli to responses.
 
         Raises
         ------
         InvalidJob
-            It does neither, or options don't fit.
+            The callable does neither, or options don't fit.
         """
         takes = Signature.of(self.function)
         lacking = [name for name in takes.required if name not in self.options]
@@ -121,7 +121,7 @@ class Maker:
         return f"{module}:{name}".removeprefix(":")
 
     def _answering(self, lacking: list[str]) -> Made:
-        """The function itself, which is to answer stimuli."""
+        """Return the function itself, which maps stimuli to responses."""
         told = ", ".join(lacking)
         if self.kind == "target" and "shape" in self.options:
             return Made(_numbers_only(self.function, told), self.options)
@@ -142,7 +142,7 @@ class Maker:
             raise InvalidJob.at(f"{self.field}.options.{unknown[0]}", f"there is no such option; {near}")
 
     def _called(self, takes: Signature) -> Any:
-        """What the callable makes of its options."""
+        """Return what the callable makes of its options."""
         given = dict(self.options) if takes.any_name else {name: self.options[name] for name in self.options if name in takes.named}
         own = {name: value for name, value in given.items() if name in takes.named or name not in self.adapted}
         try:
@@ -152,7 +152,7 @@ class Maker:
                 raise self._failed(error) from error
         except Exception as error:
             raise self._failed(error) from error
-        try:  # it hands its options on to something that takes no shape
+        try:  # the function may pass its options on to a callable without ``shape``
             return self.function(**own)
         except Exception as error:
             raise self._failed(error) from error
@@ -161,7 +161,7 @@ class Maker:
         return InvalidJob.at(self.field, f"calling {self._name} failed: {type(error).__name__}: {error}")
 
     def _answers_stimuli(self) -> bool:
-        """Whether it gives numbers for two stimuli of the shape in the options."""
+        """Return whether the function returns numbers for two stimuli of the shape in the options."""
         try:
             return _is_numbers(self.function(np.full((2, *self.options["shape"]), 0.5, np.float32)))
         except Exception:  # no shape, or a function that makes a network
@@ -175,7 +175,7 @@ class Maker:
         return self.kind == "target" and (is_estimator(part) or callable(part))
 
     def _left(self, takes: Signature, part: Any) -> Mapping[str, Any]:
-        """Options that the part's adapter is given: all of its own, and those that the callable did not take."""
+        """Return the options for the part's adapter: all of the adapter's own, or, for a ready part, those left by the callable."""
         if isinstance(part, Generator if self.kind == "generator" else Target) and not isinstance(part, nn.Module):
             taken = set(self.options) if takes.any_name else takes.named
             return {name: value for name, value in self.options.items() if name not in taken}
@@ -183,7 +183,7 @@ class Maker:
 
 
 def _numbers_only(function: Callable[..., Any], lacking: str) -> Callable[..., Any]:
-    """``function``, refused where it makes a network of the stimuli that it is given."""
+    """Return ``function`` with a check that raises if it returns a network instead of numbers."""
 
     how = f"; to have it make the target, give {lacking} in the options" if lacking else ""
     answered = False
@@ -205,7 +205,7 @@ def _numbers_only(function: Callable[..., Any], lacking: str) -> Callable[..., A
 
 
 def _is_numbers(found: Any) -> bool:
-    """Whether a call gave numbers, as a function that answers stimuli does."""
+    """Return whether a result consists of numbers, as that of a function of stimuli does."""
     if isinstance(found, list | tuple):
         return all(_is_numbers(part) for part in found)
     return isinstance(found, Tensor | np.ndarray | np.generic | int | float)

@@ -1,4 +1,4 @@
-"""Components by name: entry points, the built-in ones found the same way as others'."""
+"""Finds components by name among entry points: actmax's own and other packages'."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..schema import violations_of
 
 @dataclass(frozen=True)
 class ComponentEntry:
-    """What the catalog tells of a component; ``unavailable`` says why it can't be used here, or is empty."""
+    """A component in the catalog; ``unavailable`` says why it can't be used here, or is empty."""
 
     kind: Kind
     name: str
@@ -28,7 +28,7 @@ class ComponentEntry:
 
 
 def components(kind: str | None = None) -> list[ComponentEntry]:
-    """All registered components, of one kind or of all, by name."""
+    """Return all registered components of one kind, or of all kinds, sorted by name within a kind."""
     found: list[ComponentEntry] = []
     for each in KINDS:
         if kind not in (None, each):
@@ -44,12 +44,23 @@ def components(kind: str | None = None) -> list[ComponentEntry]:
 
 
 def find(kind: Kind, name: str, field: str, permissions: Permissions = NOTHING) -> Any:
-    """The component (or, for ``package:attribute``, the object) that a job names.
+    """Return the component that a job names, or the object for ``package:attribute``.
+
+    Parameters
+    ----------
+    kind : Kind
+        Kind of component.
+    name : str
+        Name of the component, or ``package:attribute``.
+    field : str
+        The job's field, for the violation.
+    permissions : Permissions
+        What may be imported.
 
     Raises
     ------
     InvalidJob
-        At ``field``: unknown, not importable, or an import that is not allowed.
+        At ``field``: the name is unknown, can't be imported, or must not be imported.
     """
     try:
         return find_component(kind, name, permissions)
@@ -58,12 +69,23 @@ def find(kind: Kind, name: str, field: str, permissions: Permissions = NOTHING) 
 
 
 def options_of(component: Any, options: Mapping[str, Any], field: str, permissions: Permissions = NOTHING) -> BaseModel:
-    """Validate ``options`` by the component's own model; files and servers that ``permissions`` don't cover are refused.
+    """Return ``options`` validated by the component's own model.
+
+    Parameters
+    ----------
+    component : object
+        A component with a pydantic model ``Options``.
+    options : mapping of str to object
+        The options as given.
+    field : str
+        The job's field that holds them.
+    permissions : Permissions
+        Files and servers that options may name.
 
     Raises
     ------
     InvalidJob
-        One violation a wrong option, below ``field``; an unknown one gets the near names.
+        One violation for each wrong option, below ``field``; for an unknown option it suggests similar names.
     """
     model: type[BaseModel] = component.Options
     former = getattr(model, "former_names", {})
@@ -80,23 +102,23 @@ def options_of(component: Any, options: Mapping[str, Any], field: str, permissio
 
 @dataclass(frozen=True)
 class Resolver:
-    """Finds the components that a request names, as far as it may use them.
+    """Finds the components that a request names, within the request's permissions.
 
     Attributes
     ----------
     permissions : Permissions
         What the request may import, read and ask.
     given : mapping of str to object
-        Parts at hand, by the names that the request gives them.
+        Ready parts, by the names that the request uses for them.
     """
 
     permissions: Permissions = NOTHING
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def find(self, kind: Kind, name: str, field: str) -> Any:
-        """Return the part at hand, or what :func:`find` finds; ``field`` is the component's."""
+        """Return the ready part of that name, or the result of :func:`find`; ``field`` is the component's."""
         return self.given[name] if name in self.given else find(kind, name, f"{field}.name", self.permissions)
 
     def options(self, component: Any, options: Mapping[str, Any], field: str) -> BaseModel:
-        """Validate a component's options, see :func:`options_of`; ``field`` is the component's."""
+        """Return a component's validated options, see :func:`options_of`; ``field`` is the component's."""
         return options_of(component, options, f"{field}.options", self.permissions)

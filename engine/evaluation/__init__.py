@@ -1,1 +1,1 @@
-"""Candidates to scores and gradients: generator, target and objective in shared forward passes."""
+"""Evaluates candidates to scores and gradients, in shared forward passes of generator, target and objective."""

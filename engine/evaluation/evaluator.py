@@ -1,4 +1,4 @@
-"""One forward pass, and backward where asked: candidates in, scores and gradients out. It remembers nothing, so any process may do it."""
+"""Evaluates one pass of candidates to scores, and gradients if needed. It is stateless, so any process may evaluate any pass."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .shown import Shown
 
 @dataclass(frozen=True)
 class Pass:
-    """Candidates that go through generator and target together.
+    r"""Candidates that go through generator and target together.
 
     Attributes
     ----------
     numbers : tuple of int
-        Whose they are: numbers of objectives, one for each of ``latents``.
+        Number of the objective that scores each of ``latents``.
     latents : tuple of Tensor
-        (n, *latent) each.
+        (n, \*latent) each.
     progress : tuple of float
-        In [0, 1]: the share of each one's search that is behind it.
+        Fraction of each search's evaluations already made, in [0, 1].
     trial : int
-        Number of the first one's evaluation; the others follow.
+        Number of the first candidate's evaluation; those of the others follow.
     hearers : tuple of int
-        Objectives that all candidates are scored by besides.
+        Objectives that score all candidates of the pass in addition.
     graded : bool
-        Whether gradients are wanted.
+        Whether gradients are computed.
     """
 
     numbers: tuple[int, ...]
@@ -45,24 +45,24 @@ class Pass:
     graded: bool = False
 
     def apart(self) -> Pass:
-        """The same with tensors on the CPU that share no storage with others, to be sent."""
+        """Return a copy for another process: tensors on the CPU that share no storage."""
         return replace(self, latents=tuple(_apart(part) for part in self.latents))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a :class:`Pass`.
+    r"""The scores and gradients of a :class:`Pass`.
 
     Attributes
     ----------
     scores : tuple of Tensor
-        (n,) for each of its latents.
+        (n,) for each of the pass's ``latents``.
     heard : mapping of int to Tensor
-        For each hearer, its scores of all candidates in order, float64 on the CPU.
+        For each of ``hearers``, its scores of all candidates in order, float64 on the CPU.
     gradients : tuple of Tensor
-        Of each score by its own latents, (n, *latent); empty where they were not wanted.
+        Gradient of the scores with respect to each of ``latents``, (n, \*latent); empty unless ``graded``.
     at_stimuli : tuple of Tensor
-        The same by the stimuli, (n, *stimulus); empty where they were not wanted or no score depends on a stimulus.
+        Gradients with respect to the stimuli, (n, \*stimulus); empty unless ``graded`` and scores depend on stimuli.
     """
 
     scores: tuple[Tensor, ...]
@@ -71,7 +71,7 @@ class Outcome:
     at_stimuli: tuple[Tensor, ...] = ()
 
     def apart(self) -> Outcome:
-        """The same with tensors on the CPU that share no storage with others, to be sent."""
+        """Return a copy for another process: tensors on the CPU that share no storage."""
         return Outcome(
             tuple(_apart(part) for part in self.scores),
             {number: _apart(part) for number, part in self.heard.items()},
@@ -81,25 +81,25 @@ class Outcome:
 
 
 Spread = Callable[[Sequence[Pass], Callable[[Pass], Outcome]], Iterator[Outcome]]
-"""Takes passes and an evaluator of this process, and gives their outcomes in order, whoever evaluated them."""
+"""Maps passes, and an evaluator in this process, to the passes' outcomes in order; other processes may evaluate some of them."""
 
 
 @dataclass(frozen=True)
 class EvaluationSetup:
-    """What candidates are evaluated through, where, and how many at once.
+    """Everything that candidates are evaluated with, and the size of a pass.
 
     Attributes
     ----------
     generator, target : Generator, Target
         Already on ``device``.
     device : str
-        Where stimuli are made.
+        Device of the stimuli.
     seed : int
-        The job's, for targets with noise of their own.
+        The job's seed, for targets with noise of their own.
     transformations : Pipeline or None
-        Changes every stimulus before the target sees it.
+        Changes every stimulus before it reaches the target.
     max_batch : int or None
-        Stimuli in one pass, transformed copies counted; None: as many as fit (see :func:`pass_size`).
+        Stimuli in one pass, including transformed copies; None: as many as fit (see :func:`pass_size`).
     """
 
     generator: Generator
@@ -111,25 +111,25 @@ class EvaluationSetup:
 
     @property
     def samples(self) -> int:
-        """Return how often the target sees a candidate."""
+        """Number of times that the target sees each candidate."""
         return 1 if self.transformations is None else self.transformations.samples
 
     def candidates(self) -> int:
-        """Return how many candidates go through generator and target together."""
+        """Return the number of candidates in one pass, at least 1."""
         return max(1, (self.max_batch or pass_size(self.target, self.generator.stimulus, self.device)) // self.samples)
 
 
 class Evaluator:
-    """Evaluates passes. Equal passes have equal outcomes, bit for bit, on machines that compute alike with as many threads.
+    """Evaluates passes. Equal passes have equal outcomes, bit for bit, on machines with equal arithmetic and number of threads.
 
     Parameters
     ----------
     setup : EvaluationSetup
-        What candidates go through.
+        Generator, target and device.
     objectives : sequence of Objective
-        One a search of the job, in their order.
+        The objectives of the job's searches, in their order.
     plain : bool
-        Whether the target sees stimuli as they are, transformations or not.
+        Whether the target sees the untransformed stimuli.
     """
 
     def __init__(self, setup: EvaluationSetup, objectives: Sequence[Objective], *, plain: bool = False) -> None:
@@ -141,7 +141,7 @@ class Evaluator:
         self.samples = 1 if plain else setup.samples
 
     def __call__(self, work: Pass) -> Outcome:
-        """Evaluate one pass; networks are left as they were."""
+        """Return the outcome of one pass; the networks' state is unchanged afterwards."""
         with preserved(self.generator), preserved(self.target):
             return self._evaluated(work)
 
@@ -154,7 +154,7 @@ class Evaluator:
         with torch.enable_grad():
             leaves = [part.detach().float().requires_grad_() for part in latents]
             scores, heard, stimuli = self._scores(work, leaves)
-            # grad() of these tensors alone: the networks' parameters stay untouched
+            # grad() of these tensors alone leaves the gradients of the networks' parameters unchanged
             total = torch.stack([score.sum() for score in scores]).sum()
             *slopes, at_stimuli = torch.autograd.grad(total, [*leaves, stimuli], allow_unused=True)
         return Outcome(
@@ -165,7 +165,7 @@ class Evaluator:
         )
 
     def _scores(self, work: Pass, latents: Sequence[Tensor]) -> tuple[list[Tensor], dict[int, Tensor], Tensor]:
-        """Of each part its scores, of each hearer those of all, and the stimuli."""
+        """Return the scores of each part, each hearer's scores of all candidates, and the stimuli."""
         objectives = [self.objectives[number] for number in work.numbers]
         together = torch.cat(list(latents))
         stimuli = self.generator(together)
@@ -188,7 +188,7 @@ class Evaluator:
         return scores, heard, stimuli
 
     def _as_seen(self, stimuli: Tensor, work: Pass) -> Tensor:
-        """What the target sees of ``stimuli``."""
+        """Return ``stimuli`` as the target sees them."""
         if self.transformations is None:
             return stimuli
         if self.plain:
@@ -199,7 +199,10 @@ class Evaluator:
 
 
 def preserved(part: Generator | Target) -> AbstractContextManager[object]:
-    """Return the context that keeps a part's network as it is over forward and backward; one that does nothing where it has none."""
+    """Return a context that preserves the state of a part's network over forward and backward passes.
+
+    The context does nothing for parts without such state.
+    """
     return part.preserved() if isinstance(part, PreservesState) else nullcontext()
 
 

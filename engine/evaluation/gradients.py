@@ -1,4 +1,4 @@
-"""Whether gradients of a job's scores reach its latents: looked at before a search believes in them."""
+"""Tests whether gradients of a job's scores reach its latents, before a search relies on them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .evaluator import preserved
 from .shown import Shown
 
 FEW, MORE = 3, 16
-"""Stimuli that are tried first, and those that are tried besides where all of the first gave zero."""
+"""Stimuli that are tried first, and further stimuli that are tried if all of the first had zero gradients."""
 UNITS = 8
-"""Units of a layer that are tried, each by itself, where the first had no gradient but zero."""
+"""Most units of a layer that are tried one by one, while their gradients are zero."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Missing:
     Attributes
     ----------
     reason : str
-        In words; empty where there is a gradient.
+        In words; empty if there is a gradient.
     structural : bool
-        Whether no stimulus can have one, as where the autograd graph ends; not where it was zero on all that were tried.
+        Whether the gradient is missing for all stimuli, as where the autograd graph ends; False if it was zero on all tried stimuli.
     """
 
     reason: str = ""
@@ -41,27 +41,27 @@ class Missing:
 
 
 SEEN = Missing()
-"""There is a gradient."""
+"""The value for a unit with a gradient."""
 
 
 @dataclass
 class GradientProbe:
-    """Looks for gradients with a few small passes, at most two a layer while the first unit of each has one.
+    """Looks for gradients with a few small passes, at most two for each layer while the layer's first unit has one.
 
-    Stimuli are natural latents of the generator's bank, and uniform draws where there is none, from a random stream of their own.
+    The stimuli are natural latents of the generator's bank, or uniform draws without a bank, from a separate random stream.
 
     Parameters
     ----------
     generator, target : Generator, Target
-        Both say that they are differentiable.
+        Parts that declare themselves differentiable.
     objective : callable
-        From a unit to its objective.
+        Returns the objective of a unit.
     transformations : Pipeline or None
-        The job's; stimuli are scaled as it scales them, and not transformed.
+        The job's transformations; stimuli are scaled as by them, but not transformed.
     device : str
-        Where generator and target are.
+        Device of generator and target.
     seed : int
-        The job's, for targets with noise of their own.
+        The job's seed, for targets with noise of their own.
     """
 
     generator: Generator
@@ -74,9 +74,9 @@ class GradientProbe:
     _units: dict[str, Missing] = field(default_factory=dict)
 
     def missing(self, unit: UnitAddress) -> Missing:
-        """Return why the score of ``unit`` has no gradient; :data:`SEEN` where it has one.
+        """Return why the score of ``unit`` has no gradient; :data:`SEEN` if it has one.
 
-        A layer's units share its first unit's gradient, and the place where its graph ends. Where that unit's is zero, others are tried.
+        The result of a layer's first unit holds for the layer's other units. Only if that unit's gradient is zero are other units tried.
         """
         name = str(unit)
         if name not in self._units:
@@ -95,12 +95,12 @@ class GradientProbe:
         return self._tried(objective, latents)
 
     def _tried(self, objective: Objective, latents: Tensor) -> Missing:
-        """What one forward and backward pass shows."""
+        """Return the result of one forward and backward pass."""
         try:
             with torch.no_grad(), ExitStack() as stack:
                 self._enter(stack)
                 self._scores(objective, latents)
-        except Exception:  # another's network fails in any way: the search meets and tells it, with gradients or without
+        except Exception:  # a user's network may fail in any way: the search raises the same error, with or without gradients
             return SEEN
         with torch.enable_grad(), ExitStack() as stack:
             self._enter(stack)
@@ -122,8 +122,8 @@ class GradientProbe:
     def _slopes(
         self, scores: Tensor, stimuli: Tensor, leaves: Tensor, responses: Sequence[Tensor], objective: Objective
     ) -> tuple[Tensor | None, bool]:
-        """The gradient of the scores with respect to the latents, and whether the target's responses depend on the stimuli at all."""
-        mixed = bool(objective.layers & OFFERED) and bool(responses)  # the score may depend on a stimulus past the target
+        """Return the gradient with respect to the latents, and whether the target's responses depend on the stimuli."""
+        mixed = bool(objective.layers & OFFERED) and bool(responses)  # the score may depend on a stimulus other than through the target
         if not scores.requires_grad:
             return None, False
         (slope,) = torch.autograd.grad(scores[scores.isfinite()].sum(), leaves, allow_unused=True, retain_graph=mixed)
@@ -145,7 +145,7 @@ class GradientProbe:
         return Missing(f"the gradient is {what} on {len(sizes)} stimuli")
 
     def _scores(self, objective: Objective, latents: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Scores, stimuli, and the responses of the target's layers."""
+        """Return scores, stimuli, and the responses of the target's layers."""
         stimuli = self.generator(latents.to(self.device))
         seen = stimuli if self.transformations is None else self.transformations.plain(stimuli)
         if isinstance(self.target, CountsTrials):
@@ -156,7 +156,7 @@ class GradientProbe:
         return scores, stimuli, list(responses.values())
 
     def _latents(self, n: int) -> Tensor:
-        """``n`` latents: floats, or weights over codes."""
+        """Return ``n`` latents: floats, or weights over codes."""
         space, prior = self.generator.latent, self.generator.prior
         rng = torch.Generator().manual_seed(0)
         drawn = space.sample(n, rng) if prior is None else prior.sample(n, rng)
@@ -165,13 +165,13 @@ class GradientProbe:
         return torch.nn.functional.one_hot(drawn.long(), space.cardinality).float()
 
     def _enter(self, stack: ExitStack) -> None:
-        """Leave random state and networks as they are."""
+        """Enter contexts that preserve random state and networks."""
         stack.enter_context(torch.random.fork_rng(devices=[]))
         for part in (self.generator, self.target):
             stack.enter_context(preserved(part))
 
     def _where(self, objective: Objective) -> str:
-        """Where the graph ends, as far as the target can tell."""
+        """Return where the graph ends, as far as the target can tell."""
         layers = sorted(objective.layers - OFFERED)
         for layer in layers if isinstance(self.target, HasGraphEnd) else ():
             place = self.target.graph_end(layer)  # pyright: ignore[reportAttributeAccessIssue]
@@ -181,5 +181,5 @@ class GradientProbe:
 
 
 def _line(error: Exception) -> str:
-    """The first line of an error's text."""
+    """Return the first line of an error's text."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

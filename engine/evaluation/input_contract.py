@@ -1,4 +1,4 @@
-"""What a user's network is given, told early: values that it was not trained with, channels that come last."""
+"""Checks how stimuli reach a user's network: value ranges that it was not trained with, and channels that come last."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ...models.targets.normalise import IMAGENET, Normalise
 from ...models.targets.target import Target
 
 IMAGES = 16
-"""Natural pictures that are shown: decoded from the bank of the zoo's VQ-VAE."""
+"""Number of natural pictures that are shown, decoded from the bank of the zoo's VQ-VAE."""
 FAR, NEAR, TIMES = 0.2, 0.15, 5.0
-"""It is said where natural pictures lie at least ``FAR`` from what a network was trained with, and with other values at most ``NEAR`` and
-``TIMES`` nearer. The zoo's networks have 0.01 and less; EfficientNet-lite0 has 0.68 without its normalisation and 0.02 with it."""
+"""A notice is given if natural pictures diverge by at least ``FAR`` from the training statistics, and under another value range by at most
+``NEAR`` and ``TIMES`` less. The zoo's networks diverge by 0.01 or less; EfficientNet-lite0 by 0.02, without its normalisation by 0.68."""
 SWAPPED = 1.2
-"""Times that layers must be nearer in the geometric mean with the channels in reverse, at least three quarters of them."""
+"""Factor by which the layers' divergence must be smaller with reversed channels: in the geometric mean, and smaller in three quarters."""
 
 
 WAYS = (
@@ -33,14 +33,14 @@ WAYS = (
     Normalise((0.0,), (1 / 255,)),
     Normalise((0.5,), (1 / 255,)),
 )
-"""How networks are commonly given pictures in [0, 1]: by ImageNet's statistics, in [-1, 1], as they are, in [0, 255], around 0."""
+"""Common normalisations of pictures in [0, 1]: ImageNet's statistics; to [-1, 1]; none; to [0, 255]; to [-127.5, 127.5]."""
 
 
 def input_notices(target: Target) -> tuple[str, ...]:
-    """Return what a user should know of how stimuli reach ``target``, a line each; empty where all seems right.
+    """Return notices about how stimuli reach ``target``, a line each; empty if nothing looks wrong.
 
-    Networks with trained batch normalisation know the mean and variance of what they were trained with. Natural pictures are shown as the
-    target's options have them, and otherwise; where another way is far nearer, that is said. Without such layers nothing is known.
+    Trained batch normalisation holds the mean and variance of the training inputs. Natural pictures are shown as the target's options
+    scale them, and under common normalisations; a notice says if one fits far better. Networks without such layers are not checked.
     """
     inner = target.target if isinstance(target, NoisyTarget) else target
     notices = [channels_last(inner.stimulus)]
@@ -50,13 +50,13 @@ def input_notices(target: Target) -> tuple[str, ...]:
             try:
                 with inner.preserved():
                     notices += _compared(inner, layers)
-            except Exception:  # another's network, run in a way of its own: nothing is known then
+            except Exception:  # a user's network that can't be run in this way: nothing is known
                 return tuple(filter(None, notices))
     return tuple(filter(None, notices))
 
 
 def channels_last(stimulus: StimulusSpec) -> str:
-    """Return a line where a shape reads as (height, width, channels); empty otherwise."""
+    """Return a notice if a shape looks like (height, width, channels); empty otherwise."""
     shape = stimulus.shape
     if stimulus.modality != "image" or shape[2] not in (3, 4) or min(shape[:2]) < 8:
         return ""
@@ -90,14 +90,14 @@ def _compared(target: ModuleTarget, layers: list[Normalisation]) -> list[str]:
 
 
 def _options(way: Normalise, spec: StimulusSpec) -> str:
-    """The options that bring stimuli of ``spec`` to a network as ``way`` does pictures in [0, 1]."""
+    """Return the options that scale stimuli of ``spec`` for a network as ``way`` scales pictures in [0, 1]."""
     span = spec.high - spec.low
     mean, std = [spec.low + span * value for value in way.mean], [span * value for value in way.std]
     return f"mean: [{', '.join(f'{value:.4g}' for value in mean)}] and std: [{', '.join(f'{value:.4g}' for value in std)}]"
 
 
 def _swapped(now: list[float], reverse: list[float]) -> list[str]:
-    """A line where layers are consistently nearer with the channels in reverse."""
+    """Return a notice if layers are consistently nearer with the channels in reverse."""
     ratios = [math.log((one + 1e-6) / (other + 1e-6)) for one, other in zip(now, reverse, strict=True)]
     if len(ratios) < 2 or not all(map(math.isfinite, ratios)):
         return []

@@ -1,4 +1,4 @@
-"""The one loop: searches driven by a target, sharing its forward passes."""
+"""The loop of a job: all searches, driven by one target, with shared forward passes."""
 
 from __future__ import annotations
 
@@ -16,45 +16,65 @@ from .evaluator import EvaluationSetup, Evaluator, Outcome, Pass, Spread
 
 Asked = list[tuple[Search, Tensor]]
 StopReason = Literal["", "cancel", "suspend"]
-"""Why to end early; empty to go on."""
+"""Why to end early; empty to continue."""
 
 
 class Observer(Protocol):
-    """Watches a loop. It is called between generations, when every search could be saved."""
+    """Watches a loop. It is called between generations, when every search can be saved."""
 
     def generation_done(self, searches: Sequence[Search], seconds: float) -> None:
-        """All searches have been told; ``seconds`` have passed since the job began."""
+        """Handle the end of a generation.
+
+        Parameters
+        ----------
+        searches : sequence of Search
+            All searches of the job, which have received their scores.
+        seconds : float
+            Running time of the job so far.
+        """
         ...
 
 
 @runtime_checkable
 class PassObserver(Protocol):
-    """An observer that is also called between the forward passes of a generation, when no search could be saved."""
+    """An observer that is also called between the forward passes of a generation, when no search can be saved."""
 
     def pass_done(self, searches: Sequence[Search], seconds: float, under_way: Mapping[Search, int], stage: str) -> None:
-        """``under_way`` counts evaluations that searches have yet to be told; ``stage`` is empty while they run."""
+        """Handle the end of a forward pass.
+
+        Parameters
+        ----------
+        searches : sequence of Search
+            All searches of the job.
+        seconds : float
+            Running time of the job so far.
+        under_way : mapping of Search to int
+            Evaluations of the present generation whose scores the search has not received yet.
+        stage : str
+            What is done after the searches; empty while they run.
+        """
         ...
 
 
 class Loop:
-    """Asks all searches, evaluates their candidates together, tells them; until each has ended.
+    """Drives searches: asks all of them, evaluates their candidates together and tells them the scores, until all have ended.
 
     Parameters
     ----------
     setup : EvaluationSetup
         How candidates are evaluated.
     searches : sequence of Search
-        Each ends by its own budget.
+        The searches; each ends by its own budget.
     observers : sequence of Observer
-        Called after every generation, and a :class:`PassObserver` after every pass too.
+        Called after every generation, and each :class:`PassObserver` after every pass too.
     seconds : float or None
-        Ends the searches after so much running time, ``elapsed`` included; leaders are still measured again.
+        Running time, ``elapsed`` included, after which the searches end; leaders are still measured again.
     elapsed : float
-        Running time of earlier attempts.
+        Running time of earlier attempts, in seconds.
     sharing : bool
         Whether searches of one optimizer learn from each other's candidates.
     spread : callable or None
-        Shares the passes of a generation out between processes; None: all are evaluated here.
+        Distributes the passes of a generation over processes; None: all are evaluated in this process.
     """
 
     def __init__(
@@ -84,11 +104,22 @@ class Loop:
 
     @property
     def seconds(self) -> float:
-        """Running time so far, earlier attempts included."""
+        """Running time so far in seconds, including earlier attempts."""
         return self._elapsed + time.monotonic() - self._began
 
     def run(self, should_stop: Callable[[], StopReason] = lambda: "") -> StopReason:
-        """Run to the end; returns "" or, where ``should_stop`` gave a reason between generations, that reason."""
+        """Run all searches to their end.
+
+        Parameters
+        ----------
+        should_stop : callable
+            Called between generations; a reason ends the loop.
+
+        Returns
+        -------
+        str
+            The reason of ``should_stop``; "" if all searches have ended.
+        """
         self.report()
         while active := [search for search in self.searches if not search.stopped_by]:
             reason = should_stop()
@@ -110,15 +141,16 @@ class Loop:
         return ""
 
     def report(self, stage: str = "") -> None:
-        """Call the observers that are called between passes; ``stage`` says what is done once the searches have ended."""
+        """Call the pass observers; ``stage`` says what is done after the searches."""
         for observer in self.observers:
             if isinstance(observer, PassObserver):
                 observer.pass_done(self.searches, self.seconds, self._under_way, stage)
 
     def step(self, active: Sequence[Search]) -> None:
-        """One generation of every search in ``active``: those with gradients in passes of their own, the rest together.
+        """Run one generation of every search in ``active``.
 
-        Each is told its own candidates first, then what it overhears of the others'.
+        Searches with gradients are evaluated in separate passes, the others together. Each search receives the scores of its own candidates
+        first, then those of other searches' candidates.
         """
         exchange = Exchange([search for search in active if not search.remeasuring] if self.sharing else ())
         self._trial = sum(search.evaluations for search in self.searches)
@@ -136,7 +168,15 @@ class Loop:
         exchange.tell()
 
     def measure(self, asked: Asked, plain: Mapping[Search, Objective] | None = None) -> list[Tensor]:
-        """Scores of given latents, without telling anyone; or, by the objectives of ``plain``, of the untransformed stimuli."""
+        r"""Return the scores of given latents, (n,) for each search, without telling the searches.
+
+        Parameters
+        ----------
+        asked : list of (Search, Tensor)
+            Searches and latents, (n, \*latent) each.
+        plain : mapping of Search to Objective or None
+            Objectives that replace the searches' own; then the target sees the untransformed stimuli. None: as in the search.
+        """
         self._trial = sum(search.evaluations for search in self.searches)
         evaluate = self.evaluate
         if plain is not None:
@@ -144,7 +184,7 @@ class Loop:
         return self._respond(asked, Exchange(()), evaluate, measuring=True)
 
     def _respond(self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None, *, measuring: bool = False) -> list[Tensor]:
-        """Scores of each search's candidates; evaluated in this process where ``evaluate`` is given."""
+        """Return the scores of each search's candidates; if ``evaluate`` is given, it evaluates them in this process."""
         scores: list[list[Tensor]] = [[] for _ in asked]
         passes = self._passes(asked)
         measured, total = 0, sum(latents.shape[0] for _, latents in asked)
@@ -181,7 +221,7 @@ class Loop:
         self.report()
 
     def _passes(self, asked: Asked) -> list[tuple[list[int], list[Tensor]]]:
-        """Candidates of all searches, packed into forward passes of at most ``max_batch``; compared candidates stay together."""
+        """Return the candidates of all searches in passes of at most ``max_batch``; candidates that are compared stay together."""
         passes: list[tuple[list[int], list[Tensor]]] = []
         room = 0
         for number, (search, latents) in enumerate(asked):
@@ -209,7 +249,7 @@ class Loop:
         evaluate: Evaluator | None = None,
         graded: bool = False,
     ) -> Iterator[Outcome]:
-        """What comes of each pass, in their order."""
+        """Return the outcomes of the passes, in their order."""
         work: list[Pass] = []
         for numbers, parts in passes:
             searches = [asked[number][0] for number in numbers]
@@ -227,6 +267,9 @@ class Loop:
 
 
 def _progress(search: Search) -> float:
-    """The share of its evaluations that a search has made; 0 where seconds alone limit it, which no two runs use alike."""
+    """Return the fraction of its evaluations that a search has made.
+
+    It is 0 if only seconds limit the search, since equal runs would differ otherwise.
+    """
     total = search.budget.evaluations
     return 0.0 if total is None else min(search.evaluations / total, 1.0)

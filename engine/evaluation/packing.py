@@ -1,4 +1,4 @@
-"""How many stimuli go through a target at once."""
+"""The number of stimuli in one forward pass."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from ...models.spaces import StimulusSpec
 from ...models.targets.target import Target
 
 MOST_STIMULI = 250
-"""In one forward pass; more gain nothing on a CPU."""
+"""Most stimuli in one forward pass; more are no faster on a CPU."""
 CPU_BYTES = 2 << 30
-"""What one pass may keep."""
+"""Memory that one pass may use on a CPU."""
 CUDA_SHARE = 0.25
-"""Of a device's memory."""
+"""Fraction of a GPU's memory that one pass may use."""
 _FLOAT = 4
 
 
 def pass_size(target: Target, made: StimulusSpec, device: str) -> int:
-    """Stimuli of one pass: as many as fit, by what the target's layers hold of each; 1 to :data:`MOST_STIMULI`.
+    """Return the number of stimuli in one pass, 1 to :data:`MOST_STIMULI`: as many as fit in memory.
 
-    Counted are the responses of all layers, as a gradient needs them kept, and a few copies of the stimulus. It depends on the job and the
-    device's size alone, never on what is free just now, so that a resumed job packs its passes alike.
+    A stimulus counts with the responses of all layers, which a gradient keeps, and a few copies of itself. The number depends on the job
+    and the device's size alone, never on free memory, so that a resumed job forms the same passes.
+
+    Parameters
+    ----------
+    target : Target
+        The target.
+    made : StimulusSpec
+        The generator's stimulus.
+    device : str
+        Torch device.
     """
     values = sum(math.prod(layer.shape) for layer in target.layers())
     values += 4 * max(math.prod(made.shape), math.prod(target.stimulus.shape))

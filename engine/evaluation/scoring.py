@@ -1,4 +1,4 @@
-"""What a job's responses are scored by, and under which changes of the stimulus: its objectives and transformations, built and checked."""
+"""Builds and validates a job's objectives and transformations."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from ..spec import ComponentSpec, JobSpec
 
 @dataclass(frozen=True)
 class Scoring:
-    """Builds the objectives of a job, and its transformations.
+    """Builds the objectives and the transformations of a job.
 
     Parameters
     ----------
     spec : JobSpec
         The job.
     generator, target : Generator, Target
-        Its parts.
+        The job's parts.
     resolver : Resolver
-        Finds what the job names.
+        Finds the components that the job names.
     """
 
     spec: JobSpec
@@ -43,16 +43,16 @@ class Scoring:
 
     @cached_property
     def _setting(self) -> Setting:
-        # one for all units, since it keeps the responses to reference images
+        # shared by all units, since it caches the responses to reference images
         return Setting(self.target, self.generator.latent, self.generator.prior, seed=self.spec.seed)
 
     def objective(self, unit: UnitAddress) -> Objective:
-        """The job's, for one unit.
+        """Return the job's objective for one unit.
 
         Raises
         ------
         InvalidJob
-            With the path of what is wrong; at "units" where the unit is none that the objective can score.
+            At the field of the wrong option; at "units" if the objective can't score the unit.
         """
         return self._objective(Named(name=self.spec.objective.name, options=self.spec.objective.options), unit, "objective", "units")
 
@@ -70,7 +70,7 @@ class Scoring:
             raise InvalidJob.at(own if error.option == "unit" else f"{field}.options.{error.option}", str(error)) from error
 
     def transformations(self) -> Pipeline | None:
-        """The job's, or None where it has none.
+        """Return the job's transformations; None if it has none.
 
         Raises
         ------
@@ -100,5 +100,5 @@ class Scoring:
                 raise InvalidJob.at(f"{field}.options.{error.option}", str(error)) from error
             if made.modality not in parts[-1].modalities:
                 raise InvalidJob.at(field, f"{step.name} can't change {'an image' if made.modality == 'image' else 'a series'}")
-        # a target without gradients may be a screen, or a network that reads brightness as probability: what it is shown must be a stimulus
+        # a target without gradients may be a screen, or a network that reads brightness as probability: values must stay in range
         return Pipeline(parts, made, taken, samples=samples or 1, seed=self.spec.seed, clip=not self.target.differentiable)

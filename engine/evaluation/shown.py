@@ -1,4 +1,4 @@
-"""One forward pass: what was shown, what came back, and what an objective makes of it."""
+"""The stimuli and responses of one forward pass, and their scores."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ...models.objectives.objective import OFFERED, Objective
 
 @dataclass(frozen=True)
 class Shown:
-    """Responses to n candidates, each shown ``samples`` times under other transformations.
+    r"""Responses to n candidates, each shown ``samples`` times under different transformations.
 
     Attributes
     ----------
     responses : mapping of str to Tensor
-        (n · samples, *layer), the samples of a candidate one after another.
+        (n · samples, \*layer), the samples of a candidate one after another.
     offered : mapping of str to Tensor
         (n, …): what objectives may read besides layers, the untransformed stimuli and the latents.
     samples : int
@@ -30,10 +30,10 @@ class Shown:
     samples: int = 1
 
     def scores(self, objective: Objective, rows: slice = slice(None)) -> Tensor:
-        """Of the candidates ``rows``, (n,): the mean over each one's samples.
+        """Return the scores of the candidates ``rows``, (n,): the mean over each candidate's samples.
 
-        The objective sees the candidates once for each of the samples, so that one that depends on its batch never compares a candidate
-        with itself under another transformation.
+        The objective scores all candidates once for each sample number, so that an objective of a batch never compares a candidate with
+        itself under another transformation.
         """
         offered = {layer: self.offered[layer][rows] for layer in objective.layers & OFFERED}
         if self.samples == 1:
@@ -43,7 +43,7 @@ class Shown:
         return torch.stack(each).mean(0)
 
     def detached(self) -> Shown:
-        """The same without gradients."""
+        """Return a copy without gradients."""
         return Shown(
             {layer: response.detach() for layer, response in self.responses.items()},
             {layer: part.detach() for layer, part in self.offered.items()},
