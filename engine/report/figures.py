@@ -18,6 +18,8 @@ MOST_ROWS = 200
 """Of a section's table; result.json has them all."""
 MOST_FIGURES = 200
 """Of a section in the page; further ones are files."""
+MOST_WIDE = 24
+"""Wide figures of a section in the page; further ones are links, so that it stays quick to open."""
 FIGURE_SIZE = 160
 """Pixels to which stimuli are enlarged."""
 MOST_INLINE = 2_000_000
@@ -168,7 +170,13 @@ def section_blocks(
     found: list[SectionBlock] = []
     for number, section in enumerate(filter(stands_alone, sections), first):
         figures = [figure for figure in section.figures if figure.place in ("section", "link")]
-        cells = [figure_cell(figure, path(figure), FIGURE_SIZE, light=light) for figure in figures[:most_figures]]
+        linked = {id(figure) for figure in [figure for figure in figures if figure.wide][MOST_WIDE:]}
+        cells = [
+            FigureCell(figure, None, 0, None, path(figure))
+            if id(figure) in linked
+            else figure_cell(figure, path(figure), FIGURE_SIZE, light=light)
+            for figure in figures[:most_figures]
+        ]
         more = max(0, len(section.rows) - most_rows), len(figures) - len(cells)
         found.append(SectionBlock(section, f"section-{number}", section.rows[:most_rows], cells, *more))
     return found

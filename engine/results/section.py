@@ -67,6 +67,8 @@ class Figure:
     file : str or None
         Path below the artifacts' folder, in which ``{search}`` and ``{unit}`` stand for the file names of those; empty: chosen; None: it is
         in the report alone.
+    wide : bool
+        Whether pages show it across their width, as a sheet of charts, rather than as a small picture.
     """
 
     title: str
@@ -78,6 +80,7 @@ class Figure:
     caption: tuple[str, ...] = ()
     place: Place = "section"
     file: str | None = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True)

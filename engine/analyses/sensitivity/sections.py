@@ -91,7 +91,7 @@ def _figure(context: AnalysisContext, study: Study) -> Figure:
         lambda: sensitivity_sheet(title, study, spec),
         unit=search.unit,
         optimizer=search.optimizer,
-        place="unit",
+        wide=True,
     )
 
 

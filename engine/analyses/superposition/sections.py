@@ -36,7 +36,7 @@ def section_of(found: LayerFound, folder: str | None) -> Section:
         notes.append(f"Classes of a single picture, whose silhouette is 0: {', '.join(single[:10])}.")
     drawn = any(made.activation_cosines is not None for made in found.of.values())
     title = f"Superposition in {found.layer.name}"
-    figure = Figure(title, _says(found), lambda: superposition_sheet(title, found))
+    figure = Figure(title, _says(found), lambda: superposition_sheet(title, found), wide=True)
     return Section(title, (*notes, *_NOTES), rows, _arrays(found), [figure] * drawn, name=_name(found.layer.name))
 
 

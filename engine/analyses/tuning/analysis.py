@@ -162,7 +162,7 @@ def _figure(context: AnalysisContext, optimum: _Optimum, curves: Sequence[Curve]
         lambda: tuning_sheet(title, curves, spec),
         unit=search.unit,
         optimizer=search.optimizer,
-        place="unit",
+        wide=True,
     )
 
 

@@ -74,7 +74,7 @@ class Curve:
         row: dict[str, Value] = {
             "change": f"{sweep.title}, {sweep.unit}",
             "response": self.own if math.isfinite(self.own) else None,
-            "± s.e.m.": sem if math.isfinite(sem) else None,
+            **({"± s.e.m.": sem} if math.isfinite(sem) else {}),
         }
         below, above = self.halved()
         strongest = int(np.nanargmax(shares)) if shares is not None else 0
