@@ -168,6 +168,10 @@ class ResolvedJob:
         index = unit.integers
         return self.target.unit_name(unit.layer, index) if index is not None and isinstance(self.target, HasUnitNames) else ""
 
+    def response_unit(self, unit: UnitAddress) -> str:
+        """Return what the unit's responses are measured in; empty where they have no unit."""
+        return next((layer.response_unit for layer in self.target.layers() if layer.name == unit.layer), "")
+
     def reference(self, unit: UnitAddress) -> float | None:
         """The best natural stimulus's response, with which found ones are compared; None where it is unknown or the unit is kept down."""
         index = unit.integers

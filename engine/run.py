@@ -330,7 +330,7 @@ def searches_of(job: ResolvedJob) -> list[Search]:
     searches = [
         kind(
             # scores are multiples of a natural response where they are responses themselves
-            SearchedUnit(str(unit), job.unit_name(unit), job.reference(unit) if job.plain else None),
+            SearchedUnit(str(unit), job.unit_name(unit), job.reference(unit) if job.plain else None, job.response_unit(unit)),
             labels[number],
             job.generator.latent,
             job.objective(unit),

@@ -82,6 +82,8 @@ def _cell(search: Mapping[str, Any] | None) -> Text:
     text = "-" if response is None else f"{response:.4g}"
     if response is not None and (sem := search.get("response_sem")):
         text += f" ± {sem:.2g}"
+    if response is not None and (measured_in := search.get("response_unit")):
+        text += f" {measured_in}"
     if multiple is not None:
         text += f" ({multiple:.2f}x)"
     shown = Text(text, style="green" if search.get("above_natural") else "")

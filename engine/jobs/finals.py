@@ -54,6 +54,7 @@ def _result(job: ResolvedJob, search: Search, optima: list[Optimum], recorded: d
         seconds=search.seconds,
         stopped_by=search.stopped_by,
         unit_name=search.unit_name,
+        response_unit=search.response_unit,
         overheard=search.overheard,
         response_sem=answer.response_sem,
         measurements=answer.measurements,

@@ -75,7 +75,11 @@ class Comparison:
 
     def measure(self, units: Sequence[str]) -> str:
         """What the curves of these units are of: ``response``, or the ``score`` of an objective or of transformed stimuli."""
-        return "response" if all(search.score is None for unit in units for search in self.row(unit)) else "score"
+        searches = [search for unit in units for search in self.row(unit)]
+        if any(search.score is not None for search in searches):
+            return "score"
+        measured_in = {search.response_unit for search in searches} - {""}
+        return f"response ({measured_in.pop()})" if len(measured_in) == 1 else "response"
 
     def reference_response(self, unit: str) -> float | None:
         """The response that the unit's found ones are compared with, where it is known."""

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from ...charts.lettering import Fonts, write
 from ...charts.style import GRID, INK, MUTED, PAPER
-from ...charts.words import count, measured, shortened, shown, times
+from ...charts.words import count, shortened, shown, times
 from ...models.spaces import StimulusSpec
 from ..results.reference import REFERENCE
 from ..results.result import SearchResult
@@ -94,7 +94,7 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
 
 
 def _captions(search: SearchResult) -> tuple[str, str]:
-    response = measured(search.response, search.response_sem) if math.isfinite(search.response) else "not measured"
+    response = search.measured if math.isfinite(search.response) else "not measured"
     multiple = reference_multiple(search)
     if multiple is not None:
         return response, f"{times(multiple)} {REFERENCE.best}"

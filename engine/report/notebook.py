@@ -14,7 +14,7 @@ from PIL import Image
 from ...charts.chart import Chart
 from ...charts.pictures import png
 from ...charts.style import LineStyle, line_style
-from ...charts.words import count, duration, measured, shown, times
+from ...charts.words import count, duration, shown, times
 from ...models.spaces import StimulusSpec
 from ..results.reference import REFERENCE
 from ..results.result import JobResult, SearchResult
@@ -142,7 +142,7 @@ def _html(
 
 
 def _captions(search: SearchResult) -> list[str]:
-    found = [measured(search.response, search.response_sem) if math.isfinite(search.response) else "not measured"]
+    found = [search.measured if math.isfinite(search.response) else "not measured"]
     if search.score is not None:
         found.append(f"score {shown(search.score)}")
     if search.reference_multiple is not None and math.isfinite(search.reference_multiple):

@@ -116,6 +116,7 @@ def _search(job: Written, search: SearchResult, layouts: Sequence[Layout]) -> di
         "note": search.note,
         "response": search.response,
         "response_sem": search.response_sem,
+        "response_unit": search.response_unit,
         "score": search.score,
         "score_sem": search.score_sem,
         "measurements": search.measurements,

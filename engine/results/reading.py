@@ -61,6 +61,7 @@ def _search(row: int, entry: Mapping[str, Any], arrays: Mapping[str, Any], stimu
         seconds=_number(entry["ended_after_seconds"]),
         stopped_by=entry["stopped_by"],
         unit_name=entry["unit_name"],
+        response_unit=entry.get("response_unit", ""),
         overheard=entry["overheard"],
         response_sem=entry["response_sem"],
         measurements=entry["measurements"],

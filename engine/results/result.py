@@ -89,7 +89,7 @@ class Optimum:
 
 
 COLUMNS = (
-    *("unit", "unit_name", "optimizer", "response", "response_sem", "measurements", "natural_best", "natural_multiple"),
+    *("unit", "unit_name", "optimizer", "response", "response_sem", "response_unit", "measurements", "natural_best", "natural_multiple"),
     *("score", "score_sem", "evaluations", "seconds", "stopped_by", "outcome", "note"),
 )
 """Attributes of a search that a table has."""
@@ -123,6 +123,8 @@ class SearchResult:
         "evaluations", "seconds", "plateau" or "cancelled".
     unit_name : str
         What the target calls the unit, e.g. ``airplane``; empty where it has no name.
+    response_unit : str
+        What responses are measured in, e.g. ``spikes``; empty where they have no unit.
     overheard : int
         Candidates of the job's other searches that it learned from, besides its own evaluations.
     response_sem : float or None
@@ -159,6 +161,7 @@ class SearchResult:
     seconds: float
     stopped_by: str
     unit_name: str = ""
+    response_unit: str = ""
     overheard: int = 0
     response_sem: float | None = None
     measurements: int = 1
@@ -183,6 +186,11 @@ class SearchResult:
     def film(self) -> list[Moment]:
         """What it had found best on the way, where the job asks for a film."""
         return self.recorded.get("film") or []
+
+    @property
+    def measured(self) -> str:
+        """The response in words, with its standard error and unit, such as ``12.3 ± 0.4 spikes``."""
+        return f"{measured(self.response, self.response_sem)} {self.response_unit}".rstrip()
 
     @property
     def sought(self) -> float:
@@ -230,7 +238,7 @@ class SearchResult:
     def described(self) -> str:
         """Return unit, response and its multiple of the best natural stimulus's, such as ``fc[3] cat 12.3 ± 0.4 (1.31× best natural)``."""
         multiple = f" ({times(self.natural_multiple)} {REFERENCE.best})" if self.natural_multiple is not None else ""
-        return f"{self.unit}{f' {self.unit_name}' if self.unit_name else ''} {measured(self.response, self.response_sem)}{multiple}"
+        return f"{self.unit}{f' {self.unit_name}' if self.unit_name else ''} {self.measured}{multiple}"
 
     def _repr_html_(self) -> str | None:
         """Return what was found, its response and its curve, as a notebook shows it."""

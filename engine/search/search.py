@@ -33,11 +33,14 @@ class SearchedUnit:
         What the target calls it; empty where it has no name.
     natural_best : float or None
         Its response to the best natural stimulus; None where scores are no multiples of it.
+    response_unit : str
+        What its responses are measured in; empty where they have no unit.
     """
 
     address: str
     name: str = ""
     natural_best: float | None = None
+    response_unit: str = ""
 
 
 class Search:
@@ -80,7 +83,7 @@ class Search:
         self.optimizer = optimizer
         self.budget = budget
         self.natural_best = unit.natural_best
-        self.unit_name = unit.name
+        self.unit_name, self.response_unit = unit.name, unit.response_unit
         self.design = design or Design()
         self.stopped_by = ""
         self.seconds = 0.0

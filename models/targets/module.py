@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import chain
 from typing import Annotated, Literal, Self
 
@@ -51,6 +52,8 @@ class ModuleTarget:
         Applied to stimuli before the module, such as :class:`actmax.models.targets.normalise.Normalise`.
     unit_names : sequence of str
         What the units of the module's output stand for, if anything.
+    output_unit : str
+        What the module's output is measured in, e.g. ``logit``; empty where it has no unit.
     redirect : {"dead"} or int
         What to do about units behind rectifiers that are off. ``"dead"``: where a stimulus gets a gradient of exactly zero, its backward
         pass is run again with redirected gradients (:mod:`actmax.models.targets.redirect`); it costs nothing while there is a gradient,
@@ -84,12 +87,13 @@ class ModuleTarget:
         prepare: Callable[[Tensor], Tensor] | None = None,
         unit_names: Sequence[str] = (),
         redirect: Literal["dead"] | int = "dead",
+        output_unit: str = "",
     ) -> None:
         self.module = unwrapped(module)
         self.stimulus = stimulus
         self.redirect: Literal["dead"] | int = redirect
         self._prepare = prepare
-        self._unit_names = list(unit_names)
+        self._unit_names, self._output_unit = list(unit_names), output_unit
         self._seed, self._trial = 0, 0
         self._habits = Habits()
         require_ready(self.module)
@@ -124,7 +128,8 @@ class ModuleTarget:
 
     def layers(self) -> Sequence[LayerInfo]:
         """Return every layer, in the order of evaluation; ``output`` is what the module returns."""
-        return list(self._found.infos.values())
+        ends = self._found.ends if self._output_unit else ()
+        return [replace(info, response_unit=self._output_unit) if info.name in ends else info for info in self._found.infos.values()]
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
         """Return what a unit of the output stands for; empty where that is not known."""

@@ -200,7 +200,9 @@ def as_target(
         raise InvalidOption("mean" if options.mean is not None else "std", str(error)) from error
     module.requires_grad_(False).eval().to(getattr(torch, options.dtype))
     try:
-        return ModuleTarget(module, stimulus, prepare=prepare, unit_names=list(names), redirect=options.redirect)
+        return ModuleTarget(
+            module, stimulus, prepare=prepare, unit_names=list(names), redirect=options.redirect, output_unit="logit" if names else ""
+        )
     except ValueError as error:
         raise InvalidOption("size", str(error)) from error
 

@@ -24,11 +24,14 @@ class LayerInfo:
         Shape of its response to one stimulus.
     kind : str
         What it is, e.g. ``Conv2d`` or ``spike count``.
+    response_unit : str
+        What its responses are measured in, as axes and tables say it, e.g. ``spikes`` or ``logit``; empty where they have no unit.
     """
 
     name: str
     shape: tuple[int, ...]
     kind: str
+    response_unit: str = ""
 
 
 @runtime_checkable

@@ -86,7 +86,7 @@ class _Classifier:
         """Load it."""
         module = cls.architecture()
         natural = _loaded(module, cls.card, options)
-        target = cls.kind(module, cls.stimulus, redirect=options.redirect)
+        target = cls.kind(module, cls.stimulus, redirect=options.redirect, output_unit="logit")
         target.natural = natural
         return target
 

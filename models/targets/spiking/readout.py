@@ -16,6 +16,8 @@ KINDS: dict[str, str] = {
     "membrane": "peak membrane",
 }
 """What a layer's response is called, by readout."""
+RESPONSE_UNITS: dict[str, str] = {"count": "spikes", "rate": "spikes per step", "latency": "", "membrane": "membrane potential"}
+"""What a neuron's response is measured in, by readout; earliness is a share of the steps, without a unit."""
 
 
 def read(readout: Readout, spikes: Tensor, membranes: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from .chain import Link, as_chain
 from .forms import batches, close
 from .layerwise import LayerByLayer, largest_layer
 from .neurons import Fired, is_neuron, takes_sequence
-from .readout import KINDS, Readout
+from .readout import KINDS, RESPONSE_UNITS, Readout
 from .stepwise import try_chain
 from .whole import WholeNetwork, restored_attributes
 
@@ -177,7 +177,7 @@ def _offer(trial: Trial, name: str, spikes: tuple[int, ...] | None, membranes: t
         lacking = "membranes" if trial.readout == "membrane" else "spikes"
         trial.notices.append(f"{name} ({type(module).__name__}) returns no {lacking}, so readout {trial.readout!r} leaves it out")
     else:
-        trial.layers[name] = LayerInfo(name, shape, kind)
+        trial.layers[name] = LayerInfo(name, shape, kind, RESPONSE_UNITS[trial.readout] if neuron else "")
 
 
 def _agrees(calls: Sequence[Fired], others: Sequence[Fired], order: Sequence[int] | None) -> bool:
