@@ -1,1 +1,1 @@
-"""What surrounds a running job: progress, checkpoints, writing its results."""
+"""What surrounds a job's search: progress, checkpoints, interruption, final measurements, and writing."""

@@ -1,4 +1,4 @@
-"""What each search found, measured once more where that was not part of the search."""
+"""Results of searches, with answers measured once more if that was not part of the search."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .plain_responses import with_plain_responses
 
 
 def final_results(job: ResolvedJob, loop: Loop, searches: Sequence[Search]) -> tuple[list[SearchResult], list[str]]:
-    """Return a result of each search, and notices of what its recorders could not make.
+    """Return a result for each search, and notices about recorders that failed.
 
     Parameters
     ----------
     job : ResolvedJob
         The job.
     loop : Loop
-        Measures what is open.
+        Measures answers that are still open.
     searches : sequence of Search
-        Those that have ended and measured something.
+        Searches that have ended and measured something.
     """
     notices: list[str] = []
     results = [
@@ -68,7 +68,7 @@ def _result(job: ResolvedJob, search: Search, optima: list[Optimum], recorded: d
 
 
 def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
-    """The answers of each search, those that are still open measured once."""
+    """Return the answers of each search; open answers are measured once."""
     answers = [search.answers() for search in searches]
     open_ = [
         (search, torch.stack(latents))
@@ -81,12 +81,12 @@ def _measured(loop: Loop, searches: Sequence[Search]) -> list[list[Measured]]:
 
 
 def _optima(job: ResolvedJob, answers: Sequence[Measured]) -> list[Optimum]:
-    """The stimuli of ``answers``, and how far they are from each other."""
+    """Return the optima of ``answers``, with stimuli and distances between them."""
     generator = job.generator
     with torch.no_grad():
         latents = torch.stack([answer.latent for answer in answers]).to(job.device)
         latents = generator.project(latents) if isinstance(generator, ConstrainedGenerator) else latents
-        stimuli = generator(latents).float().cpu().contiguous().numpy()  # as they are read back: kernels go by the layout
+        stimuli = generator(latents).float().cpu().contiguous().numpy()  # the layout of a stored result: kernels depend on it
         latents = latents.cpu()
         distances = job.latent_distance().within(latents)
     least = job.spec.diverse.distance if job.spec.diverse else 0.0
@@ -106,7 +106,7 @@ def _optima(job: ResolvedJob, answers: Sequence[Measured]) -> list[Optimum]:
 
 
 def _recorded(job: ResolvedJob, search: Search, batch: int, notices: list[str]) -> dict[str, Any]:
-    """What recorders have kept of a search; of one that fails nothing, with the reason added to ``notices``."""
+    """Return what recorders have kept of a search, without recorders that fail; their errors are added to ``notices``."""
 
     def decode(latents: Tensor) -> NDArray[Any]:
         with torch.no_grad():
@@ -117,7 +117,7 @@ def _recorded(job: ResolvedJob, search: Search, batch: int, notices: list[str]) 
     for name, recorder in search.recorders.items():
         try:
             kept = recorder.result(decode)
-        except Exception as error:  # what was found is worth more than what was kept on the way
+        except Exception as error:  # the search's result matters more than its recordings
             notices.append(f"the {name} of {search.unit} could not be made: {type(error).__name__}: {error}")
             continue
         if kept is not None:

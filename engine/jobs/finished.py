@@ -25,7 +25,7 @@ from ..spec import ComponentSpec, JobSpec, ReportSpec
 from .observers import Checkpointer
 
 STATE = ".actmax-analyse-{}.safetensors"
-"""What an interrupted call leaves beside the artifacts, by what it was asked for; the same call goes on from it."""
+"""Name of the checkpoint that an interrupted call leaves beside the artifacts, with a digest of the analyses; the same call resumes it."""
 
 
 def analyse_finished(
@@ -40,24 +40,24 @@ def analyse_finished(
 ) -> Analysed:
     """Run ``analyses`` on a job that has ended, and add their sections to its artifacts.
 
-    What an interrupted call has computed is kept beside the artifacts until the same call ends.
+    An interrupted call leaves a checkpoint beside the artifacts, from which the same call continues.
 
     Parameters
     ----------
     folder : Path
-        The artifacts: ``result.json``, ``arrays.npz``, and ``report.html`` where there is one.
+        The artifacts: ``result.json``, ``arrays.npz``, and ``report.html`` if there is one.
     analyses : sequence of ComponentSpec
-        What to run. One that records searches while they run can't be run afterwards.
+        The analyses. One that records searches while they run can't be run afterwards.
     permissions : Permissions
-        What they, and the job's parts, may use.
+        What the analyses, and the job's parts, may use.
     given : mapping of str to object, optional
-        Parts at hand, by the names that the job and ``analyses`` give them.
+        Ready parts, by the names that the job and ``analyses`` use for them.
     on_stage : callable
-        Called with what is under way.
+        Called with a description of each stage.
     should_stop : callable
-        Asked between steps. After "cancel" the sections made so far are added; after "suspend" none are, and the same call goes on.
+        Called between steps. After "cancel" the sections made so far are added; after "suspend" none are, and the same call continues.
     threads : int or None
-        CPU threads for torch; its own number when None.
+        CPU threads for torch; torch's own number when None.
 
     Returns
     -------
@@ -83,7 +83,17 @@ def analyse_finished(
 
 
 def checkpointer(path: Path, analyses: Sequence[ComponentSpec], interval: float = 5.0) -> Checkpointer:
-    """Return what keeps the state of ``analyses`` at ``path``, at least ``interval`` seconds between two writes."""
+    """Return a checkpointer for the state of ``analyses``.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint's file.
+    analyses : sequence of ComponentSpec
+        The analyses; a checkpoint of others is refused.
+    interval : float
+        Least seconds between two writes.
+    """
     return Checkpointer(path, _fingerprint(analyses), interval, required=False)
 
 
@@ -98,7 +108,10 @@ def analyse_artifacts(
     on_stage: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], StopReason] = lambda: "",
 ) -> Analysed:
-    """Run ``analyses`` on the artifacts in ``folder``, from the checkpoint of ``saver`` on, kept; else as :func:`analyse_finished`."""
+    """Run ``analyses`` on the artifacts in ``folder``, continuing from the checkpoint of ``saver``, which is kept.
+
+    Other parameters, return value and errors are those of :func:`analyse_finished`.
+    """
     result = read_result(folder)
     job = check_finished(result.spec, analyses, permissions=permissions, given=given)
     saver.resume([])
@@ -133,14 +146,14 @@ def analyse_artifacts(
 def check_finished(
     spec: JobSpec, analyses: Sequence[ComponentSpec], *, permissions: Permissions = NOTHING, given: Mapping[str, Any] | None = None
 ) -> ResolvedJob:
-    """Return the ended job ``spec`` with ``analyses`` alone, labelled apart from those that it had.
+    """Return the ended job ``spec`` with ``analyses`` alone; labels differ from those of its earlier analyses.
 
     Parameters
     ----------
     spec : JobSpec
         The job.
     analyses, permissions, given
-        As of :func:`analyse_finished`.
+        See :func:`analyse_finished`.
 
     Raises
     ------
@@ -164,6 +177,6 @@ def _labelled_apart(one: JobAnalysis, component: ComponentSpec, before: list[Com
 
 
 def _fingerprint(analyses: Sequence[ComponentSpec]) -> str:
-    """Return the same for the same analyses: what a checkpoint is known by."""
+    """Return a digest of the analyses, which identifies their checkpoint."""
     asked = json.dumps([one.model_dump(mode="json") for one in analyses], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()

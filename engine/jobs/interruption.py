@@ -1,4 +1,4 @@
-"""Ends a job early by Ctrl-C, or where a caller's function fails, so that what was found is kept."""
+"""Ends a job early on Ctrl-C, or when a caller's function fails, and keeps the results so far."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .progress import Progress
 
 
 class Interruption:
-    """Remembers what is to end a job before its budget.
+    """Remembers why a job is to end before its budget.
 
     Attributes
     ----------
     cause : BaseException or None
-        KeyboardInterrupt after Ctrl-C, or the error of a function of the caller's; None while the job may go on.
+        KeyboardInterrupt after Ctrl-C, or the error of a caller's function; None while the job may continue.
     """
 
     def __init__(self) -> None:
         self.cause: BaseException | None = None
 
     def should_stop(self) -> StopReason:
-        """Return "cancel" once there is a cause."""
+        """Return "cancel" once there is a cause, else ""."""
         return "" if self.cause is None else "cancel"
 
     def guard(self, report: Callable[[Progress], None]) -> Callable[[Progress], None]:
-        """Return ``report`` as a function whose first error ends the job, after which it is not called again."""
+        """Return ``report`` as a function whose first error ends the job; it is not called again afterwards."""
 
         def guarded(progress: Progress) -> None:
             if self.cause is None:
@@ -42,7 +42,7 @@ class Interruption:
         return guarded
 
     def notice(self) -> str:
-        """Return why the job ended early, in a line; empty where it did not."""
+        """Return why the job ended early, in a line; empty if it did not."""
         if self.cause is None:
             return ""
         if isinstance(self.cause, KeyboardInterrupt):
@@ -52,12 +52,12 @@ class Interruption:
 
 @contextmanager
 def stopped_by_signals(numbers: Sequence[signal.Signals], on_first: Callable[[], None] = lambda: None) -> Iterator[Interruption]:
-    """Turn the first of these signals into a "cancel" between two generations; the second raises KeyboardInterrupt at once.
+    """Turn the first of some signals into a "cancel" between two generations; the second raises KeyboardInterrupt at once.
 
     Parameters
     ----------
     numbers : sequence of signal.Signals
-        Which signals; the handlers before are put back afterwards. Outside the main thread, where Python takes none, nothing is changed.
+        The signals; their former handlers are restored afterwards. Without effect outside the main thread, where Python allows no handlers.
     on_first : callable
         Called at the first signal.
     """

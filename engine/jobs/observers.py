@@ -1,4 +1,4 @@
-"""What watches a job's loop: progress for people, checkpoints for restarts."""
+"""Observers of a job's loop: progress reports, and checkpoints for restarts."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def progress_of(
     under_way: Mapping[Search, int] = NOTHING,
     stage: str = "",
 ) -> Progress:
-    """Return where ``searches`` stand, at ``rate`` evaluations a second after ``seconds``.
+    """Return the progress of ``searches``.
 
     Parameters
     ----------
     searches : sequence of Search
-        All of the job.
-    rate, seconds, budget_seconds : number
-        Evaluations a second, running time so far, and the budget's, if it has one.
+        All searches of the job.
+    rate, seconds, budget_seconds : float
+        Evaluations a second, running time so far in seconds, and the budget's seconds (None without).
     notices : sequence of str
-        Warnings that concern no single search.
+        Warnings about no single search.
     under_way : mapping of Search to int
-        Evaluations of the present generation that have been answered, which the search has yet to be told.
+        Evaluations of the present generation whose scores the search has not received yet.
     stage : str
-        What is done once the searches have ended.
+        What is done after the searches; empty while they run.
     """
     done = {search: search.evaluations + under_way.get(search, 0) for search in searches}
     total = sum(search.budget.evaluations or 0 for search in searches)
@@ -77,10 +77,10 @@ def progress_of(
 
 
 class ProgressReporter:
-    """Calls ``report`` with where the job stands, at most every ``interval`` seconds, and once when the searches have ended.
+    """Calls ``report`` with the job's progress, at most every ``interval`` seconds, and once when the searches have ended.
 
-    The rate is that of the last ten seconds or so, since some optimizers of a job end before others. ``notices`` gives what there is to
-    say of the whole job so far.
+    The rate is that of the last 32 reports, about ten seconds, since some optimizers of a job end before others. ``notices`` returns the
+    warnings about the whole job so far.
     """
 
     def __init__(
@@ -98,19 +98,19 @@ class ProgressReporter:
         self._window: deque[tuple[float, int]] = deque(maxlen=32)
 
     def generation_done(self, searches: Sequence[Search], seconds: float) -> None:
-        """Report when it is time."""
+        """Report if ``interval`` has passed, or all searches have ended."""
         now = time.monotonic()
         ended = all(search.stopped_by for search in searches)
         if now - self._last >= self._interval or ended:
             self.report_now(searches, seconds)
 
     def pass_done(self, searches: Sequence[Search], seconds: float, under_way: Mapping[Search, int] = NOTHING, stage: str = "") -> None:
-        """Report when it is time, between two passes of a generation or of what follows the search."""
+        """Report if ``interval`` has passed, between two passes of a generation or of a later stage."""
         if time.monotonic() - self._last >= self._interval:
             self.report_now(searches, seconds, under_way, stage)
 
     def report_now(self, searches: Sequence[Search], seconds: float, under_way: Mapping[Search, int] = NOTHING, stage: str = "") -> None:
-        """Report at once."""
+        """Report at once; parameters are those of :func:`progress_of`."""
         self._last = time.monotonic()
         self._window.append((seconds, sum(search.evaluations for search in searches) + sum(under_way.values())))
         (first, before), (last, after) = self._window[0], self._window[-1]
@@ -124,16 +124,16 @@ class Checkpointer:
     Parameters
     ----------
     path : Path
-        Of the checkpoint.
+        The checkpoint's file.
     fingerprint : str
-        The job's; a checkpoint of another job is refused.
-    versions : mapping of str to str
-        Of the job's parts that may change while it runs, by role. A job does not go on with others than it began with.
+        Digest of the job; a checkpoint of another job is refused.
     interval : float
-        At least this many seconds between two writes, and at least twenty times what the last write took, so that
-        saving stays under 5 % of the time.
+        Least seconds between two writes, and at least twenty times the duration of the last write, so that
+        saving takes under 5 % of the time.
+    versions : mapping of str to str
+        Versions of the job's parts that may change while it runs, by role. A job does not continue with other versions.
     required : bool
-        Whether a checkpoint that can't be written ends the job, which can be resumed then; else the job goes on without, and says so.
+        Whether a checkpoint that can't be written ends the job, which can be resumed then. If False, the job continues with a notice.
     """
 
     def __init__(
@@ -150,11 +150,17 @@ class Checkpointer:
         self._next = time.monotonic() + interval
 
     def notices(self) -> tuple[str, ...]:
-        """Return why no checkpoint could be written of late, if so, in a line."""
+        """Return why the last checkpoint could not be written, in a line; empty if it was."""
         return (f"no checkpoint could be written ({self._problem}); the search goes on without",) if self._problem else ()
 
     def generation_done(self, searches: Sequence[Search], seconds: float) -> None:
-        """Save when it is time."""
+        """Save if it is time.
+
+        Raises
+        ------
+        OSError
+            The checkpoint can't be written, and is ``required``.
+        """
         if time.monotonic() < self._next:
             return
         try:
@@ -167,7 +173,13 @@ class Checkpointer:
             self._next = time.monotonic() + self.interval
 
     def save(self, searches: Sequence[Search], seconds: float) -> None:
-        """Save at once."""
+        """Save at once.
+
+        Raises
+        ------
+        OSError
+            The checkpoint can't be written.
+        """
         began = time.monotonic()
         searched = [search.state_dict() for search in searches]
         state = {
@@ -182,14 +194,14 @@ class Checkpointer:
         self._next = time.monotonic() + max(self.interval, 20 * took)
 
     def resume(self, searches: Sequence[Search]) -> float:
-        """Load the checkpoint into ``searches``; returns the seconds that earlier attempts ran, 0 without a checkpoint.
+        """Load the checkpoint into ``searches`` and return the seconds that earlier attempts ran, 0 without a checkpoint.
 
         Raises
         ------
         checkpoint.BadCheckpoint
-            It is damaged, or another job's.
+            The checkpoint is damaged, or another job's.
         InvalidJob
-            A part of the job has changed since.
+            A part of the job has another version than before.
         """
         if not self.path.exists():
             return 0.0

@@ -1,4 +1,4 @@
-"""The unit's own response to what was found, where the search went by another score."""
+"""The unit's own response to found stimuli, for searches that maximized another score."""
 
 from __future__ import annotations
 
@@ -16,15 +16,26 @@ from ..results.result import Optimum, SearchResult
 from ..search.search import Search
 
 DRAWS = 32
-"""Transformed showings that a reported score is the mean of, at least two candidates' worth."""
+"""Transformed showings over which a reported score is averaged; at least two times ``samples``."""
 
 
 def with_plain_responses(job: ResolvedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
-    """``results`` with what they hold as responses as their scores, and as responses the units' own to the untransformed stimuli.
+    """Return ``results`` with scores moved from ``response`` to ``score``, and the units' own responses measured.
 
-    Under another objective than the plain unit, or under transformations, a score is no response, and no multiple of a natural one. Each
-    stimulus is shown again as often as its score was measured. A score that was measured once, under whatever transformation was drawn,
-    is measured again under about :data:`DRAWS` others.
+    Under another objective than the plain unit, or under transformations, a score is no response, and no multiple of a natural response.
+    Each untransformed stimulus is shown as often as its score was measured. A score that was measured once, under one random
+    transformation, is measured again under about :data:`DRAWS` transformations.
+
+    Parameters
+    ----------
+    job : ResolvedJob
+        The job; if its scores are plain responses, ``results`` stay unchanged.
+    loop : Loop
+        Measures.
+    searches : sequence of Search
+        The searches.
+    results : sequence of SearchResult
+        A result for each search.
     """
     if job.plain:
         return list(results)
@@ -55,7 +66,7 @@ def with_plain_responses(job: ResolvedJob, loop: Loop, searches: Sequence[Search
 
 
 def _scored_again(job: ResolvedJob, loop: Loop, searches: Sequence[Search], results: Sequence[SearchResult]) -> list[SearchResult]:
-    """Scores as means over fresh draws of the transformations, where there are any and no leader was measured again anyway."""
+    """Return results with scores averaged over fresh transformations, if there are any and no leader was measured several times."""
     if job.spec.transformations is None or any(one.measurements > 1 for result in results for one in result.optima):
         return list(results)
     n = max(2, DRAWS // loop.setup.samples)

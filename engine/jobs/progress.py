@@ -1,4 +1,4 @@
-"""Where a running job stands: what observers are told."""
+"""The progress of a running job, as observers receive it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ..search.tally import JobOutcome
 
 @dataclass(frozen=True)
 class SearchProgress:
-    """One search; ``stopped_by`` is empty while it runs, ``best_response`` is NaN before its first score, ``warnings`` has a line each."""
+    """Progress of one search.
+
+    ``stopped_by`` is empty while the search runs, ``best_response`` NaN before its first score. ``warnings`` has one line each.
+    """
 
     unit: str
     optimizer: str
@@ -23,10 +26,11 @@ class SearchProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """The whole job; ``total_evaluations`` is 0 and ``seconds_left`` bounded by the budget's seconds where only they limit it.
+    """Progress of a job.
 
-    ``warnings`` are those that concern no single search; ``outcome`` is empty while the job runs. ``stage`` says what is done once the
-    searches have ended, such as "measuring what was found: 3 of 64"; empty while they run.
+    ``total_evaluations`` is 0 if only seconds limit the job, and ``seconds_left`` never exceeds the budget's. ``warnings`` are
+    about no single search; ``outcome`` is empty while the job runs. ``stage`` says what is done after the searches, such as
+    "measuring what was found: 3 of 64"; empty while they run.
     """
 
     searches: tuple[SearchProgress, ...]

@@ -12,18 +12,18 @@ from .progress import Progress
 
 
 def is_watched() -> bool:
-    """Return whether somebody sees standard error: a terminal, or a notebook."""
+    """Return whether a person sees standard error: on a terminal, or in a notebook."""
     return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 
 class ProgressBar:
-    """Draws each :class:`Progress` that it is called with on standard error."""
+    """Draws each :class:`Progress` that it receives on standard error."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     def __call__(self, progress: Progress) -> None:
-        """Show where the searches stand."""
+        """Show the searches' progress."""
         if self._bar is None:
             self._bar = tqdm(total=progress.total_evaluations or None, unit=" evaluations", file=sys.stderr, dynamic_ncols=True)
         bar = self._bar

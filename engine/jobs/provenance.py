@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, machine, weights and job, so that it can be told apart and made again."""
+"""Origin of a result: versions, machine, weights and job, so that it can be identified and reproduced."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def fingerprint(spec: JobSpec) -> str:
 
 
 def provenance_of(job: ResolvedJob, command: str = "") -> Provenance:
-    """Return where a job's result comes from, as it is now.
+    """Return the origin of a job's result, at the present time.
 
     Parameters
     ----------
     job : ResolvedJob
         The job.
     command : str
-        The command line that asked for it; empty where it is none of the reader's business, as on a server.
+        The command line that ran the job; empty where readers must not see it, as on a server.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def provenance_of(job: ResolvedJob, command: str = "") -> Provenance:
 
 
 def command_line() -> str:
-    """Return the command line of this process, the program by its name alone; empty where Python was embedded."""
+    """Return the command line of this process, with the program's name without its folder; empty if Python is embedded."""
     if not sys.argv or not sys.argv[0]:
         return ""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""Brings a finished job to disk: its folder is tried before the work, its numbers are never lost to a fault while writing."""
+"""Writes a finished job: tests its folder before the search, and keeps the numbers if writing fails."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ARTIFACTS = "artifacts"
 
 
 class NotWritten(OSError):
-    """A job has ended, and what it found can't be written; ``result`` holds it.
+    """A job has ended, and its result can't be written; ``result`` holds it.
 
     Parameters
     ----------
     result : JobResult
-        What was found.
+        The result.
     folder : Path
-        Where it was to be written.
+        Folder that it was to be written to.
     stimulus : StimulusSpec
-        What its stimuli are.
+        Shape, range and modality of its stimuli.
     cause : Exception
-        Why it can't be.
+        Why it can't be written.
     """
 
     def __init__(self, result: JobResult, folder: Path, stimulus: StimulusSpec, cause: Exception) -> None:
@@ -44,14 +44,14 @@ class NotWritten(OSError):
 
 
 def prepare(folder: Path) -> None:
-    """Make a job's folder, and validate that a file can be written into it.
+    """Create a job's folder, and validate that a file can be written into it.
 
     Raises
     ------
     FileExistsError
-        Its artifacts' place holds other things.
+        The artifacts' folder exists and holds other files.
     OSError
-        It can't be made or written.
+        The folder can't be created or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
@@ -69,31 +69,31 @@ def write(
     keep_checkpoint: bool,
     on_drawn: Callable[[int], None] = lambda _: None,
 ) -> JobResult:
-    """Save the searches as they ended, write the artifacts, and return the result with notices of what could not be drawn.
+    """Save the searches' final state, write the artifacts, and return the result with notices about failed drawings.
 
     Parameters
     ----------
     result : JobResult
-        What was found.
+        The result.
     folder : Path
-        The job's.
+        The job's folder.
     stimulus : StimulusSpec
-        What the stimuli are.
+        Shape, range and modality of the stimuli.
     saver : Checkpointer
-        Of the job: a process that is killed while it draws goes on from the ended searches.
+        The job's checkpointer: a process that is killed while drawing resumes with the ended searches.
     searches : sequence of Search
-        All of the job.
+        All searches of the job.
     keep_checkpoint : bool
         Whether the checkpoint stays.
     on_drawn : callable
-        Called after each picture with how many have been drawn.
+        Called after each picture with the number of pictures drawn so far.
 
     Raises
     ------
     NotWritten
         The numbers can't be written; the checkpoint stays.
     """
-    with suppress(OSError):  # with no room for it there may be room for the artifacts, which are smaller
+    with suppress(OSError):  # on a full disk there may still be room for the artifacts, which are smaller
         saver.save(searches, result.seconds)
     try:
         result = write_artifacts(result, folder / ARTIFACTS, stimulus, on_drawn)

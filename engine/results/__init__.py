@@ -1,1 +1,1 @@
-"""What a job found, as data."""
+"""The result of a job, as data."""

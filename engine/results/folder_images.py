@@ -1,4 +1,4 @@
-"""Which pictures of a folder drive each unit the most."""
+"""The pictures of a folder that activate each unit most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...models.pictures.folder import FolderReading
 
 @dataclass(frozen=True)
 class FolderImage:
-    """A picture of a folder: its ``name`` below it, a unit's ``response`` to it, and the ``stimulus`` that the target saw, float32."""
+    """A picture of a folder: its ``name`` below it, a unit's ``response``, and the ``stimulus`` that the target saw, float32."""
 
     name: str
     response: float
@@ -22,18 +22,18 @@ class FolderImage:
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Which pictures of a folder drive each unit the most.
+    """The pictures of a folder that activate each unit most.
 
     Attributes
     ----------
     folder : str
-        As the job names it.
+        The folder as the job names it.
     shown : int
-        How many pictures the target saw.
+        Number of pictures that the target saw.
     reading : FolderReading
-        Which pictures were read, which weren't and why, and what was passed over.
+        Pictures that were read, that could not be read and why, and that were skipped.
     of : mapping of str to list of FolderImage
-        Those of each unit, the strongest first.
+        Pictures by unit, highest response first.
     """
 
     folder: str
@@ -43,10 +43,10 @@ class FolderImages:
 
     @property
     def unread(self) -> list[str]:
-        """Names of the pictures that couldn't be read."""
+        """Names of the pictures that could not be read."""
         return list(self.reading.unread)
 
     @property
     def left_out(self) -> int:
-        """How many pictures were beyond the limit."""
+        """Number of pictures beyond the limit."""
         return self.reading.left_out

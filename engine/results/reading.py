@@ -1,4 +1,4 @@
-"""A finished job's result, read back from its folder."""
+"""Reads a finished job's result from its folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class UnreadableResult(ValueError):
 
 
 def read_result(folder: Path) -> JobResult:
-    """Return what a job found, from ``result.json`` and ``arrays.npz`` in ``folder``.
+    """Return a job's result, from ``result.json`` and ``arrays.npz`` in ``folder``.
 
-    Its searches have their stimuli, latents, scores, responses, optima and importance maps; its sections, films and pictures of folders
+    The searches have their stimuli, latents, scores, responses, optima and importance maps. Sections, films and pictures of folders
     are not read.
 
     Raises
@@ -30,7 +30,7 @@ def read_result(folder: Path) -> JobResult:
     UnreadableResult
         There is no result, or it is damaged.
     InvalidJob
-        Its job is none that this version knows.
+        The result's job is not valid in this version.
     """
     try:
         document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ def _search(row: int, entry: Mapping[str, Any], arrays: Mapping[str, Any], stimu
 
 
 def _optima(row: int, entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[Optimum]:
-    """The search's optima; its answer alone where it sought no diverse set."""
+    """Return the search's optima; its answer alone if it sought no diverse set."""
     rows = np.flatnonzero(arrays["optima_searches"] == row)
     told = entry.get("optima") or []
     if not told:

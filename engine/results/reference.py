@@ -1,4 +1,4 @@
-"""What found responses are compared with, in words."""
+"""The reference stimuli that responses are compared with, in words."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reference:
-    """What kind of stimuli found responses are compared with, as reports say it."""
+    """Kind of the reference stimuli, in the words of reports."""
 
     kind: str
 
     @property
     def best(self) -> str:
-        """The strongest of them."""
+        """The words for the reference stimulus with the highest response, such as "best natural"."""
         return f"best {self.kind}"
 
     def among(self, modality: str) -> str:
-        """All that were shown."""
+        """Return the words for all reference stimuli of a modality, such as "natural test images"."""
         return f"{self.kind} test {'images' if modality == 'image' else 'stimuli'}"
 
 
 REFERENCE = Reference("natural")
-"""Of the responses in :attr:`SearchResult.reference`."""
+"""Reference of the responses in :attr:`SearchResult.reference`."""

@@ -1,4 +1,4 @@
-"""What a job found: plain data that reports are written from."""
+"""The result of a job: plain data from which reports are written."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Moment:
     Attributes
     ----------
     evaluations : int
-        How many the search had made.
+        Evaluations until then.
     score : float
-        The best until then.
+        Best score until then.
     stimulus : ndarray
-        What had it, float32.
+        Stimulus of that score, float32.
     """
 
     evaluations: int
@@ -46,12 +46,12 @@ class Moment:
 
 @dataclass(frozen=True)
 class Optimum:
-    """One of the stimuli that a search found.
+    """One of a search's optima.
 
     Attributes
     ----------
     number : int
-        Its place among the search's optima, from 0.
+        Position among the search's optima, from 0.
     latent : ndarray
         int64 codes or float32.
     stimulus : ndarray
@@ -59,13 +59,13 @@ class Optimum:
     response : float
         Measured after the search; see :class:`SearchResult`.
     response_sem : float or None
-        Its standard error; None of a single measurement.
+        Standard error of ``response``; None for a single measurement.
     measurements : int
-        How many it is the mean of.
+        Number of measurements that ``response`` is the mean of.
     distances : tuple of float
-        To each of the search's optima in their order, 0 to itself: 0 is the same latent, about 1 as far as two natural ones are.
+        Distance to each of the search's optima in their order: 0 for the same latent, about 1 for two random natural ones.
     distinct : bool
-        Whether it is at least as far from all before it as the job asks.
+        Whether the distance to each earlier optimum is at least what the job asks for.
     score, score_sem : float or None
         As in :class:`SearchResult`.
     """
@@ -83,7 +83,7 @@ class Optimum:
 
     @property
     def nearest(self) -> float | None:
-        """Distance to the nearest other optimum; None where there is none."""
+        """Distance to the nearest other optimum; None if there is none."""
         others = [distance for number, distance in enumerate(self.distances) if number != self.number]
         return min(others, default=None)
 
@@ -92,7 +92,7 @@ COLUMNS = (
     *("unit", "unit_name", "optimizer", "response", "response_sem", "response_unit", "measurements", "natural_best", "natural_multiple"),
     *("score", "score_sem", "evaluations", "seconds", "stopped_by", "outcome", "note"),
 )
-"""Attributes of a search that a table has."""
+"""Attributes of a search that are columns of a table."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,51 +104,51 @@ class SearchResult:
     unit : str
         Address, e.g. ``lif_out[3]``.
     optimizer : str
-        Its label: the component's name, with a number where a job names it twice.
+        Label: the component's name, with a number if the job names it twice.
     response : float
-        The unit's response to the recommended stimulus, measured once more after the search had ended; of several such measurements, which
-        had no part in choosing it, the mean.
+        The unit's response to the recommended stimulus, measured again after the search ended; the mean of several such measurements, which
+        had no part in choosing the stimulus.
     natural_best : float or None
-        The best natural stimulus's response, where the target knows it.
+        Response to the best natural stimulus, if the target knows it.
     stimulus : ndarray
         float32, of the generator's stimulus shape.
     latent : ndarray
         The recommended latent (int64 codes or float32).
     scores : ndarray
-        float64, (evaluations,): every score in the order of evaluation, each replicate of its own, measurements of leaders last; NaN where
-        a trial was missed.
+        float64, (evaluations,): all scores in the order of evaluation, replicates one by one, measurements of leaders last; NaN for a
+        missed trial.
     seconds : float
         Time at which the search ended, from the start of the job.
     stopped_by : str
         "evaluations", "seconds", "plateau" or "cancelled".
     unit_name : str
-        What the target calls the unit, e.g. ``airplane``; empty where it has no name.
+        The target's name of the unit, e.g. ``airplane``; empty without a name.
     response_unit : str
-        What responses are measured in, e.g. ``spikes``; empty where they have no unit.
+        Unit of measurement of responses, e.g. ``spikes``; empty without one.
     overheard : int
-        Candidates of the job's other searches that it learned from, besides its own evaluations.
+        Candidates of the job's other searches that this search learned from, in addition to its own evaluations.
     response_sem : float or None
-        Standard error of ``response``; None where it is a single measurement.
+        Standard error of ``response``; None for a single measurement.
     measurements : int
-        How many measurements ``response`` is the mean of.
+        Number of measurements that ``response`` is the mean of.
     note : str
-        What the optimizer says of itself, such as what it chose and why; empty where it says nothing.
+        The optimizer's note about itself, such as its choice and the reason; empty without one.
     optima : list of Optimum
-        What was found, in the order of the scores seen by the search; the first is the answer above, and the only one unless the job asks
+        The optima, in the order of the scores during the search. The first is the answer above, and the only one unless the job asks
         for a diverse set.
     score : float or None
-        What the search went by where that is something else than the response, measured once more likewise: another objective's score, or
+        What the search maximized if that is not the response, measured again likewise: another objective's score, or
         the mean over transformations. None: the response itself.
     score_sem : float or None
-        Standard error of ``score``; None where it is a single measurement.
+        Standard error of ``score``; None for a single measurement.
     recorded : mapping of str to object
-        What analyses have kept of the search while it ran, by their names; see :attr:`importance` and :attr:`film`.
+        What analyses have recorded of the search while it ran, by their names; see :attr:`importance` and :attr:`film`.
     stimulus_spec : StimulusSpec or None
-        What ``stimulus`` is; None: an image or a series of unknown range.
+        Shape, range and modality of ``stimulus``; None: an image or a series of unknown range.
     warnings : tuple of str
-        What a user should know before trusting the answer, a line each with counts: missed responses, gradients that said nothing.
+        What a user should know before trusting the answer, a line each with counts: missed responses, zero gradients.
     outcome : {"success", "stuck", "unmeasured"}
-        "stuck" where the search measured responses but never moved.
+        "stuck" if the search measured responses but never moved.
     """
 
     unit: str
@@ -176,7 +176,7 @@ class SearchResult:
 
     @property
     def importance(self) -> NDArray[np.float32] | None:
-        """|d score / d stimulus| summed over channels and over all candidates that were evaluated with gradients; None where none was.
+        """|d score / d stimulus| summed over channels and over all candidates that were evaluated with gradients; None without any.
 
         It is float32, of the stimulus's shape without its channels.
         """
@@ -184,7 +184,7 @@ class SearchResult:
 
     @property
     def film(self) -> list[Moment]:
-        """What it had found best on the way, where the job asks for a film."""
+        """The best stimulus at several moments of the search, if the job asks for a film; else empty."""
         return self.recorded.get("film") or []
 
     @property
@@ -194,27 +194,27 @@ class SearchResult:
 
     @property
     def sought(self) -> float:
-        """What the search went by, and is compared with others by: the score, or the response where that is the same."""
+        """What the search maximized, by which searches are compared: ``score``, or ``response`` if ``score`` is None."""
         return self.response if self.score is None else self.score
 
     @property
     def evaluations(self) -> int:
-        """Candidates evaluated."""
+        """Number of evaluated candidates."""
         return int(self.scores.size)
 
     @property
     def reference(self) -> float | None:
-        """The response that the search's are compared with: that to the best natural stimulus."""
+        """The response that the search's responses are compared with: that to the best natural stimulus."""
         return self.natural_best
 
     @property
     def reference_multiple(self) -> float | None:
-        """Response ÷ reference, where that is positive."""
+        """Response ÷ reference; None unless the reference is positive."""
         return self.natural_multiple
 
     @property
     def natural_multiple(self) -> float | None:
-        """Response ÷ the best natural stimulus's, where that is positive."""
+        """Response ÷ the response to the best natural stimulus; None unless that is positive."""
         if self.natural_best is None or self.natural_best <= 0:
             return None
         return self.response / self.natural_best
@@ -224,7 +224,7 @@ class SearchResult:
         return require_view().search_picture(self)
 
     def __repr__(self) -> str:
-        """Describe the search in five lines at most."""
+        """Describe the search in at most five lines."""
         return "\n".join(
             [
                 f"SearchResult: {self.described()}",
@@ -236,17 +236,17 @@ class SearchResult:
         )
 
     def described(self) -> str:
-        """Return unit, response and its multiple of the best natural stimulus's, such as ``fc[3] cat 12.3 ± 0.4 (1.31× best natural)``."""
+        """Return unit, response and its multiple of the best natural response, such as ``fc[3] cat 12.3 ± 0.4 (1.31× best natural)``."""
         multiple = f" ({times(self.natural_multiple)} {REFERENCE.best})" if self.natural_multiple is not None else ""
         return f"{self.unit}{f' {self.unit_name}' if self.unit_name else ''} {self.measured}{multiple}"
 
     def _repr_html_(self) -> str | None:
-        """Return what was found, its response and its curve, as a notebook shows it."""
+        """Return stimulus, response and curve as HTML for notebooks; None if no report is registered."""
         view = current_view()
         return view.search_html(self) if view else None
 
     def _repr_png_(self) -> bytes | None:
-        """Return what was found, for notebooks that show no HTML."""
+        """Return the stimulus as PNG, for notebooks that show no HTML; None if no report is registered."""
         view = current_view()
         return view.search_png(self) if view else None
 
@@ -260,21 +260,21 @@ class JobResult:
     spec : JobSpec
         The job.
     searches : list of SearchResult
-        One a unit and optimizer.
+        One for each unit and optimizer.
     seconds : float
         Running time.
     cancelled : bool
         Whether the job was ended before its budget.
     sections : sequence of Section
-        What the job's analyses computed, in their order.
+        Results of the job's analyses, in their order.
     pictures : sequence of Reading
-        What is to be said of the pictures that the job's options name.
+        Notes about the pictures that the job's options name.
     notices : tuple of str
-        Warnings that concern no single one of ``searches``.
+        Warnings about no single one of ``searches``.
     unmeasured : int
-        How many searches ended without a finite response and are left out.
+        Number of searches that ended without a finite response and are left out.
     provenance : mapping
-        Versions, machine, weights and job; see :func:`actmax.engine.jobs.provenance.provenance_of`. Empty where it is not known.
+        Versions, machine, weights and job; see :func:`actmax.engine.jobs.provenance.provenance_of`. Empty if unknown.
     """
 
     spec: JobSpec
@@ -289,7 +289,7 @@ class JobResult:
 
     @property
     def images(self) -> FolderImages | None:
-        """The most activating pictures, where the job names a folder of them."""
+        """The most activating pictures, if the job names a folder of them; else None."""
         return next((section.value for section in self.sections if isinstance(section.value, FolderImages)), None)
 
     @property
@@ -305,12 +305,12 @@ class JobResult:
 
     @property
     def outcome(self) -> JobOutcome:
-        """ "success", or "partial", "stuck" or "unmeasured" where some or all searches never moved or measured nothing."""
+        """ "success"; "partial", "stuck" or "unmeasured" if some or all searches never moved or measured nothing."""
         unmeasured: list[SearchOutcome] = ["unmeasured"] * self.unmeasured
         return job_outcome([*(search.outcome for search in self.searches), *unmeasured])
 
     def best(self, unit: str | None = None) -> SearchResult:
-        """Return the search with the highest response, or score where searches went by another, of one unit.
+        """Return the search of a unit with the highest response, or score if searches maximized another score.
 
         Parameters
         ----------
@@ -372,7 +372,7 @@ class JobResult:
         return require_view().job_plot(self, unit)
 
     def __repr__(self) -> str:
-        """Describe the job in five lines at most."""
+        """Describe the job in at most five lines."""
         units = dict.fromkeys(search.unit for search in self.searches)
         end = "cancelled, " if self.cancelled else ""
         strongest = [self.best(unit) for unit in list(units)[:2]]
@@ -388,11 +388,11 @@ class JobResult:
         )
 
     def _repr_html_(self) -> str | None:
-        """Return the first searches, as a notebook shows them."""
+        """Return the first searches as HTML for notebooks; None if no report is registered."""
         view = current_view()
         return view.job_html(self) if view else None
 
     def _repr_png_(self) -> bytes | None:
-        """Return the montage, for notebooks that show no HTML."""
+        """Return the montage as PNG, for notebooks that show no HTML; None if no report is registered."""
         view = current_view()
         return view.job_png(self) if view else None

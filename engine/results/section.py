@@ -1,4 +1,4 @@
-"""What an analysis computed: sections of named arrays, table rows, figures and notes, which every output shows alike."""
+"""Results of an analysis: sections of named arrays, table rows, figures and notes, which every output shows alike."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ...models.spaces import StimulusSpec
 
 Value = str | int | float | bool | None
-"""What a table's cell holds."""
+"""The value of a table's cell."""
 
 Place = Literal["section", "unit", "cell", "link", "file"]
-"""Where a figure stands in the report: in its section; in a row below its unit; beside the stimulus that its search found; as a link below
-that stimulus; or in a file alone."""
+"""Place of a figure in the report: in its section; in a row below its unit; beside its search's stimulus; as a link below its search's
+stimulus; or in a file alone."""
 
 MEDIA = {"image/png": "png", "image/svg+xml": "svg", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif", "video/mp4": "mp4"}
 """Media types of figures, and the endings of their files."""
@@ -24,18 +24,18 @@ MEDIA = {"image/png": "png", "image/svg+xml": "svg", "image/jpeg": "jpg", "image
 
 @dataclass(frozen=True)
 class StimulusPicture:
-    """A figure that is a stimulus: the outputs draw it as they draw the stimuli that were found.
+    """A figure that is a stimulus: the outputs draw it like the stimuli of searches.
 
     Attributes
     ----------
     stimulus : ndarray
         float32, of ``spec``'s shape.
     spec : StimulusSpec
-        What it is.
+        Shape, range and modality.
     weights : ndarray or None
-        (height, width), >= 0: how much each place counts, of images of one or three channels. The picture is opaque where they are high.
+        (height, width), >= 0: weight of each place, for images of one or three channels. The picture is opaque where weights are high.
     own_size : bool
-        Whether its file has it pixel for pixel; enlarged otherwise.
+        Whether the file shows each pixel once; enlarged otherwise.
     """
 
     stimulus: NDArray[np.float32]
@@ -51,22 +51,22 @@ class Figure:
     Attributes
     ----------
     title : str
-        A heading, or a caption where there is no ``caption``.
+        A heading; also the caption if there is no ``caption``.
     alt : str
-        What it shows, for readers who can't see it.
+        A description, for readers who can't see the figure.
     content : bytes, callable or StimulusPicture
-        The file; or a function that returns it, called once it is written, so that nothing is drawn that nobody keeps; or a stimulus.
+        The file; or a function that returns it, called when the file is written, so that unused figures are never drawn; or a stimulus.
     media_type : str
-        One of :data:`MEDIA`; of a stimulus "image/png".
+        One of :data:`MEDIA`; "image/png" for a stimulus.
     unit, optimizer : str
-        The unit, or the search, that it is about; empty for all.
+        The unit, or the search, that the figure is about; empty for all.
     caption : tuple of str
-        Lines below it; in the report the first is bold.
+        Lines below the figure; in the report the first is bold.
     place : str
         See :data:`Place`.
     file : str or None
-        Path below the artifacts' folder, in which ``{search}`` and ``{unit}`` stand for the file names of those; empty: chosen; None: it is
-        in the report alone.
+        Path below the artifacts' folder, in which ``{search}`` and ``{unit}`` stand for file names of search and unit; empty: chosen;
+        None: in the report alone.
     wide : bool
         Whether pages show it across their width, as a sheet of charts, rather than as a small picture.
     """
@@ -85,7 +85,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Layout:
-    """Fields of ``result.json`` of their own, for sections that are older than the list ``sections``.
+    """Places in ``result.json`` for sections that are older than the list ``sections``.
 
     Attributes
     ----------
@@ -113,31 +113,31 @@ class Layout:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of what an analysis found.
+    """One part of an analysis' results.
 
     Attributes
     ----------
     title : str
         A heading.
     notes : tuple of str
-        Sentences: how to read it, what was left out.
+        Sentences: how to read the section, what is left out.
     rows : sequence of mapping
-        A table, one mapping of column to value a row; rows need not have the same columns. Columns ``unit`` and ``optimizer`` say what
+        A table, one mapping of column to value for each row; rows may have different columns. Columns ``unit`` and ``optimizer`` say what
         a row is about.
     arrays : mapping of str to ndarray
-        Numbers or text by name; nothing pickled.
+        Numbers or text by name; no object arrays.
     figures : sequence of Figure
-        In their order.
+        The figures in their order.
     value : object
-        What Python code gets, where neither rows nor arrays say it well; it is not written.
+        A Python object for callers, for results that don't fit rows or arrays; it is not written.
     name : str
-        Tells several sections of one analysis apart, in letters, digits and hyphens.
+        Distinguishes several sections of one analysis, in letters, digits and hyphens.
     analysis : str
         The analysis' label in its job; the engine sets it.
     files : str
-        What the report's foot says of the section's files, such as "film the films".
+        Description of the section's files in the report's foot, such as "film the films".
     layout : Layout or None
-        Where ``result.json`` has it instead of under ``sections``. Arrays of such a section keep their plain names in ``arrays.npz``.
+        Places in ``result.json`` other than ``sections``. Arrays of such a section keep their plain names in ``arrays.npz``.
     """
 
     title: str
@@ -153,7 +153,7 @@ class Section:
 
     @property
     def label(self) -> str:
-        """What files call it: the analysis' label, and ``name`` behind it where there is one."""
+        """The section's name in files: the analysis' label, followed by ``name`` if there is one."""
         return "-".join(part for part in (self.analysis, self.name) if part)
 
     @property
@@ -162,25 +162,25 @@ class Section:
         return list(dict.fromkeys(column for row in self.rows for column in row))
 
     def array_name(self, name: str) -> str:
-        """What ``arrays.npz`` calls one of its arrays."""
+        """Return the name of one of its arrays in ``arrays.npz``."""
         return name if self.layout is not None else f"{self.label}/{name}"
 
     def of(self, analysis: str) -> Section:
-        """The same, of the analysis of that label."""
+        """Return a copy with ``analysis`` as its analysis' label."""
         return replace(self, analysis=analysis)
 
 
 class InvalidSection(ValueError):
-    """A section that can't be shown: a row, an array or a figure of another kind than :class:`Section` says."""
+    """A section that can't be shown: a row, an array or a figure violates the contract of :class:`Section`."""
 
 
 def checked_section(section: Any) -> Section:
-    """Return ``section``, where it keeps to its contract.
+    """Return ``section`` after validating it.
 
     Raises
     ------
     InvalidSection
-        It doesn't; the message says where.
+        ``section`` violates its contract; the message says where.
     """
     if not isinstance(section, Section):
         raise InvalidSection(f"an analysis returns sections, got a {type(section).__name__}")

@@ -1,4 +1,4 @@
-"""How results are drawn and written: the report registers itself here, since results know nothing of it."""
+"""The link from results to the report that draws and writes them; the report registers itself here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class ResultView(Protocol):
     """Draws results for notebooks and scripts, and writes them.
 
-    A search is a ``SearchResult``, a result a ``JobResult``, whose module imports this one.
+    A search is a ``SearchResult``, a result a ``JobResult``; their module imports this one.
     """
 
     def search_html(self, search: Any, /) -> str:
@@ -24,7 +24,7 @@ class ResultView(Protocol):
         ...
 
     def search_picture(self, search: Any, /) -> Image.Image:
-        """Return the stimulus, enlarged or plotted."""
+        """Return a search's stimulus, enlarged or plotted."""
         ...
 
     def job_html(self, result: Any, /) -> str:
@@ -32,15 +32,15 @@ class ResultView(Protocol):
         ...
 
     def job_png(self, result: Any, /) -> bytes | None:
-        """Return a job as a PNG file; None where nothing was found."""
+        """Return a job as a PNG file; None if no search measured anything."""
         ...
 
     def job_plot(self, result: Any, unit: str | None, /) -> Image.Image:
-        """Return the curves of one unit, or of all."""
+        """Return the curves of one unit, or of all units if None."""
         ...
 
     def write(self, result: Any, folder: Path, /) -> Any:
-        """Write report, arrays and pictures; return the result with notices of what could not be drawn."""
+        """Write report, arrays and pictures; return the result with notices about failed drawings."""
         ...
 
 
@@ -48,18 +48,24 @@ _view: ResultView | None = None
 
 
 def show_results_by(view: ResultView) -> None:
-    """Have results drawn and written by ``view``."""
+    """Register ``view`` to draw and write results."""
     global _view
     _view = view
 
 
 def current_view() -> ResultView | None:
-    """Return what draws results; None while nothing is registered."""
+    """Return the registered view; None if there is none."""
     return _view
 
 
 def require_view() -> ResultView:
-    """Return what draws results; raise RuntimeError while nothing is registered."""
+    """Return the registered view.
+
+    Raises
+    ------
+    RuntimeError
+        No view is registered.
+    """
     if _view is None:
         raise RuntimeError("results are drawn by actmax.engine.report, which is not imported")
     return _view

@@ -1,1 +1,1 @@
-"""One unit's search: the optimizer, its record, and what measures its answer again."""
+"""The search of one unit: its optimizer, its record, and the final measurements of its answer."""

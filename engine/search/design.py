@@ -1,4 +1,4 @@
-"""The design of a generation: how often each candidate is shown, and what is kept back to measure leaders again."""
+"""The design of a search: replicates of each candidate, and evaluations reserved to measure leaders again."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Design:
-    """What a search does about noise.
+    """How a search handles noise.
 
     Attributes
     ----------
     replicates : int
-        How often each candidate is shown; each time is an evaluation.
+        Number of times that each candidate is shown; each counts as an evaluation.
     remeasure : float
-        Share of the evaluations kept back to measure the leading candidates again.
+        Fraction of the evaluations reserved to measure the leading candidates again.
     noisy : bool
-        Whether the same stimulus may be answered differently twice.
+        Whether responses to the same stimulus may differ.
     """
 
     replicates: int = 1
@@ -27,32 +27,32 @@ class Design:
     noisy: bool = False
 
     def reserve(self, evaluations: int) -> int:
-        """How many of a search's ``evaluations`` are kept back."""
+        """Return how many of a search's ``evaluations`` are reserved to measure leaders again."""
         return min(int(self.remeasure * evaluations), evaluations - 1)
 
     def candidates(self, evaluations: int) -> int:
-        """How many candidates a search of so many evaluations tells its optimizer about, at least 1."""
+        """Return the number of candidates whose scores the optimizer of such a search receives, at least 1."""
         return max((evaluations - self.reserve(evaluations)) // self.replicates, 1)
 
     def shown(self, candidates: Tensor) -> Tensor:
-        """Each candidate ``replicates`` times, one after the other: (n, …) -> (n · replicates, …)."""
+        """Return each candidate ``replicates`` times, one after the other: (n, …) -> (n · replicates, …)."""
         return candidates if self.replicates == 1 else candidates.repeat_interleave(self.replicates, 0)
 
     def pooled(self, scores: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Mean of each candidate's scores, and the variance of that mean.
+        """Return the mean of each candidate's scores, and the variance of that mean.
 
         Parameters
         ----------
         scores : Tensor
-            (shown,) float64 in the order of :meth:`shown`, NaN where missed; the last candidate's may be incomplete.
+            (shown,) float64 in the order of :meth:`shown`, NaN for missed trials; the last candidate's may be incomplete.
 
         Returns
         -------
         means : Tensor
-            (candidates,), NaN where all were missed.
+            (candidates,), NaN if all trials were missed.
         variance : Tensor or None
-            (candidates,): the replicates' variance ÷ their number; of a candidate with one replicate left the generation's mean
-            variance. None where nothing was replicated.
+            (candidates,): the replicates' variance ÷ their number; for a candidate with one replicate left the generation's mean
+            variance. None without replicates.
         """
         if self.replicates == 1:
             return scores, None
@@ -68,7 +68,7 @@ class Design:
         return means, variance / torch.where(counts > 0, counts.double(), torch.nan)
 
     def pooled_gradients(self, gradients: Tensor, scores: Tensor) -> Tensor:
-        """Mean gradient of each candidate over the replicates that were not missed: (shown, …) -> (candidates, …)."""
+        """Return each candidate's mean gradient over the replicates that were not missed: (shown, …) -> (candidates, …)."""
         if self.replicates == 1:
             return gradients
         known = self._table(scores).isfinite().to(gradients)

@@ -1,4 +1,4 @@
-"""How different two latents of a generator are."""
+"""Distances between latents of a generator."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ TINY = 1e-12
 
 
 class LatentDistance:
-    """0 for the same latent, about 1 for two natural ones drawn at random.
+    r"""Distance between latents: 0 for the same latent, about 1 for two random natural ones.
 
-    Of codes it is the share of positions that differ, of relaxed codes its expectation. In a box it is the root mean square difference over
-    that of two latents drawn at random: natural ones where a bank is given (√2 standard deviations), uniform ones else.
+    Between codes it is the fraction of positions that differ; between relaxed codes that fraction's expectation. In a box it is the root
+    mean square difference divided by that of two random latents. These are natural ones if a bank is given (√2 standard deviations),
+    else uniform ones.
 
     Parameters
     ----------
     space : LatentSpace
-        Where the latents lie.
+        Space of the latents.
     natural : Tensor or None
-        (m, *latent), a bank of natural latents.
+        (m, \*latent), a bank of natural latents.
     project : callable or None
-        What the generator makes of a latent before it decodes it, such as
-        :meth:`actmax.models.generators.constrained.ConstrainedGenerator.project`: distances are those of what is decoded.
+        The generator's projection of latents before decoding, such as
+        :meth:`actmax.models.generators.constrained.ConstrainedGenerator.project`: distances are those between projected latents.
     """
 
     def __init__(self, space: LatentSpace, natural: Tensor | None = None, project: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -40,13 +41,18 @@ class LatentDistance:
             self._unit = math.sqrt(2 * variance) if variance > 0 else (space.high - space.low) / math.sqrt(6)
 
     def decoded(self, latents: Tensor) -> Tensor:
-        """(n, *latent), hard or relaxed: what the generator decodes of them."""
+        r"""Return the latents that the generator decodes, after projection: (n, \*latent), hard or relaxed, as ``latents``."""
         return latents if self._project is None else self._project(latents)
 
     def __call__(self, latents: Tensor, others: Tensor) -> Tensor:
-        """Distances, (n, k) float64, of ``latents``, (n, *latent), hard or relaxed, from ``others``, (k, *latent), hard and decoded.
+        r"""Return distances, (n, k) float64, differentiable with respect to ``latents``.
 
-        They have a slope wherever the latents have one.
+        Parameters
+        ----------
+        latents : Tensor
+            (n, \*latent), hard or relaxed.
+        others : Tensor
+            (k, \*latent), hard and projected.
         """
         decoded = self.decoded(latents)
         others = others.to(decoded.device)
@@ -57,11 +63,11 @@ class LatentDistance:
                 return 1 - same.double() / self.space.size
             return (decoded[:, None] != others).flatten(2).double().mean(2)
         squares = (decoded[:, None].double() - others.double()).square().flatten(2).mean(2)
-        # the root's slope at 0 is infinite
+        # the derivative of the root at 0 is infinite
         return squares.clamp(min=TINY).sqrt().where(squares > TINY, squares) / self._unit
 
     def within(self, latents: Tensor) -> Tensor:
-        """Distances, (n, n) float64, between decoded hard ``latents``; 0 with themselves."""
+        """Return distances, (n, n) float64, between the projections of hard ``latents``; 0 on the diagonal."""
         if not len(latents):
             return torch.zeros(0, 0, dtype=torch.float64)
         return self(latents, self.decoded(latents))

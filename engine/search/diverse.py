@@ -1,4 +1,4 @@
-"""A diverse set of optima: one optimizer after the other, each kept away from what those before it found."""
+"""A diverse set of optima by sequential niching: one optimizer after another, each kept away from the optima before."""
 
 from __future__ import annotations
 
@@ -18,50 +18,52 @@ from .diverse_selection import SAME, best_apart, count_distinct, filled
 from .leaders import Leaders
 
 MARGIN = 1.1
-"""Scores are lowered up to this multiple of the distance, so that a search that ends at the edge ends outside."""
+"""Scores are lowered up to this multiple of the distance, so that a search that ends at the edge of a niche ends outside."""
 STEEPNESS = 4.0
-"""By how many spreads of the scores a candidate's is lowered that lies on an earlier optimum."""
+"""Spreads of the scores by which the score of a candidate on an earlier optimum is lowered."""
 OUTWARD = 2.0
-"""Length of what is added to a gradient near an optimum, in its own."""
+"""Length of the vector added to a gradient near an optimum, relative to the gradient's."""
 LEAD = 2.0
-"""Share of the first stage, in those of the others, where these learn from it."""
+"""Share of the first stage relative to the shares of later stages, if these learn from it."""
 TOLERANCE = 0.25
 """Spreads of the scores by which a stage's own best may be below the best of all stages and still be its optimum."""
 MOST_KEPT = 1000
-"""Candidates of a stage that are kept to choose optima from and to tell later stages, those of the highest scores."""
+"""Most candidates of a stage that are kept, by highest score, to choose optima from and for later stages to observe."""
 MOST_VALUES = 2_000_000
-"""Codes or coordinates that they hold, at most, all together."""
+"""Most codes or coordinates in the kept candidates of all stages."""
 
 
 class Diverse:
-    """An optimizer that gives several optima instead of one: sequential niching around any other.
+    """An optimizer that finds several optima instead of one: sequential niching around any other optimizer.
 
-    It runs in stages, each with a fresh optimizer, a seed and a share of the evaluations of its own; the first is an ordinary search. In
-    later ones scores are lowered near the optima found before (Beasley, Bull and Martin, "A sequential niche technique for multimodal
-    function optimization", 1993): at the distance d from one by ``STEEPNESS`` · spread · (1 - d / (``MARGIN`` · ``distance``)), where that
-    is positive. The spread is that of the scores so far, from their lower quartile to the best, so that it means the same for spikes and
-    for logits. Gradients through a code book or spikes have no such scale, so they are turned: near an optimum ``OUTWARD`` times their own
-    length is added, away from it. A later stage whose optimizer listens is told all that was evaluated before, lowered.
+    It runs in stages, each with a new optimizer, its own seed and a share of the evaluations; the first stage is an ordinary search. In
+    later stages scores are lowered near the optima found before (Beasley, Bull and Martin, "A sequential niche technique for multimodal
+    function optimization", 1993). At the distance d from an optimum a score is lowered by
+    ``STEEPNESS`` · spread · (1 - d / (``MARGIN`` · ``distance``)), where that is positive. The spread is that of the scores so far, from
+    their lower quartile to the best, so that it means the same for spikes and for logits. Gradients through a code book or spikes have no
+    such scale, so they are turned: near an optimum, a vector of ``OUTWARD`` times their length is added, away from it. A later stage
+    whose optimizer listens observes all earlier evaluations, with lowered scores.
 
-    A stage's optimum is the best of its candidates that is at least ``distance`` from the earlier optima, or, where that is better by more
-    than ``TOLERANCE`` spreads, the best such of all stages: of two as good, the stage's own is more unlike the others. Where scores are
-    noisy it is the answer of the stage's own optimizer, if that is far enough. :meth:`optima` compares the stages' set with the greedy
-    choice from all candidates, since a later stage may find more than an earlier one, and gives that where it is better by as much.
+    A stage's optimum is the best of its candidates at least ``distance`` from the earlier optima. If the best such candidate of all
+    stages is better by more than ``TOLERANCE`` spreads, that one is chosen; else the stage's own differs more from the other optima.
+    On a noisy target it is the answer of the stage's own optimizer, if that is far enough. :meth:`optima` compares the stages' set with
+    the greedy choice from all candidates, since a later stage may find more than an earlier one, and returns the greedy set if it is
+    better by as much.
 
     Parameters
     ----------
     problem : Problem
-        The whole one; its ``evaluations`` must be known.
+        The whole problem; its ``evaluations`` must be known.
     make : callable
         Builds the optimizer of a stage from the stage's problem.
     n : int
-        Stages, and optima, at least 1.
+        Number of stages and optima, at least 1.
     distance : float
-        Least between any two optima, as ``measure`` measures it.
+        Least distance between two optima, in units of ``measure``.
     measure : LatentDistance
-        Distances of what is decoded.
+        Distances between decoded latents.
     plateau : int or None
-        Candidates without improvement after which a stage ends early; the others share what is left.
+        Candidates without improvement after which a stage ends early; the later stages share its remaining evaluations.
 
     Raises
     ------
@@ -70,7 +72,7 @@ class Diverse:
     """
 
     Options: ClassVar[Any] = None
-    """The stages' optimizers have them."""
+    """None: the stages' optimizers have options."""
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class Diverse:
         self._total = problem.evaluations
         self._most = max(64, min(MOST_KEPT, MOST_VALUES // (problem.latent.size * n)))
         self.kept: list[Leaders] = []
-        """Of every stage begun: its best candidates, decoded."""
+        """The best candidates of every stage begun, projected."""
         self._found = torch.empty(0, *problem.latent.shape, dtype=torch.int64 if isinstance(problem.latent, Categorical) else torch.float32)
         """Optima of the stages that have ended."""
         self._spread = 1.0
@@ -101,16 +103,16 @@ class Diverse:
         self._inner: Any
         self._begin()
         if isinstance(self._inner, Listener):
-            self.observe = self._observe  # an attribute, so that it listens only where its stages do
+            self.observe = self._observe  # an attribute, so that this is a Listener only if its stages' optimizers are
 
     @property
     def stage(self) -> int:
-        """Which stage runs, from 0."""
+        """Number of the running stage, from 0."""
         return len(self.kept) - 1
 
     @property
     def stalled(self) -> bool:
-        """Whether the last stage has reached its plateau, so that there is nothing more to ask."""
+        """Whether the last stage has reached its plateau, so that the search may end."""
         return self.stage == self.n - 1 and self._on_plateau
 
     @property
@@ -119,7 +121,7 @@ class Diverse:
 
     @property
     def note(self) -> str:
-        """What the first stage's optimizer would say of itself."""
+        """The note of the running stage's optimizer about itself; empty without one."""
         return self._inner.note if isinstance(self._inner, HasNote) else ""
 
     @property
@@ -128,19 +130,19 @@ class Diverse:
         return self._inner.needs_gradient
 
     def ask(self) -> Tensor:
-        """The running stage's candidates, as many as its share leaves."""
+        r"""Return the running stage's next candidates, (n, \*latent), at most as many as remain of its share."""
         asked = self._asked = self._inner.ask()
         left = self._share - self._told
-        # a stage of which every trial was missed goes on beyond its share
+        # a stage whose trials were all missed continues beyond its share
         return asked[:left] if left > 0 and self.stage < self.n - 1 else asked
 
     def tell(self, evaluations: Evaluations) -> None:
-        """Tell the running stage, scores lowered, and begin the next where its share is used up.
+        """Give the running stage its scores, lowered, and begin the next stage once the share is used.
 
         Raises
         ------
         RuntimeError
-            Nothing was asked.
+            There was no ``ask`` since the last ``tell``.
         """
         if self._asked is None:
             raise RuntimeError("tell answers an ask, and nothing was asked since the last one")
@@ -159,29 +161,29 @@ class Diverse:
             self._begin()
 
     def _observe(self, evaluations: Evaluations) -> None:
-        """Learn from others' candidates; they may become optima, too."""
+        """Give the running stage other searches' candidates, lowered; they may become optima too."""
         self._keep(evaluations)
         self._inner.observe(self._lowered(evaluations))
 
     def recommend(self) -> Tensor:
-        """The first of :meth:`optima`: (*latent).
+        r"""Return the first of :meth:`optima`: (\*latent).
 
         Raises
         ------
         RuntimeError
-            No score was told yet.
+            There is no score yet.
         """
         return self.optima()[0]
 
     def optima(self) -> Tensor:
-        """The set so far, highest score first: (k, *latent), hard and decoded; k is ``n`` unless fewer candidates were told.
+        r"""Return the set so far, highest score first: (k, \*latent), hard and projected; k is ``n`` unless there are fewer candidates.
 
-        Candidates nearer than ``distance`` are among them only where no others were found.
+        Candidates nearer than ``distance`` are included only if there are no others.
 
         Raises
         ------
         RuntimeError
-            No score was told yet.
+            There is no score yet.
         """
         if not self._known:
             raise RuntimeError("nothing to recommend: no score was told yet")
@@ -201,7 +203,7 @@ class Diverse:
         return staged[known.argsort(descending=True, stable=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it would need to go on, between a ``tell`` and the next ``ask``."""
+        """Return the optimizer's state as nested plain data and tensors. Valid between ``tell`` and the next ``ask``."""
         return {
             "inner": self._inner.state_dict(),
             "kept": [leaders.state_dict() for leaders in self.kept],
@@ -215,7 +217,7 @@ class Diverse:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Restore the state that :meth:`state_dict` returned."""
         self.kept = [Leaders(self._most) for _ in state["kept"]]
         for leaders, kept in zip(self.kept, state["kept"], strict=True):
             leaders.load_state_dict(kept)
@@ -232,13 +234,13 @@ class Diverse:
         return any(len(leaders) for leaders in self.kept)
 
     def _begin(self) -> None:
-        """Begin the next stage with its share of what is left."""
+        """Begin the next stage with its share of the remaining evaluations."""
         self.kept.append(Leaders(self._most))
         self._told, self._idle, self._highest = 0, 0, -math.inf
         self._share = self._share_of(1.0)
         self._inner = self._staged(self.stage)
         if self.stage == 0:
-            if isinstance(self._inner, Listener):  # which only one that was built can tell
+            if isinstance(self._inner, Listener):  # known only once the optimizer is built
                 self._share = self._share_of(LEAD)
                 self._inner = self._staged(0)
             return
@@ -249,7 +251,7 @@ class Diverse:
             self._inner.observe(self._lowered(Evaluations(latents, scores)))
 
     def _share_of(self, weight: float) -> int:
-        """Evaluations of this stage out of what is left, if it gets ``weight`` and the later ones 1."""
+        """Return this stage's share of the remaining evaluations, with ``weight`` for it and 1 for each later stage."""
         return max(1, round((self._total - self._all_told) * weight / (weight + self.n - 1 - self.stage)))
 
     def _staged(self, stage: int) -> Any:
@@ -265,7 +267,7 @@ class Diverse:
         self.kept[-1].add(self.measure.decoded(hard).cpu(), scores)
 
     def _lowered(self, evaluations: Evaluations) -> Evaluations:
-        """Scores lowered, and gradients turned away, near the optima found."""
+        """Return evaluations with scores lowered, and gradients turned away, near the optima found."""
         if not len(self._found):
             return evaluations
         gradients = evaluations.gradients
@@ -281,7 +283,7 @@ class Diverse:
         return replace(evaluations, scores=scores, gradients=gradients)
 
     def _candidates(self) -> tuple[Tensor, Tensor]:
-        """All kept, stage by stage, the best first in each: (m, *latent) and (m,)."""
+        r"""Return all kept candidates, stage by stage, the best first in each: (m, \*latent) and (m,)."""
         ranked = [leaders.ranked() for leaders in self.kept if len(leaders)]
         return torch.cat([latents for latents, _ in ranked]), torch.cat([scores for _, scores in ranked])
 
@@ -302,13 +304,13 @@ class Diverse:
         return latents[best]
 
     def _scores_of(self, chosen: Tensor, latents: Tensor, scores: Tensor) -> Tensor:
-        """Score of each of ``chosen``; of one that is kept no more, having been among the lowest, the lowest."""
+        """Return the score of each of ``chosen``; the lowest known score for one that is not kept."""
         same = self.measure(chosen, latents) < SAME
         return torch.where(same, scores, scores.min()).max(1).values
 
 
 def _turned(gradients: Tensor, slope: Tensor, near: Tensor) -> Tensor:
-    """``gradients`` with ``OUTWARD`` times their own length added against ``slope``, where ``near`` is positive."""
+    """Return ``gradients`` with a vector of ``OUTWARD`` times their length added against ``slope``, where ``near`` is positive."""
 
     def over(rows: Tensor) -> Tensor:
         return rows.flatten(1).norm(dim=1).view(-1, *[1] * (rows.ndim - 1))
@@ -320,7 +322,7 @@ def _turned(gradients: Tensor, slope: Tensor, near: Tensor) -> Tensor:
 
 
 def _padded(evaluations: Evaluations, asked: Tensor) -> Evaluations:
-    """Answers to all that was ``asked``; those that were cut off are missed."""
+    """Return evaluations for all of ``asked``; candidates that were cut off count as missed."""
     cut = len(asked) - len(evaluations.scores)
     if not cut:
         return replace(evaluations, latents=asked)

@@ -1,4 +1,4 @@
-"""A search for a diverse set of optima, each with a response of its own."""
+"""A search for a diverse set of optima, each with its own response."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .finals import MOST_LEADERS, Finals, Measured
 from .search import Search
 
 MOST_RIVALS = 4 * MOST_LEADERS
-"""More than take part: some turn out to be too near to a winner."""
+"""Rivals of an optimum; more than take part, since some turn out to be too near to a winner."""
 
 
 class DiverseSearch(Search):
     """A :class:`Search` whose optimizer is a :class:`Diverse`.
 
-    Its plateau is that of a stage, and each of its optima is measured again with an equal part of what the design keeps back: against
+    Its plateau is that of a stage. Each optimum is measured again with an equal part of the reserved evaluations, against
     other leaders of its stage that are far enough from all other optima.
     """
 
     optimizer: Diverse
 
     def answers(self) -> list[Measured]:
-        """The optima, highest score of the search first; measured or open."""
+        """Return the optima, highest score of the search first; measured or open."""
         if isinstance(self._finals, FinalsInTurn):
             return self._finals.answers()
         return [Measured.open(latent) for latent in self.optimizer.optima()]
@@ -42,11 +42,11 @@ class DiverseSearch(Search):
         return FinalsInTurn(turns, self.optimizer.distance, self.optimizer.measure)
 
     def _rivals(self, optima: Tensor, number: int) -> Tensor:
-        """One of ``optima`` and the other candidates of the stage that found it which lie far enough from all other optima."""
+        """Return one of ``optima``, and the other candidates of its stage that are far enough from all other optima."""
         measure, distance = self.optimizer.measure, self.optimizer.distance
         own, others = optima[number : number + 1], torch.cat([optima[:number], optima[number + 1 :]])
         pools = [leaders.ranked()[0].to(own) for leaders in self.optimizer.kept if len(leaders)]
-        # the stage that asked it; an answer that no stage keeps has no rivals but those of the last
+        # the stage that asked for the optimum; an answer that no stage keeps has the rivals of the last stage
         pool = next((pool for pool in pools if bool((pool == own).flatten(1).all(1).any())), pools[-1])
         pool = pool[(pool != own).flatten(1).any(1)]
         if len(others) and len(pool):
@@ -58,17 +58,17 @@ class DiverseSearch(Search):
 
 
 class FinalsInTurn:
-    """:class:`Finals` for one optimum after the other, each with leaders that are far enough from the winners before.
+    r""":class:`Finals` for one optimum after another, each with leaders that are far enough from the earlier winners.
 
     Parameters
     ----------
     turns : sequence of (Tensor, int)
-        Leaders of each optimum, (m, *latent), itself first, and its number of measurements. The leaders of each must be at least
-        ``distance`` from the first of every other, so that each can win whoever wins the others.
+        Leaders of each optimum, (m, \*latent), itself first, and its number of measurements. The leaders of each must be at least
+        ``distance`` from the first of every other, so that each optimum can win, whichever leaders win the others.
     distance : float
-        Least between two winners.
+        Least distance between two winners.
     measure : LatentDistance
-        In its unit.
+        The distance.
     """
 
     def __init__(self, turns: Sequence[tuple[Tensor, int]], distance: float, measure: LatentDistance) -> None:
@@ -76,7 +76,7 @@ class FinalsInTurn:
         self._distance = distance
         self._measure = measure
         self._played: list[Finals | None] = []
-        """One a turn begun; None where nothing is left to measure it with."""
+        """Finals of every turn begun; None without measurements for it."""
         self._next()
 
     @property
@@ -85,26 +85,26 @@ class FinalsInTurn:
         return all(finals is None or finals.done for finals in self._played)
 
     def ask(self) -> Tensor:
-        """What to measure now, (n, *latent)."""
+        r"""Return the next latents to measure, (n, \*latent)."""
         return self._running.ask()
 
     def tell(self, scores: Tensor) -> None:
-        """Scores of the last ``ask``, (n,), NaN where missed."""
+        """Receive the scores of the last ``ask``, (n,), NaN for missed trials."""
         self._running.tell(scores)
         if self._running.done:
             self._next()
 
     def leading(self) -> Tensor:
-        """The first optimum."""
+        r"""Return the first optimum, (\*latent)."""
         return self.answers()[0].latent
 
     def measured(self) -> Measured | None:
-        """The first optimum with its response, where it was measured."""
+        """Return the first optimum with its response; None if it was not measured."""
         first = self.answers()[0]
         return first if first.measurements else None
 
     def answers(self) -> list[Measured]:
-        """One a turn, in their order; those not measured, or missed each time, are open."""
+        """Return an answer for each turn, in their order; open if it was not measured, or always missed."""
         found: list[Measured] = []
         for number, (leaders, _) in enumerate(self._turns):
             finals = self._played[number] if number < len(self._played) else None
@@ -115,7 +115,7 @@ class FinalsInTurn:
     @property
     def _running(self) -> Finals:
         finals = self._played[-1]
-        assert finals is not None  # whoever asks has seen that it is not done
+        assert finals is not None  # ask and tell are called only while not done
         return finals
 
     def _next(self) -> None:
@@ -131,7 +131,7 @@ class FinalsInTurn:
                 return
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it needs to go on, between ``tell`` and ``ask``."""
+        """Return the state as nested plain data and tensors. Valid between ``tell`` and the next ``ask``."""
         return {
             "turns": [{"leaders": leaders.clone(), "budget": budget} for leaders, budget in self._turns],
             "played": [None if finals is None else finals.state_dict() for finals in self._played],
@@ -139,7 +139,7 @@ class FinalsInTurn:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], distance: float, measure: LatentDistance) -> FinalsInTurn:
-        """Go on from ``state``."""
+        """Return finals restored from ``state``, with ``distance`` and ``measure`` as in the constructor."""
         finals = cls([(turn["leaders"].clone(), int(turn["budget"])) for turn in state["turns"]], distance, measure)
         finals._played = [None if played is None else Finals.from_state(played) for played in state["played"]]
         return finals

@@ -1,4 +1,4 @@
-"""The best candidates that lie apart from each other."""
+"""Selects the best candidates that are far enough from each other."""
 
 from __future__ import annotations
 
@@ -10,11 +10,25 @@ from torch import Tensor
 from .distance import LatentDistance
 
 SAME = 1e-6
-"""Distance under which two latents are one."""
+"""Distance below which two latents count as equal."""
 
 
 def best_apart(latents: Tensor, scores: Tensor, taken: Tensor, distance: float, measure: LatentDistance) -> int:
-    """The row of highest score at least ``distance`` from all of ``taken``; where there is none, the row farthest from them."""
+    r"""Return the row of highest score at least ``distance`` from all of ``taken``; if there is none, the row farthest from them.
+
+    Parameters
+    ----------
+    latents : Tensor
+        (m, \*latent).
+    scores : Tensor
+        (m,).
+    taken : Tensor
+        (k, \*latent), k ≥ 0, hard and projected.
+    distance : float
+        Least distance.
+    measure : LatentDistance
+        The distance.
+    """
     if not len(taken):
         return int(scores.argmax())
     nearest = measure(latents, taken).min(1).values
@@ -25,7 +39,10 @@ def best_apart(latents: Tensor, scores: Tensor, taken: Tensor, distance: float, 
 
 
 def filled(chosen: Tensor, latents: Tensor, scores: Tensor, n: int, distance: float, measure: LatentDistance) -> Tensor:
-    """``chosen``, then one by one the best of ``latents`` apart from all before, until there are ``n`` or no other latent is left."""
+    """Return ``chosen``, extended one by one by the best of ``latents`` apart from all before, to ``n`` or until no other latent is left.
+
+    Parameters are those of :func:`best_apart`, with ``chosen`` for ``taken``.
+    """
     while len(chosen) < n:
         row = best_apart(latents, scores, chosen, distance, measure)
         if len(chosen) and float(measure(latents[row][None], chosen).min()) < SAME:
@@ -35,5 +52,5 @@ def filled(chosen: Tensor, latents: Tensor, scores: Tensor, n: int, distance: fl
 
 
 def count_distinct(chosen: Tensor, distance: float, measure: LatentDistance) -> int:
-    """How many of ``chosen`` are at least ``distance`` from all before them."""
+    r"""Return how many of ``chosen``, (k, \*latent), are at least ``distance`` from all before them."""
     return int((measure.within(chosen) >= distance).logical_or(torch.ones(len(chosen), len(chosen)).triu().bool()).all(1).sum())

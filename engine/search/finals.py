@@ -1,4 +1,4 @@
-"""Leaders measured again, so that the answer is the best of them and not the luckiest."""
+"""Final measurements of the leaders, so that the answer is the best of them and not the luckiest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 
 MOST_LEADERS = 16
 CLOSING = 0.25
-"""Share of the measurements that the winner gets after it was chosen; they alone make the response that is reported."""
+"""Fraction of the measurements made on the winner after it was chosen; the reported response is their mean alone."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A search's answer: ``response`` is the mean of ``measurements`` fresh ones, ``sem`` its standard error (None for one alone)."""
+    """A search's answer: ``response`` is the mean of ``measurements`` fresh ones, ``sem`` its standard error (None for a single one)."""
 
     latent: Tensor
     response: float
@@ -26,12 +26,12 @@ class Measured:
 
     @classmethod
     def open(cls, latent: Tensor) -> Measured:
-        """An answer that is still to be measured."""
+        """Return an answer that is still to be measured."""
         return cls(latent, math.nan, None, 0)
 
 
 class Remeasurement(Protocol):
-    """Measures again what a search has found: :class:`Finals`, or several of them."""
+    """Measures a search's leaders again: :class:`Finals`, or several of them."""
 
     @property
     def done(self) -> bool:
@@ -39,44 +39,44 @@ class Remeasurement(Protocol):
         ...
 
     def ask(self) -> Tensor:
-        """What to measure now, (n, *latent)."""
+        r"""Return the next latents to measure, (n, \*latent)."""
         ...
 
     def tell(self, scores: Tensor) -> None:
-        """Scores of the last ``ask``, (n,), NaN where missed."""
+        """Receive the scores of the last ``ask``, (n,), NaN for missed trials."""
         ...
 
     def leading(self) -> Tensor:
-        """The answer, (*latent), as far as it is known."""
+        r"""Return the present answer, (\*latent)."""
         ...
 
     def measured(self) -> Measured | None:
-        """The answer with its response; None before the end, or where each measurement was missed."""
+        """Return the answer with its response; None before the end, or if every measurement was missed."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it needs to go on, between ``tell`` and ``ask``."""
+        """Return the state as nested plain data and tensors. Valid between ``tell`` and the next ``ask``."""
         ...
 
 
 class Finals:
-    """Successive halving over leaders, with nothing but fresh measurements.
+    r"""Successive halving over leaders, from fresh measurements alone.
 
-    A candidate that led because it was lucky is measured anew like all others, so the score that got it here counts for nothing (the
-    winner's curse). Rounds of equal length are shared out equally among the leaders left, the better half of which goes on, as in
+    A candidate that leads by luck is measured again like all others, and its earlier score counts for nothing (the
+    winner's curse). Rounds of equal length are divided equally among the remaining leaders, the better half of which stays, as in
     sequential halving (Karnin, Koren and Somekh, "Almost optimal exploration in multi-armed bandits", 2013). Means are shrunk towards
-    the leaders' grand mean by the share of their spread that noise explains (empirical Bayes, normal-normal; Efron and Morris, 1975),
-    which decides between leaders of unlike numbers of measurements. The winner is then measured by ``share`` of the budget again,
-    and its response is the mean of these alone: they had no part in choosing it.
+    the leaders' grand mean by the fraction of their spread that noise explains (empirical Bayes, normal-normal; Efron and Morris, 1975),
+    which decides between leaders with different numbers of measurements. The winner is then measured with ``share`` of the budget,
+    and its response is the mean of these measurements alone: they had no part in choosing it.
 
     Parameters
     ----------
     leaders : Tensor
-        (m, *latent) distinct, m ≥ 1; of equals the earlier wins.
+        (m, \*latent) distinct, m ≥ 1; of equals the earlier wins.
     budget : int
-        Measurements, ≥ 1; all are used. With few of them, fewer leaders take part.
+        Number of measurements, ≥ 1; all are used. With a small budget, fewer leaders take part.
     share : float
-        Of them, for the winner alone.
+        Fraction of the budget for the winner alone.
     """
 
     def __init__(self, leaders: Tensor, budget: int, share: float = CLOSING) -> None:
@@ -101,7 +101,7 @@ class Finals:
         return self._spent >= self.budget
 
     def ask(self) -> Tensor:
-        """What to measure now, (n, *latent): a round of the halving, or all that is left on the winner."""
+        r"""Return the next latents to measure, (n, \*latent): a round of the halving, or all that remain for the winner."""
         if self._winner is not None:
             self._rows = [self._winner] * (self.budget - self._spent)
         else:
@@ -111,7 +111,7 @@ class Finals:
         return self.leaders[self._rows]
 
     def tell(self, scores: Tensor) -> None:
-        """Scores of the last ``ask``, (n,), NaN where missed."""
+        """Receive the scores of the last ``ask``, (n,), NaN for missed trials."""
         closing = self._winner is not None
         for row, score in zip(self._rows, scores.tolist(), strict=True):
             if math.isfinite(score):
@@ -127,7 +127,7 @@ class Finals:
             self._winner = min(range(len(shrunk)), key=lambda row: (-shrunk[row], row))
 
     def shrunk(self) -> list[float]:
-        """Each leader's mean, shrunk towards the grand mean; -inf where nothing was measured."""
+        """Return each leader's mean, shrunk towards the grand mean; -inf for one without measurements."""
         groups = self._measurements
         known = [row for row, found in enumerate(groups) if found]
         means = {row: math.fsum(groups[row]) / len(groups[row]) for row in known}
@@ -139,27 +139,27 @@ class Finals:
         errors = {row: noise / len(groups[row]) for row in known}
         plain = math.fsum(means.values()) / len(known)
         spread = math.fsum((mean - plain) ** 2 for mean in means.values()) / (len(known) - 1) - math.fsum(errors.values()) / len(known)
-        # where noise explains all of the spread, a little is left, so that the better measured mean still leads
+        # if noise explains the whole spread, a little is left, so that the mean with more measurements still leads
         spread = max(spread, 1e-3 * noise)
         weights = {row: 1 / (spread + errors[row]) for row in known}
         grand = math.fsum(weights[row] * means[row] for row in known) / math.fsum(weights.values())
         return [grand + spread / (spread + errors[row]) * (means[row] - grand) if row in means else -math.inf for row in range(len(groups))]
 
     def ranked(self) -> list[Tensor]:
-        """All leaders, the best first."""
+        r"""Return all leaders, (\*latent) each, the best first."""
         shrunk = self.shrunk()
         order = sorted(range(len(shrunk)), key=lambda row: (row != self._winner, -shrunk[row], row))
         return [self.leaders[row].clone() for row in order]
 
     def leading(self) -> Tensor:
-        """The winner, or whoever leads so far."""
+        r"""Return the winner, or the present leader, (\*latent)."""
         if self._winner is not None:
             return self.leaders[self._winner].clone()
         shrunk = self.shrunk()
         return self.leaders[min(range(len(shrunk)), key=lambda row: (-shrunk[row], row))].clone()
 
     def measured(self) -> Measured | None:
-        """The answer once all is done; None where every measurement of the winner was missed."""
+        """Return the answer once all measurements were made; None if every measurement of the winner was missed."""
         if not self.done or self._winner is None:
             return None
         earlier = self._measurements[self._winner]
@@ -167,7 +167,7 @@ class Finals:
         if not scores:
             return None
         mean = math.fsum(scores) / len(scores)
-        # of few closing ones alone the variance is a guess; the earlier ones know it too, around their own mean
+        # few closing measurements give a poor variance; the earlier ones, around their own mean, are pooled with them
         groups = [group for group in (earlier, self._closing) if group]
         freedom = sum(len(group) - 1 for group in groups)
         squares = math.fsum((score - math.fsum(group) / len(group)) ** 2 for group in groups for score in group)
@@ -175,7 +175,7 @@ class Finals:
         return Measured(self.leading(), mean, sem, len(scores))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it needs to go on, between ``tell`` and ``ask``."""
+        """Return the state as nested plain data and tensors. Valid between ``tell`` and the next ``ask``."""
         return {
             "leaders": self.leaders.clone(),
             "budget": self.budget,
@@ -190,7 +190,7 @@ class Finals:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Finals:
-        """Go on from ``state``."""
+        """Return finals restored from ``state``."""
         finals = cls(state["leaders"], int(state["budget"]))
         finals.leaders = state["leaders"].clone()
         finals._halving = int(state["halving"])

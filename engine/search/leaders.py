@@ -1,4 +1,4 @@
-"""The best distinct candidates that a search was told about."""
+"""The best distinct candidates of a search."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 class Leaders:
-    """Keeps the ``capacity`` distinct candidates with the highest scores; of one told several times, the mean.
+    """Keeps the ``capacity`` distinct candidates with the highest scores; the mean score of one evaluated several times.
 
     Parameters
     ----------
     capacity : int
-        0 keeps none.
+        Most candidates; 0 keeps none.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -23,11 +23,19 @@ class Leaders:
         self._kept: dict[bytes, tuple[Tensor, float, int]] = {}
 
     def __len__(self) -> int:
-        """How many are kept."""
+        """Return the number of kept candidates."""
         return len(self._kept)
 
     def add(self, latents: Tensor, scores: Tensor) -> None:
-        """Hard latents, (n, *latent), on the CPU, with their scores, (n,); NaN where missed."""
+        r"""Add candidates.
+
+        Parameters
+        ----------
+        latents : Tensor
+            (n, \*latent), hard, on the CPU.
+        scores : Tensor
+            (n,), NaN for missed trials.
+        """
         if not self.capacity:
             return
         for latent, score in zip(latents, scores.tolist(), strict=True):
@@ -42,14 +50,14 @@ class Leaders:
             self._kept = dict(best)
 
     def ranked(self) -> tuple[Tensor, Tensor]:
-        """Latents, (k, *latent), and scores, (k,), the best first; (0,) each where there are none."""
+        r"""Return latents, (k, \*latent), and scores, (k,) float64, the best first; (0,) each if there are none."""
         ranked = sorted(self._kept.values(), key=lambda kept: -kept[1])
         if not ranked:
             return torch.empty(0), torch.empty(0)
         return torch.stack([latent for latent, _, _ in ranked]), torch.tensor([mean for _, mean, _ in ranked], dtype=torch.float64)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is kept."""
+        """Return the kept candidates as plain data and tensors."""
         kept = self._kept.values()
         return {
             "latents": torch.stack([latent for latent, _, _ in kept]) if kept else None,
@@ -58,7 +66,7 @@ class Leaders:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Restore the state that :meth:`state_dict` returned."""
         latents = state["latents"]
         rows = [] if latents is None else list(zip(latents, state["means"].tolist(), state["counts"].tolist(), strict=True))
         self._kept = {latent.contiguous().numpy().tobytes(): (latent.clone(), mean, count) for latent, mean, count in rows}

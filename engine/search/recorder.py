@@ -1,4 +1,4 @@
-"""What watches a search for an analysis, and goes with it through checkpoints."""
+"""Recorders: observe a search for an analysis, and are saved in its checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from ...models.spaces import LatentSpace, StimulusSpec
 
 Decode = Callable[[Tensor], NDArray[np.float32]]
-"""(n, *latent) to (n, *stimulus), in passes that fit."""
+"""Maps latents (n, *latent) to stimuli (n, *stimulus), in passes that fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class SearchPlan:
     Attributes
     ----------
     number, searches : int
-        Its place among the job's searches, from 0, and how many there are.
+        Position among the job's searches, from 0, and their number.
     latent : LatentSpace
-        What it searches.
+        Space that is searched.
     stimulus : StimulusSpec
-        What latents become.
+        The generator's stimulus.
     evaluations : int or None
-        How many it may make; None without such a limit.
+        Most evaluations; None without such a limit.
     """
 
     number: int
@@ -40,34 +40,38 @@ class SearchPlan:
 
 
 class Recorder(Protocol):
-    """Keeps something of one search, in bounded memory. It changes nothing that the search does."""
+    """Records something of one search, in bounded memory. It does not change the search."""
 
     def see(self, before: int, latents: Tensor, scores: NDArray[np.float64], replicates: int, harden: Callable[[Tensor], Tensor]) -> None:
-        """Candidates have been scored.
+        r"""Record candidates that have been scored.
 
         Parameters
         ----------
         before : int
-            Evaluations made before them.
+            Evaluations made before these candidates.
         latents : Tensor
-            (n, *latent) as they were asked, on any device; ``harden`` brings relaxed codes to codes.
+            (n, \*latent) as the optimizer asked for them, on any device.
         scores : ndarray
-            (n,) means over ``replicates`` showings each, NaN where missed.
+            (n,) means over ``replicates`` showings each, NaN for missed trials.
+        replicates : int
+            Showings of each candidate.
+        harden : callable
+            Maps relaxed codes to codes, and leaves other latents as they are.
         """
         ...
 
     def attend(self, gradients: Tensor) -> None:
-        """Gradients of the scores at the stimuli, (n, *stimulus), of searches that use them."""
+        r"""Record gradients of the scores with respect to the stimuli, (n, \*stimulus), of searches that use them."""
         ...
 
     def result(self, decode: Decode) -> Any:
-        """What it has kept, once the search has ended; None for nothing."""
+        """Return what was recorded, once the search has ended; None for nothing."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it needs to go on: plain data and tensors."""
+        """Return the state as nested plain data and tensors."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Restore the state that :meth:`state_dict` returned."""
         ...

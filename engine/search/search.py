@@ -30,11 +30,11 @@ class SearchedUnit:
     address : str
         Its address.
     name : str
-        What the target calls it; empty where it has no name.
+        The target's name of the unit; empty without a name.
     natural_best : float or None
-        Its response to the best natural stimulus; None where scores are no multiples of it.
+        Response to the best natural stimulus; None if scores are no multiples of it.
     response_unit : str
-        What its responses are measured in; empty where they have no unit.
+        Unit of measurement of the responses; empty without one.
     """
 
     address: str
@@ -44,26 +44,26 @@ class SearchedUnit:
 
 
 class Search:
-    """Latents out, scores in; whoever drives it (a job's target, a client) is no concern of it.
+    """Proposes latents and receives scores. Its caller, a job's loop or a session, evaluates the latents.
 
-    It asks its optimizer until its budget is spent, but for what its design keeps back; with that it measures its leaders again.
+    It asks its optimizer until the budget is spent, except for the evaluations that its design reserves; these measure the leaders again.
 
     Parameters
     ----------
     unit : SearchedUnit
-        Whose scores these are.
+        The unit.
     optimizer_label : str
         Name of the optimizer, for reports.
     latent : LatentSpace
-        What the optimizer searches.
+        Space that the optimizer searches.
     objective : Objective
-        Scores the responses to this search's candidates.
+        Scores the responses to the candidates.
     optimizer : Optimizer
-        Proposes them.
+        Proposes the candidates.
     budget : BudgetSpec
         Its ``evaluations`` and ``plateau`` end this search.
     design : Design
-        How often candidates are shown, and what is kept back to measure leaders again.
+        Replicates of each candidate, and the reserve to measure leaders again.
     """
 
     def __init__(
@@ -95,26 +95,32 @@ class Search:
         self._asked: Tensor | None = None
         self.leaders = Leaders(MOST_LEADERS if self.design.remeasure else 0)
         self.closing = CLOSING
-        """Share of what is kept back by which the winner alone is measured."""
+        """Fraction of the reserve that measures the winner alone."""
         self._finals: Remeasurement | None = None
         self._ended_by = ""
         self.tally = Tally()
-        """What was missed, and what stood still."""
+        """Counts of missed responses and zero gradients."""
         self.recorders: dict[str, Recorder] = {}
-        """What watches it for analyses, by their names."""
+        """Recorders of analyses, by their names."""
 
     @property
     def needs_gradient(self) -> bool:
-        """Whether answers to the next ``ask`` must carry gradients."""
+        """Whether answers to the next ``ask`` must have gradients."""
         return self._finals is None and self.optimizer.needs_gradient
 
     @property
     def remeasuring(self) -> bool:
-        """Whether it has begun to measure its leaders again."""
+        """Whether the search has begun to measure its leaders again."""
         return self._finals is not None
 
     def ask(self) -> Tensor:
-        """The candidates to evaluate now, each as often as the design says, cut to what the budget leaves; or leaders to measure again."""
+        r"""Return the latents to evaluate, (n, \*latent): candidates with their replicates, within the budget, or leaders to measure again.
+
+        Raises
+        ------
+        RuntimeError
+            The search has ended.
+        """
         if self.stopped_by:
             raise RuntimeError(f"the search of {self.unit} has ended ({self.stopped_by})")
         if self._finals is not None:
@@ -125,14 +131,26 @@ class Search:
 
     @property
     def _left(self) -> int | None:
-        """Evaluations left to the optimizer; None without a limit."""
+        """Evaluations that remain for the optimizer; None without a limit."""
         total = self.budget.evaluations
         return None if total is None else total - self.design.reserve(total) - self.evaluations
 
     def tell(self, scores: Tensor, gradients: Tensor | None = None) -> None:
-        """Scores, (n,), of the stimuli of the last ``ask``; NaN where a trial was missed.
+        r"""Receive the scores of the latents of the last ``ask``.
 
         Candidates that the budget cut off reach the optimizer as missed.
+
+        Parameters
+        ----------
+        scores : Tensor
+            (n,), NaN for missed trials.
+        gradients : Tensor or None
+            (n, \*latent), if the search needs gradients.
+
+        Raises
+        ------
+        RuntimeError
+            There was no ``ask`` since the last ``tell``.
         """
         if self._asked is None:
             raise RuntimeError("tell without ask")
@@ -164,17 +182,20 @@ class Search:
         self._remember(told.numpy(), means.numpy())
 
     def attend(self, gradients: Tensor) -> None:
-        """Tell its recorders the gradients of candidates' scores at the stimuli, (n, *stimulus)."""
+        r"""Pass gradients of scores with respect to the stimuli, (n, \*stimulus), to the recorders."""
         for recorder in self.recorders.values():
             recorder.attend(gradients)
 
     @property
     def listens(self) -> bool:
-        """Whether its optimizer learns from candidates that it did not ask for."""
+        """Whether the optimizer learns from candidates that it did not propose."""
         return isinstance(self.optimizer, Listener)
 
     def observe(self, evaluations: Evaluations) -> None:
-        """Others' candidates, scored for this search: the optimizer may learn from them and recommend one; the record leaves them out."""
+        """Pass on other searches' candidates, scored for this search.
+
+        The optimizer may learn from them and recommend one; they count for ``overheard``, not as evaluations.
+        """
         if isinstance(self.optimizer, Listener):
             self.optimizer.observe(evaluations)
             self.leaders.add(evaluations.latents, evaluations.scores)
@@ -194,7 +215,7 @@ class Search:
 
     @property
     def _stalled(self) -> bool:
-        """Whether it has come to its plateau."""
+        """Whether the search has reached its plateau."""
         return self.budget.plateau is not None and self.evaluations - self._best_at >= self.budget.plateau
 
     def _record(self, scores: np.ndarray) -> None:
@@ -202,9 +223,14 @@ class Search:
         self.evaluations += scores.size
 
     def end(self, reason: str) -> None:
-        """Ask the optimizer no more: measure leaders again where the design says so, and stop else. Nothing where that has begun.
+        """Stop asking the optimizer: measure leaders again if the design reserves evaluations, else end. Without effect if that has begun.
 
-        What is kept back is a share of the evaluations: of the budget's, or of those made where another limit came first.
+        The reserve is a fraction of the budget's evaluations, or of those made if another limit came first.
+
+        Parameters
+        ----------
+        reason : str
+            "evaluations", "seconds", "plateau" or "cancelled".
         """
         if self.stopped_by or self._finals is not None:
             return
@@ -226,18 +252,18 @@ class Search:
 
     @property
     def scores(self) -> np.ndarray:
-        """Every score so far, float64, in the order of evaluation, every replicate and measurement of its own."""
+        """All scores so far, float64 (evaluations,), in the order of evaluation, with replicates and measurements of leaders one by one."""
         return np.concatenate(self._scores) if self._scores else np.empty(0)
 
     @property
     def natural_multiple(self) -> float | None:
-        """The best score so far ÷ the best natural stimulus's."""
+        """Best score so far ÷ response to the best natural stimulus; None unless that is positive."""
         if self.natural_best is None or self.natural_best <= 0 or np.isnan(self.best):
             return None
         return self.best / self.natural_best
 
     def recommend(self) -> Tensor:
-        """The answer: codes or floats, (*latent); the optimizer's, or of the leaders measured again the best.
+        r"""Return the answer, (\*latent), codes or floats: the optimizer's, or the best of the leaders that were measured again.
 
         Raises
         ------
@@ -249,23 +275,23 @@ class Search:
         return self._hard(self.optimizer.recommend().cpu()[None])[0]
 
     def measured(self) -> Measured | None:
-        """The answer with its response, where leaders were measured again; None otherwise."""
+        """Return the answer with its response; None unless leaders were measured again."""
         return None if self._finals is None else self._finals.measured()
 
     def best_latents(self) -> list[Tensor]:
-        """The best that it knows of, (*latent) each: those that were measured again before the others; one may come twice."""
+        r"""Return the best known latents, (\*latent) each: those measured again first; duplicates are possible."""
         again = self._finals.ranked() if isinstance(self._finals, Finals) else []
         return [*again, *self.leaders.ranked()[0]]
 
     def answers(self) -> list[Measured]:
-        """What it has found, the first the answer; open where leaders were not measured again."""
+        """Return all answers, the recommended one first; open if leaders were not measured again."""
         return [self.measured() or Measured.open(self.recommend())]
 
     def _hard(self, latents: Tensor) -> Tensor:
         return self.latent.harden(latents) if isinstance(self.latent, Categorical) else latents
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it needs to go on, between ``tell`` and ``ask``."""
+        """Return the search's state as nested plain data and tensors. Valid between ``tell`` and the next ``ask``."""
         return {
             "unit": self.unit,
             "optimizer_label": self.optimizer_label,
@@ -284,7 +310,13 @@ class Search:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``; ValueError where it is another search's."""
+        """Restore the state that :meth:`state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            The state is another search's.
+        """
         if (state["unit"], state["optimizer_label"]) != (self.unit, self.optimizer_label):
             raise ValueError(
                 f"a checkpoint of {state['unit']} with {state['optimizer_label']} is not one of {self.unit} with {self.optimizer_label}"

@@ -1,4 +1,4 @@
-"""What a generation's responses say about the other units: every search learns from all the stimuli shown."""
+"""Shares a generation's responses: every search learns from all the stimuli shown."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ...optimizers.optimizer import Evaluations
 from .search import Search
 
 MOST_OVERHEARD = 1000
-"""Candidates that a search is told of others a generation; beyond, those that score best for it."""
+"""Most candidates of other searches that a search observes in a generation; of more, those with its highest scores."""
 
 
 class Exchange:
-    """Collects one generation's responses, scores them for every search that listens, and tells it once all were told their own.
+    """Collects one generation's responses, scored for every search that listens, and passes them on once each search has its own scores.
 
-    Searches of different optimizers don't hear each other, so that comparing optimizers stays fair. The scores are read off responses
-    that were computed anyway: no stimulus is shown twice. Scores that depend on a search's own generation are nobody else's.
+    Searches of different optimizers don't observe each other, so that comparisons of optimizers stay fair. The scores are computed from
+    responses that exist already: no stimulus is shown twice. Scores that depend on a search's own generation are not shared.
 
     Parameters
     ----------
     searches : sequence of Search
-        Those of this generation; groups of one, and groups in which nobody listens, exchange nothing.
+        The searches of this generation; groups of one, and groups without listeners, exchange nothing.
     """
 
     def __init__(self, searches: Sequence[Search]) -> None:
@@ -39,7 +39,17 @@ class Exchange:
         self._scores: dict[tuple[Search, Search], list[Tensor]] = defaultdict(list)
 
     def add(self, searches: Sequence[Search], latents: Sequence[Tensor], heard: Mapping[Search, Tensor]) -> None:
-        """One pass: its candidates are ``latents`` of each of ``searches``, in order; ``heard`` has each hearer's scores of them all."""
+        r"""Add the candidates of one pass.
+
+        Parameters
+        ----------
+        searches : sequence of Search
+            The searches of the pass.
+        latents : sequence of Tensor
+            Candidates of each search, (n, \*latent).
+        heard : mapping of Search to Tensor
+            For each listener, its scores of all candidates, in order.
+        """
         if not heard:
             return
         start = 0
@@ -54,7 +64,7 @@ class Exchange:
                     self._scores[hearer, search].append(heard[hearer][rows])
 
     def tell(self) -> None:
-        """Tell every listener what the others have shown, in the order of the searches."""
+        """Let every listener observe the other searches' candidates, in the order of the searches."""
         for group in self._groups.values():
             shown = {
                 search: _hard(search, torch.cat(self._shown[search])[:: search.design.replicates])
@@ -80,13 +90,13 @@ class Exchange:
                     hearer.observe(Evaluations(torch.cat(latents)[rows], told[rows], variance))
 
     def hearers(self, searches: Sequence[Search]) -> list[Search]:
-        """Who overhears a pass with candidates of ``searches``."""
+        """Return the listeners for a pass with candidates of ``searches``."""
         labels = dict.fromkeys(search.optimizer_label for search in searches)
         return [hearer for label in labels for hearer in self._groups.get(label, []) if hearer.listens]
 
 
 def _hard(search: Search, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Latents as codes, and which of them are what was shown: weights that mix codes are no code's stimulus."""
+    """Return latents as codes, and a mask of the latents that equal their codes: a mixture of codes has another stimulus than its code."""
     if not (isinstance(search.latent, Categorical) and latents.is_floating_point()):
         return latents, torch.ones(latents.shape[0], dtype=torch.bool)
     whole = ((latents == 0) | (latents == 1)).flatten(1).all(1) & (latents.sum(-1) == 1).flatten(1).all(1)
@@ -94,7 +104,7 @@ def _hard(search: Search, latents: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _worth_telling(scores: Tensor) -> Tensor:
-    """Rows that were not missed, the best of them where there are many, in their own order."""
+    """Return the rows that were not missed, at most ``MOST_OVERHEARD`` of the best, in their own order."""
     rows = scores.isfinite().nonzero()[:, 0]
     if rows.numel() > MOST_OVERHEARD:
         rows = rows[scores[rows].argsort(descending=True, stable=True)[:MOST_OVERHEARD]].sort().values

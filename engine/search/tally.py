@@ -1,4 +1,4 @@
-"""What went wrong in a search, counted while it runs: missed responses, gradients that say nothing, and whether it moved at all."""
+"""Counts of a search's problems while it runs: missed responses, zero gradients, and whether it moved at all."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Literal
 from torch import Tensor
 
 SearchOutcome = Literal["success", "stuck", "unmeasured"]
-"""Of one search: it measured responses and moved; it measured responses and never moved; or no response was a finite number."""
+"""Outcome of a search: it measured responses and moved; it measured responses and never moved; or no response was finite."""
 
 JobOutcome = Literal["success", "partial", "stuck", "unmeasured"]
-"""Of a job: the outcome of all its searches; "partial" where some succeeded and others did not."""
+"""Outcome of a job: that of all its searches; "partial" if some succeeded and others did not."""
 
 ENOUGH = 8
-"""Evaluations from which on it is said that all were alike."""
+"""Least evaluations for a warning that all were alike."""
 MANY = 0.5
-"""Share of the gradients that are zero from which on it is said."""
+"""Least fraction of zero gradients for a warning."""
 
 
 @dataclass
@@ -28,13 +28,13 @@ class Tally:
     Attributes
     ----------
     evaluations : int
-        All of them.
+        All evaluations.
     nan, infinite : int
         Responses that were not finite; both count as missed trials.
     lowest, highest : float
-        Of the finite responses; infinities before the first.
+        Range of the finite responses; infinities before the first.
     gradients, zero_gradients, broken_gradients : int
-        Gradients of finite responses that the search had; those that were zero throughout, and those that were not finite.
+        Gradients of finite responses; those among them that were zero throughout, and that were not finite.
     """
 
     evaluations: int = 0
@@ -47,7 +47,15 @@ class Tally:
     broken_gradients: int = 0
 
     def add(self, scores: Tensor, gradients: Tensor | None) -> None:
-        """Count one generation: scores as they were answered, (n,) float64, and their gradients, (n, *latent), where there are some."""
+        r"""Count one generation.
+
+        Parameters
+        ----------
+        scores : Tensor
+            (n,) float64, as answered.
+        gradients : Tensor or None
+            (n, \*latent), if there are any.
+        """
         finite = scores.isfinite()
         self.evaluations += scores.numel()
         self.nan += int(scores.isnan().sum())
@@ -65,12 +73,12 @@ class Tally:
 
     @property
     def measured(self) -> int:
-        """Responses that were finite."""
+        """Number of finite responses."""
         return self.evaluations - self.nan - self.infinite
 
     @property
     def outcome(self) -> SearchOutcome:
-        """How the search went so far."""
+        """Outcome of the search so far."""
         if not self.measured:
             return "unmeasured"
         blind = self.gradients >= ENOUGH and self.gradients == self.zero_gradients + self.broken_gradients == self.measured
@@ -78,7 +86,7 @@ class Tally:
         return "stuck" if alike or blind else "success"
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what a user should know, a line each, with counts; empty where all went well."""
+        """Return what a user should know, a line each, with counts; empty if nothing went wrong."""
         found = [*self._of_responses(), *self._of_gradients()]
         return tuple(found)
 
@@ -115,7 +123,7 @@ class Tally:
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``; counts that an older state lacks stay as they are."""
+        """Restore the counts in ``state``; counts that an older state lacks stay as they are."""
         for field in fields(self):
             if field.name in state:
                 setattr(self, field.name, type(getattr(self, field.name))(state[field.name]))
