@@ -1,4 +1,4 @@
-"""torch's ambient settings around a job: torch's own inside, the caller's after, whatever happens."""
+"""torch's ambient settings around a job: torch's defaults inside, the caller's settings restored after it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
 AUTOCASTING = ("cpu", "cuda", "mps", "xpu")
-"""Kinds of devices whose autocast a caller may have switched on."""
+"""Types of devices whose autocast a caller may have enabled."""
 
 
 class _ProcessSettings:
     """Settings that torch keeps once for all threads: the default dtype and anomaly detection.
 
-    Jobs may overlap in several threads. The first that meets other settings than torch's own keeps them, the last that ends restores them.
+    Jobs may overlap in several threads. The first one that starts under other settings saves them, the last one that ends restores them.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class _ProcessSettings:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """float32 and no anomaly detection within the block."""
+        """Set float32 and no anomaly detection for the duration of a block."""
         with self._lock:
             self._jobs += 1
             if torch.get_default_dtype() != torch.float32:
@@ -60,12 +60,12 @@ _PROCESS = _ProcessSettings()
 
 @contextmanager
 def default_settings() -> Iterator[None]:
-    """Run a block under torch's own settings, and restore the caller's.
+    """Run a block under torch's default settings, and restore the caller's.
 
     Inside, gradients are recorded, tensors are ordinary ones (no inference mode), nothing is cast automatically, anomaly detection is off,
-    and tensors are made as float32 on the CPU. What a caller has chosen for the sake of speed or exactness stays: the number of threads,
+    and tensors are made as float32 on the CPU. Settings for speed or exactness stay as the caller chose them: the number of threads,
     deterministic algorithms, the precision of matrix products. Grad mode, inference mode, autocast and the default device belong to the
-    thread; the default dtype and anomaly detection to the process, so that other threads see them changed while a job runs.
+    thread. The default dtype and anomaly detection belong to the process, so other threads see them changed while a job runs.
     """
     with ExitStack() as stack:
         stack.enter_context(_PROCESS.held())
@@ -80,7 +80,7 @@ def default_settings() -> Iterator[None]:
 
 
 def under_default_settings(function: Callable[Args, Result]) -> Callable[Args, Result]:
-    """Return ``function`` such that it always runs under :func:`default_settings`."""
+    """Return ``function`` wrapped such that it always runs under :func:`default_settings`."""
 
     @wraps(function)
     def settled(*args: Args.args, **kwargs: Args.kwargs) -> Result:
@@ -92,7 +92,7 @@ def under_default_settings(function: Callable[Args, Result]) -> Callable[Args, R
 
 @contextmanager
 def own_threads(threads: int | None) -> Iterator[None]:
-    """Give torch so many CPU threads within a block; as many as it has for None."""
+    """Set the number of torch's CPU threads for the duration of a block; None keeps it."""
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -104,17 +104,17 @@ def own_threads(threads: int | None) -> Iterator[None]:
 
 
 def usable_by_autograd(module: nn.Module) -> nn.Module:
-    """Return ``module``, or a copy of it where its weights were made under ``torch.inference_mode``, which autograd refuses.
+    """Return ``module``, or a copy where its weights were made under ``torch.inference_mode``, which autograd refuses.
 
     Raises
     ------
     ValueError
-        It has to be copied, and can't be.
+        The module has to be copied, and the copy fails.
     """
     if not any(tensor.is_inference() for tensor in (*module.parameters(), *module.buffers())):
         return module
     try:
         return copy.deepcopy(module)
-    except Exception as error:  # a network of others may refuse in any way
+    except Exception as error:  # a user's network may raise any class
         what = f"the weights of this {type(module).__name__} were made under torch.inference_mode, which autograd refuses"
         raise ValueError(f"{what}, and copying them failed ({error}); make the network outside torch.inference_mode") from error

@@ -1,4 +1,4 @@
-"""Components by name: entry points, the built-in ones found the same way as others'."""
+"""Components by name: entry points, the same way for built-in and other packages' components."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200, description="A compone
 
 
 class Named(BaseModel):
-    """A component inside an option, as a job would name it."""
+    """A component inside an option, named as in a job."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Name
@@ -32,15 +32,15 @@ def _spelled_out(value: Any) -> Any:
 
 
 NamedComponent = Annotated[Named, BeforeValidator(_spelled_out, json_schema_input_type=Name | Named)]
-"""Option type of a component; one without options may be its name alone."""
+"""Option type of a component; a component without options may be given by its name alone."""
 
 
 class NotFound(ValueError):
-    """A component that can't be had here; the message says why, and what would work."""
+    """A component that can't be loaded; the message gives the reason, and what would work."""
 
 
 def plural(kind: Kind) -> str:
-    """Return what several components of a kind are called, as in their group of entry points."""
+    """Return the plural of a kind, as in its group of entry points."""
     return "analyses" if kind == "analysis" else f"{kind}s"
 
 
@@ -51,7 +51,7 @@ def entries(kind: Kind) -> Mapping[str, EntryPoint]:
 
 
 def find(kind: Kind, name: str, permissions: Permissions = EVERYTHING) -> Any:
-    """Return the component of that name, or, for ``package:attribute``, the object.
+    """Return a registered component by its name, or an object by ``package:attribute``.
 
     Parameters
     ----------
@@ -60,18 +60,18 @@ def find(kind: Kind, name: str, permissions: Permissions = EVERYTHING) -> Any:
     name : str
         Name of an entry point, or ``package:attribute``.
     permissions : Permissions
-        Say which modules may be imported.
+        The modules that may be imported.
 
     Raises
     ------
     NotFound
-        It is unknown, can't be imported, or its import is not allowed.
+        The component is unknown, can't be imported, or its import is not allowed.
     """
     entry = entries(kind).get(name)
     if entry is not None:
         try:
             return entry.load()
-        except Exception as error:  # another package's component may fail in any way
+        except Exception as error:  # another package's component may raise any class
             raise NotFound(f"{name} can't be loaded here: {type(error).__name__}: {error}") from error
     if ":" in name:
         return _import(name, permissions)
@@ -88,6 +88,6 @@ def _import(name: str, permissions: Permissions) -> Any:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:  # another's module may fail in any way
+    except Exception as error:  # another package's module may raise any class
         raise NotFound(f"{name!r} can't be imported: {type(error).__name__}: {error}") from error
     return found

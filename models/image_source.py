@@ -1,4 +1,4 @@
-"""Pictures as options: data URIs from anywhere, paths only from callers who may read files here."""
+"""Pictures as options: data URIs from every caller, paths only from callers who may read files."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from .pictures.folder import FolderReading, picture_files, shown_name
 from .spaces import StimulusSpec
 
 MAX_PIXELS = 4096 * 4096
-"""Of a picture that came with a job, where it has to be decoded whole; one that unpacks to more is refused from its header."""
+"""Most pixels of a picture in a data URI that has to be decoded whole; a larger one is refused by its header."""
 MAX_BYTES = 64 << 20
-"""Of a ``.npy`` file, or a data URI; what comes with a job is held to :data:`actmax.models.permissions.MAX_PICTURE_BYTES`."""
+"""Most bytes of a ``.npy`` file or a data URI; for a job's data URIs :data:`actmax.models.permissions.MAX_PICTURE_BYTES` holds."""
 LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue in grey (ITU-R BT.601)."""
+"""Weights of red, green and blue in grey (ITU-R BT.601)."""
 
 Fit = Literal["exact", "crop", "stretch"]
-"""What to do about another size: refuse it, take the largest centred part of the right proportions, or distort it; both are resized."""
+"""Treatment of another size: refuse it, crop to the largest centred part of the right proportions, or distort it; then resize."""
 
 ImageSource = Annotated[str, Field(min_length=1), AfterValidator(permitted_image)]
-"""Option type of a picture: a data URI, or a path where the caller may read files; a ``.npy`` file is a stimulus as it is."""
+"""Option type of a picture: a data URI, or a path where the caller may read files; a ``.npy`` file holds the stimulus itself."""
 
 
 @dataclass(frozen=True)
 class FolderStimuli:
-    """Pictures of a folder, float32 (n, channels, height, width), and what was read for them."""
+    """Pictures of a folder, float32 (n, channels, height, width), and the account of reading them."""
 
     stimuli: Tensor
     reading: FolderReading
@@ -51,24 +51,24 @@ def image_stimulus(source: str, stimulus: StimulusSpec, option: str = "image", *
     Parameters
     ----------
     source : str
-        See :data:`ImageSource`. Black is the lowest value of the range, white the highest.
+        See :data:`ImageSource`. Black becomes the lowest value of the range, white the highest.
     stimulus : StimulusSpec
-        What it has to be. A grey picture becomes three equal channels where three are wanted. A series can only come from a ``.npy`` file.
+        The wanted stimulus. A grey picture becomes three equal channels for three channels. A series can only come from a ``.npy`` file.
     option : str
-        The option it came from, which errors name.
+        The option with the picture; errors name it.
     fit : {"exact", "crop", "stretch"}
-        What to do about another size. Resizing is bicubic, antialiased.
+        Treatment of another size. Resizing is bicubic, antialiased.
 
     Returns
     -------
     Tensor
-        float32, of the stimulus's shape and within its range. What was decided about the picture is noted in
+        float32, of the stimulus's shape and within its range. Remarks on the picture are noted in
         :func:`actmax.models.pictures.log.readings`.
 
     Raises
     ------
     InvalidOption
-        There is no such file; it is too large, damaged, of another kind or size.
+        The file is missing, too large, damaged, or of another kind or size.
     """
     data = _content(source, option)
     if isinstance(data, Path) and _is_array(data):
@@ -107,30 +107,33 @@ def folder_stimuli(folder: str, stimulus: StimulusSpec, option: str, most: int =
     Parameters
     ----------
     folder : str
-        Its path.
+        Path of the folder.
     stimulus : StimulusSpec
-        Of an image. With another number of channels than three, all channels are the picture's grey.
+        The wanted image stimuli. With other than three channels, all channels are the picture's grey.
     option : str
-        The option it came from, which errors name.
+        The option with the folder; errors name it.
     most : int
-        Pictures beyond are left out, and counted.
+        Most pictures; the rest is counted and left out.
 
     Returns
     -------
     Tensor
-        float32, (n, channels, height, width) within the stimulus's range, n ≥ 1. Pictures that can't be read are left out; they, and what
-        was passed over, are noted in :func:`actmax.models.pictures.log.readings`.
+        float32, (n, channels, height, width) within the stimulus's range, n ≥ 1. Unreadable pictures are left out. They and all skipped
+        files are noted in :func:`actmax.models.pictures.log.readings`.
 
     Raises
     ------
     InvalidOption
-        There is no such folder, or no picture in it that can be read.
+        The folder doesn't exist, or holds no readable picture.
     """
     return read_folder(folder, stimulus, option, most).stimuli
 
 
 def read_folder(folder: str, stimulus: StimulusSpec, option: str, most: int = 2000) -> FolderStimuli:
-    """Return what :func:`folder_stimuli` does together with an account of what was read, left out and passed over."""
+    """Return the stimuli of :func:`folder_stimuli`, with an account of the files that were read, left out and skipped.
+
+    Parameters and errors are those of :func:`folder_stimuli`.
+    """
     paths, reading = picture_paths(folder, option, most)
     found: list[Tensor] = []
     for path in paths:
@@ -144,12 +147,21 @@ def read_folder(folder: str, stimulus: StimulusSpec, option: str, most: int = 20
 
 
 def picture_paths(folder: str, option: str, most: int) -> tuple[list[Path], FolderReading]:
-    """Return the first ``most`` pictures of a folder and those below it, sorted by path, and an account of the other files.
+    """Return the first pictures of a folder and those below it, sorted by path, and an account of the other files.
+
+    Parameters
+    ----------
+    folder : str
+        Path of the folder.
+    option : str
+        The option with the folder; errors name it.
+    most : int
+        Most pictures.
 
     Raises
     ------
     InvalidOption
-        There is no such folder, or no picture in it.
+        The folder doesn't exist, or holds no picture.
     """
     root, reading = Path(folder), FolderReading(shown_name(folder), option)
     try:
@@ -168,7 +180,24 @@ def picture_paths(folder: str, option: str, most: int) -> tuple[list[Path], Fold
 
 
 def try_picture(path: Path, root: Path, stimulus: StimulusSpec, reading: FolderReading) -> Tensor | None:
-    """Return one picture of a folder, (channels, height, width), or None where it can't be read; ``reading`` says which."""
+    """Return one picture of a folder, or None where it can't be read.
+
+    Parameters
+    ----------
+    path : Path
+        The picture's file.
+    root : Path
+        The folder; file names are shown relative to it.
+    stimulus : StimulusSpec
+        The wanted image stimulus.
+    reading : FolderReading
+        Receives remarks, or the reason why the picture can't be read.
+
+    Returns
+    -------
+    Tensor or None
+        float32, (channels, height, width).
+    """
     name = shown_name(path.relative_to(root))
     try:
         picture, remarks = picture_stimulus(path, stimulus)
@@ -182,12 +211,26 @@ def try_picture(path: Path, root: Path, stimulus: StimulusSpec, reading: FolderR
 
 
 def picture_stimulus(path: Path, stimulus: StimulusSpec) -> tuple[Tensor, tuple[str, ...]]:
-    """Return one picture cropped to the middle, (channels, height, width), see :func:`folder_stimuli`, and what was decided about it.
+    """Return one picture, cropped to the middle, and remarks on it.
+
+    Parameters
+    ----------
+    path : Path
+        The picture's file.
+    stimulus : StimulusSpec
+        The wanted image stimulus, as for :func:`folder_stimuli`.
+
+    Returns
+    -------
+    stimulus : Tensor
+        float32, (channels, height, width).
+    remarks : tuple of str
+        Decisions about the picture, such as its colours' conversion.
 
     Raises
     ------
     UnreadablePicture
-        It can't be read.
+        The picture can't be read.
     """
     channels, height, width = stimulus.shape
     found = decode(path, wanted=(width, height))
@@ -215,7 +258,7 @@ def _planes(picture: Image.Image, stimulus: StimulusSpec) -> Tensor:
 
 
 def _content(source: str, option: str) -> bytes | Path:
-    """The bytes of a data URI, or the path."""
+    """Return the bytes of a data URI, or the path."""
     if not source.startswith("data:"):
         return Path(source)
     try:
@@ -238,7 +281,7 @@ def _is_array(path: Path) -> bool:
 
 
 def _grey(picture: Image.Image) -> Image.Image | None:
-    """The grey of a picture whose red, green and blue are equal everywhere, as formats without grey store it; None of one in colour."""
+    """Return the grey of a picture with equal red, green and blue, as formats without grey store it; None for a picture in colour."""
     levels = np.asarray(picture)
     return picture.getchannel(1) if bool((levels == levels[..., 1:2]).all()) else None
 

@@ -1,4 +1,4 @@
-"""What options of components have in common."""
+"""The base of all components' options, and the error of an unusable one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class OptionsModel(BaseModel):
-    """Options of a component: none that it does not know, and not changed once they are read."""
+    """Options of a component: immutable, and unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     former_names: ClassVar[Mapping[str, str]] = {}
-    """New names by former ones, which are still read, with a warning."""
+    """Present names by former ones; a former name is accepted with a warning."""
 
     @model_validator(mode="before")
     @classmethod
@@ -27,7 +27,15 @@ class OptionsModel(BaseModel):
 
 
 class InvalidOption(ValueError):
-    """An option whose value passed its type, and still can't be used (a weight file that doesn't fit, say)."""
+    """An option whose value has the right type but can't be used (a weight file that doesn't fit, say).
+
+    Parameters
+    ----------
+    option : str
+        Name of the option.
+    message : str
+        The reason, and what would work.
+    """
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(message)

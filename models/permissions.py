@@ -1,4 +1,4 @@
-"""What a request may use of the machine that it runs on: one object made at the entrance, and the checks of options against it."""
+"""Permissions of a request: the code, files and servers that it may use, made once at the entrance, and checks of options."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationInfo
 
 PERMISSIONS = "permissions"
-"""Key of pydantic's validation context under which the :class:`Permissions` of a request stand. Without a context, as where a library's
-user makes options directly, everything is permitted."""
+"""Key of pydantic's validation context that holds the :class:`Permissions` of a request. Without a context, as where a library's user
+makes options directly, everything is permitted."""
 
 MAX_PICTURE_BYTES = 4 << 20
-"""Most of an encoded picture from a caller who may not name files: it travels with its job, and is kept with it."""
+"""Most bytes of an encoded picture from a caller who may not name files: the picture is sent and stored with its job."""
 
 _IMAGE_URI = re.compile(r"data:image/(?:png|jpeg);base64,")
 
 
 @dataclass(frozen=True)
 class Permissions:
-    """What a request may use. By default nothing: no code, no file, no server, and small pictures alone.
+    """The code, files and servers that a request may use; by default none of them, and small pictures only.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Permissions:
 
     @classmethod
     def of(cls, allow_imports: Iterable[str], allow_files: bool | Sequence[str] = False) -> Permissions:
-        """Return the permissions that the command line, the server's settings and keyword arguments state as lists.
+        """Return the permissions of lists, as the command line, the server's settings and keyword arguments have them.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Permissions:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Permissions:
-        """Return the permissions that ``dataclasses.asdict`` has made plain and JSON has carried to another process."""
+        """Return the permissions that ``dataclasses.asdict`` and JSON have carried to another process."""
         fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
         return cls(**fields)
 
@@ -83,7 +83,7 @@ class Permissions:
         return any(entry in ("*", module) or module.startswith(entry + ".") for entry in self.imports)
 
     def may_read(self, path: str) -> bool:
-        """Return whether options may name the file or folder ``path``; links are followed first."""
+        """Return whether options may name the file or folder ``path``; symbolic links are resolved first."""
         return self.any_file or any(Path(path).resolve().is_relative_to(Path(folder).resolve()) for folder in self.folders)
 
     def may_ask(self, url: str) -> bool:
@@ -91,7 +91,7 @@ class Permissions:
         return self.any_file or _server(url) in map(_server, self.servers)
 
     def idle_entries(self) -> list[str]:
-        """Return one line for each entry that permits nothing now: a typo, or something that is still to come.
+        """Return one line for each entry that permits nothing at present: a typo, or a folder or package that doesn't exist yet.
 
         Nothing is imported, and no server is called.
         """
@@ -114,7 +114,7 @@ EVERYTHING = Permissions(imports=("*",), any_file=True)
 
 
 def permissions_of(info: ValidationInfo) -> Permissions:
-    """Return the permissions under which options are validated."""
+    """Return the permissions in a pydantic validation context."""
     return EVERYTHING if info.context is None else info.context.get(PERMISSIONS, NOTHING)
 
 
@@ -155,7 +155,7 @@ def permitted_image(value: str, info: ValidationInfo) -> str:
 
 
 def _server(url: str) -> tuple[str, str]:
-    """Return scheme, and host with port: what two URLs of one server have in common."""
+    """Return scheme, and host with port: the parts that two URLs of one server share."""
     parts = urlsplit(url)
     return parts.scheme.lower(), parts.netloc.lower()
 
@@ -163,7 +163,7 @@ def _server(url: str) -> tuple[str, str]:
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):  # a half-imported or broken module is not this check's matter
+    except (ImportError, ValueError):  # a half-imported or broken module counts as installed
         return True
 
 

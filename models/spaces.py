@@ -1,4 +1,4 @@
-"""Latent spaces and what a stimulus is: the vocabulary that generators, targets and optimizers share."""
+"""Latent spaces and stimuli: the vocabulary that generators, targets and optimizers share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Box:
         return math.prod(self.shape)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` latents drawn uniformly: float32, (n, *shape), on the CPU."""
+        """Return ``n`` latents drawn uniformly: float32, (n, *shape), on the CPU."""
         return torch.rand(n, *self.shape, generator=generator) * (self.high - self.low) + self.low
 
     def check(self, latents: Tensor) -> None:
@@ -74,7 +74,7 @@ class Categorical:
         return math.prod(self.shape)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` latents drawn uniformly: int64, (n, *shape), on the CPU."""
+        """Return ``n`` latents drawn uniformly: int64, (n, *shape), on the CPU."""
         return torch.randint(self.cardinality, (n, *self.shape), generator=generator)
 
     def check(self, latents: Tensor) -> None:
@@ -91,7 +91,7 @@ class Categorical:
             raise ValueError(f"codes must lie in 0 … {self.cardinality - 1}")
 
     def harden(self, latents: Tensor) -> Tensor:
-        """Codes of ``latents``: the heaviest code where they are relaxed weights, themselves otherwise."""
+        """Return codes: (n, *shape, cardinality) weights -> (n, *shape), each position's heaviest code; codes are returned unchanged."""
         return latents.argmax(-1) if latents.is_floating_point() else latents
 
 
@@ -100,7 +100,7 @@ LatentSpace = Box | Categorical
 
 @dataclass(frozen=True)
 class StimulusSpec:
-    """What a stimulus looks like.
+    """Shape, value range and modality of a stimulus.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class StimulusSpec:
     low, high : float
         Value range; images are in [0, 1].
     modality : {"image", "series"}
-        How to show it.
+        Kind of the stimulus, by which it is displayed.
     """
 
     shape: tuple[int, ...]

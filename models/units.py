@@ -15,19 +15,19 @@ _SLICE = re.compile(r"^(\d*):(\d*)$")
 
 
 class BadAddress(ValueError):
-    """An address that names no unit; the message says what is there."""
+    """An address that names no unit; the message names what the target has."""
 
 
 @dataclass(frozen=True)
 class UnitAddress:
-    """A unit, or a group whose mean response is taken.
+    """A unit, or a group of units with their mean response.
 
     Attributes
     ----------
     layer : str
         Name of the layer.
     index : tuple of int or slice
-        Into the layer's response to one stimulus; dimensions left over, and slices, are averaged: ``conv2[12]`` is
+        Index into the layer's response to one stimulus. Missing dimensions and slices are averaged: ``conv2[12]`` is
         channel 12, ``conv2[12, 4, 4]`` one neuron, ``blocks.5[:, 7]`` feature 7 over all tokens.
     """
 
@@ -41,18 +41,25 @@ class UnitAddress:
 
     @property
     def integers(self) -> tuple[int, ...] | None:
-        """The index where it is integers alone, None otherwise."""
+        """The index if it consists of integers alone, else None."""
         whole = tuple(part for part in self.index if isinstance(part, int))
         return whole if len(whole) == len(self.index) else None
 
 
 def resolve(text: str, layers: Sequence[LayerInfo]) -> list[UnitAddress]:
-    """The units that ``text`` names among ``layers``; more than one where an index is ``*``.
+    """Return the units of an address; several where an index is ``*``.
+
+    Parameters
+    ----------
+    text : str
+        The address, ``layer[index]``.
+    layers : sequence of LayerInfo
+        The target's layers.
 
     Raises
     ------
     BadAddress
-        It does not parse, the layer does not exist (near names are told), or an index is out of range.
+        The text is no address, the layer does not exist (the message suggests near names), or an index is out of range.
     """
     layer, index = _split(text, layers)
     parts = [part.strip() for part in index.split(",")] if index else []
@@ -63,7 +70,7 @@ def resolve(text: str, layers: Sequence[LayerInfo]) -> list[UnitAddress]:
 
 
 def _split(text: str, layers: Sequence[LayerInfo]) -> tuple[LayerInfo, str]:
-    """The layer that ``text`` names and what stands in its brackets; a layer's own name may hold blanks and brackets."""
+    """Return the layer of an address and the text in its brackets; a layer's own name may contain spaces and brackets."""
     for name in (text, text.strip()):
         exact = next((layer for layer in layers if layer.name == name), None)
         if exact is not None:

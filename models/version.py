@@ -1,4 +1,4 @@
-"""Parts of a job that live elsewhere, and may change while it runs."""
+"""Versions of a job's parts that run elsewhere and may change during the job."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class HasVersion(Protocol):
-    """A target or generator that is not fixed by its options: it says which version of it a job has begun with."""
+    """A target or generator that its options don't determine: it reports the version that a job has begun with."""
 
     @property
     def version(self) -> str:
-        """Changes whenever it may answer otherwise."""
+        """A text that changes whenever responses or stimuli may change."""
         ...
 
 
 def version_of(part: Any) -> str:
-    """Version of a target or generator, or of the one that it wraps; empty where its options say all."""
+    """Return the version of a target or generator, or of the one that it wraps; empty where its options determine it."""
     while part is not None:
         if isinstance(part, HasVersion):
             return str(part.version)

@@ -17,7 +17,7 @@ from ..spaces import StimulusSpec
 
 @dataclass(frozen=True)
 class Presentation:
-    """What a coding is built for.
+    """How stimuli are presented, for which a coding is built.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Presentation:
     steps : int
         Time steps that the stimulus is shown for, at least 1.
     seed : int
-        Seed of what a coding draws, unless its options have one.
+        Seed of a coding's random draws, unless its options have one.
     """
 
     stimulus: StimulusSpec
@@ -43,14 +43,14 @@ class Coding(Protocol):
     """Turns stimuli into the input of every time step. Equal stimuli get equal inputs, in every batch.
 
     Implementations have a pydantic model ``Options`` and are built by ``from_options(options, presentation)``; they are registered under
-    the entry-point group ``actmax.codings``. They have no state between calls that changes an answer, and draw from generators of their
-    own. What the three properties say is believed: a wrong word gives wrong responses where they are evaluated layer by layer.
+    the entry-point group ``actmax.codings``. No state between calls changes their inputs, and they draw from their own random
+    generators. Evaluation layer by layer relies on the three properties: a wrong value gives wrong responses.
     :func:`actmax.models.codings.testing.check_coding` checks it.
     """
 
     @property
     def binary(self) -> bool:
-        """Whether every input is 0 or 1; layers that follow then look up what spikes add instead of multiplying."""
+        """Whether every input is 0 or 1; following layers then look up the effect of spikes instead of multiplying."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class Coding(Protocol):
 
     @property
     def differentiable(self) -> bool:
-        """Whether gradients flow from inputs to stimuli, by whatever surrogate."""
+        """Whether gradients flow from inputs to stimuli, by any surrogate."""
         ...
 
     def __call__(self, stimuli: Tensor, /) -> Tensor:
@@ -76,12 +76,19 @@ class Coding(Protocol):
 
 
 def coding_of(coding: str | Named | Coding, presentation: Presentation) -> Coding:
-    """Return a coding by its name, by its name and options, or as it is.
+    """Return a coding, given by its name, by its name and options, or as an object.
+
+    Parameters
+    ----------
+    coding : str, Named or Coding
+        The coding; an object is returned as it is.
+    presentation : Presentation
+        How stimuli are presented.
 
     Raises
     ------
     InvalidOption
-        At "coding": there is none of that name, or it does not take the options.
+        At "coding": no coding has the name, or the coding refuses the options.
     """
     if not isinstance(coding, str | Named):
         return coding
@@ -93,12 +100,26 @@ def coding_of(coding: str | Named | Coding, presentation: Presentation) -> Codin
 
 
 def shown_over_time(coding: Coding, stimuli: Tensor, steps: int) -> Tensor:
-    """Return ``coding(stimuli)``, if it has the rows and steps that it ought to have.
+    """Return ``coding(stimuli)`` after checking its rows and steps.
+
+    Parameters
+    ----------
+    coding : Coding
+        The coding to call.
+    stimuli : Tensor
+        (n, *stimulus).
+    steps : int
+        Time steps, at least 1.
+
+    Returns
+    -------
+    Tensor
+        (n, *input) for a constant coding, else (steps, n, *input).
 
     Raises
     ------
     ValueError
-        It has not.
+        The inputs have other rows or steps.
     """
     coded = coding(stimuli)
     expected = stimuli.shape[:1] if coding.constant else (steps, *stimuli.shape[:1])
@@ -109,18 +130,18 @@ def shown_over_time(coding: Coding, stimuli: Tensor, steps: int) -> Tensor:
 
 
 def require_binary(coding: Coding, coded: Tensor) -> None:
-    """Raise ValueError where a coding that says ``binary`` gave something else than 0 and 1."""
+    """Raise ValueError where a coding with ``binary`` returned values other than 0 and 1."""
     if coding.binary and not bool(((coded == 0) | (coded == 1)).all()):
         raise ValueError(f"{type(coding).__name__} says that it is binary and gave other values than 0 and 1")
 
 
 def wants_gradient(stimuli: Tensor) -> bool:
-    """Return whether the gradient of what is made of ``stimuli`` is recorded."""
+    """Return whether autograd records operations on ``stimuli``."""
     return torch.is_grad_enabled() and stimuli.requires_grad
 
 
 def _resolved(coding: str | Named, permissions: Permissions = EVERYTHING) -> tuple[Any, Any]:
-    """Class and options of a named coding."""
+    """Return class and options of a named coding."""
     named = Named(name=coding) if isinstance(coding, str) else coding
     component = find("coding", named.name, permissions)
     if not (hasattr(component, "Options") and hasattr(component, "from_options")):

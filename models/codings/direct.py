@@ -20,9 +20,9 @@ class DirectCoding:
 
     @classmethod
     def from_options(cls, options: Options, presentation: Presentation) -> Self:
-        """Build it, for any presentation."""
+        """Return the coding; it is the same for every presentation."""
         return cls()
 
     def __call__(self, stimuli: Tensor, /) -> Tensor:
-        """Return ``stimuli``."""
+        """Return ``stimuli``, (n, *stimulus), unchanged."""
         return stimuli

@@ -12,7 +12,7 @@ from ..options import OptionsModel
 from .coding import Presentation, wants_gradient
 
 DARKEST = 0.01
-"""Brightness below which no pixel fires later, as snntorch's ``threshold`` of the same default."""
+"""Brightness at and below which pixels fire last, as snntorch's ``threshold`` with the same default."""
 
 
 class LatencyCoding:
@@ -34,16 +34,16 @@ class LatencyCoding:
 
     @classmethod
     def from_options(cls, options: Options, presentation: Presentation) -> Self:
-        """Build it."""
+        """Return the coding for a presentation."""
         return cls(presentation, options.darkest)
 
     @property
     def differentiable(self) -> bool:
-        """Whether a spike can move: not in a single step."""
+        """Whether a spike can move: False for a single step."""
         return self.presentation.steps > 1
 
     def __call__(self, stimuli: Tensor, /) -> Tensor:
-        """(n, *stimulus) -> spikes, (steps, n, *stimulus), each 0 or 1."""
+        """Return the spikes of stimuli: (n, *stimulus) -> (steps, n, *stimulus), each 0 or 1."""
         brightness, last = self.presentation.brightness(stimuli), self.presentation.steps - 1
         time = last * (1 - brightness.clamp(self.darkest, 1)) if last else torch.zeros_like(brightness)
         nearest = self._at(time.detach().round().long(), torch.ones_like(time.detach()))
@@ -55,6 +55,6 @@ class LatencyCoding:
         return nearest + (shared - shared.detach())
 
     def _at(self, times: Tensor, values: Tensor) -> Tensor:
-        """(steps, *values.shape), zero but for ``values`` at ``times``."""
+        """Return (steps, *values.shape), zero except for ``values`` at ``times``."""
         empty = torch.zeros(self.presentation.steps, *values.shape, dtype=values.dtype, device=values.device)
         return empty.scatter(0, times.unsqueeze(0), values.unsqueeze(0))

@@ -15,8 +15,9 @@ from .coding import Presentation, wants_gradient
 class RateCoding:
     """Random spikes: at every step and pixel, independently, one with the probability of the brightness.
 
-    One table of uniform draws is compared with every stimulus: the same stimulus has the same spikes in every batch, and two stimuli differ
-    by their pixels alone (common random numbers). The gradient passes straight through: that of a step's brightness is that of its spike.
+    All stimuli are compared with one table of uniform draws: the same stimulus has the same spikes in every batch, and spikes of two
+    stimuli differ through their pixels alone (common random numbers). The gradient is straight-through: a step's brightness gets the
+    gradient of its spike.
     """
 
     class Options(OptionsModel):
@@ -33,11 +34,11 @@ class RateCoding:
 
     @classmethod
     def from_options(cls, options: Options, presentation: Presentation) -> Self:
-        """Build it."""
+        """Return the coding for a presentation."""
         return cls(presentation, options.seed)
 
     def __call__(self, stimuli: Tensor, /) -> Tensor:
-        """(n, *stimulus) -> spikes, (steps, n, *stimulus), each 0 or 1."""
+        """Return the spikes of stimuli: (n, *stimulus) -> (steps, n, *stimulus), each 0 or 1."""
         brightness = self.presentation.brightness(stimuli)
         with torch.no_grad():
             spikes = (self._uniform(brightness.device).unsqueeze(1) < brightness).to(brightness.dtype)

@@ -1,4 +1,4 @@
-"""The Coding contract as checks, for every implementation, the built-in ones and yours."""
+"""The Coding contract as checks, for built-in and other implementations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from .coding import Coding, Presentation, require_binary, shown_over_time
 def check_coding(coding: Coding, presentation: Presentation, seed: int = 0) -> None:
     """Raise AssertionError or ValueError where ``coding`` breaks the contract, on random stimuli.
 
-    Checks rows, steps and precision; that inputs are finite, and 0 or 1 where it is ``binary``; that equal stimuli get equal inputs in any
-    batch; that stimuli are left as they were and no global random state is drawn from; and that gradients reach the stimuli where it is
+    Checked are: rows, steps and precision; inputs are finite, and 0 or 1 where the coding is ``binary``; equal stimuli get equal inputs in
+    any batch; stimuli stay unchanged, and no global random state is drawn from; gradients reach the stimuli where the coding is
     ``differentiable``, without changing the inputs.
+
+    Parameters
+    ----------
+    coding : Coding
+        The coding to check.
+    presentation : Presentation
+        The presentation that it was built for.
+    seed : int
+        Seed of the stimuli.
     """
     assert isinstance(coding, Coding), "it lacks a member of the Coding protocol"
     spec, steps = presentation.stimulus, presentation.steps

@@ -1,4 +1,4 @@
-"""Densities over latents: what natural ones look like, beyond the samples at hand."""
+"""Densities over latents, fitted to banks of natural ones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Density", "GaussianDensity", "ProductsDensity", "fit_density"]
 
 
 def fit_density(space: LatentSpace, bank: Tensor) -> Density:
-    """The density of a bank of natural latents: a Gaussian in a Box, a tensor train over codes.
+    """Return a density fitted to a bank of natural latents: a Gaussian in a Box, a tensor train over codes.
 
     Parameters
     ----------
     space : Box or Categorical
-        Where they lie.
+        The space of the latents.
     bank : Tensor
         (m, *latent), m >= 1.
     """

@@ -13,9 +13,9 @@ class Density(Protocol):
     """A probability density (over codes, a mass function) on a latent space."""
 
     def log_density(self, latents: Tensor) -> Tensor:
-        """(n, *latent) -> (n,) nats, up to a constant; differentiable with respect to float latents."""
+        """Return the log densities of latents in nats, up to a constant: (n, *latent) -> (n,); differentiable for float latents."""
         ...
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` latents of the space, drawn at random: (n, *latent), on the CPU."""
+        """Return ``n`` random latents of the space: (n, *latent), on the CPU."""
         ...

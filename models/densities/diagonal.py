@@ -1,7 +1,7 @@
-"""Tensor trains whose inner cores are diagonal: mixtures of products of categoricals, drawn and tilted without building any core.
+"""Tensor trains with diagonal inner cores: mixtures of products of categoricals, drawn and tilted without building any core.
 
-Given the component, positions are independent. So the positions that are wanted can be drawn without the others, and a factor on every
-position's values leaves a train of the same kind.
+Given the component, positions are independent. So single positions can be drawn alone, and a factor on every position's values leaves a
+train of the same kind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class DiagonalTrain:
     Attributes
     ----------
     log_weights : Tensor
-        (rank,) logarithm of what each component weighs, up to a constant.
+        (rank,) logarithms of the components' weights, up to a constant.
     tables : Tensor
         (modes, rank, size), >= 0: values' probabilities at each position, up to a constant for each position and component, which
         counts towards the component's weight.
@@ -33,26 +33,26 @@ class DiagonalTrain:
 
     @classmethod
     def uniform(cls, modes: int, size: int) -> Self:
-        """One component, all values alike."""
+        """Return the uniform train: one component, in which all values have equal probability."""
         return cls(torch.zeros(1), torch.full((modes, 1, size), 1.0 / size))
 
     @classmethod
     def fit(cls, indices: Tensor, size: int, components: int, generator: torch.Generator, smoothing: float, iterations: int = 20) -> Self:
-        """Fit to data by expectation maximisation.
+        """Fit a train to data by expectation maximisation.
 
-        Every component's frequencies are smoothed by ``smoothing`` pseudo-counts a mode, which follow that mode's own frequencies, those
-        of all modes together and the uniform ones in equal parts.
+        Every component's frequencies are smoothed by ``smoothing`` pseudo-counts a mode. A third of them follows the mode's own
+        frequencies, a third those of all modes together, a third is uniform.
 
         Parameters
         ----------
         indices : Tensor
             (m, modes) int64 data.
         size : int
-            Size of every mode.
+            Number of values of every mode.
         components : int
             Number of components.
         generator : torch.Generator
-            Picks the rows from which the components start.
+            Draws the rows from which the components start.
         smoothing : float
             Pseudo-counts, > 0.
         iterations : int
@@ -85,9 +85,9 @@ class DiagonalTrain:
         return self.tables.shape[1]
 
     def cores(self) -> Tensor:
-        """The train as :mod:`actmax.models.densities.train` takes it: (modes, rank, size, rank).
+        """Return the train's cores for :mod:`actmax.models.densities.train`: (modes, rank, size, rank).
 
-        The weights are in the first core; cores are scaled to a mean of 0.5 along their diagonals, that of a random train.
+        The first core holds the weights. Cores are scaled to a mean of 0.5 along their diagonals, as in a random train.
         """
         d, components, size = self.tables.shape
         scaled = self.tables * (0.5 * size)
@@ -103,28 +103,34 @@ class DiagonalTrain:
         return cores
 
     def component_weights(self) -> Tensor:
-        """(rank,) probability of each component."""
+        """Return the probability of each component, (rank,)."""
         return (self.log_weights + (self.tables.sum(2) + TINY).log().sum(0)).softmax(0)
 
     def frequencies(self) -> Tensor:
-        """(modes, size) probability of each value at each position, whatever the others hold."""
+        """Return the marginal probability of each value at each position, (modes, size)."""
         normal = self.tables / (self.tables.sum(2, keepdim=True) + TINY)
         return torch.einsum("drn,r->dn", normal, self.component_weights())
 
     def tilted(self, gains: Tensor) -> Self:
-        """The train times exp(Σ gains[p, value at p]); ``gains`` is (modes, size)."""
+        """Return the train times exp(Σ gains[p, value at p]).
+
+        Parameters
+        ----------
+        gains : Tensor
+            (modes, size).
+        """
         factor = (gains - gains.amax(1, keepdim=True)).exp_()
         return type(self)(self.log_weights, self.tables * factor[:, None])
 
     def log_likelihood(self, indices: Tensor) -> Tensor:
-        """Log of the probability with which each of ``indices``, (b, modes), is drawn: (b,)."""
+        """Return the log probability of each of ``indices``, (b, modes), in nats: (b,)."""
         chosen = self.tables[torch.arange(len(self.tables))[:, None], :, indices.T]  # (modes, b, rank)
         shares = (self.tables.sum(2) + TINY).log().sum(0) + self.log_weights
         return ((chosen + TINY).log().sum(0) + self.log_weights).logsumexp(1) - shares.logsumexp(0)
 
     @torch.no_grad()
     def draws(self, n: int, generator: torch.Generator) -> Draws:
-        """``n`` draws, of which any positions may be asked."""
+        """Return ``n`` draws, whose values are drawn position by position on demand."""
         cumulative = self.tables.cumsum(2)
         totals = cumulative[:, :, -1]
         weights = (self.log_weights + (totals + TINY).log().sum(0)).softmax(0)
@@ -132,7 +138,7 @@ class DiagonalTrain:
         return Draws(components, cumulative, generator)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` whole draws: int64, (n, modes)."""
+        """Return ``n`` whole draws: int64, (n, modes)."""
         modes = len(self.tables)
         rows, positions = torch.arange(n).repeat_interleave(modes), torch.arange(modes).repeat(n)
         return self.draws(n, generator).values(rows, positions).view(n, modes)
@@ -140,7 +146,7 @@ class DiagonalTrain:
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws from a :class:`DiagonalTrain` whose values are settled only where they are looked at; each place is to be asked once.
+    """Draws from a :class:`DiagonalTrain` whose values are drawn on demand; ask each position of a draw once only.
 
     Attributes
     ----------
@@ -157,7 +163,18 @@ class Draws:
     generator: torch.Generator
 
     def values(self, rows: Tensor, positions: Tensor) -> Tensor:
-        """What the draws ``rows`` hold at ``positions``, both (cells,): int64."""
+        """Return the values of draws at positions.
+
+        Parameters
+        ----------
+        rows, positions : Tensor
+            (cells,) int64: draw and position of each value.
+
+        Returns
+        -------
+        Tensor
+            (cells,) int64.
+        """
         _, rank, size = self.cumulative.shape
         flat = self.cumulative.view(-1)
         start = (positions * rank + self.components[rows]) * size

@@ -10,21 +10,21 @@ from torch import Tensor
 from ..spaces import Box
 
 LARGEST_COVARIANCE = 1024
-"""Coordinates up to which correlations are kept; beyond, each coordinate has a variance of its own."""
+"""Coordinates up to which correlations are fitted; beyond, each coordinate has its own variance."""
 
 
 class GaussianDensity:
     """Mean and covariance of natural latents; correlations up to 1024 coordinates.
 
-    The covariance is shrunk towards its own diagonal by the share that Schäfer and Strimmer's estimate gives ("A shrinkage approach to
-    large-scale covariance matrix estimation", 2005, target D), so that few samples make no singular matrix.
+    The covariance is shrunk towards its own diagonal by Schäfer and Strimmer's estimate ("A shrinkage approach to large-scale covariance
+    matrix estimation", 2005, target D), so that the matrix of few samples isn't singular.
 
     Parameters
     ----------
     space : Box
-        Where latents lie; samples are clipped to it.
+        The space of the latents; samples are clipped to it.
     mean : Tensor
-        (size,).
+        (size,) mean.
     factor : Tensor
         Square root of the covariance: (size, size), symmetric, or its diagonal, (size,).
     """
@@ -37,7 +37,7 @@ class GaussianDensity:
 
     @classmethod
     def fit(cls, space: Box, bank: Tensor) -> Self:
-        """Fit to ``bank``, (m, *latent)."""
+        """Return the density fitted to ``bank``, (m, *latent)."""
         rows = bank.detach().cpu().flatten(1).double()
         m, size = rows.shape
         mean = rows.mean(0)
@@ -59,21 +59,21 @@ class GaussianDensity:
         return cls(space, mean, (vectors * values.clamp(min=1e-12).sqrt()) @ vectors.T)
 
     def whiten(self, latents: Tensor) -> Tensor:
-        """(n, *latent) -> (n, size): standard normal where the latents are natural."""
+        """Return whitened coordinates, standard normal for natural latents: (n, *latent) -> (n, size)."""
         centred = latents.flatten(1) - self.mean.to(latents)
         inverse = self._inverse.to(latents)
         return centred @ inverse if inverse.ndim == 2 else centred * inverse
 
     def colour(self, white: Tensor) -> Tensor:
-        """The inverse of :meth:`whiten`: (n, size) -> (n, *latent), not clipped."""
+        """Return the latents of whitened coordinates, not clipped: (n, size) -> (n, *latent); the inverse of :meth:`whiten`."""
         factor = self.factor.to(white)
         return ((white @ factor if factor.ndim == 2 else white * factor) + self.mean.to(white)).view(-1, *self.space.shape)
 
     def log_density(self, latents: Tensor) -> Tensor:
-        """(n, *latent) -> (n,) nats, up to a constant."""
+        """Return the log densities of latents in nats, up to a constant: (n, *latent) -> (n,)."""
         return -0.5 * self.whiten(latents).square().sum(1)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` draws, clipped to the box: float32, (n, *latent)."""
+        """Return ``n`` draws, clipped to the box: float32, (n, *latent)."""
         white = torch.randn(n, self.space.size, generator=generator, dtype=torch.float64)
         return self.colour(white).float().clamp(self.space.low, self.space.high)

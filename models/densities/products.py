@@ -17,6 +17,7 @@ class ProductsDensity:
     Parameters
     ----------
     space : Categorical
+        The space of codes.
     train : DiagonalTrain
         One mode a position.
     """
@@ -27,15 +28,29 @@ class ProductsDensity:
 
     @classmethod
     def fit(cls, space: Categorical, bank: Tensor, components: int = 8, smoothing: float = 20.0, seed: int = 0) -> Self:
-        """Fit to ``bank``, (m, *latent) codes; ``smoothing`` pseudo-counts a position and component."""
+        """Return the density fitted to natural codes.
+
+        Parameters
+        ----------
+        space : Categorical
+            The space of codes.
+        bank : Tensor
+            (m, *latent) codes.
+        components : int
+            Most components; no more than rows of the bank.
+        smoothing : float
+            Pseudo-counts a position and component, > 0.
+        seed : int
+            Seed of the fit's start.
+        """
         rows = bank.detach().cpu().flatten(1).long()
         generator = torch.Generator().manual_seed(seed)
         return cls(space, DiagonalTrain.fit(rows, space.cardinality, min(components, len(rows)), generator, smoothing))
 
     def log_density(self, latents: Tensor) -> Tensor:
-        """Codes, (n, *latent) -> (n,) nats."""
+        """Return the log probabilities of codes in nats: (n, *latent) -> (n,)."""
         return self.train.log_likelihood(latents.cpu().flatten(1))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` draws: int64, (n, *latent)."""
+        """Return ``n`` draws: int64, (n, *latent)."""
         return self.train.sample(n, generator).view(n, *self.space.shape)

@@ -14,12 +14,23 @@ TINY = 1e-30
 
 
 def random_train(modes: int, size: int, rank: int, generator: torch.Generator) -> Tensor:
-    """Cores drawn uniformly from [0, 1), as PROTES starts: float32, (modes, rank, size, rank)."""
+    """Return cores drawn uniformly from [0, 1), PROTES' start: float32, (modes, rank, size, rank)."""
     return torch.rand(modes, rank, size, rank, generator=generator)
 
 
 def right_interfaces(cores: Tensor) -> Tensor:
-    """What sums over all later modes leave of them, scaled to unit length: (d, r), row k belongs right of core k."""
+    """Return the right interface vector of each core: the contraction of all later cores summed over their modes, scaled to unit length.
+
+    Parameters
+    ----------
+    cores : Tensor
+        (d, r, n, r).
+
+    Returns
+    -------
+    Tensor
+        (d, r); row k belongs right of core k.
+    """
     d, r = cores.shape[:2]
     sums = cores.sum(2)
     row = cores.new_zeros(r)
@@ -33,9 +44,21 @@ def right_interfaces(cores: Tensor) -> Tensor:
 
 
 def log_likelihood(cores: Tensor, indices: Tensor) -> Tensor:
-    """Log of the probability with which :func:`sample` draws each of ``indices``: (b, d) -> (b,).
+    """Return the log probability with which :func:`sample` draws each multi-index, in nats.
 
     Each conditional is the absolute value of the train's, normalised, as in PROTES: cores need not be positive.
+
+    Parameters
+    ----------
+    cores : Tensor
+        (d, r, n, r).
+    indices : Tensor
+        (b, d) int64.
+
+    Returns
+    -------
+    Tensor
+        (b,), differentiable with respect to the cores.
     """
     d, r = cores.shape[:2]
     b = indices.shape[0]
@@ -54,7 +77,7 @@ def log_likelihood(cores: Tensor, indices: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample(cores: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw ``n`` multi-indices mode by mode, each from its conditional given those to its left: int64, (n, d)."""
+    """Return ``n`` multi-indices drawn mode by mode, each from its conditional given the modes to its left: int64, (n, d)."""
     d, r, size = cores.shape[:3]
     weighted = _weighted(cores, right_interfaces(cores))
     uniform = torch.rand(d, n, 1, generator=generator)
@@ -71,6 +94,6 @@ def sample(cores: Tensor, n: int, generator: torch.Generator) -> Tensor:
 
 
 def _weighted(cores: Tensor, right: Tensor) -> Tensor:
-    """Cores with their right interface contracted: (d, r, n)."""
+    """Return the cores with their right interface contracted: (d, r, n)."""
     d, r, n, _ = cores.shape
     return (cores.reshape(d, r * n, r) @ right[:, :, None]).view(d, r, n)

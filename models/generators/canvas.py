@@ -1,4 +1,4 @@
-"""What generators share that have no stimulus of their own: a Box of latents, a bank of starting points, and a value range to end in."""
+"""The common part of generators that make stimuli of any size: a Box of latents, a bank of starting points, and a value range."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Mapping = Literal["sigmoid", "clip"]
 MAPPING = Field(description="How values end in the stimulus's range: by a sigmoid, or clipped, with the sigmoid's slope in its middle.")
 
 BANK_VALUES = 1 << 22
-"""Values of a bank of starting points, about."""
+"""Approximate number of values of a bank of starting points."""
 
 
 class CanvasOptions(OptionsModel):
-    """Options of every generator of this kind."""
+    """Options of generators that make stimuli of any size."""
 
 
 class Canvas(ABC):
-    """A differentiable generator over a Box that makes whatever stimuli a target takes.
+    """A differentiable generator over a Box that makes any stimuli that a target takes.
 
-    A subclass takes (stimulus, options), or says in ``for_stimulus`` how it is made, and draws in ``_draw``; every tensor among its
-    attributes moves along with :meth:`to`.
+    A subclass is built as ``Class(stimulus, options)`` or overrides ``for_stimulus``, and draws in ``_draw``. :meth:`to` moves all tensors
+    among its attributes.
 
     Parameters
     ----------
     latent : Box
-        What is searched.
+        The space to search.
     stimulus : StimulusSpec
-        What is made.
+        The stimuli to make.
     bank : Tensor
-        (m, *latent) where searches begin; clipped to the box.
+        (m, *latent) starting points of searches; clipped to the box.
     step : float
         Length of one step of a gradient search, for one coordinate, in the latent's unit.
     """
@@ -53,48 +53,69 @@ class Canvas(ABC):
 
     @classmethod
     def for_stimulus(cls, options: Any, stimulus: StimulusSpec, /) -> Self:
-        """Return a generator of such stimuli."""
+        """Return a generator of stimuli of this specification; see :class:`actmax.models.generators.generator.FitsStimulus`."""
         made: Any = cls
         return made(stimulus, options)
 
     def to(self, device: str, /) -> Self:
-        """Move the tensors that it draws with."""
+        """Move the generator's tensors to a device, and return the generator."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))
         return self
 
     def __call__(self, latents: Tensor, /) -> Tensor:
-        """(n, *latent) -> (n, *stimulus)."""
-        if not latents.shape[0]:  # which neither FFT nor interpolation takes
+        """Return the stimuli of latents: (n, *latent) -> float32, (n, *stimulus), within the range."""
+        if not latents.shape[0]:  # FFT and interpolation refuse an empty batch
             return latents.new_zeros(0, *self.stimulus.shape, dtype=torch.float32)
         return self._draw(latents.float())
 
     @abstractmethod
     def _draw(self, latents: Tensor) -> Tensor:
-        """(n, *latent) float32 -> (n, *stimulus) within the range."""
+        """Return the stimuli of float32 latents: (n, *latent) -> (n, *stimulus) within the range."""
 
 
 def in_range(values: Tensor, stimulus: StimulusSpec, mapping: Mapping = "sigmoid") -> Tensor:
-    """Unbounded values in the stimulus's range: 0 becomes its middle, and 1 a quarter of the range more where nothing saturates."""
+    """Return unbounded values mapped into the stimulus's range.
+
+    Parameters
+    ----------
+    values : Tensor
+        Any shape; 0 becomes the middle of the range, and around it 1 is a quarter of the range.
+    stimulus : StimulusSpec
+        Has the range.
+    mapping : {"sigmoid", "clip"}
+        How values beyond the range are squashed.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``values``.
+    """
     share = values.sigmoid() if mapping == "sigmoid" else (0.5 + values / 4).clamp(0, 1)
     return (stimulus.low + (stimulus.high - stimulus.low) * share).clamp(stimulus.low, stimulus.high)
 
 
 def out_of_range(share: Tensor, mapping: Mapping = "sigmoid") -> Tensor:
-    """The values that :func:`in_range` brings to a ``share`` of the range, (0, 1) exclusively."""
+    """Return the values that :func:`in_range` maps to a ``share`` of the range, in (0, 1)."""
     return share.logit() if mapping == "sigmoid" else 4 * (share - 0.5)
 
 
 def normal_bank(latent: Box, std: float, mean: float = 0.0) -> Tensor:
-    """Starting points: normal draws, always the same, (m, *latent)."""
+    """Return starting points, (m, *latent): normal draws, the same at every call, clipped to the box; m is 16 to 256."""
     rows = max(16, min(256, BANK_VALUES // latent.size))
     noise = torch.randn(rows, *latent.shape, generator=torch.Generator().manual_seed(0))
     return (mean + std * noise).clamp(latent.low, latent.high)
 
 
 def images_only(stimulus: StimulusSpec, name: str) -> tuple[int, int, int]:
-    """Channels, height and width; Unfit for what is no image."""
+    """Return channels, height and width of image stimuli.
+
+    Raises
+    ------
+    Unfit
+        The stimuli are no images; the message names the generator, ``name``.
+    """
     if stimulus.modality != "image":
         raise Unfit(f"{name} makes images, the target takes a {stimulus}; use series or pixel")
     channels, height, width = stimulus.shape

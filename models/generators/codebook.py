@@ -1,4 +1,4 @@
-"""Any code book with its decoder as a generator of Categorical latents."""
+"""A code book with its decoder as a generator of Categorical latents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CodebookGenerator:
     shape : tuple of int
         Shape of the map of codes.
     stimulus : StimulusSpec or None
-        What it makes; by default an image in [0, 1] of the shape that it is seen to make.
+        The stimuli that it makes; None: images in [0, 1] of the shape of a trial output.
     bank : Tensor or None
         int64 (m, *shape): codes of natural stimuli.
 
@@ -61,15 +61,15 @@ class CodebookGenerator:
 
     @property
     def notices(self) -> list[str]:
-        """What a user has to know about the decoder."""
+        """Notices about the decoder for the user."""
         return self._kept.notices
 
     def preserved(self) -> preserve_state:
-        """Return a context after which the decoder is as it was before; see :class:`actmax.models.targets.target.PreservesState`."""
+        """Return a context that restores the decoder's state at its end; see :class:`actmax.models.targets.target.PreservesState`."""
         return self._kept.preserved()
 
     def to(self, device: str) -> Self:
-        """Move code book and decoder."""
+        """Move code book and decoder to a device, and return the generator."""
         self.codebook = self.codebook.to(device)
         self.decoder.to(device)
         return self
@@ -79,5 +79,5 @@ class CodebookGenerator:
         return vectors.movedim(-1, 1) if self.channels_first else vectors
 
     def __call__(self, latents: Tensor, /) -> Tensor:
-        """Codes, (n, *shape), or weights over the codes, (n, *shape, codes) -> (n, *stimulus)."""
+        """Return the stimuli of codes, (n, *shape), or of weights over the codes, (n, *shape, codes): (n, *stimulus)."""
         return self._kept(self._vectors(latents)).clamp(self.stimulus.low, self.stimulus.high)

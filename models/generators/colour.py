@@ -21,7 +21,20 @@ Schubert, "Feature visualization", 2017)."""
 
 
 def colour_matrix(colour: Colour, channels: int) -> Tensor | None:
-    """(3, 3): uncorrelated channels to red, green and blue, its longest column of length 1; None where colour is left alone."""
+    """Return the matrix from uncorrelated channels to red, green and blue.
+
+    Parameters
+    ----------
+    colour : {"imagenet", "cifar10", "none"}
+        The images whose colours' correlations are used.
+    channels : int
+        Channels of a stimulus.
+
+    Returns
+    -------
+    Tensor or None
+        (3, 3), its longest column of length 1; None for "none", and for other than three channels.
+    """
     if colour == "none" or channels != 3:
         return None
     root = torch.tensor(IMAGENET) if colour == "imagenet" else cifar10(3).colour
@@ -29,5 +42,5 @@ def colour_matrix(colour: Colour, channels: int) -> Tensor | None:
 
 
 def coloured(planes: Tensor, matrix: Tensor | None) -> Tensor:
-    """Uncorrelated planes, (n, 3, height, width), as red, green and blue; as they are where there is no matrix."""
+    """Return uncorrelated planes, (n, 3, height, width), as red, green and blue; unchanged without a matrix."""
     return planes if matrix is None else torch.einsum("rc,nchw->nrhw", matrix, planes)

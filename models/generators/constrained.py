@@ -1,4 +1,4 @@
-"""Any generator, held to what an experiment allows: near natural latents, at a fixed luminance and contrast."""
+"""A generator under an experiment's constraints: near natural latents, at a fixed luminance and contrast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .prior import Prior
 
 
 class Unconstrainable(ValueError):
-    """A constraint that this generator can't keep; ``constraint`` is its name, the message says why and what would work."""
+    """A constraint that a generator can't keep; ``constraint`` is its name, the message gives the reason and what would work."""
 
     def __init__(self, constraint: str, message: str) -> None:
         super().__init__(message)
@@ -24,26 +24,25 @@ class Unconstrainable(ValueError):
 
 
 class ConstrainedGenerator:
-    """A generator of which every latent gives a stimulus that keeps the constraints, so that any optimizer can search it.
+    """A generator whose every stimulus keeps the constraints, so that any optimizer can search it.
 
-    Latents are projected before they are decoded and stimuli rescaled after, both with their true gradients.
+    Latents are projected before decoding and stimuli rescaled after it, both with their true gradients.
 
     Parameters
     ----------
     generator : Generator
-        What decodes.
+        The generator that decodes.
     max_latent_std : float or None
-        Most standard deviations from natural latents: the root mean square of a latent's whitened coordinates (its Mahalanobis
-        distance to the prior's mean ÷ √size) is at most this. Natural latents have about 1. One that is farther out is moved
-        straight towards the mean. A limit on the whole distance, unlike one on each coordinate, means the same whatever the
-        coordinates are.
+        Largest distance from natural latents in standard deviations: the root mean square of a latent's whitened coordinates (its
+        Mahalanobis distance to the prior's mean ÷ √size). Natural latents have about 1. A latent that is farther out is moved
+        straight towards the mean. A limit on the whole distance has the same meaning in all coordinates, a limit on each one has not.
     max_code_changes : float or None
         Largest share of a code map's codes that differ from the nearest natural map of the bank. Where more do, natural codes are put back
         (:class:`actmax.models.generators.near_codes.NearCodes`).
     luminance : float or None
         Mean over all values of a stimulus, in its own unit.
     contrast : float or None
-        Standard deviation over all values of a stimulus (root-mean-square contrast), in its own unit. A flat stimulus has none to scale
+        Standard deviation over all values of a stimulus (root-mean-square contrast), in its own unit. A flat stimulus can't be scaled
         and stays flat.
 
     Raises
@@ -94,26 +93,26 @@ class ConstrainedGenerator:
 
     @property
     def latent(self) -> LatentSpace:
-        """The inner generator's: latents that break a constraint are asked and projected."""
+        """The inner generator's space: latents that break a constraint may be asked, and are projected."""
         return self.generator.latent
 
     @property
     def prior(self) -> Prior | None:
-        """The inner generator's."""
+        """The inner generator's prior."""
         return self.generator.prior
 
     @property
     def stimulus(self) -> StimulusSpec:
-        """The inner generator's."""
+        """The inner generator's stimuli."""
         return self.generator.stimulus
 
     @property
     def differentiable(self) -> bool:
-        """As the inner generator."""
+        """Whether the inner generator is differentiable."""
         return self.generator.differentiable
 
     def to(self, device: str, /) -> Self:
-        """Move the inner generator."""
+        """Move the inner generator to a device, and return this generator."""
         self.generator = self.generator.to(device)
         if self._near is not None:
             self._near = self._near.to(device)
@@ -121,7 +120,7 @@ class ConstrainedGenerator:
         return self
 
     def project(self, latents: Tensor) -> Tensor:
-        """Return the latents that are decoded, (n, *latent): each as near to natural ones as the two limits say."""
+        """Return the latents that are decoded, (n, *latent): within both limits of natural ones."""
         if self._near is not None:
             return self._near.project(latents)
         if self._density is None or self.max_latent_std is None:
@@ -129,7 +128,7 @@ class ConstrainedGenerator:
         density = self._density
         limit = self.max_latent_std * math.sqrt(density.space.size)
         distance = density.whiten(latents).norm(dim=1)
-        # towards the mean, which lies in the box as its bank does; a little short of the limit, for rounding
+        # towards the mean, which lies in the box since the bank does; just short of the limit, for rounding
         share = (limit * (1 - 1e-6) / distance.clamp(min=limit)).clamp(max=1.0).where(distance > limit, distance.new_ones(()))
         share = share.view(-1, *[1] * (latents.ndim - 1))
         mean = density.mean.to(latents).view(density.space.shape)
@@ -137,7 +136,7 @@ class ConstrainedGenerator:
         return moved.where(share < 1, latents)
 
     def __call__(self, latents: Tensor, /) -> Tensor:
-        """(n, *latent) -> (n, *stimulus) that keep the constraints."""
+        """Return stimuli that keep the constraints: (n, *latent) -> (n, *stimulus)."""
         stimuli = self.generator(self.project(latents))
         if self.luminance is None and self.contrast is None:
             return stimuli

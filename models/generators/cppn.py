@@ -1,4 +1,4 @@
-"""An image as a small network of its coordinates."""
+"""An image as a small network over its coordinates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CppnGenerator(Canvas):
         layers: int = Field(default=8, ge=1, le=32, description="Hidden layers.")
 
     BOUND = 5.0
-    """Of weights in units of their initial standard deviation, 1 ÷ √(inputs)."""
+    """Bound of the weights, in units of their initial standard deviation, 1 ÷ √(inputs)."""
 
     def __init__(self, stimulus: StimulusSpec, options: Options) -> None:
         channels, height, width = images_only(stimulus, "cppn")

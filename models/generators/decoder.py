@@ -1,4 +1,4 @@
-"""Any torch decoder as a generator of a Box of latents."""
+"""A torch decoder as a generator over a Box of latents."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class DecoderGenerator:
     Parameters
     ----------
     decoder : nn.Module
-        Takes (n, *latent) floats; its output is clipped to the stimulus's range. It is run in evaluation mode and left as it was, to the
-        bit (:class:`actmax.models.generators.kept_decoder.KeptDecoder`).
+        Takes (n, *latent) floats; its output is clipped to the stimulus's range. It runs in evaluation mode, and its state is restored
+        to the bit (:class:`actmax.models.generators.kept_decoder.KeptDecoder`).
     latent : Box
-        Where to search; for a standard normal latent, ±3 is usual.
+        The space to search; for a standard normal latent, ±3 is usual.
     stimulus : StimulusSpec or None
-        What it makes; by default an image in [0, 1] of the shape that it is seen to make.
+        The stimuli that it makes; None: images in [0, 1] of the shape of a trial output.
     bank : Tensor or None
         (m, *latent) natural latents to start from.
 
     Raises
     ------
     ValueError
-        The decoder does not take such latents, makes something else than one stimulus of each, or the bank is not of the space.
+        The decoder refuses such latents or doesn't make one stimulus of each, or the bank is not in the space.
     """
 
     differentiable = True
@@ -47,18 +47,18 @@ class DecoderGenerator:
 
     @property
     def notices(self) -> list[str]:
-        """What a user has to know about the decoder."""
+        """Notices about the decoder for the user."""
         return self._kept.notices
 
     def to(self, device: str) -> Self:
-        """Move the decoder."""
+        """Move the decoder to a device, and return the generator."""
         self.decoder.to(device)
         return self
 
     def preserved(self) -> preserve_state:
-        """Return a context after which the decoder is as it was before; see :class:`actmax.models.targets.target.PreservesState`."""
+        """Return a context that restores the decoder's state at its end; see :class:`actmax.models.targets.target.PreservesState`."""
         return self._kept.preserved()
 
     def __call__(self, latents: Tensor, /) -> Tensor:
-        """(n, *latent) -> (n, *stimulus)."""
+        """Return the stimuli of latents: (n, *latent) -> (n, *stimulus), clipped to the range."""
         return self._kept(latents).clamp(self.stimulus.low, self.stimulus.high)

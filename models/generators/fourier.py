@@ -53,7 +53,7 @@ class FourierGenerator(Canvas):
 
 
 def spectrum_scale(height: int, width: int, decay: float) -> Tensor:
-    """√(h·w) ÷ max(f, 1 ÷ max(w, h))^decay, f in cycles per pixel: (height, width // 2 + 1)."""
+    """Return √(h·w) ÷ max(f, 1 ÷ max(w, h))^decay, f in cycles per pixel: (height, width // 2 + 1)."""
     y, x = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
     frequency = (y.square() + x.square()).sqrt().clamp(min=1 / max(height, width))
     return math.sqrt(height * width) * frequency**-decay

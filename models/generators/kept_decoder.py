@@ -1,4 +1,4 @@
-"""A torch decoder that is asked with care: left as it was, the same stimulus for the same latent, a row for each."""
+"""A torch decoder whose state is restored after every call, with one deterministic stimulus for each latent."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from ..networks.preserve_state import Habits, preserve_state
 from ..networks.random_state import seed_all
 
 SEED = 0
-"""Of the random numbers that a decoder draws."""
+"""Seed of a decoder's random numbers."""
 _CLOSE = 1e-3
-"""Largest difference of two stimuli from one latent, as a share of their largest value, that rounding may explain."""
+"""Largest difference of two stimuli from one latent that counts as rounding, as a share of their largest value."""
 
 
 class KeptDecoder:
-    """A decoder in evaluation mode that is left as it was, to the bit.
+    """A decoder that runs in evaluation mode and whose state is restored to the bit.
 
-    Random numbers that it draws are the same in every call. One whose stimuli depend on the other latents of a batch, or that takes one
-    latent only, is asked for one after the other.
+    Its random numbers are the same in every call. Latents are decoded one by one where a stimulus depends on the rest of its batch, or
+    where the decoder takes a single latent only.
 
     Parameters
     ----------
     decoder : nn.Module
         Takes (n, *latent) floats and makes a stimulus of each.
     latents : Tensor
-        (2, *latent), to try it with.
+        (2, *latent), for a trial at construction.
 
     Attributes
     ----------
     module : nn.Module
         The decoder, without wrappers.
     shape : tuple of int
-        Of one stimulus.
+        Shape of one stimulus.
 
     Raises
     ------
     ValueError
-        It does not take such latents, or makes something else than one stimulus of each.
+        The decoder refuses such latents, or doesn't make one stimulus of each.
     """
 
     def __init__(self, decoder: nn.Module, latents: Tensor) -> None:
@@ -60,14 +60,14 @@ class KeptDecoder:
 
     @property
     def notices(self) -> list[str]:
-        """What a user has to know about the decoder."""
+        """Notices about the decoder for the user."""
         said = ["The decoder's stimuli depend on the other latents of a batch, or it takes one alone; each is decoded alone."] * self._alone
         if self._habits.sources:
             said.append("The decoder draws random numbers; they are the same in every call.")
         return said
 
     def preserved(self) -> preserve_state:
-        """Return a context after which the decoder is as it was before."""
+        """Return a context that restores the decoder's state at its end."""
         return preserve_state(self.module, self._habits)
 
     def __call__(self, latents: Tensor) -> Tensor:
@@ -76,12 +76,12 @@ class KeptDecoder:
         Raises
         ------
         RuntimeError
-            The decoder made another number of stimuli, or of another shape.
+            The decoder made another number of stimuli, or stimuli of another shape.
         """
         if not len(latents):
             return latents.new_zeros(0, *self.shape)
         recording = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-        # never in inference mode: what a network caches there can't be trained with later
+        # never in inference mode: autograd refuses tensors that a network caches there
         with torch.inference_mode(False), torch.set_grad_enabled(recording):
             made = torch.cat([self._decoded(part) for part in latents.split(1)]) if self._alone else self._decoded(latents)
         if tuple(made.shape) != (len(latents), *self.shape):
@@ -102,7 +102,7 @@ class KeptDecoder:
         name, shape = type(self.module).__name__, tuple(latents.shape)
         try:
             made = self._decoded(latents, thorough=thorough)
-        except Exception as error:  # modules raise all kinds at what they don't take
+        except Exception as error:  # modules raise any class for inputs that they refuse
             reason = str(error).strip().split("\n", 1)[0]
             raise ValueError(f"{name} does not take latents of shape {shape}: {reason}") from error
         if not made.ndim or made.shape[0] != len(latents):

@@ -16,7 +16,7 @@ from .pyramid import Pyramid
 class LaplacianGenerator(Canvas):
     """A sum of grids from fine to coarse, each interpolated to the whole (Lucid's ``laplacian_pyramid_image``; Olah et al., 2017).
 
-    A prior towards smooth pictures that, other than Fourier coefficients, keeps every latent in its place.
+    This is a prior towards smooth pictures; unlike a Fourier coefficient, every latent has a place in the picture.
 
     Parameters
     ----------

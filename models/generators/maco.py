@@ -22,10 +22,10 @@ class MacoGenerator(Canvas):
 
     Fel, Boissin, Boutin, Picard, Novello, Colin, Linsley, Rousseau, Cadène, Goetschalckx, Gardes and Serre, "Unlocking feature
     visualization for deeper networks with magnitude constrained optimization", NeurIPS 2023. The magnitude is the mean |FFT| of natural
-    images in uncorrelated colour; phases are all that is searched, so every stimulus has the contrast of nature at every scale.
+    images in uncorrelated colour; only phases are searched, so every stimulus has the contrast of natural images at every scale.
 
-    A real image's spectrum is its own conjugate mirror image: on the two columns that mirror themselves, phases below the middle are
-    taken from above it, so that the magnitude stays what it is; where a coefficient has to be real, its phase is 0. The mean is that of
+    A real image's spectrum is its own conjugate mirror image. On the two columns that mirror themselves, phases below the middle are
+    copied from above it, so that the magnitude is kept; the phase of a coefficient that has to be real is 0. The mean colour is that of
     natural images.
 
     Parameters
@@ -56,7 +56,7 @@ class MacoGenerator(Canvas):
         mapping: Annotated[Mapping, MAPPING] = "sigmoid"
 
     BOUND = 4 * math.pi
-    """Twice round in either direction, so that few phases come to the end of the box."""
+    """Two turns in either direction, so that few phases reach the bounds."""
 
     def __init__(self, stimulus: StimulusSpec, options: Options) -> None:
         channels, height, width = images_only(stimulus, "maco")
@@ -78,14 +78,14 @@ class MacoGenerator(Canvas):
             raise Unfit(f"an image of {height} × {width} has no phases to search; use pixel")
 
     def planes(self, latents: Tensor) -> Tensor:
-        """Phases to uncorrelated planes, before they are mixed into colours: (n, channels, height, width) with that very magnitude."""
+        """Return uncorrelated planes of phases, before they are mixed into colours: (n, channels, height, width) of the fixed magnitude."""
         other = -latents.roll(-1, -2).flip(-2)  # of the conjugate row, -k for k
         phase = torch.where(self._mirrored, other, latents).masked_fill(self._real, 0.0)
         return torch.fft.irfft2(torch.polar(self.magnitude.expand_as(phase), phase), s=self.stimulus.shape[1:])
 
     def _draw(self, latents: Tensor) -> Tensor:
         colours = torch.einsum("rc,nchw->nrhw", self._colour, self.planes(latents))
-        # of the same contrast where nothing saturates, since a quarter is the slope of what follows
+        # times 4, since in_range has the slope 1/4: the contrast is kept where nothing saturates
         return in_range(4 * self.options.contrast * colours + self._offset, self.stimulus, self.options.mapping)
 
 

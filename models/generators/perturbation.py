@@ -19,7 +19,7 @@ Norm = Literal["linf", "l2", "l1"]
 
 
 def _number(value: Any) -> Any:
-    """8/255 as text is the fraction that everybody writes."""
+    """Return a fraction in text form, such as 8/255, as its value; any other value unchanged."""
     if isinstance(value, str) and value.count("/") == 1:
         above, below = value.split("/")
         try:
@@ -43,7 +43,7 @@ class PerturbationGenerator(Canvas):
     Parameters
     ----------
     image : Tensor
-        (*stimulus) to change.
+        (*stimulus), the image to change.
     stimulus : StimulusSpec
         An image or a series.
     options : PerturbationGenerator.Options
@@ -75,7 +75,7 @@ class PerturbationGenerator(Canvas):
         if options.size is not None and options.size > longest:
             raise InvalidOption("size", f"the longer side has {longest} values, so at most as many tiles")
         tiles = whole if options.size is None else tuple(max(1, round(side * options.size / longest)) for side in whole)
-        # latents of standard deviation 1 lie on the sphere of L2, one value of the bound alone does as well
+        # a latent of standard deviation 1 lies on the sphere of L2, and so does a single value at the bound
         bound = 1.0 if options.norm == "linf" else math.prod(stimulus.shape) ** 0.5
         latent = Box((stimulus.shape[0], *tiles), -bound, bound)
         bank = normal_bank(latent, 1.0)
@@ -84,11 +84,17 @@ class PerturbationGenerator(Canvas):
 
     @classmethod
     def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """Perturbations of the options' image."""
+        """Return a generator of perturbations of the options' image.
+
+        Raises
+        ------
+        InvalidOption
+            The image can't be read or doesn't fit the stimulus, or there are more tiles than values along the longer side.
+        """
         return cls(image_stimulus(options.image, stimulus, "image", fit=options.fit), stimulus, options)
 
     def perturbation(self, latents: Tensor) -> Tensor:
-        """(n, *latent) -> (n, *stimulus) within the ball, before the stimulus's range is seen to."""
+        """Return perturbations within the ball, before clipping to the stimulus's range: (n, *latent) -> (n, *stimulus)."""
         epsilon = self.options.epsilon
         moved = self._unit * latents
         if self.latent.shape != self.stimulus.shape:
@@ -96,7 +102,7 @@ class PerturbationGenerator(Canvas):
         if self.options.norm == "linf":  # the box is the ball
             return moved
         flat = moved.flatten(1)
-        # the root has no slope at 0, and rounding may not leave the ball
+        # offsets: the root has no slope at 0, and rounding must not leave the ball
         length = (flat.square().sum(1) + 1e-24).sqrt() if self.options.norm == "l2" else flat.abs().sum(1)
         share = (epsilon * (1 - 1e-6) / length.clamp(min=1e-12)).clamp(max=1.0)
         return moved * share.view(-1, *[1] * (moved.ndim - 1))

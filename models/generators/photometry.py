@@ -10,24 +10,32 @@ from torch import Tensor
 from ..spaces import StimulusSpec
 
 NEWTON = 12
-"""Steps of Newton's method, after which what is still off is bisected."""
+"""Most steps of Newton's method; stimuli that have not converged are bisected."""
 BISECTIONS = 45
 TOLERANCE = 1e-7
-"""Of mean and standard deviation, as a share of the stimulus's range, where the search for gain and offset ends."""
+"""Error of mean and standard deviation, as a share of the stimulus's range, at which the search for gain and offset ends."""
 
 
 def most_contrast(luminance: float | None, spec: StimulusSpec) -> float:
-    """The standard deviation that no stimulus of that mean reaches, or of any mean: half its values lowest, half highest."""
+    """Return the upper bound of the standard deviation of stimuli: half the values lowest, half highest.
+
+    Parameters
+    ----------
+    luminance : float or None
+        Mean of the stimuli; None for any mean.
+    spec : StimulusSpec
+        Has the range.
+    """
     half = (spec.high - spec.low) / 2
     return half if luminance is None else math.sqrt(max((luminance - spec.low) * (spec.high - luminance), 0.0))
 
 
 def fixed(stimuli: Tensor, spec: StimulusSpec, luminance: float | None, contrast: float | None) -> Tensor:
-    """Stimuli rescaled to a fixed mean and standard deviation.
+    """Return stimuli rescaled to a fixed mean and standard deviation.
 
-    Each is made clip(gain · x + offset) with the one gain and offset that give what is asked after clipping to the stimulus's range; its
-    order of light and dark stays. They are found by Newton's method and, where much is clipped, by bisection; the gradient is that of
-    the solution (the implicit function theorem), as if gain and offset had been formulas.
+    Each becomes clip(gain · x + offset) with the one gain and offset that reach the wanted values after clipping to the stimulus's range;
+    the order of light and dark is kept. Newton's method solves for them and, where much is clipped, bisection. The gradient is that of the
+    solution (the implicit function theorem), as if gain and offset were closed formulas.
 
     Parameters
     ----------
@@ -38,12 +46,12 @@ def fixed(stimuli: Tensor, spec: StimulusSpec, luminance: float | None, contrast
     luminance : float or None
         Mean over all values of a stimulus. None: its own, moved as far as the contrast needs it.
     contrast : float or None
-        Standard deviation over all values of a stimulus (root-mean-square contrast). None: left to itself.
+        Standard deviation over all values of a stimulus (root-mean-square contrast). None: not fixed.
 
     Returns
     -------
     Tensor
-        (n, *stimulus). A stimulus without contrast stays flat, and one of few distinct values comes as near as it can.
+        (n, *stimulus). A stimulus without contrast stays flat, and one with few distinct values comes as near as it can.
     """
     width = spec.high - spec.low
     x = ((stimuli - spec.low) / width).flatten(1)
@@ -54,7 +62,7 @@ def fixed(stimuli: Tensor, spec: StimulusSpec, luminance: float | None, contrast
         mean = torch.full_like(mean, (luminance - spec.low) / width)
     deviation = None if contrast is None else contrast / width
     if deviation is not None and luminance is None:
-        # some way inside what is possible: near its edge stimuli are nearly black and white, and few can be
+        # with a margin to the possible means: at their limit stimuli have to be black and white
         room = math.sqrt(max(0.25 - (deviation * 1.25) ** 2, 0.0))
         mean = mean.clamp(0.5 - room, 0.5 + room)
     with torch.no_grad():
@@ -66,7 +74,7 @@ def fixed(stimuli: Tensor, spec: StimulusSpec, luminance: float | None, contrast
 
 
 def _missed(x: Tensor, gain: Tensor, offset: Tensor, mean: Tensor, deviation: float | None) -> tuple[Tensor, Tensor]:
-    """By how much mean and standard deviation are off, (n, 2), and their slopes in gain and offset, (n, 2, 2)."""
+    """Return the errors of mean and standard deviation, (n, 2), and their slopes in gain and offset, (n, 2, 2)."""
     linear = gain[:, None] * x + offset[:, None]
     made = linear.clamp(0, 1)
     free = ((linear > 0) & (linear < 1)).to(x)
@@ -77,14 +85,14 @@ def _missed(x: Tensor, gain: Tensor, offset: Tensor, mean: Tensor, deviation: fl
         spread = centred.square().mean(1).clamp(min=1e-12).sqrt()
         off.append(spread - deviation)
         slopes.append(torch.stack([(centred * free * x).mean(1), (centred * free).mean(1)], 1) / spread[:, None])
-    else:  # the gain stays what it is
+    else:  # the gain is fixed
         off.append(gain - 1)
         slopes.append(torch.tensor([1.0, 0.0]).to(x).expand(x.shape[0], 2))
     return torch.stack(off, 1), torch.stack(slopes, 1)
 
 
 def _solved(x: Tensor, mean: Tensor, deviation: float | None) -> tuple[Tensor, Tensor]:
-    """Gain and offset, (n,) each, of double precision."""
+    """Return gain and offset, (n,) each, in double precision."""
     spread = x.std(1, unbiased=False)
     flat = spread < 1e-6
     gain = torch.ones_like(mean) if deviation is None else torch.where(flat, 0.0, deviation / spread.clamp(min=1e-6))
@@ -103,7 +111,7 @@ def _solved(x: Tensor, mean: Tensor, deviation: float | None) -> tuple[Tensor, T
 
 
 def _bisected(x: Tensor, mean: Tensor, deviation: float | None) -> tuple[Tensor, Tensor]:
-    """The same for any stimulus: at a fixed mean more gain means more contrast, at a fixed gain more offset a higher mean."""
+    """Return gain and offset by bisection, for any stimulus: contrast grows with gain at a fixed mean, the mean with offset."""
     n = x.shape[1]
     ordered = x.sort(1).values
     nothing = x.new_zeros(x.shape[0], 1)
@@ -140,7 +148,7 @@ def _bisected(x: Tensor, mean: Tensor, deviation: float | None) -> tuple[Tensor,
 
 
 def _newton(off: Tensor, slopes: Tensor) -> Tensor:
-    """The step, (n, 2), a little damped where everything is clipped and slopes vanish."""
+    """Return the Newton step, (n, 2), slightly damped for the case that everything is clipped and slopes vanish."""
     off, slopes = off.double(), slopes.double()
     square = slopes.transpose(1, 2) @ slopes
     damping = 1e-12 + 1e-10 * square.diagonal(dim1=1, dim2=2).amax(1)
@@ -148,7 +156,7 @@ def _newton(off: Tensor, slopes: Tensor) -> Tensor:
 
 
 def _attached(x: Tensor, mean: Tensor, deviation: float | None, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain and offset with their derivatives in ``x`` (and ``mean``): one Newton step whose slopes are constants and whose value is nil."""
+    """Return gain and offset with derivatives in ``x`` (and ``mean``): plus one Newton step of value zero whose slopes are constants."""
     off, slopes = _missed(x, gain, offset, mean, deviation)
     step = _newton(off, slopes.detach())
     step = (step - step.detach()).to(gain)

@@ -15,8 +15,8 @@ from .colour import COLOUR, Colour, colour_matrix, coloured
 class PixelGenerator(Canvas):
     """Every value of a stimulus is a coordinate: pixels of an image, samples of a series (Erhan et al., 2009).
 
-    Without further constraints, gradients find adversarial noise here; it is the baseline that every other generator improves on, and
-    under transformations it becomes a picture.
+    Without further constraints, gradient searches end at adversarial noise: the baseline for every other generator. With transformations
+    the results are pictures.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What natural latents look like: the prior that a search may start from."""
+"""The prior of a generator: a bank of natural latents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Prior:
     bank : Tensor
         (m, *latent), m >= 1: latents of natural stimuli, in the generator's own space (codes as int64).
     space : LatentSpace
-        Where they lie.
+        The space of the latents.
     """
 
     bank: Tensor
@@ -29,11 +29,11 @@ class Prior:
 
     @cached_property
     def density(self) -> Density:
-        """A density fitted to the bank, at the first use."""
+        """The density of natural latents, fitted to the bank at the first use."""
         return fit_density(self.space, self.bank)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` latents of the bank, drawn without replacement while they last: (n, *latent)."""
+        """Return ``n`` latents of the bank, without a repeat until all have been drawn: (n, *latent)."""
         rows: list[Tensor] = []
         left = n
         while left > 0:

@@ -1,4 +1,4 @@
-"""Scales of a stimulus: coarse grids and fine ones, interpolated and added up."""
+"""Scales of a stimulus: coarse and fine grids, interpolated and added up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Pyramid:
     shape : tuple of int
         (channels, *size) of one stimulus, its size in one or two dimensions.
     levels : int
-        Most grids; those after the first of one point are left out.
+        Most grids; grids after the first one of a single point are left out.
     """
 
     def __init__(self, shape: tuple[int, ...], levels: int) -> None:
@@ -29,11 +29,11 @@ class Pyramid:
 
     @property
     def points(self) -> int:
-        """Points of all grids of one channel."""
+        """Number of points of all grids of one channel."""
         return sum(math.prod(size) for size in self.sizes)
 
     def sum(self, values: Tensor) -> Tensor:
-        """(n, channels, points), the finest grid first -> (n, *shape)."""
+        """Return the sum of the interpolated grids: (n, channels, points), the finest grid first -> (n, *shape)."""
         total: Tensor | None = None
         parts = values.split([math.prod(size) for size in self.sizes], -1)
         mode = "linear" if len(self.shape) == 2 else "bilinear"

@@ -20,12 +20,12 @@ from ..spaces import Box, Categorical, LatentSpace
 from .prior import Prior
 
 _WIDE = 8
-"""Bytes of a value on the wire, at most."""
+"""Most bytes of a value on the wire."""
 _MOST_BANK_BYTES = 512 << 20
 _MOST_VECTORS = 1_000_000
 """Values of all codes' vectors: a description stays within 4 MiB as float32."""
 _ROUNDING = 1e-5
-"""By which a stimulus may leave its range, as a share of it: what is left of arithmetic is cut off, more is an error."""
+"""Tolerance of a stimulus's range, as a share of it: rounding within it is clipped, more is an error."""
 
 
 class RemoteGenerator:
@@ -39,23 +39,23 @@ class RemoteGenerator:
     def __init__(
         self, connection: PluginConnection, described: pb.GeneratorDescription, *, batch: int = 256, bank: Tensor | None = None
     ) -> None:
-        """Read what the plugin says of itself, and its natural latents where it has some.
+        """Build the generator from the plugin's description, and fetch its natural latents.
 
         Parameters
         ----------
         connection : PluginConnection
-            To the plugin.
+            The connection to the plugin.
         described : GeneratorDescription
-            Its own words.
+            The plugin's description of itself.
         batch : int
             Most latents of one call.
         bank : Tensor, optional
-            (k, *latent) its natural latents, where they are at hand; else it is asked for them.
+            (k, *latent) natural latents, if fetched already; else the plugin is asked for them.
 
         Raises
         ------
         PluginError
-            It describes no generator, or its bank is not of its latent space.
+            The description is invalid, or the bank is not in its latent space.
         """
         self._connection, self._described, self._batch = connection, described, batch
         self.version: str = described.version
@@ -70,12 +70,12 @@ class RemoteGenerator:
 
     @classmethod
     def from_options(cls, options: PluginOptions) -> Self:
-        """Connect, wait until the plugin is healthy, and have it describe itself; a session's that has done so is asked nothing.
+        """Connect, wait until the plugin is healthy, and read its description; a session reuses the one that it has.
 
         Raises
         ------
         InvalidOption
-            Nobody answers, or it is no generator.
+            No plugin answers, or it is no generator.
         """
         kept = kept_plugin()
         try:
@@ -93,16 +93,16 @@ class RemoteGenerator:
             raise InvalidOption("address" if options.address else "plugin", str(error)) from error
 
     def to(self, device: str, /) -> Self:
-        """Nothing to move: the generator is elsewhere."""
+        """Return the generator: it runs in another process, and nothing has to be moved."""
         return self
 
     def __call__(self, latents: Tensor, /) -> Tensor:
-        """(n, *latent) -> (n, *stimulus), without a gradient.
+        """Return the stimuli of latents, without a gradient: (n, *latent) -> (n, *stimulus).
 
         Raises
         ------
         PluginError
-            The plugin did not answer, or with something else than stimuli within its range.
+            The plugin did not answer, or its answer holds no stimuli within their range.
         """
         latents = self.latent.harden(latents) if isinstance(self.latent, Categorical) else latents
         row = max(_WIDE * math.prod(self.latent.shape), _WIDE * math.prod(self.stimulus.shape))

@@ -1,4 +1,4 @@
-"""An image to begin at, and what is added to it at several scales."""
+"""A given image to start from, and additions to it at several scales."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StartImageGenerator(Canvas):
     Parameters
     ----------
     image : Tensor
-        (*stimulus) to begin at.
+        (*stimulus), the image to begin at.
     stimulus : StimulusSpec
         An image or a series.
     options : StartImageGenerator.Options
@@ -46,7 +46,13 @@ class StartImageGenerator(Canvas):
 
     @classmethod
     def for_stimulus(cls, options: Options, stimulus: StimulusSpec, /) -> Self:
-        """What begins at the options' image."""
+        """Return a generator that begins at the options' image.
+
+        Raises
+        ------
+        InvalidOption
+            The image can't be read or doesn't fit the stimulus.
+        """
         return cls(image_stimulus(options.image, stimulus, "image", fit=options.fit), stimulus, options)
 
     def _draw(self, latents: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The Generator contract as checks, for every implementation, the built-in ones and yours."""
+"""The Generator contract as checks, for built-in and other implementations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from .generator import Generator, HasCodebook
 def check_generator(generator: Generator, seed: int = 0) -> None:
     """Raise AssertionError where ``generator`` breaks the contract.
 
-    Checks shapes, types and the value range of stimuli; that equal latents give equal stimuli in any batch; that no
-    global random state is drawn from; gradients, and relaxed codes, where it is differentiable; the prior's bank; and the code book.
+    Checked are: shapes, types and value range of stimuli; equal latents give equal stimuli in any batch; no global random state is drawn
+    from; gradients, and relaxed codes, where the generator is differentiable; the prior's bank; the code book.
+
+    Parameters
+    ----------
+    generator : Generator
+        The generator to check; it is moved to the CPU.
+    seed : int
+        Seed of the latents.
     """
     assert isinstance(generator, Generator), "it lacks a member of the Generator protocol"
     generator.to("cpu")
@@ -53,18 +60,18 @@ def check_generator(generator: Generator, seed: int = 0) -> None:
 
 
 def check_slope(generator: Generator, seed: int = 0, step: float = 1e-2, tolerance: float = 0.05) -> None:
-    """Raise AssertionError where gradients of a smooth generator over a Box are not the slopes of what it makes.
+    """Raise AssertionError where gradients of a smooth generator over a Box differ from finite differences.
 
     Parameters
     ----------
     generator : Generator
-        Differentiable.
+        A differentiable generator.
     seed : int
-        Of the latents, the direction and the weights of the stimulus's values.
+        Seed of the latents, the direction and the weights of the stimulus's values.
     step : float
-        Of the central difference, as a share of a random direction of unit length.
+        Step of the central difference, as a share of a random direction of unit length.
     tolerance : float
-        Difference allowed, as a share of the gradient's length.
+        Largest difference, as a share of the gradient's length.
     """
     assert isinstance(generator.latent, Box)
     rng = torch.Generator().manual_seed(seed)

@@ -1,1 +1,1 @@
-"""Torch networks, whoever made them: asked without being changed, and their weights."""
+"""Torch networks of any origin: calls that leave them unchanged, and their weights."""

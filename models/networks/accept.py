@@ -1,4 +1,4 @@
-"""What a torch module has to be before it is asked at all, and what is said of one that doesn't take the stimuli."""
+"""Requirements of a torch module before its first call, and the message for one that refuses the stimuli."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..spaces import StimulusSpec
 
 _COMMON_CHANNELS = (1, 3, 4)
 _WORDS = "input_ids"
-"""What transformers calls the input for words."""
+"""Name in transformers of the input for words."""
 _STIMULI = ("pixel_values", "input_values", "input_features")
-"""What it calls those for pictures and sound."""
+"""Names in transformers of the inputs for pictures and sound."""
 
 
 class Scripted(nn.Module):
-    """A scripted or traced network, of which only the answer can be read: TorchScript takes no hooks.
+    """A scripted or traced network, of which only the output can be read: TorchScript takes no hooks.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ class Scripted(nn.Module):
         self.training = script.training
 
     def forward(self, stimuli: Tensor) -> Any:
-        """Answer as the network."""
+        """Return the network's output."""
         return self.script(stimuli)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """Return the network inside ``torch.compile`` and data-parallel wrappers, whose parts can be read one by one."""
+    """Return the network inside ``torch.compile`` and data-parallel wrappers, whose parts can be read individually."""
     if isinstance(module, torch.jit.ScriptModule):
         return Scripted(module)
     while True:
@@ -51,7 +51,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def require_ready(module: nn.Module) -> None:
-    """Refuse a network that has no values to compute with.
+    """Raise ValueError for a network without values to compute with.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def require_ready(module: nn.Module) -> None:
 
 
 def fixed_batch(module: nn.Module) -> int | None:
-    """Return the batch size that a program of ``torch.export`` was made for; None where it takes any, or is no such program."""
+    """Return the batch size that a program of ``torch.export`` is fixed to; None where it accepts any, or for another module."""
     graph = getattr(module, "graph", None)
     if not isinstance(module, torch.fx.GraphModule) or graph is None:
         return None
@@ -84,18 +84,18 @@ def fixed_batch(module: nn.Module) -> int | None:
 
 
 def refusal(module: nn.Module, spec: StimulusSpec, error: Exception, takes: Callable[[tuple[int, ...]], bool]) -> str:
-    """Say why a network does not take stimuli, and what would work.
+    """Return the reason why a network refuses stimuli, and what would work.
 
     Parameters
     ----------
     module : nn.Module
         The network.
     spec : StimulusSpec
-        The stimuli that were tried.
+        The refused stimuli.
     error : Exception
-        What it raised.
+        The network's error.
     takes : callable
-        Tells whether it takes stimuli of another shape.
+        Returns whether the network accepts stimuli of another shape.
     """
     name = _name(module)
     inputs = _inputs(module)

@@ -1,4 +1,4 @@
-"""Who is asking which network: calls that touch the same modules or parameters take turns."""
+"""Mutual exclusion of calls on networks: calls that use the same modules or parameters take turns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 _turn = threading.Condition()
 _held: dict[int, int] = {}
-"""Of each object that is held, by its id, its owner."""
+"""Owner of each held object, by the object's id."""
 _waiting: dict[int, int] = {}
-"""Of each owner that waits, the owner that it waits for."""
+"""The owner that each waiting owner waits for."""
 _acting = threading.local()
 
 
@@ -46,12 +46,12 @@ def hold(keys: frozenset[int]) -> frozenset[int]:
     Returns
     -------
     frozenset of int
-        Those that the current owner did not hold before, to be released.
+        The keys that the current owner did not hold before, to be released.
 
     Raises
     ------
     RuntimeError
-        Their owner waits for something that the current owner holds, so that neither could ever go on.
+        Their owner waits for an object that the current owner holds: a deadlock.
     """
     owner = current_owner()
     with _turn:

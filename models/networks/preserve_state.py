@@ -1,4 +1,4 @@
-"""Asks a network and leaves it as it was: weights, buffers, flags, hooks, gradients, attributes and random state."""
+"""Calls of a network that restore its state: weights, buffers, flags, hooks, gradients, attributes and random state."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from .random_state import RandomState, Source, TorchSettings
 from .state_walk import Walk, contents_differ, walk
 
 MAX_COPIED = 2 << 30
-"""Bytes of tensors that a thorough look copies; of a larger network, it copies what is not a parameter."""
+"""Most bytes of tensors that a thorough call copies; for a larger network it copies all tensors but the parameters."""
 
 
 @dataclass
 class Habits:
-    """What asking a network was seen to change, so that later calls keep it from happening.
+    """The side effects of calling a network, as observed, so that later calls prevent them.
 
     Attributes
     ----------
     tensors : list of Tensor
-        Tensors that are written into in place. A later call gives the network copies of them to write into.
+        Tensors that the network writes in place. Later calls replace them by copies.
     objects : list of object
         Plain objects whose contents change.
     sources : set of str
         Global random number generators that are drawn from.
     attributes : set of str
-        Names of all that changes, for messages.
+        Names of all changed attributes and tensors, for messages.
     unrestored : set of str
-        Names of what was changed and could not be put back.
+        Names of changed tensors that could not be restored.
     needs_parameter_gradients : bool
-        Whether the network differentiates by its own parameters within its forward pass, so that these have to keep their flags.
+        Whether the forward pass differentiates with respect to its own parameters, which then keep their ``requires_grad``.
     """
 
     tensors: list[Tensor] = field(default_factory=list)
@@ -48,34 +48,37 @@ class Habits:
 
     @property
     def any(self) -> bool:
-        """Whether asking the network changes anything in it, or draws random numbers."""
+        """Whether a call changes anything in the network, or draws random numbers."""
         return bool(self.tensors or self.objects or self.sources or self.attributes)
 
 
 class preserve_state:
-    """Within the block ``module`` is in evaluation mode and its parameters take no gradient; after it, all is as before to the bit.
+    """A context with ``module`` in evaluation mode and without parameter gradients, which restores its whole state to the bit.
 
-    Put back are: the training flag, hooks, parameters, buffers and attributes of every part, also of parts that lie in plain lists and
-    dictionaries; the contents of lists, dictionaries, sets and small arrays among the attributes; ``.grad`` and ``requires_grad`` of every
-    tensor; random number generators, global ones too; torch's settings, such as the default dtype. So after exceptions and Ctrl-C.
+    The context restores, also after exceptions and Ctrl-C:
 
-    Parts are brought into evaluation mode by their flags, so ``train`` and ``eval`` that are overridden or refuse change nothing. Calls
-    on networks that share a part or a parameter take turns, whatever their threads; the same thread may enter again. Hold it
-    over the backward pass too: activation checkpointing runs the network again there.
+    - the training flag, hooks, parameters, buffers and attributes of every part, also of parts in plain lists and dictionaries;
+    - the contents of lists, dictionaries, sets and small arrays among the attributes;
+    - ``.grad`` and ``requires_grad`` of every tensor;
+    - random number generators, global ones too, and torch's settings, such as the default dtype.
+
+    Evaluation mode is set by the parts' flags, so an overridden ``train`` or ``eval`` isn't called. Calls on networks that share a part or
+    a parameter take turns, in all threads; the same thread may enter again. Keep the context open over the backward pass: activation
+    checkpointing runs the network again there.
 
     Parameters
     ----------
     module : nn.Module
         The network.
     habits : Habits or None
-        What asking it changes, as earlier calls have seen; this call adds what it sees. Calls that share it are faster.
+        Side effects observed by earlier calls; this call adds its own. Calls that share one object are faster.
     thorough : bool
-        Copy all tensors, look into plain objects too, and fill ``habits``: for the first call.
+        Whether to copy all tensors and follow plain objects, to fill ``habits``: for the first call.
 
     Notes
     -----
-    A tensor that the network is known to write into is replaced by a copy meanwhile, so that a recorded graph stays valid. Others are
-    watched by their version; one that is seen to change for the first time outside a thorough call can't be put back and is named
+    A tensor that the network is known to write into is replaced by a copy during the call, so that a recorded graph stays valid. Other
+    tensors are watched by their version. A tensor that changes for the first time outside a thorough call can't be restored and is named
     in ``habits.unrestored``.
     """
 
@@ -87,7 +90,7 @@ class preserve_state:
 
     def __enter__(self) -> Self:
         if holds(self._module) and not self._thorough and not self.habits.any:
-            self._entered.append(TorchSettings())  # what holds it already puts all else back
+            self._entered.append(TorchSettings())  # the outer context restores everything else
             return self
         snapshot = _Snapshot(self._module, self.habits, self._thorough)
         self._entered.append(snapshot)
@@ -112,7 +115,7 @@ class preserve_state:
 
 
 class _Snapshot:
-    """All of one network, while this thread holds it."""
+    """The saved state of one network, which this thread holds."""
 
     def __init__(self, module: nn.Module, habits: Habits, thorough: bool) -> None:
         self._module = module
@@ -130,7 +133,7 @@ class _Snapshot:
         self._written_back = thorough
 
     def take(self) -> None:
-        """Read all, then bring the network into evaluation mode."""
+        """Save the state, then set evaluation mode."""
         found = self._walk = self._hold()
         self._settings = TorchSettings()
         on_device = any(tensor.device.type != "cpu" for tensor in found.tensors[:1])
@@ -150,7 +153,7 @@ class _Snapshot:
                     tensor.requires_grad_(False)
 
     def restore(self) -> None:
-        """Put all back and let other threads in; it may be called again after an interruption."""
+        """Restore the state and release the network; it may be called again after an interruption."""
         if self._settings is not None:
             self._settings.restore()
         if self._random is not None:
@@ -162,7 +165,7 @@ class _Snapshot:
         release(self._held)
 
     def _hold(self) -> Walk:
-        """Wait for this thread's turn, and return the network as it is then."""
+        """Wait for this thread's turn, and return the walk over the network at that time."""
         found = self._habits._walk
         while True:
             if found is None or self._thorough:
@@ -176,7 +179,7 @@ class _Snapshot:
             found = None
 
     def _copy(self, found: Walk) -> None:
-        """Copy the tensors that may be written into, and give the network the copies of those that are known to be."""
+        """Copy the tensors that may be written into, and put the copies of known ones into the network."""
         known = {id(tensor) for tensor in self._habits.tensors}
         large = self._thorough and sum(tensor.nbytes for tensor in found.tensors if _copyable(tensor)) > MAX_COPIED
         for tensor, version in zip(found.tensors, self._versions, strict=True):
@@ -187,7 +190,7 @@ class _Snapshot:
                 kept = isinstance(tensor, nn.Parameter) and not self._thorough
                 self._copies[id(tensor)] = nn.Parameter(copy, requires_grad=False) if kept else copy
         if not self._thorough:
-            self._written_back = bool(found.scripted)  # in C++ there is nothing to replace
+            self._written_back = bool(found.scripted)  # tensors of TorchScript parts lie in C++ and can't be replaced
             for holder in found.holders:
                 holder.replace(self._copies)
 
@@ -242,7 +245,7 @@ def _version(tensor: Tensor) -> int | None:
 def _versions(tensors: list[Tensor]) -> list[int | None]:
     try:
         return [tensor._version for tensor in tensors]
-    except RuntimeError:  # a tensor that was made in inference mode has none
+    except RuntimeError:  # a tensor made in inference mode has no version
         return [_version(tensor) for tensor in tensors]
 
 

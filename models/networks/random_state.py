@@ -1,4 +1,4 @@
-"""Global random state and settings of torch, numpy and Python, put back after a network was asked."""
+"""Global random state and settings of torch, numpy and Python, restored after a network's call."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 
 
 class TorchSettings:
-    """Settings of torch that a forward pass may leave behind: grad mode, default dtype, autocast, determinism and precision."""
+    """Settings of torch that a forward pass may change: grad mode, default dtype, autocast, determinism and precision."""
 
     def __init__(self) -> None:
         self._values = [read() for read, _ in _SETTINGS]
 
     def restore(self) -> None:
-        """Put every setting back that differs."""
+        """Restore every setting that differs."""
         for value, (read, write) in zip(self._values, _SETTINGS, strict=True):
             if read() != value:
                 write(value)
 
 
 class RandomState:
-    """The global random state at the time of its making.
+    """The global random state at construction.
 
     Parameters
     ----------
     sources : set of str
-        Generators that the network is known to draw from. The state of numpy's takes 0.1 ms to read and is therefore read whole only
-        for networks that draw from it; for others its words are compared, which misses nothing but a cached normal number.
+        Generators that the network is known to draw from. Reading numpy's whole state takes 0.1 ms and is done only for networks that
+        draw from it. For others its words are compared, which misses only a cached normal number.
     devices : bool
-        Whether generators of CUDA and MPS devices are kept too.
+        Whether to save the generators of CUDA and MPS devices too.
     """
 
     def __init__(self, sources: set[Source], devices: bool = False) -> None:
@@ -68,7 +68,7 @@ class RandomState:
         self._mps = torch.mps.get_rng_state() if devices and torch.backends.mps.is_available() else None
 
     def restore(self) -> set[Source]:
-        """Put every generator back that was drawn from, and return which ones."""
+        """Restore every generator that has changed, and return their names."""
         drawn: set[Source] = set()
         if not torch.equal(torch.get_rng_state(), self._torch):
             drawn.add("torch")
@@ -92,7 +92,7 @@ class RandomState:
 
 
 def seed_all(seed: int) -> None:
-    """Seed every global generator; to be called where the state is put back after."""
+    """Seed every global generator; call it only where the state is restored afterwards."""
     torch.manual_seed(seed % 2**63)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - networks draw from the global state

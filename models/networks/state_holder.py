@@ -1,4 +1,4 @@
-"""One container, object or random number generator that a network holds, with its contents as they were."""
+"""One container, object or random number generator of a network, with its saved contents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Kind(IntEnum):
-    """What a value is to someone who keeps a network's state."""
+    """The kinds of values that a network's state consists of."""
 
     NOTHING = 0
     TENSOR = 1
@@ -29,7 +29,7 @@ class Kind(IntEnum):
 
 
 KINDS: dict[type, Kind] = {}
-"""Kind of every type that was met."""
+"""Kinds of types, filled as types occur."""
 
 CONTAINERS = frozenset({Kind.MAPPING, Kind.SEQUENCE, Kind.SET})
 
@@ -40,15 +40,15 @@ class Holder:
     Attributes
     ----------
     owner : object
-        The thing itself.
+        The container, object or generator.
     name : str
-        Where it lies in the network.
+        Its path in the network.
     kind : Kind
         How its contents are read.
     hidden : object or None
-        What a later walk has to be given to find it: the plain object that it belongs to, or itself where it lies in one.
+        The object that a later walk has to begin at to reach it: the plain object itself, or an owner inside a plain object.
     saved : object
-        Its contents.
+        The saved contents.
     """
 
     __slots__ = ("hidden", "kind", "name", "owner", "saved")
@@ -72,7 +72,7 @@ class Holder:
         return bool(owner != saved)
 
     def restore(self) -> None:
-        """Put the contents back."""
+        """Restore the saved contents."""
         owner, saved = self.owner, self.saved
         if self.kind == Kind.ARRAY:
             owner[...] = saved
@@ -90,7 +90,13 @@ class Holder:
             owner.update(saved)
 
     def replace(self, copies: Mapping[int, Tensor]) -> None:
-        """Put copies in the place of tensors, by their ids; :meth:`restore` puts the tensors back."""
+        """Replace tensors by copies.
+
+        Parameters
+        ----------
+        copies : mapping of int to Tensor
+            Copies by the ids of the tensors; :meth:`restore` puts the tensors back.
+        """
         if self.kind in (Kind.MAPPING, Kind.SEQUENCE):
             for key, value in self.saved.items() if self.kind == Kind.MAPPING else enumerate(self.saved):
                 copy = copies.get(id(value))
@@ -154,4 +160,4 @@ _READERS: dict[Kind, Any] = {
     Kind.ARRAY: lambda array: array.copy(),
     Kind.GENERATOR: _generator_state,
 }
-"""Of each kind that a holder may have, what reads its contents."""
+"""Readers of the contents of each kind that a holder may have."""

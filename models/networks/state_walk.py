@@ -1,4 +1,4 @@
-"""Finds all that a network holds: its parts, its tensors, and the containers and objects among its attributes."""
+"""A walk over a network: its parts, its tensors, and the containers and objects among its attributes."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from torch import Tensor, nn
 from .state_holder import CONTAINERS, KINDS, Holder, Kind, kind_of
 
 LARGEST_SCANNED = 1024
-"""Entries of a container that are looked into at every call; larger ones (a vocabulary) only at the first."""
+"""Most entries of a container that is followed at every call; larger ones (a vocabulary) are followed at the first call only."""
 LARGEST_KEPT = 65_536
-"""Entries of a container, and bytes of an array, up to which the contents are kept at every call."""
+"""Most entries of a container, and bytes of an array, whose contents are saved at every call."""
 MOST_OBJECTS = 10_000
-"""Plain objects that a deep look follows."""
+"""Most plain objects that a deep walk follows."""
 
 _OWN = ("_parameters", "_buffers", "_modules")
 Script = tuple[torch.jit.ScriptModule, dict[str, Any]]
-"""A part whose state is not Python's, with its plain attributes."""
+"""A TorchScript part, whose state lies outside Python, with its plain attributes."""
 
 
 class Walk:
-    """All that a network holds, as it was when it was looked at.
+    """The parts, tensors and containers of a network at one time.
 
     Attributes
     ----------
     parts : list of nn.Module
         Every module, also those in plain containers.
     training : list of bool
-        The flag of each part.
+        Training flag of each part.
     tensors, leaves : list of Tensor
-        Every tensor, once; and those that may have a gradient.
+        Every tensor, once; and the leaves among them, which may have a gradient.
     names : list of str
-        Where each tensor lies.
+        Path of each tensor in the network.
     holders : list of Holder
-        Containers, objects and generators that hold something.
+        Objects, generators and containers with contents.
     empty : list
-        Containers that hold nothing, as most of a module's dictionaries of hooks.
+        Empty containers, as most of a module's dictionaries of hooks are.
     scripted : list of Script
-        Parts whose state is not Python's.
+        TorchScript parts.
     keys : frozenset of int
-        Ids of what calls of several threads take turns for: parts and parameters.
+        Ids of the parts and parameters, for which calls of several threads take turns.
     """
 
     def __init__(self) -> None:
@@ -60,9 +60,9 @@ class Walk:
         self.keys: frozenset[int] = frozenset()
 
     def finish(self) -> None:
-        """Lay out what :meth:`unchanged` compares, so that it takes one pass in C."""
+        """Prepare the lists that :meth:`unchanged` compares, so that it takes one pass in C."""
         self.leaves = [tensor for tensor in self.tensors if tensor.is_leaf]
-        # frozen parameters too: another thread may have frozen one just for now
+        # frozen parameters too: another thread may have frozen one temporarily
         self.keys = frozenset(map(id, (*self.parts, *(tensor for tensor in self.tensors if isinstance(tensor, nn.Parameter)))))
         mappings = [holder for holder in self.holders if holder.kind == Kind.MAPPING]
         sequences = [holder for holder in self.holders if holder.kind == Kind.SEQUENCE]
@@ -74,7 +74,7 @@ class Walk:
         self._values += chain.from_iterable(holder.saved for holder in sequences)
 
     def unchanged(self) -> bool:
-        """Return whether every container still holds the very things that it held."""
+        """Return whether every container still has the same contents, by identity."""
         mappings, sequences = self._mappings, self._sequences
         length = sum(map(len, mappings))
         if any(self.empty) or length != len(self._keys) or length + sum(map(len, sequences)) != len(self._values):
@@ -87,7 +87,7 @@ class Walk:
         return not any(holder.changed() for holder in self._others) and not self._scripted_changes()
 
     def restore(self) -> list[Holder]:
-        """Put all contents back and return the holders that had changed."""
+        """Restore all contents, and return the holders that had changed."""
         changed = [holder for holder in self.holders if holder.changed()]
         for holder in changed:
             holder.restore()
@@ -105,7 +105,7 @@ class Walk:
 
 
 class _Walker:
-    """One walk under way."""
+    """A walk in progress."""
 
     def __init__(self, deep: bool) -> None:
         self.deep = deep
@@ -115,7 +115,7 @@ class _Walker:
         self._followed = 0
 
     def add(self, thing: Any, name: str, hidden: bool) -> None:
-        """Look into one thing later, if there is anything to see."""
+        """Queue an object to be followed, if its kind has contents."""
         kind = kind_of(thing)
         if kind == Kind.NOTHING or (kind == Kind.OBJECT and not (self.deep or hidden)):
             return
@@ -132,7 +132,7 @@ class _Walker:
             self._queue.append((thing, name, kind, hidden))
 
     def run(self) -> Walk:
-        """Look into all that was added, and what lies in it."""
+        """Follow all queued objects and their contents, and return the walk."""
         while self._queue:
             thing, name, kind, hidden = self._queue.popleft()
             if kind == Kind.MODULE:
@@ -181,16 +181,16 @@ class _Walker:
 
 
 def walk(module: nn.Module, objects: Iterable[Any] = (), *, deep: bool = False) -> Walk:
-    """Find all that ``module`` holds.
+    """Return the parts, tensors and containers of ``module``.
 
     Parameters
     ----------
     module : nn.Module
         The network.
     objects : iterable of object
-        Plain objects and what lies in such, to look into besides.
+        Further plain objects, and owners inside of plain objects, to follow.
     deep : bool
-        Look into all plain objects and large containers.
+        Whether to follow all plain objects and large containers.
     """
     walker = _Walker(deep)
     walker.add(module, type(module).__name__, False)
@@ -200,7 +200,7 @@ def walk(module: nn.Module, objects: Iterable[Any] = (), *, deep: bool = False) 
 
 
 def contents_differ(tensor: Tensor, copy: Tensor) -> bool:
-    """Return whether two tensors differ in a bit."""
+    """Return whether two tensors differ in at least one bit."""
     if tensor.shape != copy.shape or tensor.dtype != copy.dtype:
         return True
     if tensor.layout != torch.strided or tensor.is_quantized:
@@ -211,7 +211,7 @@ def contents_differ(tensor: Tensor, copy: Tensor) -> bool:
 
 
 def _script_attributes(part: torch.jit.ScriptModule) -> dict[str, Any]:
-    """Return the numbers, texts, lists and dictionaries without tensors that one scripted module holds itself."""
+    """Return the numbers, texts, lists and dictionaries without tensors among one scripted module's own attributes."""
     described: Any = getattr(part, "_concrete_type", None)
     names = () if described is None else described.get_attributes()
     values = {name: getattr(part, name) for name in names if name != "training"}

@@ -1,4 +1,4 @@
-"""Imports torchvision, also beside a build of torch that lacks the operators of torchvision's compiled part."""
+"""Import of torchvision, also next to a build of torch that lacks the operators of torchvision's compiled part."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import torch
 
 _LOCK = threading.Lock()
 _DECLARED: list[Any] = []
-"""Libraries of declared operators; they last as long as the process."""
+"""Libraries of declared operators, kept for the life of the process."""
 _OPERATORS = ("nms", "qnms")
 
 
 def import_torchvision() -> ModuleType:
-    """Return torchvision.
+    """Return the module torchvision.
 
-    Its wheels for CUDA, beside the CPU build of torch, can't load their compiled part, and fail while they describe its operators
-    ("operator torchvision::nms does not exist"). Those operators are then declared without an implementation: classifiers never call them,
-    and detectors fail at the call.
+    Next to the CPU build of torch, torchvision's CUDA wheels can't load their compiled part, and fail while they describe its operators
+    ("operator torchvision::nms does not exist"). These operators are then declared without an implementation: classifiers never call
+    them, and detectors fail at the call.
 
     Raises
     ------
     ModuleNotFoundError
-        It is not installed.
+        torchvision is not installed.
     ImportError, RuntimeError
-        It can't be imported for another reason.
+        torchvision can't be imported for another reason.
     """
     with _LOCK:
         try:

@@ -1,4 +1,4 @@
-"""Weights from safetensors files, and why a file can't be used."""
+"""Weights from safetensors files, with the reason why a file can't be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ MAX_BYTES = 1 << 30
 
 
 def read_tensors(path: Path, option: str = "weights") -> dict[str, Tensor]:
-    """Every tensor of a safetensors file.
+    """Return every tensor of a safetensors file, by name.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    option : str
+        The option with the file; errors name it.
 
     Raises
     ------
@@ -35,12 +42,23 @@ def read_tensors(path: Path, option: str = "weights") -> dict[str, Tensor]:
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], source: str, option: str = "weights") -> None:
-    """Fill ``module`` with ``tensors``, all of them and nothing else.
+    """Load ``tensors`` into ``module``, which has to have the same names and shapes.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Changed in place.
+    tensors : dict of str to Tensor
+        The weights, finite.
+    source : str
+        Where the weights come from, for messages.
+    option : str
+        The option with the weights; errors name it.
 
     Raises
     ------
     InvalidOption
-        Names or shapes are another architecture's; the first differences are told.
+        Names or shapes differ (the message lists the first three differences), or a weight is not finite.
     """
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
