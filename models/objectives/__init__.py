@@ -1,1 +1,1 @@
-"""Responses in, scores out."""
+"""Objectives: responses in, scores out."""

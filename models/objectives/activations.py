@@ -1,4 +1,4 @@
-"""The responses to a given image, again."""
+"""The distance of responses to those of a given image."""
 
 from __future__ import annotations
 
@@ -37,14 +37,20 @@ class Activations(OfUnit):
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one address of a job."""
+        """Return the objective for one address of a job.
+
+        Raises
+        ------
+        InvalidOption
+            The image can't be read, or the unit does not respond to it.
+        """
         reference = read(unit, setting.reference(options.image, {unit.layer}, "image", options.fit))
         if not bool((reference != 0).any()):
             raise InvalidOption("image", f"{unit} does not respond to it at all")
         return cls(unit, reference, options.measure)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,)."""
         values = self.values(responses)
         reference = self.reference.to(values)
         if self.measure == "distance":

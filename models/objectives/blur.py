@@ -1,4 +1,4 @@
-"""Nothing that a blur would take away."""
+"""A penalty on high frequencies: the distance of a stimulus from its own blur."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .objective import STIMULUS
 class BlurDistance:
     """Mean squared distance of a stimulus from its own blurred self, ≥ 0: the energy of high frequencies; subtract it.
 
-    To follow its gradient is to blur a little at every step (Olah et al., "Feature Visualization", 2017, "Frequency penalization";
+    A step along its gradient blurs the stimulus a little (Olah et al., "Feature Visualization", 2017, "Frequency penalization";
     Lucid's ``blur_input_each_step``).
     """
 
@@ -33,17 +33,17 @@ class BlurDistance:
 
     @classmethod
     def from_options(cls, options: Options, unit: UnitAddress) -> Self:
-        """The job's unit plays no part."""
+        """Return the regulariser; the job's unit is not used."""
         del unit
         return cls(options.sigma)
 
     @property
     def layers(self) -> frozenset[str]:
-        """The stimulus."""
+        """The stimulus alone."""
         return frozenset({STIMULUS})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """(n, channels, height, width) or (n, channels, time) -> (n,)."""
+        """Return the penalties of stimuli, (n, channels, height, width) or (n, channels, time): (n,)."""
         stimuli = responses[STIMULUS]
         blurred = stimuli @ self._kernel(stimuli, stimuli.shape[-1]).T
         if stimuli.ndim == 4:

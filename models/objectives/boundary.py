@@ -1,4 +1,4 @@
-"""Between two classes."""
+"""Stimuli on the boundary between two units."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ How = Literal["minimum", "difference"]
 class Boundary:
     """Stimuli on the boundary between two units, both strong: as much of the one as of the other.
 
-    ``minimum``: the weaker of the two responses, whose maximum has both equal. ``difference``: their mean minus ``weight`` times how much
-    they differ. (For classes, the decision boundary: Karimi, Derr and Tang, "Characterizing the decision boundary of deep neural
+    ``minimum``: the weaker of the two responses, at whose maximum both are equal. ``difference``: their mean minus ``weight`` times their
+    absolute difference. (For classes, the decision boundary: Karimi, Derr and Tang, "Characterizing the decision boundary of deep neural
     networks", 2019; He, Li and Song, 2018.)
     """
 
@@ -37,15 +37,15 @@ class Boundary:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one unit of a job."""
+        """Return the objective for one unit of a job."""
         return cls(unit, setting.unit(options.other, "other"), options.how, options.weight)
 
     @property
     def layers(self) -> frozenset[str]:
-        """Of both units."""
+        """The layers of both units."""
         return frozenset({self.unit.layer, self.other.layer})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,)."""
         a, b = mean_response(self.unit, responses), mean_response(self.other, responses)
         return torch.minimum(a, b) if self.how == "minimum" else (a + b) / 2 - self.weight * (a - b).abs()

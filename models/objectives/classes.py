@@ -1,4 +1,4 @@
-"""Units that are one class among others."""
+"""The common part of objectives of one class among others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .unit import OfUnit
 
 
 class OfClass(OfUnit):
-    """What objectives of one class share: its layer's response is a vector of logits, and their sign.
+    """Base of the objectives of one class: the layer's response is a vector of logits, and a sign gives the direction.
 
     Parameters
     ----------
@@ -30,17 +30,26 @@ class OfClass(OfUnit):
         self.sign = 1.0 if direction == "up" else -1.0
 
     def logits(self, responses: Mapping[str, Tensor]) -> Tensor:
-        """(n, classes)."""
+        """Return the logits of the unit's layer, (n, classes)."""
         return responses[self.unit.layer]
 
 
 def one_class(unit: UnitAddress, setting: Setting, option: str = "unit") -> UnitAddress:
-    """``unit``, checked to be one class among others.
+    """Return ``unit`` after checking that it is one class among others.
+
+    Parameters
+    ----------
+    unit : UnitAddress
+        The unit to check.
+    setting : Setting
+        Has the target's layers.
+    option : str
+        The option with the unit; errors name it.
 
     Raises
     ------
     InvalidOption
-        At ``option``.
+        The unit is not one index of a layer of at least two logits.
     """
     shape = next(layer.shape for layer in setting.layers if layer.name == unit.layer)
     if len(shape) != 1 or shape[0] < 2 or unit.integers is None or len(unit.integers) != 1:

@@ -1,4 +1,4 @@
-"""Near what is natural."""
+"""A penalty on unnatural latents."""
 
 from __future__ import annotations
 
@@ -38,7 +38,13 @@ class CodePrior:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """The job's unit plays no part."""
+        """Return the regulariser; the job's unit is not used.
+
+        Raises
+        ------
+        InvalidOption
+            The generator has no natural latents, or has codes, which have no distance.
+        """
         del unit
         if setting.prior is None:
             raise InvalidOption("measure", "this generator has no natural latents to be near to")
@@ -49,11 +55,11 @@ class CodePrior:
 
     @property
     def layers(self) -> frozenset[str]:
-        """The latent."""
+        """The latent alone."""
         return frozenset({LATENT})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """(n, *latent) -> (n,)."""
+        """Return the penalties of latents, (n, *latent) or relaxed (n, *latent, cardinality): (n,)."""
         latents = responses[LATENT]
         if self.measure == "distance":
             assert isinstance(self.density, GaussianDensity)
@@ -66,7 +72,7 @@ class CodePrior:
 
 
 def _relaxed(train: DiagonalTrain, weights: Tensor) -> Tensor:
-    """Log of a mixture's share at weights over codes, (n, positions, cardinality) -> (n,); it is linear in each position's."""
+    """Return the log of a mixture at weights over codes, (n, positions, cardinality) -> (n,); the mixture is linear in each position's."""
     tables = train.tables.to(weights)
     chosen = torch.einsum("npc,prc->npr", weights, tables).clamp(min=TINY).log().sum(1)
     everything = tables.sum(2).clamp(min=TINY).log().sum(0)

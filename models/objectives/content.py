@@ -1,4 +1,4 @@
-"""What an image shows, not how."""
+"""The content of a given image, apart from its style."""
 
 from __future__ import annotations
 
@@ -29,7 +29,13 @@ class Content:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """The job's unit plays no part."""
+        """Return the objective; the job's unit is not used.
+
+        Raises
+        ------
+        InvalidOption
+            A layer does not exist, or the image can't be read.
+        """
         del unit
         units = [setting.unit(each.layer, f"layers[{at}].layer") for at, each in enumerate(options.layers)]
         references = setting.reference(options.image, {each.layer for each in units}, "image", options.fit)
@@ -37,11 +43,11 @@ class Content:
 
     @property
     def layers(self) -> frozenset[str]:
-        """Of all terms."""
+        """The layers of all terms."""
         return frozenset(unit.layer for unit, _, _ in self.terms)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,), ≤ 0 where weights are positive."""
+        """Return the scores of responses, ≤ 0 for positive weights: {layer: (n, *layer)} -> (n,)."""
         scores: list[Tensor] = []
         for unit, reference, weight in self.terms:
             values = read(unit, responses)

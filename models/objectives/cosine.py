@@ -1,4 +1,4 @@
-"""The angle between a response and a vector, whatever its strength."""
+"""The angle between a response and a vector."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Cosine(OfUnit):
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one layer of a job."""
+        """Return the objective for one layer of a job."""
         return cls(unit, *read_vector(options, unit, setting))
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,), in [-1, 1]."""
         at = along(read(self.unit, responses), self.axis)
         return (F.normalize(at, dim=2) @ self.vector.to(at)).mean(1)

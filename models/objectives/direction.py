@@ -16,7 +16,7 @@ from .unit import OfUnit, read
 from .vectors import VectorOptions, read_vector
 
 LEAST_COSINE = 0.1
-"""Below which the cosine counts no less, so that a start in no such direction still finds one (as in Lucid)."""
+"""Lower bound of the cosine in the product, so that a start in another direction still has a gradient (as in Lucid)."""
 
 
 class Direction(OfUnit):
@@ -37,11 +37,11 @@ class Direction(OfUnit):
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one layer of a job."""
+        """Return the objective for one layer of a job."""
         return cls(unit, *read_vector(options, unit, setting), options.cosine_power)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,)."""
         at = along(read(self.unit, responses), self.axis)
         dots = at @ self.vector.to(at)
         if self.cosine_power:
@@ -51,5 +51,13 @@ class Direction(OfUnit):
 
 
 def along(response: Tensor, axis: int | None) -> Tensor:
-    """(n, *response) -> (n, places, channels), or (n, 1, values) where the vector has a value for each."""
+    """Return responses along the vector's axis: (n, *response) -> (n, places, channels).
+
+    Parameters
+    ----------
+    response : Tensor
+        (n, *response).
+    axis : int or None
+        Axis of the channels, counted without the batch. None: the vector has all values of a response, and the result is (n, 1, values).
+    """
     return response.flatten(1)[:, None] if axis is None else places(response, axis)

@@ -22,8 +22,8 @@ MOST_CHANNELS = 4096
 class Diversity(OfUnit):
     """How unlike a candidate is to the others of its generation: minus the mean cosine of their Gram matrices, in [-1, 1].
 
-    Olah et al., "Feature Visualization", 2017 ("Diversity"). Add it to another objective, of a gradient search with ``batch`` above 1; the
-    gradient moves each candidate away from where the others are. A candidate alone scores 0.
+    Olah et al., "Feature Visualization", 2017 ("Diversity"). Add it to another objective of a gradient search with ``batch`` above 1; the
+    gradient moves each candidate away from the others. A single candidate scores 0.
     """
 
     compares = True
@@ -38,7 +38,13 @@ class Diversity(OfUnit):
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one layer of a job, usually an intermediate one."""
+        """Return the objective for one layer of a job, usually an intermediate one.
+
+        Raises
+        ------
+        InvalidOption
+            The layer has more than 4096 channels.
+        """
         unit = UnitAddress(unit.layer) if not setting.shape(unit) or unit.integers else unit
         shape = setting.shape(unit)
         axis = channel_axis(len(shape), setting.stimulus, options.channels)
@@ -47,11 +53,11 @@ class Diversity(OfUnit):
         return cls(unit, axis)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,), in [-1, 1]."""
         own = F.normalize(gram(read(self.unit, responses), self.axis).flatten(1), dim=1)
         n = own.shape[0]
         if n < 2:
             return own.sum(1) * 0
-        # the others stand still, so that a candidate's gradient is that of its own score
+        # the others are constants, so that a candidate's gradient is that of its own score
         cosines = own @ own.detach().T
         return -(cosines.sum(1) - cosines.diagonal()) / (n - 1)

@@ -1,7 +1,7 @@
 """Objectives written in Python: ``Unit("fc[3]") - 0.1 * TotalVariation()``.
 
-An expression is what a job file would say, not yet bound to a target: :meth:`Expression.spec` is that. Operators make new expressions
-and leave their operands alone.
+An expression has the content of a job file's ``objective`` and is bound to no target: :meth:`Expression.spec` returns it as plain data.
+Operators make new expressions and don't change their operands.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ class Expression:
     """A weighted sum of objectives."""
 
     def terms(self) -> tuple[tuple[Term, float], ...]:
-        """Its objectives, each with its weight."""
+        """Return the objectives of the sum, each with its weight."""
         raise NotImplementedError
 
     def spec(self) -> dict[str, Any]:
-        """As a job's ``objective``: plain data."""
+        """Return the expression as a job's ``objective``: plain data."""
         terms = self.terms()
         if len(terms) == 1 and terms[0][1] == 1.0:
             return terms[0][0].component()
         return {"name": "sum", "options": {"terms": [{"objective": term.component(), "weight": weight} for term, weight in terms]}}
 
     def units(self) -> Iterator[str]:
-        """The addresses that its terms name as their own units, in order."""
+        """Yield the addresses that terms have as their own units, in order."""
         for term, _ in self.terms():
             if isinstance(unit := term.options.get("unit"), str):
                 yield unit
 
     def __add__(self, other: Expression | int) -> Expression:
-        if isinstance(other, int) and other == 0:  # what sum() begins with
+        if isinstance(other, int) and other == 0:  # sum() begins with 0
             return self
         return Weighted(self.terms() + other.terms()) if isinstance(other, Expression) else NotImplemented
 
@@ -62,12 +62,12 @@ class Expression:
 
 @dataclass(frozen=True, repr=False)
 class Weighted(Expression):
-    """Several terms; operators make it."""
+    """A sum of several terms, as operators make it."""
 
     parts: tuple[tuple[Term, float], ...]
 
     def terms(self) -> tuple[tuple[Term, float], ...]:
-        """See :class:`Expression`."""
+        """Return the terms, each with its weight."""
         return self.parts
 
     def __repr__(self) -> str:
@@ -75,12 +75,12 @@ class Weighted(Expression):
 
 
 class Term(Expression):
-    """One objective by name, its options checked as it is made.
+    """One objective by name, with options that are validated at construction.
 
     Raises
     ------
     pydantic.ValidationError
-        A ValueError that names the option.
+        An option is invalid; a ValueError that names it.
     """
 
     first: ClassVar[tuple[str, ...]] = ()
@@ -95,15 +95,15 @@ class Term(Expression):
 
     @property
     def name(self) -> str:
-        """Its name in the catalog: the class's, in lower case with hyphens."""
+        """The name in the catalog: the class's name in lower case with hyphens."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(self).__name__).lower()
 
     def terms(self) -> tuple[tuple[Term, float], ...]:
-        """See :class:`Expression`."""
+        """Return this term, with the weight 1."""
         return ((self, 1.0),)
 
     def component(self) -> dict[str, Any]:
-        """As a job would name it."""
+        """Return the objective as a job names it: plain data."""
         return {"name": self.name, "options": self.options}
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""Gram matrices: which channels answer together, wherever that is."""
+"""Gram matrices: which channels respond together, regardless of the place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from .channels import places
 
 
 def gram(response: Tensor, axis: int) -> Tensor:
-    """(n, *response) -> (n, channels, channels): sums over places of products of channels (Gatys et al., 2016, equation 3)."""
+    """Return the Gram matrices of responses: sums over places of products of channels (Gatys et al., 2016, equation 3).
+
+    Parameters
+    ----------
+    response : Tensor
+        (n, *response).
+    axis : int
+        Axis of the channels, counted without the batch.
+
+    Returns
+    -------
+    Tensor
+        (n, channels, channels).
+    """
     at = places(response, axis)
     return at.transpose(1, 2) @ at

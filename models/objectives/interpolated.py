@@ -1,4 +1,4 @@
-"""On the way from one unit to another."""
+"""An interpolation between two units."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class Interpolated:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Joint:
-        """Built for one unit of a job."""
+        """Return the weighted sum of both units for one unit of a job."""
         return Joint([(unit, 1 - options.share), (setting.unit(options.other, "other"), options.share)])

@@ -1,4 +1,4 @@
-"""Several units at once."""
+"""A weighted sum of several units."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .unit import mean_response
 
 
 class WeightedUnit(OptionsModel):
-    """A unit and what it counts."""
+    """A unit and its weight."""
 
     unit: str = Field(min_length=1, max_length=500, description="Address.")
     weight: Weight = Field(default=1.0, description="What its response counts; negative to keep it down.")
@@ -37,15 +37,15 @@ class Joint:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one unit of a job."""
+        """Return the objective for one unit of a job."""
         others = [(setting.unit(term.unit, f"terms[{at}].unit"), term.weight) for at, term in enumerate(options.terms)]
         return cls([(unit, options.weight), *others] if options.weight else others)
 
     @property
     def layers(self) -> frozenset[str]:
-        """Of all units."""
+        """The layers of all units."""
         return frozenset(unit.layer for unit, _ in self.terms)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,)."""
         return torch.stack([weight * mean_response(unit, responses) for unit, weight in self.terms]).sum(0)

@@ -1,4 +1,4 @@
-"""Little energy."""
+"""A penalty on the squared distance of values from grey."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ class L2(Norm):
     """
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """-> (n,)."""
+        """Return the penalties of stimuli or latents, ≥ 0: (n,)."""
         return self.distances(responses).square().mean(1)

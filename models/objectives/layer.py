@@ -1,4 +1,4 @@
-"""A whole layer, whatever it says."""
+"""The energy of a whole layer."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class LayerEnergy(OfUnit):
 
     @classmethod
     def from_options(cls, options: Options, unit: UnitAddress) -> Self:
-        """Built for one address of a job, such as ``conv2`` for the whole layer."""
+        """Return the objective for one address of a job, such as ``conv2`` for the whole layer."""
         return cls(unit, options.energy)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses, ≥ 0: {layer: (n, *layer)} -> (n,)."""
         values = self.values(responses)
         if self.energy == "mean-absolute":
             return values.abs().mean(1)
-        # norm's own slope at zero is zero, where a root's would be infinite
+        # the slope of norm at zero is zero, that of a square root would be infinite
         return values.square().mean(1) if self.energy == "mean-square" else values.norm(dim=1)

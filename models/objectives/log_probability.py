@@ -17,7 +17,7 @@ from .setting import Setting
 class LogProbability(OfClass):
     """Log of the softmax probability of a class, in nats, ≤ 0 (cross-entropy; attacks: Goodfellow et al., 2015).
 
-    ``down`` is the loss of that class: away from it, whichever takes its place.
+    ``down`` is the loss of that class: away from it, towards any other.
     """
 
     class Options(UnitOptions):
@@ -32,9 +32,9 @@ class LogProbability(OfClass):
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one class of a job."""
+        """Return the objective for one class of a job."""
         return cls(one_class(unit, setting), options.direction, options.temperature)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, classes)} -> (n,)."""
+        """Return the scores of responses, in nats: {layer: (n, classes)} -> (n,)."""
         return self.sign * (self.logits(responses) / self.temperature).log_softmax(1)[:, self.index]

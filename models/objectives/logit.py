@@ -17,7 +17,7 @@ from .setting import Setting
 class Logit(OfClass):
     """The logit of a class, as a unit's response, but refused where the unit is no class (Simonyan et al., 2014, section 2).
 
-    Where ``centred``, the mean of all logits is taken off, so that a stimulus can't win by raising them all.
+    With ``centred``, the mean of all logits is subtracted, so that raising all of them gains nothing.
     """
 
     class Options(UnitOptions):
@@ -32,11 +32,11 @@ class Logit(OfClass):
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one class of a job."""
+        """Return the objective for one class of a job."""
         return cls(one_class(unit, setting), options.direction, options.centred)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, classes)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, classes)} -> (n,)."""
         logits = self.logits(responses)
         own = logits[:, self.index]
         return self.sign * (own - logits.mean(1) if self.centred else own)

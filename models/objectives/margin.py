@@ -1,4 +1,4 @@
-"""A class against the strongest of the others."""
+"""The margin between a class and the strongest other class."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .setting import Setting
 class Margin(OfClass):
     """Logit of a class minus the largest other: positive where the class is predicted (Carlini and Wagner, 2017, equation f6).
 
-    ``down`` is the untargeted attack, positive where another class is. Beyond ``confidence`` nothing more is gained, as in f6, whose κ
-    it is.
+    ``down`` is the untargeted attack, positive where another class is predicted. ``confidence``, the κ of f6, is an upper bound of the
+    score.
     """
 
     class Options(UnitOptions):
@@ -36,11 +36,11 @@ class Margin(OfClass):
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one class of a job."""
+        """Return the objective for one class of a job."""
         return cls(one_class(unit, setting), options.direction, options.confidence)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, classes)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, classes)} -> (n,)."""
         logits = self.logits(responses)
         others = torch.cat([logits[:, : self.index], logits[:, self.index + 1 :]], 1)
         margin = self.sign * (logits[:, self.index] - others.amax(1))

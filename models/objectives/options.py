@@ -21,7 +21,7 @@ class UnitOptions(OptionsModel):
 
 
 class WeightedLayer(OptionsModel):
-    """A layer, or a part of one, and what it counts."""
+    """A layer, or a part of one, and its weight."""
 
     layer: str = Field(min_length=1, max_length=500, description="Address, e.g. conv2.")
     weight: Weight = Field(default=1.0, description="What it counts.")

@@ -9,7 +9,7 @@ from ..options import OptionsModel
 
 
 class ReferenceOptions(OptionsModel):
-    """An image whose responses are wanted."""
+    """Options of an image whose responses are the reference."""
 
     image: ImageSource = Field(description="The picture, as a data URI, or a path where the caller may read files.")
     fit: Fit = Field(

@@ -1,4 +1,4 @@
-"""What regularisers share: they read stimuli or latents, and are positive where there is something to keep down."""
+"""The common part of regularisers by a norm: they read stimuli or latents, and are ≥ 0."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ class NormOptions(OptionsModel):
 
 
 def norm_of(options: NormOptions, setting: Setting) -> tuple[str, float]:
-    """The layer that a norm reads, and its centre."""
+    """Return the name of the layer that a norm reads, and its centre.
+
+    Raises
+    ------
+    InvalidOption
+        The latents are codes.
+    """
     if options.of == "latent":
         if isinstance(setting.latent, Categorical):
             raise InvalidOption("of", "this generator's latents are codes, which have no size; use stimulus, or code-prior")
@@ -41,14 +47,14 @@ def norm_of(options: NormOptions, setting: Setting) -> tuple[str, float]:
 
 
 class Norm:
-    """How far a stimulus's (or latent's) values are from a centre.
+    """Distances of a stimulus's (or latent's) values from a centre.
 
     Parameters
     ----------
     layer : str
-        The stimulus, or the latent.
+        ``STIMULUS`` or ``LATENT`` of :mod:`actmax.models.objectives.objective`.
     centre : float
-        Value that counts nothing.
+        The value at distance 0.
     """
 
     class Options(NormOptions):
@@ -59,7 +65,7 @@ class Norm:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """The job's unit plays no part."""
+        """Return the regulariser; the job's unit is not used."""
         del unit
         return cls(*norm_of(options, setting))
 
@@ -69,5 +75,5 @@ class Norm:
         return frozenset({self.layer})
 
     def distances(self, responses: Mapping[str, Tensor]) -> Tensor:
-        """(n, values), signed."""
+        """Return the signed distances of all values from the centre, (n, values)."""
         return responses[self.layer].flatten(1) - self.centre

@@ -1,4 +1,4 @@
-"""What an objective may know of its job when it is built: layers, the target's answers, the prior, other objectives."""
+"""The job as objectives see it when they are built: layers, reference responses, the prior, other objectives."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Setting:
     Attributes
     ----------
     target : Target
-        Answers reference stimuli, on the CPU, before the job starts.
+        The target, which responds to reference stimuli on the CPU before the job starts.
     latent : LatentSpace or None
-        What is searched.
+        The space that is searched.
     prior : Prior or None
-        What natural latents look like.
+        The generator's natural latents.
     nested : callable
-        Builds an objective that another's options name: (component, unit, option) -> Objective.
+        Builds an objective that another objective's options name: (component, unit, option) -> Objective.
     seed : int
-        The job's, for targets with noise of their own.
+        The job's seed, for noisy targets.
     """
 
     target: Target
@@ -49,21 +49,28 @@ class Setting:
 
     @property
     def stimulus(self) -> StimulusSpec:
-        """What the target takes."""
+        """The stimuli that the target takes."""
         return self.target.stimulus
 
     @property
     def layers(self) -> Sequence[LayerInfo]:
-        """Of the target."""
+        """The target's layers."""
         return self.target.layers()
 
     def unit(self, address: str, option: str) -> UnitAddress:
-        """The one unit that an option names.
+        """Return the unit that an option names.
+
+        Parameters
+        ----------
+        address : str
+            The unit's address.
+        option : str
+            The option with the address; errors name it.
 
         Raises
         ------
         InvalidOption
-            At ``option``: there is none of that address (near names are told), or several.
+            No unit has the address (the message suggests near names), or several have.
         """
         try:
             found = resolve(address, self.layers)
@@ -74,23 +81,54 @@ class Setting:
         return found[0]
 
     def shape(self, unit: UnitAddress) -> tuple[int, ...]:
-        """Of the response to one stimulus at ``unit``: what its index leaves open; () for a single neuron."""
+        """Return the shape of a unit's response to one stimulus, () for a single neuron."""
         layer = next(layer for layer in self.layers if layer.name == unit.layer)
         return tuple(torch.empty(layer.shape, device="meta")[unit.index].shape)
 
     def objective(self, component: Named, unit: UnitAddress, option: str) -> Objective:
-        """One that the option ``option`` names, for ``unit``."""
+        """Return an objective that another objective's option names.
+
+        Parameters
+        ----------
+        component : Named
+            Name and options of the objective.
+        unit : UnitAddress
+            The unit of the outer objective.
+        option : str
+            The option with the component; errors name it.
+
+        Raises
+        ------
+        InvalidOption
+            Objectives can't be nested here, or the component is invalid.
+        """
         if self.nested is None:
             raise InvalidOption(option, "objectives can't be named here")
         return self.nested(component, unit, option)
 
     def reference(self, source: str, layers: Collection[str], option: str, fit: Fit = "exact") -> Mapping[str, Tensor]:
-        """The target's responses to an image, {layer: (1, *layer)}, on the CPU; asked once for all units of a job.
+        """Return the target's responses to an image, computed once for all units of a job.
+
+        Parameters
+        ----------
+        source : str
+            The image, see :data:`actmax.models.image_source.ImageSource`.
+        layers : collection of str
+            The layers to read.
+        option : str
+            The option with the image; errors name it.
+        fit : {"exact", "crop", "stretch"}
+            Treatment of an image of another size.
+
+        Returns
+        -------
+        mapping of str to Tensor
+            {layer: (1, *layer)}, on the CPU.
 
         Raises
         ------
         InvalidOption
-            At ``option``: the image can't be read, is none that the target takes, or the response to it is not finite.
+            The image can't be read or doesn't fit the target, or a response to it is not finite.
         """
         missing = [layer for layer in layers if (f"{fit} {source}", layer) not in self._references]
         if missing:
@@ -108,20 +146,31 @@ class Setting:
 
 @runtime_checkable
 class TakesSetting(Protocol):
-    """An objective's class that is built by ``from_setting`` rather than ``from_options``."""
+    """The class of an objective that is built by ``from_setting`` instead of ``from_options``."""
 
     def from_setting(self, options: Any, unit: UnitAddress, setting: Setting) -> Objective:
-        """Built for one unit of a job; InvalidOption where an option does not suit the job."""
+        """Return the objective for one unit of a job; raise InvalidOption where an option does not suit the job."""
         ...
 
 
 def built(component: Any, options: BaseModel, unit: UnitAddress, setting: Setting) -> Objective:
-    """An objective of the class ``component``; an option ``unit`` that holds an address takes the place of the job's unit.
+    """Return an objective of the class ``component``.
+
+    Parameters
+    ----------
+    component : class
+        The objective's class.
+    options : BaseModel
+        An instance of its options; an address in an option ``unit`` replaces the job's unit.
+    unit : UnitAddress
+        The job's unit.
+    setting : Setting
+        The job.
 
     Raises
     ------
     InvalidOption
-        By the option's path.
+        An option does not suit the job; the error has the option's path.
     """
     own = getattr(options, "unit", None)
     if isinstance(own, str):

@@ -1,4 +1,4 @@
-"""The energy of a spiking network: how much it fires."""
+"""The energy of a spiking network: the number of its spikes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Per = Literal["neuron", "network"]
 class Spikes:
     """Spikes over the layers of a spiking network, ≥ 0; subtract it for stimuli that cost little, add it for ones that excite it all.
 
-    Spikes are what a neuromorphic chip spends its energy on (Davies et al., "Loihi", 2018).
+    The energy that a neuromorphic chip uses grows with its spikes (Davies et al., "Loihi", 2018).
     """
 
     class Options(OptionsModel):
@@ -39,7 +39,13 @@ class Spikes:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """The job's unit plays no part."""
+        """Return the regulariser; the job's unit is not used.
+
+        Raises
+        ------
+        InvalidOption
+            The target has no spiking layer, or a named layer isn't one.
+        """
         del unit
         kinds = {layer.name: layer.kind for layer in setting.layers}
         if options.layers is None:
@@ -55,11 +61,11 @@ class Spikes:
 
     @property
     def layers(self) -> frozenset[str]:
-        """The spiking ones."""
+        """The spiking layers."""
         return frozenset(unit.layer for unit in self.units)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the spikes of responses, as a mean or a sum over neurons: {layer: (n, *layer)} -> (n,)."""
         parts = [read(unit, responses) for unit in self.units]
         every = torch.cat([part.flatten(1) if part.ndim > 1 else part[:, None] for part in parts], 1)
         return every.mean(1) if self.per == "neuron" else every.sum(1)

@@ -1,4 +1,4 @@
-"""How an image looks, not what it shows."""
+"""The style of a given image, apart from its content."""
 
 from __future__ import annotations
 
@@ -37,7 +37,13 @@ class Style:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """The job's unit plays no part."""
+        """Return the objective; the job's unit is not used.
+
+        Raises
+        ------
+        InvalidOption
+            A layer does not exist or is a single neuron, or the image can't be read.
+        """
         del unit
         units = [setting.unit(each.layer, f"layers[{at}].layer") for at, each in enumerate(options.layers)]
         for at, each in enumerate(units):
@@ -52,11 +58,11 @@ class Style:
 
     @property
     def layers(self) -> frozenset[str]:
-        """Of all terms."""
+        """The layers of all terms."""
         return frozenset(unit.layer for unit, _, _, _ in self.terms)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,), ≤ 0 where weights are positive."""
+        """Return the scores of responses, ≤ 0 for positive weights: {layer: (n, *layer)} -> (n,)."""
         scores: list[Tensor] = []
         for unit, axis, reference, weight in self.terms:
             values = read(unit, responses)

@@ -1,4 +1,4 @@
-"""Sums of objectives with weights."""
+"""Weighted sums of objectives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .setting import Setting
 
 
 class Term(OptionsModel):
-    """An objective and what it counts."""
+    """An objective and its weight."""
 
     objective: NamedComponent
     weight: Weight = Field(default=1.0, description="What its score counts; negative for what shall be kept down.")
@@ -43,21 +43,21 @@ class Sum:
 
     @classmethod
     def from_setting(cls, options: Options, unit: UnitAddress, setting: Setting) -> Self:
-        """Built for one unit of a job, which each term may replace by an option ``unit`` of its own."""
+        """Return the sum for one unit of a job; each term may replace it by its own option ``unit``."""
         return cls(
             [(setting.objective(term.objective, unit, f"terms[{at}].objective"), term.weight) for at, term in enumerate(options.terms)]
         )
 
     @property
     def layers(self) -> frozenset[str]:
-        """Of all terms."""
+        """The layers of all terms."""
         return frozenset().union(*(objective.layers for objective, _ in self.terms))
 
     @property
     def compares(self) -> bool:
-        """Whether one of the terms does."""
+        """Whether one of the terms compares candidates."""
         return any(compares(objective) for objective, _ in self.terms)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,)."""
         return torch.stack([weight * objective(responses) for objective, weight in self.terms]).sum(0)

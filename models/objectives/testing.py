@@ -1,4 +1,4 @@
-"""The Objective contract as checks, for every implementation, the built-in ones and yours."""
+"""The Objective contract as checks, for built-in and other implementations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from .objective import Objective, compares
 
 
 def check_objective(objective: Objective, shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> None:
-    """Raise AssertionError where ``objective`` breaks the contract, on random responses of ``shapes`` (layer to shape).
+    """Raise AssertionError where ``objective`` breaks the contract, on random responses.
 
-    Checks that it needs just the layers that it declares (or what the engine offers besides: give "(stimulus)" and "(latent)" shapes too
-    where it reads them), scores each candidate by itself unless it says that it compares them, changes no response, draws nothing at
-    random, and lets gradients through.
+    Checked are: the objective reads only the layers that it declares; it scores each candidate on its own unless it compares candidates; it
+    changes no response, draws nothing at random, and has gradients.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective to check.
+    shapes : mapping of str to tuple of int
+        Shape of each layer's response to one stimulus; "(stimulus)" and "(latent)" too where the objective reads them.
+    seed : int
+        Seed of the responses.
     """
     assert isinstance(objective, Objective), "it lacks a member of the Objective protocol"
     assert objective.layers, "it reads no layer"

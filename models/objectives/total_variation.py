@@ -1,4 +1,4 @@
-"""Smoothness."""
+"""A penalty on differences between neighbouring values."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ class TotalVariation:
 
     @classmethod
     def from_options(cls, options: Options, unit: UnitAddress) -> Self:
-        """The job's unit plays no part."""
+        """Return the regulariser; the job's unit is not used."""
         del unit
         return cls(options.kind, options.beta)
 
     @property
     def layers(self) -> frozenset[str]:
-        """The stimulus."""
+        """The stimulus alone."""
         return frozenset({STIMULUS})
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """(n, channels, height, width) or (n, channels, time) -> (n,)."""
+        """Return the penalties of stimuli, (n, channels, height, width) or (n, channels, time): (n,)."""
         stimuli = responses[STIMULUS]
         differences = [stimuli.diff(dim=axis, append=stimuli.narrow(axis, -1, 1)) for axis in range(2, stimuli.ndim)]
         if self.kind == "anisotropic":
             variation = sum((difference.abs() for difference in differences), stimuli.new_zeros(()))
         else:
             squares = sum((difference.square() for difference in differences), stimuli.new_zeros(()))
-            # a little more than nothing, since a root's slope at zero is infinite
+            # offset, since a root's slope at zero is infinite
             variation = (squares + 1e-8) ** (self.beta / 2)
         return variation.flatten(1).mean(1)

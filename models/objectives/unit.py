@@ -1,4 +1,4 @@
-"""One unit, up or down: the plainest objective."""
+"""The response of one unit: the simplest objective."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .options import Direction, UnitOptions
 
 
 def read(unit: UnitAddress, responses: Mapping[str, Tensor]) -> Tensor:
-    """The unit's part of its layer's response, (n, *what its address leaves open)."""
+    """Return a unit's part of its layer's response, (n, *rest), where rest are the dimensions that its address leaves open."""
     return responses[unit.layer][(slice(None), *unit.index)]
 
 
 def mean_response(unit: UnitAddress, responses: Mapping[str, Tensor]) -> Tensor:
-    """(n,), averaged over what the unit's address leaves open."""
+    """Return a unit's mean response over the dimensions that its address leaves open, (n,)."""
     chosen = read(unit, responses)
     return chosen.flatten(1).mean(1) if chosen.ndim > 1 else chosen
 
 
 class OfUnit:
-    """What objectives of one unit share; ``unit`` is its address, which may name a group."""
+    """Base of the objectives of one unit; ``unit`` is its address, which may name a group."""
 
     unit: UnitAddress
 
@@ -33,7 +33,7 @@ class OfUnit:
         return frozenset({self.unit.layer})
 
     def values(self, responses: Mapping[str, Tensor]) -> Tensor:
-        """The unit's responses, row by row, (n, values)."""
+        """Return all values of the unit's response, (n, values)."""
         values = read(self.unit, responses)
         return values.flatten(1) if values.ndim > 1 else values[:, None]
 
@@ -52,9 +52,9 @@ class UnitObjective(OfUnit):
 
     @classmethod
     def from_options(cls, options: Options, unit: UnitAddress) -> UnitObjective:
-        """Built for one unit of a job."""
+        """Return the objective for one unit of a job."""
         return cls(unit, options.direction)
 
     def __call__(self, responses: Mapping[str, Tensor], /) -> Tensor:
-        """{layer: (n, *layer)} -> (n,)."""
+        """Return the scores of responses: {layer: (n, *layer)} -> (n,)."""
         return self.sign * mean_response(self.unit, responses)

@@ -1,4 +1,4 @@
-"""Vectors in a layer's space: given inline, or read from a file."""
+"""Vectors in a layer's space, given in the options or read from a file."""
 
 from __future__ import annotations
 
@@ -44,12 +44,28 @@ class VectorOptions(UnitOptions):
 
 
 def read_vector(options: VectorOptions, unit: UnitAddress, setting: Setting) -> tuple[Tensor, int | None]:
-    """The vector, and the axis of the unit's response that it runs along; None where it has all of the response's values.
+    """Return an objective's vector, and the axis of the unit's response that it runs along.
+
+    Parameters
+    ----------
+    options : VectorOptions
+        Hold the vector, or name its file.
+    unit : UnitAddress
+        The unit whose response has the vector's space.
+    setting : Setting
+        Has the target's layers.
+
+    Returns
+    -------
+    vector : Tensor
+        (channels,), or of the response's shape.
+    axis : int or None
+        Axis of the channels, counted without the batch; None where the vector has all values of a response.
 
     Raises
     ------
     InvalidOption
-        At "unit", "vector", "file" or "tensor": it can't be read, is no multiple of a direction, or fits neither channels nor response.
+        At "unit", "vector", "file" or "tensor": the vector can't be read, is zero or not finite, or fits neither channels nor response.
     """
     option = "vector" if options.vector is not None else "file"
     values = torch.tensor(options.vector) if options.vector is not None else _read(Path(options.file or ""), options.tensor)
@@ -75,7 +91,7 @@ def _read(path: Path, name: str | None) -> Tensor:
         if path.stat().st_size > 8 * MAX_VALUES + 2**20:
             raise InvalidOption("file", f"it is larger than {MAX_VALUES:,} values need")
         if path.suffix == ".npy":
-            # from memory, so that a header that claims more than the file holds is an error and no allocation
+            # read from memory, so that a header with a larger size than the file's is an error and allocates nothing
             values = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False, mmap_mode=None)
             if values.dtype.kind not in "fiu":
                 raise InvalidOption("file", f"it holds {values.dtype}, not numbers")

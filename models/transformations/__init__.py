@@ -1,1 +1,1 @@
-"""Random changes of stimuli, under which responses are averaged."""
+"""Transformations: random changes of stimuli, over which responses are averaged."""

@@ -1,4 +1,4 @@
-"""Out of focus, and into it."""
+"""Gaussian blur of a random width."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Blur:
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the blur; it is the same for every stimulus."""
         del stimulus
         return cls(*options.sigma, options.until)
 
     def widths(self, draws: Draws) -> Tensor:
-        """(n,), in pixels."""
+        """Return the standard deviations of the blur, in pixels or time steps: (n,)."""
         widths = draws.between(0, self.low, self.high)
         return widths if self.until is None else torch.lerp(widths, torch.full_like(widths, self.until), draws.progress)
 
     def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
-        """Along both axes."""
+        """Return the stimuli blurred along both axes: (n, channels, height, width)."""
         widths = self.widths(draws)
         if stimuli.shape[2] > 1:
             stimuli = kernel(widths, stimuli.shape[2]).to(stimuli)[:, None] @ stimuli
@@ -72,10 +72,17 @@ class Blur:
 
 
 def kernel(widths: Tensor, length: int) -> Tensor:
-    """(n, length, length): blurring as a product with a matrix, faster than a convolution with a kernel of each row's own.
+    """Return blurs as matrices, (n, length, length): faster than a convolution with an own kernel for each row.
 
-    Row i holds what the value at i is made of; mirror images beyond both edges are folded in (scipy's mode "reflect"), as far as one
-    stimulus's length beyond.
+    Row i holds the weights of the value at i. Mirror images beyond both edges are folded in (scipy's mode "reflect"), up to one length of
+    the stimulus.
+
+    Parameters
+    ----------
+    widths : Tensor
+        (n,) standard deviations, > 0.
+    length : int
+        Values along the axis.
     """
     radius = (TRUNCATE * widths + 0.5).floor().clamp(max=length)[:, None, None]
     at = torch.arange(length, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Each channel's own offset and contrast."""
+"""Random offset and contrast of each channel."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..spaces import StimulusSpec
 from .transformation import IMAGES, Draws
 
 CHANNELS = 4
-"""That have draws of their own; an image of more channels takes them in turn."""
+"""Channels with draws of their own; an image of more channels reuses them in turn."""
 
 
 class Colour:
     """Shifts and stretches every channel by itself: (x - shift) ÷ exp(u).
 
     The "ColorJitter" of Ghiasi, Kazemi et al., "What do vision transformers learn?", 2022, and of Ghiasi et al., "Plug-in inversion",
-    2022, without which what a ViT wants to see has one colour.
+    2022. Without it, images for a ViT have a single colour.
     """
 
     modalities = IMAGES
@@ -38,11 +38,11 @@ class Colour:
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         return cls(options.shift * (stimulus.high - stimulus.low), options.stretch)
 
     def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
-        """(n, channels, height, width) -> the same shape."""
+        """Return stimuli with shifted and stretched channels: (n, channels, height, width)."""
         own = [channel % CHANNELS for channel in range(stimuli.shape[1])]
         signed = (2 * draws.uniform - 1)[:, :, None, None]
         shift = (self.shift * signed[:, own]).to(stimuli)

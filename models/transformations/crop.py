@@ -1,4 +1,4 @@
-"""A part of the stimulus, seen as large as the whole."""
+"""Random crops, resized to the whole frame."""
 
 from __future__ import annotations
 
@@ -53,11 +53,17 @@ class Crop(Geometric):
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         return cls(*options.size, options.place, options.fill, (stimulus.low + stimulus.high) / 2)
 
     def boxes(self, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
-        """Side and middle (x, y) of each box, (n,) each, as shares of the stimulus's sides; the middle is counted from the stimulus's."""
+        """Return the boxes as shares of the stimulus's sides.
+
+        Returns
+        -------
+        side, x, y : Tensor
+            (n,) each: side of the box, and offset of its middle from the stimulus's middle.
+        """
         side = draws.between(0, self.low, self.high)
         room = (1 - side) / 2
         if self.place == "uniform":
@@ -67,7 +73,7 @@ class Crop(Geometric):
         return side, torch.clamp(normal[:, 0], -room, room), torch.clamp(normal[:, 1], -room, room)
 
     def move(self, size: Size, draws: Draws) -> Move:
-        """The box on the whole frame."""
+        """Return the move that fills the frame with the box."""
         side, x, y = self.boxes(draws)
         height, width = size
         zoom = scaled(draws.n, x=side if width > 1 else 1.0, y=side if height > 1 else 1.0)

@@ -1,4 +1,4 @@
-"""Mirrored, now and then."""
+"""Random mirroring."""
 
 from __future__ import annotations
 
@@ -33,12 +33,18 @@ class Flip(Geometric):
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this modality and range.
+
+        Raises
+        ------
+        InvalidOption
+            The axis is vertical for a series.
+        """
         if options.axis == "vertical" and stimulus.modality == "series":
             raise InvalidOption("axis", "a series has no top and bottom; use horizontal, which is time")
         return cls(options.probability, options.axis, (stimulus.low + stimulus.high) / 2)
 
     def move(self, size: Size, draws: Draws) -> Move:
-        """-1 on the axis where it is mirrored."""
+        """Return the move that mirrors the drawn stimuli."""
         sign = torch.where(draws.uniform[:, 0] < self.probability, -1.0, 1.0).double()
         return Move(scaled(draws.n, x=sign) if self.axis == "horizontal" else scaled(draws.n, y=sign), size)

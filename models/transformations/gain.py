@@ -1,4 +1,4 @@
-"""Stronger or weaker, as a whole."""
+"""Random contrast of the whole stimulus."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Gain:
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         return cls(*options.range, (stimulus.low + stimulus.high) / 2)
 
     def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
-        """(n, channels, height, width) -> the same shape."""
+        """Return stimuli with multiplied contrast: (n, channels, height, width)."""
         gain = draws.between(0, self.low, self.high).to(stimuli)[:, None, None, None]
         return self.middle + gain * (stimuli - self.middle)

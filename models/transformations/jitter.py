@@ -29,14 +29,20 @@ class Jitter(Geometric):
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this size and range.
+
+        Raises
+        ------
+        InvalidOption
+            The window would be empty.
+        """
         least = min(length for length in stimulus.shape[1:] if length > 1 or len(stimulus.shape) == 2)
         if options.pixels >= least:
             raise InvalidOption("pixels", f"a window smaller by {options.pixels} leaves nothing of {least}")
         return cls(options.pixels, options.fill, (stimulus.low + stimulus.high) / 2)
 
     def move(self, size: Size, draws: Draws) -> Move:
-        """Offsets of 0 … pixels, each as likely."""
+        """Return moves by whole offsets of 0 … pixels, all equally likely."""
         y, x = (draws.whole(axis, 0, self.pixels) - self.pixels / 2 if length > 1 else 0.0 for axis, length in enumerate(size))
         height, width = (length - self.pixels if length > 1 else 1 for length in size)
         return Move(moved(draws.n, x=x, y=y), (max(height, 1), max(width, 1)))

@@ -1,4 +1,4 @@
-"""Noise on every value, or on every channel."""
+"""Random noise of every value, or of every channel."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Noise:
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         width = stimulus.high - stimulus.low
         return cls(options.std * width, None if options.until is None else options.until * width, options.per)
 
     def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
-        """(n, channels, height, width) -> the same shape."""
+        """Return stimuli with added noise: (n, channels, height, width)."""
         shape = stimuli.shape[1:] if self.per == "value" else (stimuli.shape[1], 1, 1)
         noise = draws.normal(shape, stimuli.device)
         if self.until is None:

@@ -28,10 +28,10 @@ class Pad(Geometric):
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         return cls(options.pixels, options.fill, (stimulus.low + stimulus.high) / 2)
 
     def move(self, size: Size, draws: Draws) -> Move:
-        """The middle stays where it is."""
+        """Return the move that adds the margin around the unmoved stimulus."""
         height, width = (length + 2 * self.pixels if length > 1 else 1 for length in size)
         return Move(identity(draws.n), (height, width))

@@ -1,4 +1,4 @@
-"""A chain of transformations, applied as often as a response is averaged over."""
+"""A chain of transformations, applied once for each sample that a response is averaged over."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ _STREAM = zlib.crc32(b"transformations")
 class Pipeline:
     """Shows each stimulus ``samples`` times, each time changed by draws of its own.
 
-    Every draw comes from the seed and the number of the evaluation, so that a resumed job goes on with the very same, and what a
-    candidate meets does not depend on its batch. Each candidate has its own draws: they cost no more than one shared by a pass, since a
-    row's share is an affine map of six numbers.
+    Every draw follows from the seed and the number of the evaluation. So a resumed job continues with the same draws, and a candidate's
+    draws don't depend on its batch. Each candidate has its own draws: they cost no more than shared ones, since a row's move is an affine
+    map of six numbers.
 
-    Neighbouring changes of place are made one affine map, so that the stimulus is sampled once for all of them, the resizing to what the
-    target takes included; with it, a chain of five costs as much as one.
-    What one of them moves out of the frame another may therefore bring back.
+    Neighbouring moves are joined into one affine map, the resizing to the target's size included, so that the stimulus is sampled once: a
+    chain of five costs as much as one. A move may therefore bring back pixels that an earlier one moved out of the frame.
 
     Parameters
     ----------
     steps : sequence of Transformation
         In order; at least one.
     made : StimulusSpec
-        What comes in. Its height and width may differ from ``taken``'s.
+        The generator's stimuli. Height and width may differ from ``taken``'s.
     taken : StimulusSpec
-        What the target takes; each result has its shape.
+        The target's stimuli; each result has this shape.
     samples : int
-        Draws a stimulus.
+        Samples of each stimulus, >= 1.
     seed : int
-        The job's.
+        The job's seed.
     clip : bool
-        Whether results are clipped to the range of ``taken``, at the price of the gradient there; for targets that can't be shown more.
+        Whether results are clipped to the range of ``taken``, which removes the gradient there; for targets that refuse other values.
 
     Raises
     ------
@@ -74,16 +73,16 @@ class Pipeline:
         ]
 
     def __call__(self, stimuli: Tensor, first: int, progress: Tensor) -> Tensor:
-        """Stimuli as they are shown.
+        """Return the transformed stimuli.
 
         Parameters
         ----------
         stimuli : Tensor
             (n, *made).
         first : int
-            Number of the first one's evaluation; the others follow.
+            Number of the first stimulus's evaluation; the others follow.
         progress : Tensor
-            (n,) in [0, 1]: the share of each one's search that is behind it.
+            (n,) in [0, 1]: the completed share of each one's search.
 
         Returns
         -------
@@ -109,18 +108,33 @@ class Pipeline:
         return shown.squeeze(2) if self.made.modality == "series" else shown
 
     def plain(self, stimuli: Tensor) -> Tensor:
-        """Stimuli as the target takes them, unchanged but for their size: (n, *made) -> (n, *taken)."""
+        """Return stimuli resized to the target's, without transformations: (n, *made) -> (n, *taken)."""
         return resized_to(stimuli, self.taken)
 
     def draws(self, first: int, n: int, progress: Tensor) -> list[Draws]:
-        """What each step is given: the draws of every stimulus's every sample."""
+        """Return the draws of every step.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first stimulus's evaluation.
+        n : int
+            Number of stimuli.
+        progress : Tensor
+            (n,) in [0, 1].
+
+        Returns
+        -------
+        list of Draws
+            One a step, each of n · samples rows.
+        """
         variates = [step.variates for step in self.steps]
         uniform = np.empty((n * self.samples, sum(variates)))
         seeds = np.empty((n * self.samples, len(self.steps)), np.int64)
         key = np.array([self.seed, _STREAM], np.uint64)
         for row in range(n * self.samples):
             trial, sample = first + row // self.samples, row % self.samples
-            # what a row draws advances the lowest word alone, so rows never overlap
+            # a row's draws advance only the lowest word of the counter, so rows never overlap
             rng = np.random.Generator(np.random.Philox(key=key, counter=np.array([0, sample, trial, 0], np.uint64)))
             uniform[row] = rng.random(uniform.shape[1])
             seeds[row] = rng.integers(2**62, size=len(self.steps))

@@ -1,4 +1,4 @@
-"""Recipes of the literature by name."""
+"""Published recipes of transformations, by name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Step = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Preset:
-    """Steps in order, and over how many draws the response is averaged where the job does not say."""
+    """Steps in order, and the number of samples where the job names none."""
 
     steps: tuple[Step, ...]
     samples: int = 1
 
 
 def _pixels(at_224: int, stimulus: StimulusSpec) -> int:
-    """Recipes are made for 224 pixels; smaller or larger stimuli get the same share of their shorter side."""
+    """Return a length for 224 pixels as the same share of the stimulus's shorter side."""
     return max(1, round(at_224 * min(length for length in stimulus.shape[1:] if length > 1) / 224))
 
 
@@ -57,7 +57,7 @@ def vit(stimulus: StimulusSpec) -> Preset:
 
 
 def mei(stimulus: StimulusSpec) -> Preset:
-    """A blur that fades from 1.5 pixels to .01 (Walker et al., "Inception loops", 2019)."""
+    """Blur that fades from 1.5 pixels to .01 (Walker et al., "Inception loops", 2019)."""
     del stimulus
     return Preset((("blur", {"sigma": [1.5, 1.5], "until": 0.01}),))
 

@@ -1,4 +1,4 @@
-"""Round and round: what leaves on one side comes in on the other."""
+"""Random shifts that wrap around."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Roll:
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation; it is the same for every stimulus."""
         del stimulus
         return cls(options.most)
 
     def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
-        """Whole shifts of -most … most down and right, each as likely."""
+        """Return the stimuli shifted by -most … most down and right, all shifts equally likely: (n, channels, height, width)."""
         n, _, height, width = stimuli.shape
         down, right = (draws.whole(axis, -self.most, self.most).long() for axis in (0, 1))
         if n == 1:
@@ -42,7 +42,7 @@ class Roll:
         rows = (torch.arange(height) - down[:, None]) % height
         columns = (torch.arange(width) - right[:, None]) % width
         each = torch.arange(n)[:, None, None]
-        # indices at 0, 2 and 3, with the channels between them kept, put the channels last
+        # indexing dimensions 0, 2 and 3 around a kept dimension 1 would put the channels last: permute first
         taken = stimuli.permute(0, 2, 3, 1)[
             each.to(stimuli.device), rows[:, :, None].to(stimuli.device), columns[:, None].to(stimuli.device)
         ]

@@ -1,4 +1,4 @@
-"""Turned about the middle."""
+"""Random rotation about the middle."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Rotate(Geometric):
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         return cls(*options.degrees, options.fill, (stimulus.low + stimulus.high) / 2)
 
     def move(self, size: Size, draws: Draws) -> Move:
-        """One uniform angle."""
+        """Return rotations by one uniform angle each."""
         angle = draws.between(0, self.low, self.high).deg2rad()
         matrix = identity(draws.n)
         matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()

@@ -1,4 +1,4 @@
-"""Larger or smaller, about the middle."""
+"""Random scaling about the middle."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Scale(Geometric):
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         return cls(*options.range, options.fill, (stimulus.low + stimulus.high) / 2)
 
     def move(self, size: Size, draws: Draws) -> Move:
-        """One uniform factor for both axes."""
+        """Return scalings by one uniform factor each, the same for both axes."""
         towards = 1 / draws.between(0, self.low, self.high)
         return Move(scaled(draws.n, x=towards if size[1] > 1 else 1.0, y=towards if size[0] > 1 else 1.0), size)

@@ -1,4 +1,4 @@
-"""Sideways."""
+"""Random shifts that fill in at the edges."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Shift(Geometric):
 
     @classmethod
     def from_options(cls, options: Options, stimulus: StimulusSpec) -> Self:
-        """For stimuli of that kind."""
+        """Return the transformation for stimuli of this range."""
         return cls(options.most, options.fill, (stimulus.low + stimulus.high) / 2)
 
     def move(self, size: Size, draws: Draws) -> Move:
-        """Whole shifts of -most … most, each as likely."""
+        """Return moves by whole shifts of -most … most, all equally likely."""
         y, x = (draws.whole(axis, -self.most, self.most) if length > 1 else 0.0 for axis, length in enumerate(size))
         return Move(moved(draws.n, x=x, y=y), size)

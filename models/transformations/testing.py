@@ -1,4 +1,4 @@
-"""The Transformation contract as checks, for every implementation, the built-in ones and yours."""
+"""The Transformation contract as checks, for built-in and other implementations."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from .transformation import Transformation
 
 
 def check_transformation(transformation: Transformation, stimulus: StimulusSpec, seed: int = 0) -> None:
-    """Raise AssertionError where ``transformation`` breaks the contract, on random stimuli of that kind.
+    """Raise AssertionError where ``transformation`` breaks the contract, on random stimuli.
 
-    Checks that the same draws give the same change, alone and in any batch; that other draws give another one wherever there are any;
-    that stimuli are left as they were and no global random state is drawn from; shapes, types and finite values; and that gradients come
-    through.
+    Checked are: the same draws give the same change, alone and in any batch; other draws give another change, if the transformation has
+    draws; stimuli stay unchanged, and no global random state is drawn from; shapes, types and finite values; gradients.
+
+    Parameters
+    ----------
+    transformation : Transformation
+        The transformation to check.
+    stimulus : StimulusSpec
+        The stimuli to make.
+    seed : int
+        Seed of stimuli and draws.
     """
     assert isinstance(transformation, Transformation), "it lacks a member of the Transformation protocol"
     assert stimulus.modality in transformation.modalities, f"it can't change {stimulus}"

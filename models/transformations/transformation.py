@@ -1,4 +1,4 @@
-"""The Transformation contract: stimuli in, randomly changed stimuli out, the randomness given from outside."""
+"""The Transformation contract: stimuli and random draws in, changed stimuli out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 Fill = Literal["grey", "edge", "reflect"]
-"""What lies beyond a stimulus: the middle of its range, its outermost values, or its mirror image (about its edge)."""
+"""Values beyond a stimulus: the middle of its range, its outermost values, or its mirror image (about its edge)."""
 
 Size = tuple[int, int]
 """Height and width; a series has height 1."""
@@ -25,9 +25,9 @@ class Draws:
     uniform : Tensor
         float64, (n, variates) in [0, 1), on the CPU.
     progress : Tensor
-        float64, (n,) in [0, 1]: the share of each candidate's search that is behind it, for changes that fade.
+        float64, (n,) in [0, 1]: the completed share of each candidate's search, for changes that fade.
     seeds : sequence of int
-        (n,) for :meth:`normal`.
+        (n,) seeds of :meth:`normal`.
     """
 
     uniform: Tensor
@@ -36,19 +36,19 @@ class Draws:
 
     @property
     def n(self) -> int:
-        """Candidates."""
+        """Number of candidates."""
         return self.uniform.shape[0]
 
     def between(self, variate: int, low: float, high: float) -> Tensor:
-        """(n,), uniform in [low, high)."""
+        """Return uniform numbers in [low, high) from one variate: float64, (n,)."""
         return low + (high - low) * self.uniform[:, variate]
 
     def whole(self, variate: int, low: int, high: int) -> Tensor:
-        """(n,), whole numbers of low … high, each as likely."""
+        """Return whole numbers of low … high, all equally likely, from one variate: float64, (n,)."""
         return (low + (self.uniform[:, variate] * (high - low + 1)).floor()).clamp(max=high)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """(n, *shape), standard normal, drawn on ``device``; again the same at the next call."""
+        """Return standard normal numbers, (n, *shape), drawn on ``device``; every call returns the same numbers."""
         made = torch.empty(self.n, *shape, device=device)
         generator = torch.Generator(device)
         for row, seed in zip(made, self.seeds, strict=True):
@@ -60,22 +60,22 @@ class Draws:
 class Transformation(Protocol):
     """Changes stimuli of (n, channels, height, width), each by its own row of the draws.
 
-    A series comes as (n, channels, 1, time), so that one implementation serves both: an axis of length 1 is left alone. Height and
-    width may change; what the target takes is restored at the end, by resizing. Gradients flow.
+    A series has the shape (n, channels, 1, time), so that one implementation serves both modalities: an axis of length 1 stays unchanged.
+    Height and width may change; the chain resizes its result to the target's. Gradients flow.
     """
 
     @property
     def modalities(self) -> frozenset[str]:
-        """Which of "image" and "series" it can change."""
+        """The modalities that it can change: "image", "series" or both."""
         ...
 
     @property
     def variates(self) -> int:
-        """Uniform draws that it needs for a candidate."""
+        """Number of uniform draws for each candidate."""
         ...
 
     def __call__(self, stimuli: Tensor, draws: Draws, /) -> Tensor:
-        """(n, channels, height, width) -> the same, of any height and width."""
+        """Return changed stimuli: (n, channels, height, width) -> (n, channels, any height, any width)."""
         ...
 
 
