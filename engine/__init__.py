@@ -1,1 +1,1 @@
-"""The composition of generator, target, objective and optimizer into searches and jobs."""
+"""Composes generator, target, objective and optimizer into searches and jobs."""

@@ -1,4 +1,4 @@
-"""From a job's text to its parts: everything that can be refused is refused here, before the first evaluation."""
+"""Builds the parts of a job from its spec; whatever can be refused is refused here, before the first evaluation."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def check(
     permissions : Permissions, optional
         What the job may import, read and ask.
     allow_imports, allow_files
-        The same as lists, where ``permissions`` is not given; see :meth:`actmax.models.permissions.Permissions.of`.
+        The same as lists, used if ``permissions`` is not given; see :meth:`actmax.models.permissions.Permissions.of`.
     given : mapping of str to object, optional
-        Parts that the job names and that are at hand: generators, targets, and classes of objectives and optimizers.
+        Ready parts by the names that the job uses: generators, targets, and classes of objectives and optimizers.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def check(
 
 
 def _checked(spec: JobSpec, resolver: Resolver, pictures: Sequence[Reading]) -> ResolvedJob:
-    """See :func:`check`; ``pictures`` grows as its parts are made."""
+    """See :func:`check`; ``pictures`` grows while the parts are built."""
     violations: list[Violation] = []
     builder = _Builder(resolver)
     target = _collect(violations, lambda: builder.component("target", spec.target))
@@ -105,7 +105,7 @@ def _checked(spec: JobSpec, resolver: Resolver, pictures: Sequence[Reading]) -> 
 def describe_target(
     component: ComponentSpec, *, permissions: Permissions = NOTHING, field: str = "target"
 ) -> tuple[StimulusSpec, bool, list[LayerInfo]]:
-    """What a target takes, whether it gives gradients, and its layers.
+    """Return a target's stimulus, whether it is differentiable, and its layers.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def build_generator(
     given: Mapping[str, Any] | None = None,
     field: str = "generator",
 ) -> Generator | None:
-    """A generator by itself; None where it makes whatever is asked for and ``stimulus`` does not say what.
+    """Return a generator; None if it needs a target's ``stimulus`` for its shape, and that is None.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def build_generator(
 
 @under_default_settings
 def build_target(component: ComponentSpec, *, permissions: Permissions = NOTHING, field: str = "target") -> Target:
-    """A target by itself.
+    """Return a target.
 
     Raises
     ------
@@ -157,12 +157,12 @@ def _collect(violations: list[Violation], attempt: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Builder:
-    """Makes generators and targets."""
+    """Builds generators and targets."""
 
     resolver: Resolver
 
     def component(self, kind: Kind, spec: ComponentSpec, field: str | None = None, *, stimulus: StimulusSpec | None = None) -> Any:
-        """One part; None for a generator that is made to fit a target that could not be built. torch's random state stays as it is."""
+        """Return one part; None for a generator that needs a target which could not be built. torch's random state is preserved."""
         with torch.random.fork_rng(devices=[]):  # networks draw weights before they load others
             return self._component(kind, spec, field or kind, stimulus)
 
@@ -219,7 +219,7 @@ def _check_scoring(job: ResolvedJob) -> None:
 
 
 def _check_optimizer(job: ResolvedJob, number: int) -> None:
-    """Build the optimizer for a unit of each layer; refuse one that needs gradients where no unit has any."""
+    """Build the optimizer for a unit of each layer; refuse one that needs gradients if no unit has any."""
     firsts = {unit.layer: at for at, unit in reversed(list(enumerate(job.units)))}
     for at in sorted(firsts.values()):
         job.optimizer(number, at)

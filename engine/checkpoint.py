@@ -1,4 +1,4 @@
-"""Checkpoints: nested plain data and tensors in one safetensors file, written whole or not at all."""
+"""Checkpoints: nested plain data and tensors in one safetensors file, written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def save(path: Path, tree: Mapping[str, Any]) -> None:
     Parameters
     ----------
     path : Path
-        Where; an older checkpoint is replaced at once.
+        The checkpoint's file; an older checkpoint is replaced at once.
     tree : mapping
-        Nested mappings (string keys), lists and tuples of tensors, strings, numbers, booleans and None. Tuples come back as lists.
+        Nested mappings (string keys), lists and tuples of tensors, strings, numbers, booleans and None. Tuples are read back as lists.
 
     Raises
     ------
     TypeError
-        Something else is in it.
+        ``tree`` holds another type.
     OSError
-        The disk refused; the older checkpoint is still there.
+        The file can't be written; the older checkpoint is unchanged.
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_encode(tree, tensors))
@@ -42,7 +42,7 @@ def save(path: Path, tree: Mapping[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a tree back; tensors come back on the CPU.
+    """Return the tree in a checkpoint, with tensors on the CPU.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def require_plain(tree: Mapping[str, Any]) -> None:
-    """Raise TypeError where ``tree`` holds what :func:`save` can't."""
+    """Raise TypeError if ``tree`` holds a type that :func:`save` can't write."""
     _encode(tree, {})
 
 

@@ -1,4 +1,4 @@
-"""What is on disk when a call returns. Nothing of torch is needed here."""
+"""Writes that are on disk when a call returns. Needs no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the entries of a folder, to disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -16,12 +16,12 @@ def sync(path: Path) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file whole: under a temporary name, flushed, then renamed.
+    """Write a file as a whole: under a temporary name, flushed, then renamed.
 
     Raises
     ------
     OSError
-        The disk refused; an older file of that name is still there.
+        The file can't be written; an older file of that name is unchanged.
     """
     temporary = path.with_name(path.name + ".writing")
     try:

@@ -1,4 +1,4 @@
-"""Bad input, told by field."""
+"""Errors about invalid jobs, by field, and about jobs without a result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..wire.errors import FieldViolation as Violation
 
 
 class InvalidJob(ValueError):
-    """A job that is refused before any work starts."""
+    """A job that is refused before any work starts; ``violations`` has the wrong fields."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
@@ -16,9 +16,9 @@ class InvalidJob(ValueError):
 
     @classmethod
     def at(cls, field: str, description: str) -> InvalidJob:
-        """One violation."""
+        """Return an error with one violation."""
         return cls([Violation(field, description)])
 
 
 class Unmeasured(RuntimeError):
-    """A job that ended without a single finite response, so that there is nothing to report; the message says what came instead."""
+    """A job ended without a single finite response, so that there is nothing to report; the message says what the responses were."""

@@ -1,4 +1,4 @@
-"""A search in one call, for other Python code."""
+"""A search in one call, for Python code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Args = ParamSpec("Args")
 
 
 _FORMER = {"within": "max_latent_std", "changes": "max_code_changes"}
-"""New names of parameters by former ones, which are still taken, with a warning."""
+"""New names of parameters by their former names, which are still accepted, with a warning."""
 
 
 def _with_former_names(function: Callable[Args, JobResult]) -> Callable[Args, JobResult]:
@@ -83,19 +83,19 @@ def maximize(  # noqa: PLR0913 - a job's fields
 ) -> JobResult:
     """Find the stimuli that units prefer.
 
-    Ctrl-C ends the searches, and what they have found is returned; a second Ctrl-C leaves at once.
+    Ctrl-C ends the searches, and their result so far is returned; a second Ctrl-C raises KeyboardInterrupt at once.
 
     Parameters
     ----------
     generator, target : str, Generator, Target or nn.Module
-        A name of the catalog, an object of yours, or a torch module, which takes the options of its adapter
+        A name of the catalog, your own object, or a torch module with the options of its adapter
         (``generator_options={"latent": [128]}``, ``target_options={"shape": [3, 32, 32]}``). A generator may also be a class that takes
-        its shape from the target; a target a plain function of (n, *shape) numpy arrays, or a fitted estimator of scikit-learn, with
-        the same options and without gradients.
+        its shape from the target. A target may also be a plain function of (n, *shape) numpy arrays, or a fitted estimator of scikit-learn,
+        with the same options and without gradients.
     units : str or sequence of str or None
-        Addresses such as ``lif_out[3]``, ``conv2[12]`` or ``fc[*]``. None: the first that ``objective``, an expression, names.
+        Addresses such as ``lif_out[3]``, ``conv2[12]`` or ``fc[*]``. None: the first unit in ``objective``, if that is an expression.
     optimizer, objective : str or type
-        A name of the catalog or a class of yours; an objective also as an expression, such as ``Unit("fc[3]") - 0.1 * TotalVariation()``
+        A name of the catalog or your own class; an objective also as an expression, such as ``Unit("fc[3]") - 0.1 * TotalVariation()``
         (:mod:`actmax.models.objectives.expressions`).
     baselines : sequence of str
         Further optimizers for comparison.
@@ -108,53 +108,53 @@ def maximize(  # noqa: PLR0913 - a job's fields
     prior : {"natural", "none"}
         Whether to start from the generator's natural latents, or blind.
     sharing : bool
-        Whether the searches of one optimizer learn from each other's candidates, where it can (see
+        Whether the searches of one optimizer learn from each other's candidates, if the optimizer can (see
         :class:`actmax.optimizers.optimizer.Listener`).
     replicates : int
-        How often each candidate is shown; each time is an evaluation.
+        Number of times that each candidate is shown; each counts as an evaluation.
     remeasure : float or None
-        Share of each search's evaluations kept back to measure the leading candidates again; None: 0.1 on a noisy target, else 0.
+        Fraction of each search's evaluations reserved to measure the leading candidates again; None: 0.1 on a noisy target, else 0.
     noisy : bool or None
-        Whether the same stimulus may be answered differently twice; None: as the target says.
+        Whether responses to the same stimulus may differ; None: as the target says.
     max_latent_std : float or None
         Most standard deviations from natural latents: the root mean square over a latent's whitened coordinates.
     max_code_changes : float or None
-        Largest share of a code map's codes that differ from the nearest natural map.
+        Largest fraction of a code map's codes that differ from the nearest natural map.
     luminance, contrast : float or None
-        Mean and standard deviation that the values of every stimulus shall have.
+        Mean and standard deviation that every stimulus's values are given.
     diverse : int or mapping, optional
-        How many optima to find instead of one, or ``{"n": 4, "distance": 0.5}``; each search's ``.optima`` has them.
+        Number of optima to find instead of one, or ``{"n": 4, "distance": 0.5}``; each search's ``.optima`` has them.
     transformations : str, sequence or mapping, optional
         Random changes over which scores are averaged: a recipe by name, such as "lucid"; steps, each a name or ``{"name": …, "options":
         {…}}``; or a mapping with ``preset`` or ``steps``, and ``samples``.
     images : path or None
-        A folder of pictures: the result's ``.images`` and the report show which of them drive each unit the most.
+        A folder of pictures: the result's ``.images`` and the report show those that activate each unit most.
     film : {"none", "gif", "mp4"}
-        Whether each search's ``.film`` keeps what it had found best on the way, and ``folder`` gets it as a film.
+        Format of a film of each search's best stimuli so far, written into ``folder``; with one, the search's ``.film`` has them too.
     analyses : sequence of str, mapping, type or Analysis
-        What to compute about the units once the searches have ended: a name of the catalog, ``{"name": …, "options": {…}}``, a class or an
-        object of yours. The result's ``.sections`` has what they find.
+        Analyses of the units after the searches: a name of the catalog, ``{"name": …, "options": {…}}``, or your own class or object.
+        The result's ``.sections`` has their results.
     folder : path or None
-        Where to keep the checkpoint and write the report and its files; an interrupted call with the same folder goes on.
-        Nothing is drawn or written when None. A fault while drawing or writing never loses the result: ``.warnings`` names what is missing.
+        Folder of the checkpoint, the report and its files; an interrupted call with the same folder continues.
+        Nothing is drawn or written when None. An error while drawing or writing never loses the result: ``.warnings`` names what is missing.
     on_progress : callable or None
-        Called with a :class:`actmax.engine.jobs.progress.Progress` a few times a second. An exception in it ends the searches, and what
-        they have found is returned.
+        Called with a :class:`actmax.engine.jobs.progress.Progress` a few times a second. An exception in it ends the searches, and their
+        result so far is returned.
     progress : bool
-        Whether a bar is shown in a terminal or notebook, where ``on_progress`` is not given.
+        Whether a bar is shown in a terminal or notebook, if ``on_progress`` is not given.
 
     Returns
     -------
     JobResult
-        ``.searches``: one a unit and optimizer, with stimulus, latent and the response measured again. ``.warnings`` says what to know
-        before trusting them, and ``.outcome`` is "success" only where every search measured something and moved.
+        ``.searches``: one for each unit and optimizer, with stimulus, latent and the response measured again. ``.warnings`` says what to
+        know before trusting them, and ``.outcome`` is "success" only if every search measured something and moved.
 
     Raises
     ------
     InvalidJob
         Before any work, with the fields that are wrong.
     Unmeasured
-        Not a single response was a finite number.
+        No response was a finite number.
     KeyboardInterrupt, Exception
         Ctrl-C, or an exception in ``on_progress``, came before anything was measured.
 
@@ -204,8 +204,8 @@ def maximize(  # noqa: PLR0913 - a job's fields
 
 
 def _run(spec: JobSpec, folder: Path | None, on_progress: Callable[[Progress], None] | None, given: Mapping[str, Any]) -> JobResult:
-    """Run the job until it ends, or Ctrl-C or an exception in ``on_progress`` ends it."""
-    # a caller's own handler of Ctrl-C stays in charge
+    """Run the job until it ends, or until Ctrl-C or an exception in ``on_progress`` ends it."""
+    # a caller's own handler of Ctrl-C is left in place
     signals = [signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else []
     with stopped_by_signals(signals) as interruption:
         report = interruption.guard(on_progress or (lambda _: None))
@@ -231,10 +231,10 @@ def _run(spec: JobSpec, folder: Path | None, on_progress: Callable[[Progress], N
 
 
 class _Given(dict[str, Any]):
-    """Parts at hand, by the names that the job gives them."""
+    """Ready parts, by the names that the job gives them."""
 
     def named(self, kind: str, part: Any, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the part as a job names it, and keep it where it is an object."""
+        """Return the part as a component of the job; an object is kept under its name."""
         name = part
         if not isinstance(part, str):
             name = f"{kind} {getattr(part, '__name__', type(part).__name__)}".strip()

@@ -1,4 +1,4 @@
-"""A job whose parts are resolved: what searches, loops and reports ask of it."""
+"""A job whose parts are resolved, with what searches, loops and reports need of it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from .search.diverse import Diverse
 from .spec import ComponentSpec, JobSpec
 
 REMEASURE = 0.1
-"""Share of the evaluations on a noisy target that is kept back to measure leaders again."""
+"""Default fraction of the evaluations on a noisy target that is reserved to measure leaders again."""
 
 
 @dataclass(frozen=True)
 class ResolvedJob:
-    """A job that can run. ``total_evaluations`` is 0 where seconds alone limit it."""
+    """A job that can run. ``total_evaluations`` is 0 if seconds alone limit it."""
 
     spec: JobSpec
     generator: Generator
@@ -45,11 +45,11 @@ class ResolvedJob:
     starts: torch.Tensor | None = None
     """(k, *latent) latents that every search tries first; None for none."""
     pictures: Sequence[Reading] = ()
-    """What is to be said of the pictures that its options name."""
+    """Notes about the pictures that its options name."""
     seen: tuple[str, ...] = ()
-    """What a user should know that was seen when the job was checked, a line each."""
+    """Notices from the check of the job, a line each."""
     analyses: Sequence[JobAnalysis] = ()
-    """What is computed about the units once the searches have ended."""
+    """Analyses of the units, run after the searches."""
 
     @property
     def differentiable(self) -> bool:
@@ -65,60 +65,73 @@ class ResolvedJob:
         return GradientProbe(generator, target, self.objective, self.scoring.transformations(), device, self.spec.seed)
 
     def missing_gradient(self, unit: UnitAddress) -> Missing:
-        """Why no gradient of the unit's score reaches the latents, as seen on a few stimuli; without a reason where one does."""
+        """Return why no gradient of the unit's score reaches the latents, tested on a few stimuli; ``reason`` is empty if one does."""
         if self.differentiable:
             return self._probe.missing(unit)
         return Missing(f"this {'target' if self.generator.differentiable else 'generator'} gives none", structural=True)
 
     @property
     def design(self) -> Design:
-        """What each search does about noise, the target's own word on it included."""
+        """How each search handles noise, from the job's settings and the target's noise."""
         asked = self.spec.design
         noisy = asked.noisy if asked.noisy is not None else isinstance(self.target, HasNoise) and self.target.noisy
         remeasure = asked.remeasure if asked.remeasure is not None else REMEASURE if noisy else 0.0
         return Design(asked.replicates, remeasure, noisy)
 
     def notices(self) -> tuple[str, ...]:
-        """What there is to say of the job besides its searches: what was seen when it was checked, and what its parts have said since."""
+        """Return notices about the job besides its searches: from its check, and from its parts since."""
         of_parts = (notice for part in (self.generator, self.target) if isinstance(part, HasNotices) for notice in part.notices)
         return tuple(dict.fromkeys((*self.seen, *of_parts)))
 
     @property
     def searches(self) -> int:
-        """Units times optimizers."""
+        """Number of searches: units times optimizers."""
         return len(self.units) * len(self.optimizers)
 
     @property
     def total_evaluations(self) -> int:
-        """The budget over all searches."""
+        """Number of evaluations over all searches."""
         return self.searches * (self.spec.budget.evaluations or 0)
 
     def labels(self) -> list[str]:
-        """One name an optimizer, numbered where a job names one twice."""
+        """Return one label for each optimizer, numbered if the job names a component twice."""
         names = [component.name for component in self.optimizers]
         return [name if names.count(name) == 1 else f"{name} {names[: at + 1].count(name)}" for at, name in enumerate(names)]
 
     def objective(self, unit: UnitAddress) -> Objective:
-        """The job's objective for one unit."""
+        """Return the job's objective for one unit; see :meth:`actmax.engine.evaluation.scoring.Scoring.objective`."""
         return self.scoring.objective(unit)
 
     @cached_property
     def scoring(self) -> Scoring:
-        """Builds its objectives and transformations."""
+        """The builder of the job's objectives and transformations."""
         return Scoring(self.spec, self.generator, self.target, self.resolver)
 
     @property
     def plain(self) -> bool:
-        """Whether scores are the units' own responses to the stimuli as they are."""
+        """Whether scores are the units' own responses to untransformed stimuli."""
         return self.spec.objective == ComponentSpec(name="unit") and self.spec.transformations is None
 
     def optimizer(self, number: int, unit_number: int) -> Optimizer:
-        """A fresh optimizer for one search, with a seed of its own."""
+        """Return a new optimizer for one search, with its own seed.
+
+        Parameters
+        ----------
+        number : int
+            Position among the job's optimizers, from 0.
+        unit_number : int
+            Position among the job's units, from 0; the last unit for greater numbers.
+
+        Raises
+        ------
+        InvalidJob
+            The optimizer doesn't suit the job, or its options are wrong.
+        """
         field = "optimizer" if number == 0 else f"baselines[{number - 1}]"
         component = self.optimizers[number]
         found = self.resolver.find("optimizer", component.name, field)
         options = self.resolver.options(found, component.options, field)
-        unit = self.units[min(unit_number, len(self.units) - 1)]  # sessions number further objectives of their last unit on
+        unit = self.units[min(unit_number, len(self.units) - 1)]  # sessions count on for further objectives of their last unit
         missing = self.missing_gradient(unit) if found.needs_gradient is not False else Missing()
         if found.needs_gradient is True and missing.structural:
             raise InvalidJob.at(field, needs_gradient(component.name, unit, missing, self.differentiable))
@@ -158,13 +171,13 @@ class ResolvedJob:
         )
 
     def latent_distance(self) -> LatentDistance:
-        """Distances of what is decoded; their unit is that of natural latents wherever the generator knows some, blind searches too."""
+        """Return the distance between latents; its unit is that of natural latents if the generator has any, in blind searches too."""
         prior, generator = self.generator.prior, self.generator
         project = generator.project if isinstance(generator, ConstrainedGenerator) else None
         return LatentDistance(generator.latent, None if prior is None else prior.bank, project)
 
     def unit_name(self, unit: UnitAddress) -> str:
-        """What the target calls the unit, empty where it has no name."""
+        """Return the target's name of the unit; empty without a name."""
         index = unit.integers
         return self.target.unit_name(unit.layer, index) if index is not None and isinstance(self.target, HasUnitNames) else ""
 
@@ -173,7 +186,7 @@ class ResolvedJob:
         return next((layer.response_unit for layer in self.target.layers() if layer.name == unit.layer), "")
 
     def reference(self, unit: UnitAddress) -> float | None:
-        """The best natural stimulus's response, with which found ones are compared; None where it is unknown or the unit is kept down."""
+        """Return the response to the best natural stimulus; None if it is unknown or the objective minimizes the response."""
         index = unit.integers
         if index is None or self.spec.objective.options.get("direction") == "down" or not isinstance(self.target, HasNaturalResponses):
             return None
@@ -182,7 +195,7 @@ class ResolvedJob:
 
 
 def needs_gradient(name: str, unit: UnitAddress, missing: Missing, differentiable: bool) -> str:
-    """Return why an optimizer can't search a unit, and what can."""
+    """Return why an optimizer that needs gradients can't search a unit, and what would work."""
     if not differentiable:
         return f"{name} needs gradients and {missing.reason}; use auto, which does without"
     what = f"{name} needs gradients and {unit} has none that reach the input: {missing.reason}"

@@ -1,4 +1,4 @@
-"""Runs a job from its text to its artifacts, step by step: build, search, finals, analyses, report."""
+"""Runs a job from its spec to its artifacts, step by step: build, search, finals, analyses, report."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class RunSettings:
     Attributes
     ----------
     threads : int or None
-        CPU threads for torch; its own number when None.
+        CPU threads for torch; torch's own number when None.
     checkpoint_interval : float
-        Seconds between two checkpoints, at least.
+        Least seconds between two checkpoints.
     keep_checkpoint : bool
-        Leave the checkpoint of the ended job to the caller, who has yet to record the end.
+        Whether the ended job's checkpoint is left to the caller, who has yet to record the end.
     spread : callable or None
-        Shares the passes of a generation out between processes, each with a :func:`replica`; see
+        Distributes the passes of a generation over processes, each with a :func:`replica`; see
         :class:`actmax.engine.evaluation.loop.Loop`.
     command : str
-        The command line that asked for the job, for the record; empty where readers of the result are not to see it.
+        The command line that ran the job, for the record; empty if readers of the result must not see it.
     """
 
     threads: int | None = None
@@ -67,28 +67,28 @@ class RunSettings:
 
 @dataclass
 class JobRun:
-    """A job under way: what its steps work on, and what they have found so far.
+    """A running job: the data of its steps, and their results so far.
 
     Attributes
     ----------
     job : ResolvedJob
         The job.
     searches : sequence of Search
-        All of it.
+        All searches of the job.
     loop : Loop
-        Drives them.
+        Drives the searches.
     should_stop : callable
-        Asked between generations, and between the steps of an analysis.
+        Called between generations, and between the steps of an analysis.
     saver : Checkpointer or None
-        Where checkpoints are kept.
+        Keeps checkpoints.
     reason : str
         Why the job ends early; empty while it doesn't.
     found : list of Search
-        Those that measured something.
+        Searches that measured something.
     results : list of SearchResult
-        What they found.
+        Results of these searches.
     sections, notices : tuple
-        What analyses found, and what to say of the whole job.
+        Sections of analyses, and warnings about the whole job.
     """
 
     job: ResolvedJob
@@ -103,13 +103,13 @@ class JobRun:
     notices: tuple[str, ...] = ()
 
     def suspend(self) -> None:
-        """Save all, and leave by :class:`Suspended`."""
+        """Save a checkpoint, and raise :class:`Suspended`."""
         if self.saver is not None:
             self.saver.save(self.searches, self.loop.seconds)
         raise Suspended
 
     def result(self) -> JobResult:
-        """All that was found."""
+        """Return the result so far."""
         missed = [search for search in self.searches if search.scores.size and search not in self.found]
         lost = [f"{search.unit} by {search.optimizer_label}: {warning}" for search in missed for warning in search.tally.warnings()]
         return JobResult(
@@ -130,9 +130,9 @@ def search(run: JobRun) -> None:
     Raises
     ------
     Suspended
-        It was asked to; all is saved.
+        ``should_stop`` returned "suspend"; a checkpoint is saved.
     Unmeasured
-        Not a single response was a finite number.
+        No response was a finite number.
     """
     run.reason = run.loop.run(run.should_stop)
     if run.reason == "suspend":
@@ -148,18 +148,18 @@ def search(run: JobRun) -> None:
 
 
 def finals(run: JobRun) -> None:
-    """Measure what each search recommends once more, where that was not part of the search."""
+    """Measure each search's recommendation again, if that was not part of the search."""
     run.results, notices = final_results(run.job, run.loop, run.found)
     run.notices += tuple(notices)
 
 
 def analyses(run: JobRun) -> None:
-    """Compute what the job asks for about its units, each analysis alone.
+    """Run the job's analyses, one after another.
 
     Raises
     ------
     Suspended
-        It was asked to; all is saved, and the next attempt comes straight to here.
+        ``should_stop`` returned "suspend"; a checkpoint is saved, and the next attempt resumes at this step.
     """
     saver = run.saver
 
@@ -187,7 +187,7 @@ def analyses(run: JobRun) -> None:
 
 
 STEPS: tuple[Callable[[JobRun], None], ...] = (search, finals, analyses)
-"""What is done between building a job and writing its report. Each works on what those before it have found."""
+"""The steps between building a job and writing its report. Each uses the results of the steps before it."""
 
 
 @under_default_settings
@@ -201,7 +201,7 @@ def execute(
     saver: Checkpointer | None = None,
     spread: Spread | None = None,
 ) -> JobResult:
-    """Take a job that was built through :data:`STEPS`, and return what was found; parameters as of :func:`run_job`."""
+    """Take a resolved job through :data:`STEPS`, and return its result; parameters are those of :func:`run_job`."""
     loop = Loop(
         setup_of(job),
         searches,
@@ -228,30 +228,30 @@ def run_job(
     given: Mapping[str, Any] | None = None,
     settings: RunSettings = RunSettings(),
 ) -> JobResult:
-    """Run ``spec``, or go on from the checkpoint in ``folder``, and write its artifacts.
+    """Run ``spec``, or continue from the checkpoint in ``folder``, and write its artifacts.
 
     Parameters
     ----------
     spec : JobSpec
-        What to do.
+        The job.
     folder : Path or None
         Holds ``checkpoint.safetensors`` while the job runs and ``artifacts/`` once it has ended. None: nothing is written or drawn.
     on_progress : callable
-        Called with where the job stands, a few times a second at most: at the start, between forward passes and generations, while what
-        was found is measured, and at the end.
+        Called with the job's progress, a few times a second at most: at the start, between forward passes and generations, during the
+        final measurements, and at the end.
     should_stop : callable
-        Asked between generations: "" to go on, "cancel" to end and keep what was found, "suspend" to save and leave.
+        Called between generations: returns "" to continue, "cancel" to end with a result, "suspend" to save a checkpoint and stop.
     permissions : Permissions
         What the job may import, read and ask.
     given : mapping of str to object, optional
-        Parts at hand, by the names that the job gives them; see :func:`actmax.engine.build.check`.
+        Ready parts, by the names that the job gives them; see :func:`actmax.engine.build.check`.
     settings : RunSettings
         How this process runs it.
 
     Returns
     -------
     JobResult
-        One result a search; of a cancelled job, those searches that had evaluated something.
+        One result for each search; of a cancelled job, for the searches that had evaluated something.
 
     Raises
     ------
@@ -260,11 +260,11 @@ def run_job(
     Suspended
         After "suspend".
     Unmeasured
-        Not a single response was a finite number.
+        No response was a finite number.
     OSError
-        Before any work: the folder can't be written.
+        Before any work: the folder can't be written to.
     NotWritten
-        After it: the numbers can't be written; the error holds the result. What can't be drawn is only named in the result's ``notices``.
+        After the search: the numbers can't be written; the error holds the result. Failed drawings are only named in ``notices``.
     """
     with own_threads(settings.threads):
         job = check(spec, permissions=permissions, given=given)
@@ -280,9 +280,9 @@ def run_resolved(
     should_stop: Callable[[], StopReason] = lambda: "",
     settings: RunSettings = RunSettings(),
 ) -> JobResult:
-    """Run a job that :func:`actmax.engine.build.check` has resolved; parameters, result and errors otherwise as of :func:`run_job`.
+    """Run a job that :func:`actmax.engine.build.check` has resolved; other parameters, result and errors are those of :func:`run_job`.
 
-    It runs with the CPU threads that torch has: ``settings.threads`` is the caller's matter.
+    It runs with the CPU threads that torch has: the caller applies ``settings.threads``.
     """
     spec = job.spec
     searches = searches_of(job)
@@ -305,7 +305,7 @@ def run_resolved(
         result = execute(
             job, searches, observers=[reporter, saver], elapsed=elapsed, should_stop=should_stop, saver=saver, spread=settings.spread
         )
-    except Unmeasured:  # tried again, it begins anew
+    except Unmeasured:  # a retry starts from the beginning
         saver.path.unlink(missing_ok=True)
         raise
     written = write(
@@ -324,12 +324,12 @@ def run_resolved(
 
 
 def searches_of(job: ResolvedJob) -> list[Search]:
-    """One search a unit and optimizer, unit by unit, the main optimizer first; watched by the recorders of the job's analyses."""
+    """Return a search for each unit and optimizer, unit by unit, the main optimizer first, with the recorders of the job's analyses."""
     labels = job.labels()
     kind = DiverseSearch if job.spec.diverse else Search
     searches = [
         kind(
-            # scores are multiples of a natural response where they are responses themselves
+            # scores are multiples of a natural response only if they are responses
             SearchedUnit(str(unit), job.unit_name(unit), job.reference(unit) if job.plain else None, job.response_unit(unit)),
             labels[number],
             job.generator.latent,
@@ -348,7 +348,7 @@ def searches_of(job: ResolvedJob) -> list[Search]:
 
 @under_default_settings
 def replica(spec: JobSpec, *, permissions: Permissions = NOTHING, threads: int | None = None) -> Evaluator:
-    """What another process evaluates passes of this job with; parameters as of :func:`run_job`.
+    """Return an evaluator of this job's passes for another process; parameters are those of :func:`run_job`.
 
     Raises
     ------
@@ -362,20 +362,20 @@ def replica(spec: JobSpec, *, permissions: Permissions = NOTHING, threads: int |
 
 
 def setup_of(job: ResolvedJob) -> EvaluationSetup:
-    """Return how a job's candidates are evaluated; moves its generator and target to its device."""
+    """Return how a job's candidates are evaluated, after moving its generator and target to its device."""
     generator, target = job.generator.to(job.device), job.target.to(job.device)
     return EvaluationSetup(generator, target, job.device, job.spec.seed, job.scoring.transformations(), batch_of(job))
 
 
 def batch_of(job: ResolvedJob) -> int | None:
-    """Stimuli in one pass: with replicas a chunk, else as many as fit (None)."""
+    """Return the number of stimuli in one pass: a chunk with replicas, else None, as many as fit."""
     if job.spec.replicas is None:
         return None
     return min(job.spec.replicas.chunk, pass_size(job.target, job.generator.stimulus, job.device))
 
 
 def _nothing_measured(searches: Sequence[Search]) -> str:
-    """Why a job has nothing to report, in a line."""
+    """Return why a job has nothing to report, in a line."""
     tried = [search for search in searches if search.evaluations]
     if not tried:
         return "nothing was evaluated before the budget's seconds were over; give more seconds, or evaluations"
@@ -386,7 +386,7 @@ def _nothing_measured(searches: Sequence[Search]) -> str:
 
 
 def _versions(job: ResolvedJob) -> dict[str, str]:
-    """Of the parts that live elsewhere."""
+    """Return the versions of the parts that are elsewhere, by role."""
     found = {"generator": version_of(job.generator), "target": version_of(job.target)}
     return {role: version for role, version in found.items() if version}
 

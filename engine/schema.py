@@ -1,4 +1,4 @@
-"""What the classes of ``spec.py`` and ``session/spec.py`` share: one reader of plain data, and the constraints of the protos."""
+"""The base of the classes in ``spec.py`` and ``session/spec.py``: reads plain data and checks the constraints of the protos."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class Spec(BaseModel):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], field: str = "") -> Self:
-        """Return plain data of a job file's form, its short forms included, as Python values.
+        """Return plain data in the form of a job file, short forms included, as Python values.
 
         Parameters
         ----------
         data : mapping
-            Fields by name. A component's options may hold anything.
+            Fields by name. A component's options may hold any objects.
         field : str
-            Where ``data`` stands, for messages.
+            Field that holds ``data``, for messages.
 
         Raises
         ------
         InvalidJob
-            With one violation a wrong field, by its path.
+            With one violation for each wrong field, by its path.
         """
         reader = _PythonReader()
         read = reader.message(data, cls.proto.DESCRIPTOR)
         found = [(show(path), text) for path, text in reader.faults]
-        unread = [path for path, _ in found]  # what holds such a value, or lies in it, is not judged by what is left of it
+        unread = [path for path, _ in found]  # fields around or below an unread value are not checked further
         checked = violations(ParseDict(read, cls.proto()))
         found += [(path, text) for path, text in checked if not any(_holds(path, other) or _holds(other, path) for other in unread)]
         for remark in reader.remarks:
@@ -57,7 +57,7 @@ class Spec(BaseModel):
 
 
 class _PythonReader(Reader):
-    """Keeps options as they are, as they may hold any objects, and refuses zeros: in Python, what is absent is left out or None."""
+    """Reads data from Python: keeps options, which may hold any objects, and refuses zeros, since absent values are left out or None."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class _PythonReader(Reader):
 
 
 def _holds(path: str, other: str) -> bool:
-    """Whether ``other`` is ``path`` itself, or lies below it."""
+    """Return whether ``other`` is ``path`` itself, or lies below it."""
     return not path or other == path or other.startswith((f"{path}.", f"{path}["))
 
 
@@ -90,12 +90,12 @@ def _has(bounds: Message, name: str) -> bool:
 
 
 def short(prefix: str) -> BeforeValidator:
-    """Return the validator that takes an enum's value by its name in the proto, less ``prefix`` and in lower case."""
+    """Return a validator that accepts an enum's value by its name in the proto, without ``prefix`` and in lower case."""
     return BeforeValidator(lambda value: value.removeprefix(prefix).lower() if isinstance(value, str) else value)
 
 
 def violations_of(error: ValidationError, prefix: str) -> list[Violation]:
-    """Return pydantic's errors as violations, their fields below ``prefix``."""
+    """Return pydantic's errors as violations, with fields below ``prefix``."""
     found: list[Violation] = []
     for item in error.errors():
         path = prefix

@@ -1,4 +1,4 @@
-"""The Analysis contract as checks, for every implementation, the built-in ones and yours."""
+"""The Analysis contract as checks, for built-in analyses and yours."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .report.figures import figure_file
 from .results.section import Section, checked_section
 
 MOST_INTERRUPTIONS = 20
-"""Places at which a run is interrupted, at most."""
+"""Most places at which a run is interrupted."""
 _MAGIC = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8", "image/gif": b"GIF8", "image/webp": b"RIFF"}
 
 
 class _Capture:
-    """Keeps the context of a job."""
+    """An analysis that keeps its context."""
 
     needs: tuple[type, ...] = ()
     context: AnalysisContext | None = None
@@ -44,18 +44,23 @@ def check_analysis(
     units: str | Sequence[str] = ("fc[3]", "conv1[2]"),
     **options: Any,
 ) -> list[Section]:
-    """Raise AssertionError where ``analysis`` breaks the contract, in a small job; return its sections.
+    """Check ``analysis`` against the contract in a small job, and return its sections.
 
     Checks that its sections can be shown, that equal contexts give equal sections, that it draws nothing from global random state and
-    changes no result of the searches, that it ends when it is cancelled, and that it gives the same sections after an interruption at each
-    place where it asks whether to stop, with a state that a checkpoint can hold.
+    changes no result of the searches, and that it ends when it is cancelled. After an interruption at each place where it asks whether to
+    stop, it must give the same sections, with a state that a checkpoint can hold.
 
     Parameters
     ----------
     analysis : Analysis
-        Of yours.
+        The analysis to check.
     generator, target, units, options
-        The job, as :func:`actmax.engine.maximize.maximize` takes it; ``options`` among others the target's (``target_options``).
+        The job, as for :func:`actmax.engine.maximize.maximize`; ``options`` may include the target's (``target_options``).
+
+    Raises
+    ------
+    AssertionError
+        The analysis violates the contract.
     """
     assert isinstance(analysis, Analysis), "it lacks needs or run"
     capture = _Capture()

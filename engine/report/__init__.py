@@ -1,4 +1,4 @@
-"""What a person looks at, and what a program reads, once a job has ended."""
+"""The report of an ended job, for people, and its files for programs."""
 
 from ..results.view import show_results_by
 from . import notebook

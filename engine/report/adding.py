@@ -19,22 +19,22 @@ from .names import ArtifactNames
 from .results import finite, section_json
 
 FURTHER = "<!-- further sections -->"
-"""Where the report has room for them."""
+"""Mark in the report at which further sections are inserted."""
 
 
 def add_sections(folder: Path, result: JobResult, sections: Sequence[Section], notices: Sequence[str]) -> tuple[str, ...]:
     """Add ``sections`` to ``result.json``, ``arrays.npz`` and ``report.html``, and their figures as files.
 
-    Each file changes at once, ``result.json`` last, so that after a crash the same call does the same.
+    Each file is replaced at once, ``result.json`` last, so that after a crash the same call gives the same files.
 
     Parameters
     ----------
     folder : Path
         The artifacts.
     result : JobResult
-        The job's; its spec, with the analyses that made the sections, takes the place of the former one.
+        The job's result; its spec, with the analyses that made the sections, replaces the former spec.
     sections : sequence of Section
-        With labels that no section there has.
+        Sections with labels that no existing section has.
     notices : sequence of str
         Further warnings.
 
@@ -69,7 +69,7 @@ def add_sections(folder: Path, result: JobResult, sections: Sequence[Section], n
 
 
 def _in_section(figure: Figure) -> Figure:
-    """The figure in its section: the page's units are written already."""
+    """Return the figure with a place in its section, since the units in the page are written already."""
     place = "file" if figure.place == "file" else "section"
     return replace(figure, place=place, file="" if figure.file is None else figure.file)
 

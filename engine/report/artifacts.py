@@ -14,14 +14,14 @@ from .html import report_html
 from .results import Written, arrays_npz, result_json
 
 MARKER = "result.json"
-"""The file by which a folder is known to hold artifacts."""
+"""The file that identifies a folder as one of artifacts."""
 MOST_UNITS_DRAWN = 200
 """Units that get a convergence plot and a place in ``report.html``; pictures and numbers are written for every unit."""
 _MOST_NAMED = 3
 
 
 def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_drawn: Callable[[int], None] = lambda _: None) -> JobResult:
-    """Write what a job found, replacing an earlier set of artifacts; return the result with a notice of what could not be drawn.
+    """Write a job's artifacts, replacing an earlier set; return the result with a notice about failed drawings.
 
     ``arrays.npz`` and ``result.json`` are written before anything is drawn. A picture or page that can't be drawn, or for which there is no
     room, is left out and named in ``notices``, and in the ``warnings`` of ``result.json``.
@@ -29,23 +29,23 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_
     Parameters
     ----------
     result : JobResult
-        What was found; it may hold no search at all.
+        The result; it may have no search at all.
     folder : Path
-        Where: ``report.html``, ``montage.png`` (and ``montage-2.png`` … where there are many units), ``convergence.png``,
+        Folder of the artifacts: ``report.html``, ``montage.png`` (and ``montage-2.png`` … for many units), ``convergence.png``,
         ``convergence/<unit>.png``, ``stimuli/<unit>--<optimizer>.png`` (enlarged), ``stimuli/raw/…`` (an image at its own size),
         ``result.json``, ``arrays.npz``, and the files of the sections' figures. It appears, or changes, at once when everything has been
         written.
     stimulus : StimulusSpec
-        What ``result``'s stimuli are: shape, value range, and whether images or series.
+        Shape, range and modality of ``result``'s stimuli.
     on_drawn : callable
-        Called after each picture with how many have been drawn.
+        Called after each picture with the number of pictures drawn so far.
 
     Raises
     ------
     FileExistsError
         ``folder`` holds something other than artifacts, which would be lost.
     OSError
-        The numbers can't be written; what was there before is there still.
+        The numbers can't be written; an earlier set of artifacts is unchanged.
     """
     job = Written.of(result, stimulus, MOST_UNITS_DRAWN)
     with replaced_folder(folder, marker=MARKER) as fresh:
@@ -59,7 +59,7 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_
                 for name, draw in lay_out():
                     pictures.draw(name, draw)
                     on_drawn(len(pictures.written))
-            except Exception as error:  # of the layout
+            except Exception as error:  # raised by the layout
                 pictures.leave_out(called, error)
         told = replace(job, result=replace(result, notices=(*result.notices, *pictures.notices())))
         pictures.draw("report.html", lambda: report_html(told, pictures.written).encode())
@@ -71,11 +71,11 @@ def write_artifacts(result: JobResult, folder: Path, stimulus: StimulusSpec, on_
                 return told.result
             except OSError as error:
                 if not pictures.drop_last(error):
-                    return told.result  # the first one stands, which lists no picture
+                    return told.result  # the first result.json stays, which lists no picture
 
 
 class Pictures:
-    """The pictures in a folder: those written, and why others were not."""
+    """The pictures in a folder: those that were written, and why others could not be."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -84,18 +84,18 @@ class Pictures:
 
     @property
     def written(self) -> frozenset[str]:
-        """Names of the files."""
+        """Names of the written files."""
         return frozenset(self._written)
 
     def draw(self, name: str, make: Callable[[], bytes]) -> None:
-        """Write what ``make`` returns as ``name``, or keep the reason why not."""
+        """Write what ``make`` returns as ``name``, or record the reason why that failed."""
         path = self._folder / name
         try:
             content = make()
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             self._written[name] = None
-        except Exception as error:  # whatever a drawing library or a disk raises, the numbers are written
+        except Exception as error:  # an error of a drawing library or a disk must not lose the numbers
             path.unlink(missing_ok=True)
             self.leave_out(name, error)
 
@@ -114,7 +114,7 @@ class Pictures:
         return True
 
     def notices(self) -> tuple[str, ...]:
-        """Return a line for each reason, with the names of what is missing."""
+        """Return a line for each reason, with the names of the missing files."""
         return tuple(
             f"{_listed(names)} could not be drawn: {reason}; the numbers are in arrays.npz" for reason, names in self._reasons.items()
         )
@@ -126,7 +126,13 @@ def _listed(names: list[str]) -> str:
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Replace a file whole; on a full disk the former one stays."""
+    """Replace a file as a whole; on a full disk the former file stays.
+
+    Raises
+    ------
+    OSError
+        The file can't be written.
+    """
     beside = path.with_name(path.name + ".writing")
     try:
         beside.write_bytes(content)

@@ -17,14 +17,14 @@ from ..results.reference import REFERENCE
 from .comparison import Comparison, best_seen, best_so_far, mean_multiples
 
 MOST_PANELS = 60
-"""Units of which the overview has a panel."""
+"""Most units that have a panel in the overview."""
 _ZOOM = 1.5
-"""Pixels of a PNG file by pixel of its chart."""
+"""Pixels of a PNG file for each pixel of its chart."""
 _MARGIN = 24
 
 
 def convergence_chart(comparison: Comparison, unit: str, size: tuple[int, int] = (360, 220), *, labelled: bool = False) -> Chart:
-    """Return a unit's best response or score so far against evaluations: a line an optimizer, a dot for what was measured again.
+    """Return a chart of a unit's best response or score so far: a line for each optimizer, a dot for the final measurement.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def convergence_chart(comparison: Comparison, unit: str, size: tuple[int, int] =
 
 
 def mean_chart(comparison: Comparison, size: tuple[int, int] = (560, 290)) -> Chart | None:
-    """Return the mean over all units of best so far ÷ reference response; None where no unit can be compared."""
+    """Return a chart of the mean over all units of best so far ÷ reference response; None if no unit can be compared."""
     means = {optimizer: mean_multiples(comparison, optimizer) for optimizer in comparison.optimizers}
     known = {optimizer: mean for optimizer, mean in means.items() if mean[0].size}
     if not known:
@@ -85,7 +85,19 @@ def mean_chart(comparison: Comparison, size: tuple[int, int] = (560, 290)) -> Ch
 
 
 def series_chart(stimulus: NDArray[np.float32], spec: StimulusSpec, says: str = "", size: tuple[int, int] = (360, 170)) -> Chart:
-    """Return a series over time, a line a channel."""
+    """Return a chart of a series over time, a line for each channel.
+
+    Parameters
+    ----------
+    stimulus : ndarray
+        (channels, time) float32.
+    spec : StimulusSpec
+        Its range.
+    says : str
+        Alternative text of the chart.
+    size : tuple of int
+        Width and height, in pixels.
+    """
     values = np.clip(np.nan_to_num(np.asarray(stimulus, np.float64), nan=spec.low), spec.low, spec.high)
     chart = Chart(Axes(size, (0, values.shape[1] - 1), (spec.low, spec.high), "time step"), says)
     for channel, line in enumerate(values.tolist()):
@@ -104,7 +116,7 @@ def convergence_plot(comparison: Comparison, unit: str) -> bytes:
 
 
 def convergence_overview(comparison: Comparison) -> bytes:
-    """Return all units in small panels as a PNG file, below their mean where reference responses are known."""
+    """Return all units in small panels as a PNG file, below their mean if reference responses are known."""
     units = comparison.units[:MOST_PANELS]
     columns = min(5, len(units))
     pitch, high = (250, 190) if columns > 2 else (640 // columns, 220)
@@ -131,7 +143,7 @@ def _title(text: str, longest: int = 200) -> str:
 
 
 def _keys(comparison: Comparison, units: Sequence[str]) -> list[Key]:
-    """Return what the marks in the charts of ``units`` stand for."""
+    """Return the legend of the charts of ``units``."""
     keys = [Key(shortened(optimizer, 40), line_style(column)) for column, optimizer in enumerate(comparison.optimizers)]
     if any(comparison.reference_line(unit) is not None for unit in units):
         keys.append(Key(REFERENCE.best, LEVEL))

@@ -1,4 +1,4 @@
-"""A job's searches as a table: one row a unit, one column an optimizer."""
+"""A job's searches as a table with a row for each unit and a column for each optimizer."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ..results.result import SearchResult
 
 @dataclass(frozen=True)
 class Standing:
-    """How one optimizer did over all units.
+    """The results of one optimizer over all units.
 
     Attributes
     ----------
     optimizer : str
-        Its label.
+        The optimizer's label.
     searches : int
-        Units that it searched.
+        Number of units that it searched.
     compared : int
-        Those of them whose reference response is known.
+        Number of those units whose reference response is known.
     above_reference : list of SearchResult
-        Those of them whose response is higher than that.
+        Searches whose response is higher than the reference.
     median_multiple : float or None
         Median of response ÷ reference response, over the units where that is defined.
     best_for : list of str
-        Units for which no other optimizer found more; a tie counts for each.
+        Units for which no other optimizer has a higher response; a tie counts for each.
     """
 
     optimizer: str
@@ -51,30 +51,30 @@ class Comparison:
         self._at = {(search.unit, search.optimizer): search for search in searches}
 
     def first(self, units: int) -> Comparison:
-        """The same optimizers over the first ``units`` rows."""
+        """Return the comparison of the same optimizers over the first ``units`` rows."""
         return self.of(self.units[:units])
 
     def of(self, units: Sequence[str]) -> Comparison:
-        """The same optimizers over these of its units."""
+        """Return the comparison of the same optimizers over some of its units."""
         kept = set(units)
         few = Comparison([search for search in self.searches if search.unit in kept])
         few.optimizers = self.optimizers
         return few
 
     def at(self, unit: str, optimizer: str) -> SearchResult | None:
-        """One cell; None where a cancelled job has none."""
+        """Return the search of a unit by an optimizer; None if a cancelled job has none."""
         return self._at.get((unit, optimizer))
 
     def row(self, unit: str) -> list[SearchResult]:
-        """The unit's searches, in the order of the columns."""
+        """Return the unit's searches, in the order of the columns."""
         return [search for optimizer in self.optimizers if (search := self.at(unit, optimizer)) is not None]
 
     def column(self, optimizer: str) -> list[SearchResult]:
-        """The optimizer's searches, in the order of the rows."""
+        """Return the optimizer's searches, in the order of the rows."""
         return [search for unit in self.units if (search := self.at(unit, optimizer)) is not None]
 
     def measure(self, units: Sequence[str]) -> str:
-        """What the curves of these units are of: ``response``, or the ``score`` of an objective or of transformed stimuli."""
+        """Return the quantity in the curves of ``units``: ``response``, with its unit if all share one, or ``score``."""
         searches = [search for unit in units for search in self.row(unit)]
         if any(search.score is not None for search in searches):
             return "score"
@@ -82,33 +82,33 @@ class Comparison:
         return f"response ({measured_in.pop()})" if len(measured_in) == 1 else "response"
 
     def reference_response(self, unit: str) -> float | None:
-        """The response that the unit's found ones are compared with, where it is known."""
+        """Return the reference response of the unit; None if it is unknown."""
         return next((best for search in self.row(unit) if (best := reference_response(search)) is not None), None)
 
     def reference_line(self, unit: str) -> float | None:
-        """The same where the unit's searches went by its response; where they went by another score that is another quantity."""
+        """Return the reference response of the unit if its searches maximized the response; None for searches of another score."""
         return None if any(search.score is not None for search in self.row(unit)) else self.reference_response(unit)
 
     def name(self, unit: str) -> str:
-        """What the target calls the unit; empty where it has no name."""
+        """Return the target's name of the unit; empty without a name."""
         return next((search.unit_name for search in self.row(unit)), "")
 
     def winners(self, unit: str) -> list[SearchResult]:
-        """Whoever found the most, all of them in a tie; none where nothing was measured."""
+        """Return the searches with the highest response or score (several on ties, empty if nothing was measured)."""
         measured = [search for search in self.row(unit) if math.isfinite(search.sought)]
         most = max((search.sought for search in measured), default=math.nan)
         return [search for search in measured if search.sought == most]
 
     def above_reference(self) -> list[str]:
-        """Units for which at least one response is higher than the reference."""
+        """Return the units for which at least one response is higher than the reference."""
         return [unit for unit in self.units if any(exceeds(search) for search in self.row(unit))]
 
     def compared(self) -> list[str]:
-        """Units whose reference response is known."""
+        """Return the units whose reference response is known."""
         return [unit for unit in self.units if self.reference_response(unit) is not None]
 
     def standings(self) -> list[Standing]:
-        """One an optimizer."""
+        """Return the standing of each optimizer."""
         best_for: dict[str, list[str]] = {optimizer: [] for optimizer in self.optimizers}
         for unit in self.units:
             for search in self.winners(unit):
@@ -129,43 +129,43 @@ class Comparison:
 
 
 def reference_response(search: SearchResult) -> float | None:
-    """The response that found ones are compared with, None where it is unknown or no number."""
+    """Return the reference response of a search; None if it is unknown or not finite."""
     return search.reference if search.reference is not None and math.isfinite(search.reference) else None
 
 
 def reference_multiple(search: SearchResult) -> float | None:
-    """Response ÷ reference response, None where either is unknown or the latter not positive."""
+    """Return response ÷ reference response; None if either is unknown or the reference is not positive."""
     multiple = search.reference_multiple
     return multiple if multiple is not None and math.isfinite(multiple) else None
 
 
 def exceeds(search: SearchResult) -> bool | None:
-    """Whether the response is higher than the reference; None where that can't be said."""
+    """Return whether the response is higher than the reference; None if either is unknown."""
     best = reference_response(search)
     return None if best is None or not math.isfinite(search.response) else search.response > best
 
 
 def best_so_far(search: SearchResult) -> NDArray[np.float64]:
-    """(evaluations,): the highest score up to and with each evaluation, NaN before the first that was not missed."""
+    """Return the highest score up to and including each evaluation, (evaluations,); NaN before the first that was not missed."""
     scores = np.where(np.isfinite(search.scores), search.scores, np.nan)
     return np.fmax.accumulate(scores) if scores.size else scores
 
 
 def best_seen(search: SearchResult) -> float | None:
-    """The highest score during the search, None where all were missed."""
+    """Return the highest score during the search; None if all trials were missed."""
     curve = best_so_far(search)
     return float(curve[-1]) if curve.size and not np.isnan(curve[-1]) else None
 
 
 def mean_multiples(comparison: Comparison, optimizer: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Best so far as a multiple of the reference response, averaged over the optimizer's units.
+    """Return best so far as a multiple of the reference response, averaged over the optimizer's units.
 
     A search that ended early keeps its last value. Units without a positive reference are left out.
 
     Returns
     -------
     evaluations, multiples : ndarray
-        (points,) each, at most 512 points, from the evaluation at which every unit has a score; empty where no unit can
+        (points,) each, at most 512 points, from the evaluation at which every unit has a score; empty if no unit can
         be compared.
     """
     curves = [

@@ -20,7 +20,7 @@ Drawing = tuple[str, Callable[[], bytes]]
 """A file's name below the artifacts' folder, and the function that returns its content."""
 
 Group = tuple[str, Callable[[], Iterator[Drawing]]]
-"""What a group of drawings is called, and the function that lays the group out."""
+"""Name of a group of drawings, and the function that lays the group out."""
 
 
 def groups_of_drawings(job: Written) -> list[Group]:

@@ -1,4 +1,4 @@
-"""A stimulus as it stands inside the report."""
+"""Stimuli embedded in a page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .pictures import MOST_LINES, enlarged, factor, own_size
 
 _WIDEST = 256
 _WORTH = 64
-"""Sides from which a picture is worth compressing; of smaller ones every pixel is seen."""
+"""Least side of a picture that is compressed; in smaller ones every pixel is visible."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """``picture`` is a data URI, to be shown ``width`` wide, or None where ``chart`` is drawn instead."""
+    """A stimulus in a page: ``picture`` is a data URI, shown ``width`` pixels wide, or None if ``chart`` is drawn instead."""
 
     picture: str | None
     width: int
@@ -30,9 +30,20 @@ class Embedded:
 
 
 def embedded(stimulus: NDArray[np.float32], spec: StimulusSpec, title: str, size: int = 160, *, light: bool = False) -> Embedded:
-    """An image enlarged by a whole number to about ``size``; a series as a chart named ``title``, or, where it has many lines, a plot.
+    """Return a stimulus for a page: an image enlarged by a whole number, a series as a chart, or as a map if it has many channels.
 
-    Pictures are PNG; those of a ``light`` report no larger than ``size``, and WebP.
+    Parameters
+    ----------
+    stimulus : ndarray
+        float32, of ``spec``'s shape.
+    spec : StimulusSpec
+        Shape, range and modality.
+    title : str
+        Alternative text of a chart.
+    size : int
+        Pixels to which the longer side of an image is enlarged, about.
+    light : bool
+        Whether pictures are WebP no larger than ``size``; else PNG.
     """
     if spec.modality == "series" and spec.shape[0] <= MOST_LINES:
         return Embedded(None, 0, series_chart(stimulus, spec, title))
@@ -46,7 +57,7 @@ def embedded(stimulus: NDArray[np.float32], spec: StimulusSpec, title: str, size
 
 
 def picture_uri(image: Image.Image, at_most: int | None = None) -> str:
-    """``image`` as PNG; or, where it has to be light, as WebP of sides of ``at_most``."""
+    """Return ``image`` as a data URI: PNG, or WebP with sides of at most ``at_most`` pixels if that is given."""
     if at_most is None or max(image.size) < _WORTH:
         return data_uri(png(image))
     small = image.copy()

@@ -1,4 +1,4 @@
-"""What was asked of a job, in words: the facts at the end of its report, and the job file."""
+"""A job's settings in words: the facts at the end of its report, and the job file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..spec import ComponentSpec, DiverseSpec, JobSpec, ReportSpec
 
 
 def job_yaml(spec: JobSpec) -> str:
-    """The job as a job file, its defaults written out."""
+    """Return the job as a job file, with all defaults."""
     data = spec.model_dump(mode="json")
     for group in ("budget", "design", "constraints", "transformations"):
         data[group] = {name: value for name, value in (data[group] or {}).items() if value not in (None, "", [])}
@@ -27,7 +27,17 @@ def job_yaml(spec: JobSpec) -> str:
 
 
 def facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list[tuple[str, str]]:
-    """Names and texts of what the report says was asked; ``labels`` are the optimizers'."""
+    """Return names and texts of a job's settings and origin, for the report.
+
+    Parameters
+    ----------
+    result : JobResult
+        The result.
+    stimulus : StimulusSpec
+        The generator's stimulus.
+    labels : list of str
+        Labels of the optimizers, in the job's order.
+    """
     spec = result.spec
     found = [("Target", _component(spec.target)), ("Generator", _component(spec.generator)), ("Stimulus", str(stimulus))]
     if spec.objective.name != "unit" or spec.objective.options:
@@ -56,7 +66,7 @@ def facts(result: JobResult, stimulus: StimulusSpec, labels: list[str]) -> list[
 
 
 def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return where the result comes from, as far as it is known; long digests by their first digits, which ``result.json`` has whole."""
+    """Return the result's origin, as far as it is known; digests by their first digits, which ``result.json`` has in full."""
     if not provenance:
         return []
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
@@ -95,7 +105,7 @@ def _option(value: Any) -> str:
 
 
 def budget(spec: JobSpec) -> str:
-    """The job's budget in words."""
+    """Return the job's budget in words."""
     parts: list[str] = []
     if spec.budget.evaluations is not None:
         parts.append(f"{count(spec.budget.evaluations, 'evaluation')} for each unit and optimizer")

@@ -1,4 +1,4 @@
-"""The figures of sections: their files, and how they stand in a page."""
+"""The figures of sections: their files, and their form in a page."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from .pictures import faded, picture_file
 IN_ROW = 96
 """Pixels to which stimuli in a row are enlarged."""
 MOST_ROWS = 200
-"""Of a section's table; result.json has them all."""
+"""Most rows of a section's table in a page; result.json has all rows."""
 MOST_FIGURES = 200
-"""Of a section in the page; further ones are files."""
+"""Most figures of a section in a page; further figures are files."""
 MOST_WIDE = 24
 """Wide figures of a section in the page; further ones are links, so that it stays quick to open."""
 FIGURE_SIZE = 160
 """Pixels to which stimuli are enlarged."""
 MOST_INLINE = 2_000_000
-"""Bytes of a figure's file up to which a page has it in itself; a larger one is a link."""
+"""Most bytes of a figure's file that a page embeds; a larger file is linked."""
 
 
 class FigureFiles:
-    """Paths of the figures of a job's sections, each its own.
+    """Distinct paths of the figures of a job's sections.
 
     Parameters
     ----------
     sections : sequence of Section
-        In their order.
+        The sections in their order.
     names : ArtifactNames
-        Of the job's units and searches. Figures of units that it doesn't know have no files.
+        Names of the job's units and searches. Figures of unknown units have no files.
     """
 
     def __init__(self, sections: Sequence[Section], names: ArtifactNames) -> None:
@@ -49,7 +49,7 @@ class FigureFiles:
 
     @staticmethod
     def _paths_of(section: Section, figure: Figure, number: int, names: ArtifactNames) -> list[str]:
-        """The path that a figure asks for, and the one that is chosen where it asks for none or another has it."""
+        """Return the path that a figure asks for, and a chosen path in case it asks for none or the path is taken."""
         if figure.file is None or (figure.unit and not names.knows(figure.unit, figure.optimizer)):
             return []
         about = "{search}" if figure.unit and figure.optimizer else "{unit}" if figure.unit else safe_name(figure.title)
@@ -57,12 +57,12 @@ class FigureFiles:
         return [names.path(path, figure.unit, figure.optimizer) for path in (figure.file, chosen) if path]
 
     def path(self, figure: Figure) -> str:
-        """Where a figure's file is; empty where it has none."""
+        """Return the path of a figure's file; empty if it has none."""
         return self._paths.get(id(figure), "")
 
 
 def figure_file(figure: Figure) -> bytes:
-    """A figure's file, drawn now where it wasn't before."""
+    """Return the content of a figure's file, which is drawn now if it is not given as bytes."""
     content = figure.content
     if isinstance(content, StimulusPicture):
         return picture_file(content)
@@ -71,7 +71,7 @@ def figure_file(figure: Figure) -> bytes:
 
 @dataclass(frozen=True)
 class FigureCell:
-    """A figure in a page: a picture as a data URI, ``width`` wide (0: as it is); or a chart; or, of what a page can't hold, a link."""
+    """A figure in a page: a picture as a data URI, ``width`` pixels wide (0: its own width); a chart; or a link to its file."""
 
     figure: Figure
     picture: str | None
@@ -81,12 +81,14 @@ class FigureCell:
 
 
 def figure_cell(figure: Figure, path: str = "", size: int = IN_ROW, *, light: bool = False) -> FigureCell:
-    """``figure`` for a page.
+    """Return ``figure`` for a page.
 
     Parameters
     ----------
+    figure : Figure
+        The figure.
     path : str
-        Where its file lies beside the page.
+        Path of its file, relative to the page.
     size : int
         Pixels to which a stimulus is enlarged.
     light : bool
@@ -109,7 +111,7 @@ def figure_cell(figure: Figure, path: str = "", size: int = IN_ROW, *, light: bo
 
 @dataclass(frozen=True)
 class FigureRow:
-    """Figures that stand in a row below a unit, with a heading; ``optimizer`` is empty where they are about the unit as such."""
+    """Figures in a row below a unit, with a heading; ``optimizer`` is empty for figures about the unit as such."""
 
     title: str
     optimizer: str
@@ -117,7 +119,7 @@ class FigureRow:
 
 
 def placed(sections: Sequence[Section], place: str, unit: str, optimizer: str | None = None) -> Iterator[Figure]:
-    """The figures of a place about a unit, and one optimizer where that is given."""
+    """Yield the figures with a place about a unit, and about one optimizer if that is given."""
     for section in sections:
         for figure in section.figures:
             if figure.place == place and figure.unit == unit and optimizer in (None, figure.optimizer):
@@ -125,7 +127,7 @@ def placed(sections: Sequence[Section], place: str, unit: str, optimizer: str | 
 
 
 def rows_below(sections: Sequence[Section], unit: str, *, light: bool) -> list[FigureRow]:
-    """The rows of figures below a unit, section by section and search by search."""
+    """Return the rows of figures below a unit, section by section and search by search."""
     rows: list[FigureRow] = []
     for section in sections:
         grouped: dict[tuple[str, str], list[Figure]] = {}
@@ -137,14 +139,14 @@ def rows_below(sections: Sequence[Section], unit: str, *, light: bool) -> list[F
 
 
 def stands_alone(section: Section) -> bool:
-    """Whether a section has a place of its own in a page, and does not stand among the units alone."""
+    """Return whether a section has its own place in a page, instead of figures among the units alone."""
     among_units = section.figures and all(figure.place != "section" for figure in section.figures)
     return section.layout is None and bool(section.rows or not among_units)
 
 
 @dataclass(frozen=True)
 class SectionBlock:
-    """A section with a place of its own in the page."""
+    """A section with its own place in the page."""
 
     section: Section
     anchor: str
@@ -163,9 +165,20 @@ def section_blocks(
     light: bool = False,
     first: int = 1,
 ) -> list[SectionBlock]:
-    """Sections with a place of their own, cut to so many rows and figures.
+    """Return the sections with their own place in a page, with a limited number of rows and figures.
 
-    ``path`` says where a figure's file lies beside the page; anchors are numbered from ``first``.
+    Parameters
+    ----------
+    sections : sequence of Section
+        The sections.
+    path : callable
+        Returns the path of a figure's file, relative to the page.
+    most_rows, most_figures : int
+        Limits of rows and figures for each section.
+    light : bool
+        Whether the page is to be small.
+    first : int
+        Number of the first section's anchor.
     """
     found: list[SectionBlock] = []
     for number, section in enumerate(filter(stands_alone, sections), first):

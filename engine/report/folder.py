@@ -1,4 +1,4 @@
-"""A folder that changes all at once."""
+"""Replaces a folder as a whole."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def check_replaceable(folder: Path, *, marker: str) -> None:
-    """Validate that ``folder`` is missing, empty, or an earlier one with a ``marker``.
+    """Validate that ``folder`` is missing, empty, or has the file ``marker``.
 
     Raises
     ------
     FileExistsError
-        It has other things in it, which would be lost.
+        The folder holds other files, which would be lost.
     """
     if folder.exists() and not (folder / marker).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} has other things in it (there is no {marker}); name a new or empty folder")
@@ -22,14 +22,14 @@ def check_replaceable(folder: Path, *, marker: str) -> None:
 
 @contextmanager
 def replaced_folder(folder: Path, *, marker: str) -> Iterator[Path]:
-    """A fresh sibling folder to write into, which takes the place of ``folder`` when the block ends well.
+    """Yield a fresh sibling folder to write into, which replaces ``folder`` when the block ends without an error.
 
     Parameters
     ----------
     folder : Path
-        What to create or replace.
+        Folder to create or replace.
     marker : str
-        A file that shows an existing folder to be an earlier one of these; a folder with other things in it is left alone.
+        Name of a file that identifies an existing folder as replaceable.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def replaced_folder(folder: Path, *, marker: str) -> Iterator[Path]:
     """
     folder = folder.resolve()
     fresh, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
-    # The names are fixed so that what a killed process left behind is found: a half-written set, or a set moved aside.
+    # Fixed names, so that the next call finds what a killed process left behind: a half-written set, or a set moved aside.
     shutil.rmtree(fresh, ignore_errors=True)
     if old.exists() and not folder.exists():
         old.rename(folder)

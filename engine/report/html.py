@@ -1,4 +1,4 @@
-"""``report.html``: everything about a job in one file that needs nothing else, neither network nor scripts."""
+"""``report.html``: a job's report in one self-contained file, without network and scripts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 LIGHT = 1_500_000
-"""Pixels of all found stimuli together from which the report's pictures are small ones; the files have them whole."""
+"""Pixels of all found stimuli together, above which the report embeds small pictures; the files are full size."""
 
 OUTCOMES: dict[JobOutcome, str] = {
     "success": "Before you trust this:",
@@ -41,7 +41,7 @@ OUTCOMES: dict[JobOutcome, str] = {
     "stuck": "No search moved, so this shows no preference of any unit.",
     "unmeasured": "No response was a finite number.",
 }
-"""What the report says above its warnings."""
+"""The heading above the report's warnings."""
 
 TEMPLATES.globals.update(
     swatch=lambda style: Markup(swatch(style)),
@@ -58,7 +58,7 @@ TEMPLATES.filters.update(cell=cell, shown=shown, measured=measured, times=times,
 class Found:
     """One search as the report shows it; see :class:`Embedded` for the picture.
 
-    ``beside`` are the sections' figures that stand beside it, ``links`` those whose files it links.
+    ``beside`` are the sections' figures beside it, ``links`` those whose files it links.
     """
 
     search: SearchResult
@@ -75,7 +75,7 @@ class Found:
 
 @dataclass(frozen=True)
 class UnitRow:
-    """One unit: what each column's optimizer found (None where it was not searched), and in words who found the most."""
+    """One unit: each column's search (None if the optimizer did not search it), and in words which optimizer found the highest response."""
 
     unit: str
     name: str
@@ -90,7 +90,7 @@ class UnitRow:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page is made from.
+    """The data of the page.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Page:
     files : collection of str
         Names of the files beside the page.
     others : str
-        What stimuli are called that found ones are compared with.
+        Name of the reference stimuli.
     light : bool
         Whether its pictures are small.
     """
@@ -110,7 +110,7 @@ class Page:
     light: bool
 
     def rows(self) -> list[UnitRow]:
-        """One a unit that is drawn."""
+        """Return a row for each unit that is drawn."""
         return [self._row(unit, number) for number, unit in enumerate(self.job.drawn.units, 1)]
 
     def _row(self, unit: str, number: int) -> UnitRow:
@@ -146,12 +146,12 @@ class Page:
         return [figure_cell(figure, self.job.figures.path(figure), size, light=self.light) for figure in figures]
 
     def notes(self) -> list[str]:
-        """Notes of sections that stand among the units."""
+        """Return the notes of sections without their own place in the page."""
         return [note for section in self.job.result.sections if not stands_alone(section) for note in section.notes]
 
 
 def report_html(job: Written, files: Collection[str] = ()) -> str:
-    """The report as text.
+    """Return the report as text.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def report_html(job: Written, files: Collection[str] = ()) -> str:
     rows = page.rows()
     standings = comparison.standings()
     named = [result.spec.optimizer.name, *(baseline.name for baseline in result.spec.baselines)]
-    # An optimizer that a cancelled job had not come to has no label yet.
+    # An optimizer that a cancelled job did not start has no label.
     labels = comparison.optimizers if len(comparison.optimizers) == len(named) else named
     return TEMPLATES.get_template("report.html.j2").render(
         result=result,
@@ -198,7 +198,7 @@ def report_html(job: Written, files: Collection[str] = ()) -> str:
 
 
 def is_light(drawn: Comparison, stimulus: StimulusSpec) -> bool:
-    """Whether the report would be too large with every picture whole."""
+    """Return whether the report would be too large with full-size pictures."""
     return stimulus.modality == "image" and len(drawn.searches) * math.prod(stimulus.shape[1:]) > LIGHT
 
 
@@ -221,7 +221,7 @@ def _verdict(winners: list[SearchResult], others: str) -> str:
 
 
 def _beaten(above: list[SearchResult]) -> list[str]:
-    """Unit and by how much, for each search that found more than nature, the strongest first."""
+    """Return unit and multiple for each search above the reference, the highest multiple first."""
     return [f"{search.unit} {_by_how_much(search)}" for search in sorted(above, key=lambda search: -(reference_multiple(search) or 0))]
 
 

@@ -16,16 +16,16 @@ from .comparison import Comparison, reference_multiple, reference_response
 from .pictures import enlarged
 
 MOST_CELLS = 120
-"""On one sheet; further units are on further sheets."""
+"""Most stimuli on one sheet; further units are on further sheets."""
 MOST_SHEETS = 100
 _TILE, _LARGEST_TILE, _NARROWEST = 128, 256, 144
 _MARGIN, _GAP, _CAPTION = 24, 14, 38
 _FEW = 24
-"""Pictures up to which large ones stay larger than others."""
+"""Most pictures on a sheet for which large pictures keep their size."""
 
 
 def sheets(comparison: Comparison) -> tuple[list[Comparison], int]:
-    """The units in parts that fit on a sheet each, about as many on every one, and how many units are on none."""
+    """Return the units in parts of about equal size that fit on a sheet each, and the number of units left out."""
     most = max(1, MOST_CELLS // len(comparison.optimizers))
     units = comparison.units[: most * MOST_SHEETS]
     pages = math.ceil(len(units) / most)
@@ -34,15 +34,19 @@ def sheets(comparison: Comparison) -> tuple[list[Comparison], int]:
 
 
 def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Image.Image:
-    """A row for each unit and a column for each optimizer, with the response and its multiple of the reference below.
+    """Return a sheet of stimuli: a row for each unit, a column for each optimizer, response and multiple of the reference below.
 
-    The highest response of a unit is bold. Many rows are set in several blocks beside each other, so that the sheet stays
-    about as wide as high; with a single optimizer the units run on from left to right instead.
+    The highest response of a unit is bold. Many rows are set in several blocks beside each other, so that the sheet is
+    about as wide as high. With a single optimizer the units run from left to right instead.
 
     Parameters
     ----------
+    comparison : Comparison
+        The searches.
+    spec : StimulusSpec
+        Shape, range and modality of the stimuli.
     left_out : int
-        Further units of which the sheet says that they are not on it.
+        Number of further units, which the sheet mentions.
     """
     fonts, small = Fonts.of(14), Fonts.of(12)
     largest = _LARGEST_TILE if len(comparison.searches) <= _FEW else _TILE
@@ -62,7 +66,7 @@ def montage(comparison: Comparison, spec: StimulusSpec, left_out: int = 0) -> Im
     if single:
         write(draw, (_MARGIN, _MARGIN), f"found by {comparison.optimizers[0]}", fonts.bold, INK, width - 2 * _MARGIN)
     for number, unit in enumerate(comparison.units):
-        # In a table reading goes down a block; in a run of pictures from left to right.
+        # A table is read down each block, a run of pictures from left to right.
         across, down = (number % blocks, number // blocks) if single else divmod(number, rows)
         left = _MARGIN + across * (block + (0 if single else _MARGIN))
         top = _MARGIN + head + down * row
@@ -109,5 +113,5 @@ def _tile(search: SearchResult, spec: StimulusSpec, largest: int) -> Image.Image
 
 
 def _blocks(units: int, block: int, row: int) -> int:
-    """How many blocks beside each other make the sheet nearest to 4 : 3."""
+    """Return the number of blocks beside each other that makes the sheet's shape nearest to 4 : 3."""
     return min(range(1, units + 1), key=lambda blocks: abs(math.log(blocks * block * 3 / (math.ceil(units / blocks) * row * 4))))

@@ -12,7 +12,7 @@ _LONGEST = 80
 
 
 def safe_name(text: str) -> str:
-    """``text`` in letters, digits, dots, single hyphens and underscores: ``conv2[12, 4]`` is ``conv2-12-4``."""
+    """Return ``text`` in letters, digits, dots, single hyphens and underscores: ``conv2[12, 4]`` becomes ``conv2-12-4``."""
     text = re.sub(r"(?<!\d):(?!\d)", "all", text)
     text = re.sub(r"[^A-Za-z0-9._]+", "-", text)[:_LONGEST].strip("-.")
     if not text:
@@ -21,7 +21,7 @@ def safe_name(text: str) -> str:
 
 
 def unique_names(texts: Iterable[str]) -> dict[str, str]:
-    """A safe name for each of ``texts``, numbered where two would differ by nothing, or by case alone."""
+    """Return a safe name for each of ``texts``, numbered if two would be equal or differ by case alone."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for text in texts:
@@ -43,32 +43,32 @@ class ArtifactNames:
         self._optimizers = unique_names(search.optimizer for search in searches)
 
     def knows(self, unit: str, optimizer: str = "") -> bool:
-        """Whether a unit, and an optimizer where one is given, are among the searches."""
+        """Return whether a unit, and an optimizer if one is given, are among the searches."""
         return unit in self._units and (not optimizer or optimizer in self._optimizers)
 
     def search(self, unit: str, optimizer: str) -> str:
-        """What files of a search are called."""
-        # A safe name holds no double hyphen, so two pairs never make one name.
+        """Return the name of a search in file names."""
+        # A safe name has no double hyphen, so two pairs never have the same name.
         return f"{self._units[unit]}--{self._optimizers[optimizer]}"
 
     def path(self, template: str, unit: str, optimizer: str) -> str:
-        """A path of a figure, see :attr:`actmax.engine.results.section.Figure.file`."""
+        """Return a figure's path, see :attr:`actmax.engine.results.section.Figure.file`."""
         found = template.replace("{search}", self.search(unit, optimizer)) if unit and optimizer else template
         return found.replace("{unit}", self._units[unit]) if unit else found
 
     def stimulus(self, search: SearchResult) -> str:
-        """The found stimulus, enlarged or plotted."""
+        """Return the path of a search's stimulus, enlarged or plotted."""
         return f"stimuli/{self.search(search.unit, search.optimizer)}.png"
 
     def raw(self, search: SearchResult) -> str:
-        """The found image at its own size."""
+        """Return the path of a search's image at its own size."""
         return f"stimuli/raw/{self.search(search.unit, search.optimizer)}.png"
 
     @staticmethod
     def montage(sheet: int) -> str:
-        """A sheet of all found stimuli, from 0."""
+        """Return the path of a sheet of the montage, numbered from 0."""
         return f"montage-{sheet + 1}.png" if sheet else "montage.png"
 
     def convergence(self, unit: str) -> str:
-        """The unit's convergence plot."""
+        """Return the path of a unit's convergence plot."""
         return f"convergence/{self._units[unit]}.png"

@@ -1,4 +1,4 @@
-"""Results as notebooks show them: found stimuli, responses and curves, in HTML that needs neither network nor scripts."""
+"""Results in notebooks: stimuli, responses and curves, in HTML without network and scripts."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from .montage import montage, sheets
 from .pictures import enlarged
 
 MOST_UNITS = 24
-"""Of a job in one cell of a notebook."""
+"""Most units of a job in one cell of a notebook."""
 MOST_WARNINGS = 5
-"""Of a job in one cell of a notebook; the others are in ``.warnings``."""
+"""Most warnings of a job in one cell of a notebook; all are in ``.warnings``."""
 MOST_CURVES = 8
-"""Units of a job up to which each has its curve."""
+"""Most units of a job with a curve for each."""
 MOST_ROWS, MOST_FIGURES = 20, 12
-"""Of a section in one cell of a notebook."""
+"""Most rows and figures of a section in one cell of a notebook."""
 _SIZE = 128
 
 
@@ -56,12 +56,12 @@ class _Row:
 
 
 def search_html(search: SearchResult) -> str:
-    """One search: what was found, its response and its curve."""
+    """Return one search as HTML: stimulus, response and curve."""
     return _html([search], "", "", MOST_CURVES, search.warnings)
 
 
 def job_html(result: JobResult) -> str:
-    """All searches of a job, or the first units where there are many."""
+    """Return all searches of a job as HTML, or the first units if there are many."""
     if not result.searches:
         return _html([], result.spec.title, "Nothing was found.", 0, result.warnings)
     units = len(Comparison(result.searches).units)
@@ -71,12 +71,12 @@ def job_html(result: JobResult) -> str:
 
 
 def search_png(search: SearchResult) -> bytes:
-    """What was found, enlarged or plotted."""
+    """Return the search's stimulus as a PNG file, enlarged or plotted."""
     return png(enlarged(search.stimulus, spec_of(search)))
 
 
 def job_png(result: JobResult) -> bytes | None:
-    """The first sheet of the montage; None where nothing was found."""
+    """Return the first sheet of the montage as a PNG file; None without searches."""
     if not result.searches:
         return None
     first, *others = sheets(Comparison(result.searches))[0]
@@ -97,14 +97,20 @@ def job_plot(result: JobResult, unit: str | None) -> Image.Image:
 
 
 def write(result: JobResult, folder: Path) -> JobResult:
-    """Write the artifacts of a job; see :func:`actmax.engine.report.artifacts.write_artifacts`."""
+    """Write the artifacts of a job; see :func:`actmax.engine.report.artifacts.write_artifacts`.
+
+    Raises
+    ------
+    ValueError
+        No search measured anything.
+    """
     if not result.searches:
         raise ValueError("no search measured anything, so there is nothing to save")
     return write_artifacts(result, folder, spec_of(result.searches[0]))
 
 
 def spec_of(search: SearchResult) -> StimulusSpec:
-    """What the stimulus is, as the search says; else by its dimensions, over its own range."""
+    """Return the stimulus' spec as the search has it; else one from its dimensions and values."""
     if search.stimulus_spec is not None:
         return search.stimulus_spec
     low, high = float(np.min(search.stimulus)), float(np.max(search.stimulus))

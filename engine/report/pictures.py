@@ -16,9 +16,9 @@ from .charts import series_chart
 
 ENLARGED_TO = 256
 MOST_LINES = 6
-"""Channels up to which a series is drawn as lines; of more it is a map of channels × time."""
+"""Most channels of a series that is drawn as lines; one with more is a map of channels × time."""
 _SHRUNK = 0.8
-"""Size of a series' chart by its own."""
+"""Factor by which the chart of a series is shrunk."""
 _SCALE = "00224e 1a386f 434e6c 61656f 7d7c78 9b9476 bcae6c dec958 fee838"
 """Cividis, a scale of colours for every kind of colour vision, in equal steps (https://doi.org/10.1371/journal.pone.0199239)."""
 COLOURS_CLIPPED = 1.0
@@ -28,17 +28,27 @@ OPAQUE = 80.0
 
 
 def factor(size: tuple[int, int], to: int) -> int:
-    """The whole number that brings the longer side of ``size`` nearest to ``to``, at least 1."""
+    """Return the whole number, at least 1, that scales the longer side of ``size`` nearest to ``to``."""
     return max(1, round(to / max(size)))
 
 
 def own_size(stimulus: NDArray[np.float32], spec: StimulusSpec) -> Image.Image:
-    """An image stimulus, pixel for pixel."""
+    """Return an image stimulus, pixel for pixel."""
     return Image.fromarray(pixels(stimulus, spec.low, spec.high))
 
 
 def enlarged(stimulus: NDArray[np.float32], spec: StimulusSpec, to: int = ENLARGED_TO) -> Image.Image:
-    """An image with each pixel repeated a whole number of times, to about ``to``; a series as a line plot of that height."""
+    """Return a stimulus as a picture.
+
+    Parameters
+    ----------
+    stimulus : ndarray
+        float32, of ``spec``'s shape.
+    spec : StimulusSpec
+        Shape, range and modality.
+    to : int
+        Size in pixels: an image's pixels are repeated a whole number of times to about this size; a series is plotted at this height.
+    """
     if spec.modality == "series":
         size = (round(1.5 * to / _SHRUNK), round(to / _SHRUNK))
         chart = series_chart(stimulus, spec, size=size) if len(stimulus) <= MOST_LINES else _map(stimulus, spec, size)
@@ -49,12 +59,15 @@ def enlarged(stimulus: NDArray[np.float32], spec: StimulusSpec, to: int = ENLARG
 
 
 def can_be_faded(spec: StimulusSpec) -> bool:
-    """Whether such a stimulus has a picture with one colour a place."""
+    """Return whether such a stimulus is an image with one colour for each place."""
     return spec.modality == "image" and spec.shape[0] in (1, 3)
 
 
 def opacity(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Weights, (height, width) >= 0, clipped at their 80th percentile, as a share of it; 1 everywhere where nothing counts."""
+    """Return the opacity for weights, (height, width) in [0, 1]: weights ÷ their 80th percentile, at most 1.
+
+    They are divided by their maximum if that percentile is 0; the opacity is 1 everywhere if all are 0.
+    """
     clipped = np.minimum(weights, np.percentile(weights, OPAQUE)) if weights.any() else weights
     most = float(clipped.max())
     if most <= 0:  # fewer than a fifth of the places count at all
@@ -63,9 +76,9 @@ def opacity(weights: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def faded(stimulus: NDArray[np.float32], weights: NDArray[np.float32], spec: StimulusSpec, to: int = ENLARGED_TO) -> Image.Image:
-    """The image as RGBA, enlarged as other pictures are: opaque where its weights are high, transparent elsewhere.
+    """Return the image as RGBA, enlarged as other pictures are: opaque where its weights are high, transparent elsewhere.
 
-    As MACO shows its pictures (Fel et al., 2023; the authors' ``plot_maco``): colours between their 1st and 99th percentile are stretched
+    As in MACO (Fel et al., 2023; the authors' ``plot_maco``), colours between their 1st and 99th percentile are stretched
     to the full range, and the weights, clipped at their 80th percentile, are the opacity.
 
     Parameters
@@ -75,7 +88,9 @@ def faded(stimulus: NDArray[np.float32], weights: NDArray[np.float32], spec: Sti
     weights : ndarray
         (height, width), >= 0.
     spec : StimulusSpec
-        The stimulus's.
+        The stimulus's spec.
+    to : int
+        Size in pixels, about.
     """
     low, high = np.percentile(stimulus, (COLOURS_CLIPPED, 100 - COLOURS_CLIPPED))
     stretched = stimulus if high - low < 1e-6 else spec.low + (spec.high - spec.low) * (stimulus - low) / (high - low)
@@ -88,7 +103,7 @@ def faded(stimulus: NDArray[np.float32], weights: NDArray[np.float32], spec: Sti
 
 
 def _map(stimulus: NDArray[np.float32], spec: StimulusSpec, size: tuple[int, int]) -> Chart:
-    """A series as a map of channels × time, the first channel at the top."""
+    """Return a series as a map of channels × time, the first channel at the top."""
     channels, length = stimulus.shape
     share = np.clip(np.nan_to_num((np.asarray(stimulus, np.float64) - spec.low) / (spec.high - spec.low), nan=0.0), 0, 1)
     scale = np.array([list(bytes.fromhex(color)) for color in _SCALE.split()])
@@ -100,7 +115,7 @@ def _map(stimulus: NDArray[np.float32], spec: StimulusSpec, size: tuple[int, int
 
 
 def picture_file(picture: StimulusPicture) -> bytes:
-    """A figure's stimulus as a PNG file: enlarged or plotted, at its own size, or faded where its weights are low."""
+    """Return a figure's stimulus as a PNG file: enlarged or plotted, at its own size, or faded where its weights are low."""
     if picture.weights is not None:
         return png(faded(picture.stimulus, picture.weights, picture.spec))
     return png((own_size if picture.own_size else enlarged)(picture.stimulus, picture.spec))

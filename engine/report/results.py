@@ -1,4 +1,4 @@
-"""What was found, for programs: ``result.json`` and ``arrays.npz``."""
+"""The result for programs: ``result.json`` and ``arrays.npz``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .figures import FigureFiles
 from .names import ArtifactNames
 
 FORMAT = 1
-"""Version of both files; raised when a reader of the former one would be misled."""
+"""Version of both files; raised when readers of the former version would misread them."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class Written:
     Attributes
     ----------
     result : JobResult
-        What was found.
+        The result.
     stimulus : StimulusSpec
-        What its stimuli are.
+        Shape, range and modality of its stimuli.
     comparison, drawn : Comparison
         All its searches, and those of the units that have a convergence plot and a place in the report.
     names : ArtifactNames
-        Of files of units and searches.
+        File names of units and searches.
     figures : FigureFiles
-        Of files of sections' figures.
+        File names of sections' figures.
     """
 
     result: JobResult
@@ -49,17 +49,17 @@ class Written:
 
     @classmethod
     def of(cls, result: JobResult, stimulus: StimulusSpec, most_drawn: int) -> Written:
-        """Name the files of a job; ``most_drawn`` units are drawn."""
+        """Return the job with names for its files; the first ``most_drawn`` units are drawn."""
         comparison, names = Comparison(result.searches), ArtifactNames(result.searches)
         return cls(result, stimulus, comparison, comparison.first(most_drawn), names, FigureFiles(result.sections, names))
 
 
 def result_json(job: Written, files: frozenset[str]) -> str:
-    """Return ``result.json``: strict JSON, null where there is no finite number.
+    """Return ``result.json``: strict JSON, with null for numbers that are not finite.
 
-    Its ``searches`` are in the order of the rows of ``arrays.npz``. File names are relative to its own folder, null where there is no such
-    file (a series has no picture at its own size, only units that are drawn have a convergence plot, and ``files`` are all that could be
-    drawn); ``sheets`` names all parts of what is too long for one picture. ``sections`` is what analyses computed.
+    Its ``searches`` are in the order of the rows of ``arrays.npz``. File names are relative to its own folder, null for files that don't
+    exist. A series has no picture at its own size, only units that are drawn have a convergence plot, and ``files`` are all that could be
+    drawn. ``sheets`` names all parts of what is too long for one picture. ``sections`` has the results of analyses.
     """
     result, stimulus = job.result, job.stimulus
     layouts = [section.layout for section in result.sections if section.layout is not None]
@@ -102,7 +102,7 @@ def result_json(job: Written, files: frozenset[str]) -> str:
 
 
 def _search(job: Written, search: SearchResult, layouts: Sequence[Layout]) -> dict[str, Any]:
-    """One search, with the fields that sections lay out there."""
+    """Return one search, with the fields that sections' layouts add."""
     plotted = search.unit in job.drawn.units
     fields: dict[str, Any] = {}
     files: dict[str, str] = {}
@@ -152,7 +152,7 @@ def _summary(job: Written, layouts: Sequence[Layout]) -> dict[str, Any]:
 
 
 def section_json(section: Section, figures: FigureFiles, files: Collection[str]) -> dict[str, Any]:
-    """One section of ``sections``; its figures are those of ``files``."""
+    """Return one entry of ``sections``; figures whose file is not in ``files`` are left out."""
     return {
         "analysis": section.analysis,
         "name": section.name,
@@ -178,12 +178,12 @@ def section_json(section: Section, figures: FigureFiles, files: Collection[str])
 
 
 def arrays_npz(result: JobResult, stimulus: StimulusSpec) -> bytes:
-    """``arrays.npz``: one row a search in every array, nothing pickled; see ``docs/outputs.md``.
+    r"""Return ``arrays.npz``: one row for each search in every array, nothing pickled; see ``docs/outputs.md``.
 
-    ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, *stimulus) float32 as the generator made them,
-    ``latents`` (n, *latent), ``responses`` and ``response_sems`` (n,) float64 with NaN where unknown, ``evaluations`` (n,) int64, and
-    ``scores`` (n, most evaluations) float64, in the order of evaluation: row i holds ``evaluations[i]`` scores, NaN where a trial was
-    missed, and NaN behind them. ``provenance`` is JSON text, without date, threads and command: runs of equal numbers give equal files. The
+    ``units``, ``optimizers`` and ``stopped_by`` (str), ``stimuli`` (n, \*stimulus) float32 as the generator made them,
+    ``latents`` (n, \*latent), ``responses`` and ``response_sems`` (n,) float64 with NaN if unknown, ``evaluations`` (n,) int64, and
+    ``scores`` (n, most evaluations) float64, in the order of evaluation. Row i holds ``evaluations[i]`` scores, NaN for a missed trial, and
+    NaN behind them. ``provenance`` is JSON text, without date, threads and command: runs of equal numbers give equal files. The
     arrays of sections follow, by :meth:`actmax.engine.results.section.Section.array_name`.
     """
     searches = result.searches
@@ -218,7 +218,7 @@ def _sheets(section: Section, figures: FigureFiles, files: Collection[str]) -> l
 
 
 def _named(value: Any, search: SearchResult, names: ArtifactNames, in_files: bool = False) -> Any:
-    """``value`` with the names of a search's files in the paths below ``files``."""
+    """Return ``value`` with a search's names filled into the paths below ``files``."""
     if isinstance(value, Mapping):
         return {key: _named(item, search, names, in_files or key == "files") for key, item in value.items()}
     if isinstance(value, list):
@@ -231,7 +231,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def _present(value: Any, files: frozenset[str]) -> Any:
-    """``value`` with null for every file name, below ``files``, of what is not there."""
+    """Return ``value`` with null for every file name below ``files`` that is not in the set."""
     if isinstance(value, list):
         return [_present(item, files) for item in value]
     if not isinstance(value, dict):
@@ -241,7 +241,7 @@ def _present(value: Any, files: frozenset[str]) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """``value`` as plain JSON, with null for every number that is none."""
+    """Return ``value`` as plain JSON data, with None for numbers that are not finite."""
     if isinstance(value, dict):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
