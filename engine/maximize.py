@@ -136,7 +136,7 @@ def maximize(  # noqa: PLR0913 - a job's fields
         The result's ``.sections`` has their results.
     folder : path or None
         Folder of the checkpoint, the report and its files; an interrupted call with the same folder continues.
-        Nothing is drawn or written when None. An error while drawing or writing never loses the result: ``.warnings`` names what is missing.
+        Nothing is drawn or written when None. An error while drawing or writing never loses the result: ``.warnings`` names missing files.
     on_progress : callable or None
         Called with a :class:`actmax.engine.jobs.progress.Progress` a few times a second. An exception in it ends the searches, and their
         result so far is returned.
