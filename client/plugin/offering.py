@@ -18,7 +18,9 @@ from ...wire.errors import ActmaxError
 from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
 from ...wire.status import from_rpc, number_of
 from ...wire.transport import DEFAULT_ADDRESS, STREAM_OPTIONS, Credentials, RequestStream, open_channel
-from .parts import Fault, Function, GeneratorPlugin, Plugin, TargetPlugin
+from .analysis import AnalysisFunction, AnalysisPlugin
+from .parts import Fault, Function, GeneratorPlugin, TargetPlugin
+from .serving import Plugin, kind_of
 
 _Stream = RequestStream[pb.OfferRequest, pb.OfferResponse]
 _SETTINGS = ("server", "credentials", "patience", "shared_with")
@@ -32,7 +34,7 @@ class PluginOffering:
 
     Parameters
     ----------
-    plugin : TargetPlugin or GeneratorPlugin
+    plugin : TargetPlugin, GeneratorPlugin or AnalysisPlugin
         What answers.
     name : str
         By which jobs name it: letters, digits, ``.``, ``_`` and ``-``.
@@ -57,7 +59,7 @@ class PluginOffering:
         shared_with: Sequence[str] = (),
     ) -> None:
         self._plugin, self._server = plugin, server
-        described = {"target" if isinstance(plugin, TargetPlugin) else "generator": plugin.description}
+        described = {kind_of(plugin): plugin.description}
         self._offer = pb.OfferRequest(offer=pb.PluginOffer(name=name, shared_with=shared_with, **described))  # type: ignore[arg-type]
         self._channel = open_channel(server, credentials, STREAM_OPTIONS)
         self._backoff = Backoff(RetryPolicy(patience, most=1.0))
@@ -181,6 +183,8 @@ class PluginOffering:
                     return pb.PluginAnswer(call=call.call, generate=plugin.answer(call.generate))
                 case "bank":
                     return pb.PluginAnswer(call=call.call, bank=plugin.bank_part(call.bank))
+                case "step":
+                    return pb.PluginAnswer(call=call.call, step=plugin.answer(call.step))
                 case _:
                     raise Fault("this call is not known here; is the server newer?", grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_CALL")
         except Fault as fault:
@@ -212,6 +216,11 @@ def offer_target(target: Function | Mapping[str, Function] | TargetPlugin, name:
 def offer_generator(decode: Function | GeneratorPlugin, name: str, **settings: Any) -> None:
     """Dial in and decode latents until interrupted; ``settings`` of :class:`PluginOffering` and :class:`GeneratorPlugin`."""
     _wait(name, settings, lambda more: decode if isinstance(decode, GeneratorPlugin) else GeneratorPlugin(decode, **more))
+
+
+def offer_analysis(function: AnalysisFunction | AnalysisPlugin, name: str, **settings: Any) -> None:
+    """Dial in and analyse jobs until interrupted; ``settings`` of :class:`PluginOffering` and :class:`AnalysisPlugin`."""
+    _wait(name, settings, lambda more: function if isinstance(function, AnalysisPlugin) else AnalysisPlugin(function, **more))
 
 
 def _wait(name: str, settings: Mapping[str, Any], make: Callable[[dict[str, Any]], Plugin]) -> None:

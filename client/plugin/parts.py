@@ -135,7 +135,7 @@ class TargetPlugin(_Terms):
         Fault
             The request is not for this plugin, or a function failed.
         """
-        _same(request.version, self.description.version)
+        require_version(request.version, self.description.version)
         stimuli = _rows(request.stimuli, self._shape, "stimuli").astype(np.float32, copy=False)
         response = pb.RespondResponse(version=self.description.version)
         for layer in request.layers:
@@ -227,7 +227,7 @@ class GeneratorPlugin(_Terms):
         Fault
             The request is not for this plugin, or the function failed.
         """
-        _same(request.version, self.description.version)
+        require_version(request.version, self.description.version)
         latents = _rows(request.latents, self._latent, "latents").astype(self._dtype, copy=False)
         stimuli = _guarded(lambda: self._asked(latents))
         return pb.GenerateResponse(stimuli=to_tensor(stimuli), version=self.description.version)
@@ -240,7 +240,7 @@ class GeneratorPlugin(_Terms):
         Fault
             There are none there.
         """
-        _same(request.version, self.description.version)
+        require_version(request.version, self.description.version)
         most = max(1, (self.description.max_message_bytes - ENVELOPE_BYTES) // max(1, self._dtype.itemsize * math.prod(self._latent)))
         part = None if self._bank is None else self._bank[request.offset : request.offset + min(request.count, most)]
         if part is None or not len(part):
@@ -252,9 +252,6 @@ class GeneratorPlugin(_Terms):
         if stimuli.ndim not in (3, 4) or stimuli.shape[0] != latents.shape[0]:
             raise ValueError(f"it gave numbers of shape {stimuli.shape}, not a stimulus for each of {latents.shape[0]} latents")
         return stimuli
-
-
-Plugin = TargetPlugin | GeneratorPlugin
 
 
 def _places(vectors: ArrayLike, codes: int) -> NDArray[Any]:
@@ -276,7 +273,8 @@ def _counts_trials(function: Any) -> bool:
         return False
 
 
-def _same(asked: str, version: str) -> None:
+def require_version(asked: str, version: str) -> None:
+    """Raise Fault where another version than ``version`` is asked for."""
     if asked and asked != version:
         raise Fault(f"this is version {version!r}, {asked[:200]!r} was asked", reason="OTHER_VERSION")
 

@@ -17,9 +17,17 @@ from actmax.v1 import plugin_service_pb2_grpc as rpc
 
 from ...wire.errors import InvalidInput
 from ...wire.status import StatusDetails, pack_status, trailers
-from .parts import MESSAGE_BYTES, Fault, Function, GeneratorPlugin, Plugin, TargetPlugin
+from .analysis import AnalysisFunction, AnalysisPlugin
+from .parts import MESSAGE_BYTES, Fault, Function, GeneratorPlugin, TargetPlugin
 
 DEFAULT_ADDRESS = "127.0.0.1:50061"
+Plugin = TargetPlugin | GeneratorPlugin | AnalysisPlugin
+_KINDS: dict[type[Any], str] = {TargetPlugin: "target", GeneratorPlugin: "generator", AnalysisPlugin: "analysis"}
+
+
+def kind_of(plugin: Plugin) -> str:
+    """Return "target", "generator" or "analysis"."""
+    return next(name for kind, name in _KINDS.items() if isinstance(plugin, kind))
 
 
 class PluginServer:
@@ -27,7 +35,7 @@ class PluginServer:
 
     Parameters
     ----------
-    plugins : TargetPlugin, GeneratorPlugin, or mapping of str to these
+    plugins : TargetPlugin, GeneratorPlugin, AnalysisPlugin, or mapping of str to these
         One, or several by name.
     address : str
         ``host:port``; port 0 picks a free one.
@@ -62,6 +70,7 @@ class PluginServer:
         self._server = grpc.server(self._threads, options=options, maximum_concurrent_rpcs=64)
         rpc.add_TargetServiceServicer_to_server(_Targets(self._services), self._server)
         rpc.add_GeneratorServiceServicer_to_server(_Generators(self._services), self._server)
+        rpc.add_AnalysisServiceServicer_to_server(_Analyses(self._services), self._server)
         healthy = health.HealthServicer()
         healthy.set("", health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(healthy, self._server)
@@ -116,6 +125,11 @@ def serve_generator(decode: Function | GeneratorPlugin, address: str = DEFAULT_A
     _serve(address, settings, lambda more: decode if isinstance(decode, GeneratorPlugin) else GeneratorPlugin(decode, **more))
 
 
+def serve_analysis(function: AnalysisFunction | AnalysisPlugin, address: str = DEFAULT_ADDRESS, **settings: Any) -> None:
+    """Analyse jobs at ``address`` until interrupted; ``settings`` of :class:`PluginServer` and :class:`AnalysisPlugin`."""
+    _serve(address, settings, lambda more: function if isinstance(function, AnalysisPlugin) else AnalysisPlugin(function, **more))
+
+
 def _serve(address: str, settings: Mapping[str, Any], make: Callable[[dict[str, Any]], Plugin]) -> None:
     serving = {name: settings[name] for name in ("token", "certificate", "key", "threads") if name in settings}
     plugin = make({name: value for name, value in settings.items() if name not in serving})
@@ -140,8 +154,9 @@ class _Services:
             plugin = self._plugins.get(name) or self._plugins.get("")
             if not isinstance(plugin, kind):
                 known = ", ".join(key for key, each in self._plugins.items() if isinstance(each, kind) and key)
-                what = "target" if kind is TargetPlugin else "generator"
-                raise Fault(f"there is no {what} {name!r} here; there are: {known or 'none'}", grpc.StatusCode.NOT_FOUND, "NO_SUCH_PLUGIN")
+                raise Fault(
+                    f"there is no {_KINDS[kind]} {name!r} here; there are: {known or 'none'}", grpc.StatusCode.NOT_FOUND, "NO_SUCH_PLUGIN"
+                )
             with self._working:
                 return answer(plugin)
         except Fault as fault:
@@ -179,3 +194,14 @@ class _Generators(rpc.GeneratorServiceServicer):
 
     def GetBank(self, request: pb.GetBankRequest, context: grpc.ServicerContext) -> pb.GetBankResponse:
         return self._services.run(context, request.plugin, GeneratorPlugin, lambda plugin: plugin.bank_part(request))
+
+
+class _Analyses(rpc.AnalysisServiceServicer):
+    def __init__(self, services: _Services) -> None:
+        self._services = services
+
+    def Describe(self, request: pb.DescribePluginRequest, context: grpc.ServicerContext) -> pb.AnalysisDescription:
+        return self._services.run(context, request.plugin, AnalysisPlugin, lambda plugin: plugin.description)
+
+    def Step(self, request: pb.AnalysisStepRequest, context: grpc.ServicerContext) -> pb.AnalysisStepResponse:
+        return self._services.run(context, request.plugin, AnalysisPlugin, lambda plugin: plugin.answer(request))

@@ -38,12 +38,15 @@ class PluginError(ConnectionError):
         Whether it is not there, or busy, so that the same call may do later.
     retry_seconds : float
         After which it asks to be called again; 0: it says nothing.
+    reason : str
+        The plugin's own, for programs; may be empty.
     """
 
-    def __init__(self, message: str, *, away: bool = False, retry_seconds: float = 0.0) -> None:
+    def __init__(self, message: str, *, away: bool = False, retry_seconds: float = 0.0, reason: str = "") -> None:
         super().__init__(message)
         self.away = away
         self.retry_seconds = retry_seconds
+        self.reason = reason
 
 
 class PluginConnection:
@@ -54,7 +57,7 @@ class PluginConnection:
     options : PluginOptions
         Where it is and how long it may take.
     service : str
-        "TargetService" or "GeneratorService".
+        "TargetService", "GeneratorService" or "AnalysisService".
     brief : bool
         Whether calls fail soon while the plugin is away, since the caller asks again: a session, whose rig waits.
 
@@ -186,7 +189,8 @@ class PluginConnection:
         if pause is not None:
             return pause
         what = f"{self.shown}: {code.name}: {_short(details)}" + (f" (tried {tried + 1} times)" if tried else "")
-        found = PluginError(what, away=again, retry_seconds=longest)
+        reason = details_of(error).reason if isinstance(error, grpc.Call) else ""
+        found = PluginError(what, away=again, retry_seconds=longest, reason=reason)
         # what is asked in a row, of each thread of a session say, need not wait each time
         self._away = (time.monotonic() + _LONGEST_PAUSE, found) if again else None
         raise found from error

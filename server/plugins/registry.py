@@ -21,7 +21,7 @@ from ...wire.status import code_of
 from ..errors import ServiceError, invalid, stopping
 from ..security.principal import Principal
 
-Kind = Literal["target", "generator"]
+Kind = Literal["target", "generator", "analysis"]
 _EVERYONE = "*"
 _PER_OWNER = 100
 _WAITING = 32
@@ -47,7 +47,7 @@ class Offered:
     owner: str
     kind: Kind
     name: str
-    description: pb.TargetDescription | pb.GeneratorDescription
+    description: pb.TargetDescription | pb.GeneratorDescription | pb.AnalysisDescription
     shared_with: frozenset[str]
     # Numbers of calls, not the calls: an abandoned call is not sent, and uses no memory for a plugin that does not read.
     outbox: asyncio.Queue[int | pb.CancelPluginCall | ServiceError | None] = field(default_factory=asyncio.Queue)
@@ -217,7 +217,7 @@ class Plugins:
     def _enter(self, offer: pb.PluginOffer, owner: str) -> Offered:
         if self._closed:
             raise stopping()
-        kind: Kind = "target" if offer.HasField("target") else "generator"
+        kind: Kind = offer.WhichOneof("description") or "target"  # one is required
         if getattr(offer, kind).ByteSize() > _MOST_DESCRIPTION:
             raise invalid(f"offer.{kind}", f"a description has at most {_MOST_DESCRIPTION >> 20} MiB")
         offered = Offered(owner, kind, offer.name, getattr(offer, kind), frozenset(offer.shared_with))

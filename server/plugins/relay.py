@@ -27,7 +27,7 @@ Context = grpc.aio.ServicerContext
 
 
 class PluginRelay:
-    """``TargetService`` and ``GeneratorService`` on a separate loopback port; the connected plugins answer.
+    """The services of targets, generators and analyses on a separate loopback port; the connected plugins answer.
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ class PluginRelay:
         self._server = server = grpc.aio.server(options=options)
         rpc.add_TargetServiceServicer_to_server(_Targets(self), server)  # type: ignore[arg-type]
         rpc.add_GeneratorServiceServicer_to_server(_Generators(self), server)  # type: ignore[arg-type]
+        rpc.add_AnalysisServiceServicer_to_server(_Analyses(self), server)  # type: ignore[arg-type]
         try:
             self._port = server.add_insecure_port(f"{_HOST}:0")
         except RuntimeError as error:
@@ -151,6 +152,17 @@ class _Generators:
 
     async def GetBank(self, request: pb.GetBankRequest, context: Context) -> Any:
         return await self._relay.ask("generator", request, "bank", context)
+
+
+class _Analyses:
+    def __init__(self, relay: PluginRelay) -> None:
+        self._relay = relay
+
+    async def Describe(self, request: pb.DescribePluginRequest, context: Context) -> Any:
+        return await self._relay.describe("analysis", request, context)
+
+    async def Step(self, request: pb.AnalysisStepRequest, context: Context) -> Any:
+        return await self._relay.ask("analysis", request, "step", context)
 
 
 def _seconds(context: Context) -> float:

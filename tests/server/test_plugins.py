@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import threading
 
 import grpc
@@ -58,7 +59,7 @@ def job(options, **changes) -> job_pb2.JobSpec:
 
 def kept(file) -> dict[str, np.ndarray]:
     with np.load(file) as found:
-        return {key: value for key, value in found.items() if "seconds" not in key}
+        return {key: value for key, value in found.items() if "seconds" not in key and key != "provenance"}
 
 
 async def arrays(calls, name: str) -> dict[str, np.ndarray]:
@@ -282,3 +283,35 @@ async def test_streams_that_speak_nonsense_are_refused_and_late_answers_dropped(
         await call.done_writing()
         assert await call.read() is END
         assert not (await stub.ListPlugins(pb.ListPluginsRequest())).plugins
+
+
+@pytest.mark.parametrize("way", ["dialled in", "at an address"])
+async def test_an_analysis_of_another_process_brings_its_sections_into_all_results(serving, way):
+    port = free_port()
+    allowed = ("toy_lab", f"grpc://127.0.0.1:{port}")
+    async with serving(engine=ActmaxEngine(), allow_imports=allowed) as (server, calls):
+        how = ("analyse", server.address, "fade") if way == "dialled in" else ("serve", f"127.0.0.1:{port}")
+        where = {} if way == "dialled in" else {"address": allowed[1]}
+        analysis = {"name": "remote", "options": {"plugin": "fade", "options": {"levels": 4}, **where}}
+        async with process(*how):
+            plain = {"target": {"name": "toy_lab:network"}, "units": ["4[0]", "4[2]"], "budget": {"evaluations": 20}}
+            made = await calls.ended((await calls.create(job({}, **plain, analyses=[analysis]))).name)
+            assert made.state == SUCCEEDED, made.error
+            assert not made.progress.warnings
+            later = await calls.ended((await calls.analyse(made.name, analysis)).name)
+            assert later.state == SUCCEEDED, later.error
+
+        async def read(path):
+            return b"".join((await calls.download(made.name, path))[1])
+
+        first, second = json.loads(await read("result.json"))["sections"]
+        assert first["title"] == "Fading"
+        assert first["rows"] == second["rows"] != []
+        assert b"Fading" in await read("report.html")
+        assert {figure["file"] for figure in first["figures"]} <= set(await calls.artifacts(made.name))
+        found = await arrays(calls, made.name)
+        assert found["remote/curves"].shape == (2, 4)
+        assert np.array_equal(found["remote/curves"], found["remote 2/curves"])
+        # gone, it is missed by name before anything is queued
+        async with refused(grpc.StatusCode.INVALID_ARGUMENT, f"analyses[0].options.{'address' if where else 'plugin'}"):
+            await calls.analyse(made.name, analysis)

@@ -311,6 +311,133 @@ class GeneratorService:
             _registered_method=True)
 
 
+class AnalysisServiceStub:
+    """An analysis of one's own, on the same terms: what is computed about the units of a job once its searches have ended. actmax drives it: each
+    step is answered with stimuli to be evaluated, with what is under way, or with the sections at the end. So it gets what was found and can
+    have stimuli evaluated; it gets no network, no gradient, no activation besides the responses of the units, and no file.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Describe = channel.unary_unary(
+                '/actmax.v1.AnalysisService/Describe',
+                request_serializer=actmax_dot_v1_dot_plugin__service__pb2.DescribePluginRequest.SerializeToString,
+                response_deserializer=actmax_dot_v1_dot_plugin__service__pb2.AnalysisDescription.FromString,
+                _registered_method=True)
+        self.Step = channel.unary_unary(
+                '/actmax.v1.AnalysisService/Step',
+                request_serializer=actmax_dot_v1_dot_plugin__service__pb2.AnalysisStepRequest.SerializeToString,
+                response_deserializer=actmax_dot_v1_dot_plugin__service__pb2.AnalysisStepResponse.FromString,
+                _registered_method=True)
+
+
+class AnalysisServiceServicer:
+    """An analysis of one's own, on the same terms: what is computed about the units of a job once its searches have ended. actmax drives it: each
+    step is answered with stimuli to be evaluated, with what is under way, or with the sections at the end. So it gets what was found and can
+    have stimuli evaluated; it gets no network, no gradient, no activation besides the responses of the units, and no file.
+    """
+
+    def Describe(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Step(self, request, context):
+        """Steps of one run come one after the other; the last one may come again, and has the same answer. A plugin that does not know the run
+        answers FAILED_PRECONDITION with the reason NO_SUCH_RUN, and the run begins anew; what it asks again is answered from what was kept. An
+        answer is expected within a second or so, "progress" where nothing else can be said.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AnalysisServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Describe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Describe,
+                    request_deserializer=actmax_dot_v1_dot_plugin__service__pb2.DescribePluginRequest.FromString,
+                    response_serializer=actmax_dot_v1_dot_plugin__service__pb2.AnalysisDescription.SerializeToString,
+            ),
+            'Step': grpc.unary_unary_rpc_method_handler(
+                    servicer.Step,
+                    request_deserializer=actmax_dot_v1_dot_plugin__service__pb2.AnalysisStepRequest.FromString,
+                    response_serializer=actmax_dot_v1_dot_plugin__service__pb2.AnalysisStepResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'actmax.v1.AnalysisService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('actmax.v1.AnalysisService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AnalysisService:
+    """An analysis of one's own, on the same terms: what is computed about the units of a job once its searches have ended. actmax drives it: each
+    step is answered with stimuli to be evaluated, with what is under way, or with the sections at the end. So it gets what was found and can
+    have stimuli evaluated; it gets no network, no gradient, no activation besides the responses of the units, and no file.
+    """
+
+    @staticmethod
+    def Describe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/actmax.v1.AnalysisService/Describe',
+            actmax_dot_v1_dot_plugin__service__pb2.DescribePluginRequest.SerializeToString,
+            actmax_dot_v1_dot_plugin__service__pb2.AnalysisDescription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Step(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/actmax.v1.AnalysisService/Step',
+            actmax_dot_v1_dot_plugin__service__pb2.AnalysisStepRequest.SerializeToString,
+            actmax_dot_v1_dot_plugin__service__pb2.AnalysisStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class PluginServiceStub:
     """Plugins that dial in: for hosts that can reach this server and can't be reached. Jobs find them as the components "remote" by their name.
     """
