@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,24 +77,20 @@ class Tuning:
         space, axes = context.generator.latent, None
         if isinstance(space, Box) and self.options.latent_axes:
             axes = latent_axes(context.generator, self.options.latent_axes, context.seed)
-        kept: list[dict[str, Any]] = context.state.setdefault("curves", [])
+        kept: list[list[dict[str, Any]]] = context.state.setdefault("optima", [])
         noisy = isinstance(context.target, HasNoise) and context.target.noisy
         repeats = self.options.repeats or (NOISY_REPEATS if noisy else 1)
-        shown, done, curves = 0, 0, list[list[Curve]]()
-        stopped = False
-        for optimum in optima:
-            curves.append([])
-            for sweep in self._sweeps(optimum, context, axes):
-                if done == len(kept):
-                    if stopped:
-                        break
-                    kept.append(_measured(context, optimum, sweep, repeats, shown))
-                    context.report(f"tuning: {count(len(kept), 'curve')} of {count(len(optima), 'optimum', 'optima')}")
-                    stopped = bool(context.should_stop())
-                measured = kept[done]
-                shown, done = shown + measured["responses"].numel(), done + 1
-                turned = measured["equivariance"]
-                curves[-1].append(Curve.of(sweep, measured["responses"].numpy(), None if turned is None else turned.numpy()))
+        shown, curves = 0, list[list[Curve]]()
+        for number, optimum in enumerate(optima):
+            sweeps = self._sweeps(optimum, context, axes)
+            if number == len(kept):
+                found = _measured(context, optimum, sweeps, repeats, shown)
+                if found is None:
+                    break
+                kept.append(found)
+                context.state.pop("part", None)
+            shown += sum(found["responses"].numel() for found in kept[number])
+            curves.append([_curve(sweep, found) for sweep, found in zip(sweeps, kept[number], strict=True)])
         return [_section(context, optima, curves, axes, repeats)]
 
     def _sweeps(self, optimum: _Optimum, context: AnalysisContext, axes: LatentAxes | None) -> list[Sweep]:
@@ -114,25 +110,56 @@ def _unit(context: AnalysisContext, search: SearchResult) -> UnitAddress:
     return next(unit for unit in context.units if str(unit) == search.unit)
 
 
-def _measured(context: AnalysisContext, optimum: _Optimum, sweep: Sweep, repeats: int, shown: int) -> dict[str, Any]:
-    """Responses, (values, repeats), and the equivariance, (values,), of one sweep; ``shown`` stimuli were shown before."""
+def _curve(sweep: Sweep, found: Mapping[str, Any]) -> Curve:
+    turned = found["equivariance"]
+    return Curve.of(sweep, found["responses"].numpy(), None if turned is None else turned.numpy())
+
+
+def _measured(
+    context: AnalysisContext, optimum: _Optimum, sweeps: Sequence[Sweep], repeats: int, shown: int
+) -> list[dict[str, Any]] | None:
+    """Responses, (values, repeats), and the equivariance, (values,), of each sweep of an optimum, which share passes.
+
+    ``shown`` stimuli were shown before. Passes are kept in the context's state as "part". None where the analysis is to stop.
+    """
     unit = _unit(context, optimum.search)
     layer = next(layer for layer in context.target.layers() if layer.name == unit.layer)
-    read = None if sweep.place is None else map_reader(unit, layer, context.target.stimulus)
-    values = torch.tensor(sweep.values, dtype=torch.float64).repeat_interleave(repeats)
-    responses: list[Tensor] = []
-    maps: list[Tensor] = []
-    for first in range(0, len(values), context.batch):
-        stimuli = resized_to(sweep.change(values[first : first + context.batch]), context.target.stimulus)
+    read = map_reader(unit, layer, context.target.stimulus)
+    values = [torch.tensor(sweep.values, dtype=torch.float64).repeat_interleave(repeats) for sweep in sweeps]
+    part: dict[str, list[Tensor]] = context.state.setdefault("part", {"responses": [], "maps": []})
+    while (first := sum(map(len, part["responses"]))) < sum(map(len, values)):
+        stimuli = resized_to(_changed(sweeps, values, first, first + context.batch), context.target.stimulus)
         answer = context.respond(stimuli, {unit.layer}, shown + first)
-        responses.append(mean_response(unit, answer).double().cpu())
+        part["responses"].append(mean_response(unit, answer).double().cpu())
         if read is not None:
-            maps.append(read(answer[unit.layer]).double().cpu())
-    found = torch.cat(responses).reshape(-1, repeats)
+            part["maps"].append(read(answer[unit.layer]).double().cpu())
+        context.report(f"tuning: {shown + first + len(stimuli):,} stimuli shown")
+        if context.should_stop():
+            return None
+    sizes = [len(one) for one in values]
+    found = [one.reshape(-1, repeats) for one in torch.cat(part["responses"]).split(sizes)]
+    seen = [one.unflatten(0, (-1, repeats)).mean(1) for one in torch.cat(part["maps"]).split(sizes)] if part["maps"] else None
     spec = context.generator.stimulus
     size = (1, spec.shape[1]) if spec.modality == "series" else (spec.shape[1], spec.shape[2])
-    turned = equivariance(torch.cat(maps).unflatten(0, (-1, repeats)).mean(1), sweep, size) if maps else None
-    return {"responses": found, "equivariance": turned}
+    return [
+        {
+            "responses": one.clone(),
+            "equivariance": None if seen is None or sweep.place is None else equivariance(seen[number], sweep, size),
+        }
+        for number, (sweep, one) in enumerate(zip(sweeps, found, strict=True))
+    ]
+
+
+def _changed(sweeps: Sequence[Sweep], values: Sequence[Tensor], first: int, last: int) -> Tensor:
+    """Stimuli ``first`` to ``last`` of all sweeps, one after the other."""
+    parts: list[Tensor] = []
+    start = 0
+    for sweep, one in zip(sweeps, values, strict=True):
+        rows = one[max(0, first - start) : max(0, last - start)]
+        if len(rows):
+            parts.append(sweep.change(rows))
+        start += len(one)
+    return torch.cat(parts)
 
 
 def _section(
