@@ -1,7 +1,7 @@
 """actmax finds the stimulus that a unit prefers: activation maximization for networks, black boxes and brains.
 
-``from actmax import maximize`` searches in this process; ``from actmax import Client, Session`` talk to a server. Nothing
-heavy is imported before it is used, so ``import actmax`` takes no time and needs no torch.
+``from actmax import maximize`` searches in this process; ``from actmax import Client, Session`` talk to a server. Heavy packages are
+imported when they are first used, so ``import actmax`` is quick and needs no torch.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-# gRPC's own log lines would mix with what the commands print.
+# gRPC's own log lines would mix with the commands' output.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
@@ -60,7 +60,7 @@ def _all(
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run one command; what it is expected to run into ends in a message and an exit code, never in a traceback."""
+    """Run one command and return its exit code; expected errors end in a message, never in a traceback."""
     as_json = "--json" in arguments
     try:
         code = app(args=list(arguments), prog_name="actmax", standalone_mode=False)
@@ -77,18 +77,18 @@ def execute(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader, such as head, has had enough. What is left in the buffer must not fail at exit.
+        # The reader, such as head, has closed the pipe. The rest of the buffer must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     except OSError as error:
-        # A folder that is a file, no right to write, a full disk: pyarrow's and others' have no file name, but name it in their text.
+        # A folder that is a file, no permission to write, a full disk. Errors of pyarrow and others name the file in their text only.
         fault = ActmaxError(f"{error.filename}: {error.strerror}" if error.filename else str(error), code="IO_ERROR")
         print_error(fault, as_json=as_json)
         return exit_code_of(fault)
 
 
 def main() -> None:
-    """Entry point of the ``actmax`` command."""
+    """Run the ``actmax`` command with this process's arguments, and exit."""
     sys.exit(execute(sys.argv[1:]))
 
 

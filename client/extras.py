@@ -1,4 +1,4 @@
-"""Packages that only an export, or a kind of rig, needs."""
+"""Imports of packages that only some exports and rigs need."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ..wire.errors import ActmaxError
 
 
 class NotInstalled(ActmaxError):
-    """Something needs packages that the light install leaves out."""
+    """A package that the light install leaves out is missing."""
 
     code = "NOT_INSTALLED"
 
 
 @contextmanager
 def needing(extra: str) -> Iterator[None]:
-    """Around imports that ``actmax[extra]`` brings.
+    """Run imports that ``actmax[extra]`` installs.
 
     Raises
     ------
     NotInstalled
-        One of them is missing.
+        A package is missing.
     """
     try:
         yield

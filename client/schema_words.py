@@ -1,4 +1,4 @@
-"""Fields of a JSON schema in words: their types, and the values that they take."""
+"""Fields of a JSON schema in words: their types, bounds and allowed values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOUNDS = {
 
 
 def alternatives(field: Mapping[str, Any], shared: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the schemas that a field's value may follow but null, with references into ``shared`` (a schema's ``$defs``) resolved."""
+    """Return the schemas of a field's possible values except null, with references into ``shared`` (a schema's ``$defs``) resolved."""
     kinds = [_resolved(kind, shared) for kind in field.get("anyOf", field.get("allOf", [field]))]
     return [kind for kind in kinds if kind.get("type") != "null"]
 
@@ -35,7 +35,7 @@ def type_in_words(field: Mapping[str, Any], shared: Mapping[str, Any], quote: Ca
     shared : mapping of str to object
         The schema's ``$defs``.
     quote : callable
-        Marks up a value that the field takes.
+        Marks up an allowed value.
     """
     kinds = alternatives(field, shared)
     types = " or ".join(dict.fromkeys(_type(kind, shared, quote) for kind in kinds))
@@ -44,7 +44,7 @@ def type_in_words(field: Mapping[str, Any], shared: Mapping[str, Any], quote: Ca
 
 
 def value_in_words(value: Any) -> str:
-    """Return a value as a job file has it: text as it is, all else as JSON."""
+    """Return a value in the form of a job file: text unchanged, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Files that appear under their name when all of them is written, and not at all if anything fails."""
+"""Files that appear under their name once they are written as a whole, and not at all if an error occurs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 WRITING = ".writing-"
-"""What the name of a file or folder begins with that is not whole yet."""
+"""Prefix of the name of a file or folder that is still being written."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield the path to write to, beside ``path``; what is written there becomes ``path`` at the end."""
+    """Yield a path beside ``path`` to write to; the file there is renamed to ``path`` at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{WRITING}{secrets.token_hex(4)}-{path.name[-40:]}")
     try:
@@ -26,13 +26,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file."""
+    """Write a file as a whole."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _become(temporary: Path, path: Path) -> None:
-    """Rename a file; on Windows also while somebody reads what was there before."""
+    """Rename a file; on Windows also while another process reads the former file."""
     for _ in range(49):
         try:
             temporary.replace(path)

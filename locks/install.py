@@ -24,7 +24,7 @@ HANDED_ON = {
     "extra-index-url": ("UV_INDEX", " "),
     "cert": ("SSL_CERT_FILE", " "),
 }
-"""Of each setting of pip, the environment variable by which uv reads the same, and what parts several values there."""
+"""The environment variable of uv for each setting of pip, and the separator of several values in it."""
 
 
 def uv_environment(listing: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -32,11 +32,11 @@ def uv_environment(listing: str, environment: Mapping[str, str]) -> dict[str, st
 
     Parameters
     ----------
-    listing
-        What ``pip config list`` prints: one ``section.name='value'`` a line. Later sections hold over earlier ones, environment
-        variables over all of them.
-    environment
-        The environment to start from. A variable of uv that is set in it stays as it is.
+    listing : str
+        Output of ``pip config list``: one ``section.name='value'`` per line. Later sections override earlier ones, environment
+        variables override all of them.
+    environment : mapping of str to str
+        The environment to start from. Variables of uv that are set in it are kept.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def uv_environment(listing: str, environment: Mapping[str, str]) -> dict[str, st
             settings[name], strength[name] = ast.literal_eval(value), order.index(section)
     handed = {variable: separator.join(settings[name].split()) for name, (variable, separator) in HANDED_ON.items() if name in settings}
     if "UV_INDEX" in handed:
-        # pip looks for the best version on every index, uv on the first that knows the name
+        # pip looks for the best version on every index, uv on the first index with the package
         handed["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return {**handed, **environment}
 
@@ -63,7 +63,7 @@ def locked_uv() -> str:
 
 
 def find_uv(python: Path) -> str | None:
-    """Return the command of uv, which pip installs beside ``python`` where there is none; None where it can't be had."""
+    """Return the command of uv, installed by pip beside ``python`` if it is missing; None if it can't be installed."""
     command = shutil.which("uv") or shutil.which("uv", path=str(python.parent))
     if command is None:
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", locked_uv()], check=False)
@@ -72,25 +72,37 @@ def find_uv(python: Path) -> str | None:
 
 
 def make_environment(folder: Path, environment: Mapping[str, str]) -> Path:
-    """Make the virtual environment ``folder`` with pip in it where there is none, and return its Python."""
+    """Create the virtual environment ``folder`` with pip if it is missing, and return its Python."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         uv = shutil.which("uv")
         by_uv = [uv, "venv", "--quiet", "--clear", "--seed", "--python", sys.executable, folder]
-        # uv makes in half a second what takes venv six
+        # uv creates the environment in half a second, venv in six
         if uv is None or subprocess.run(by_uv, env=environment, check=False).returncode:
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     return python.absolute()
 
 
 def read_uv_environment() -> dict[str, str]:
-    """Return this process's environment, with what pip's configuration says of where packages lie handed on to uv."""
+    """Return this process's environment, with pip's settings of package locations converted for uv."""
     listing = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False).stdout
     return uv_environment(listing, os.environ)
 
 
 def install(folder: Path, extras: str, constraints: Path, options: list[str]) -> None:
-    """Install actmax, editable, with ``extras`` into ``folder``; every version as ``constraints`` say."""
+    """Install actmax, editable, with ``extras`` into ``folder``, with the versions in ``constraints``.
+
+    Parameters
+    ----------
+    folder : Path
+        The virtual environment; created if missing.
+    extras : str
+        Names of extras, separated by commas.
+    constraints : Path
+        A file of version constraints.
+    options : list of str
+        Options of ``uv pip install``; with options and without uv, the process exits with a message.
+    """
     environment = read_uv_environment()
     python = make_environment(folder, environment)
     uv = find_uv(python)
@@ -98,7 +110,7 @@ def install(folder: Path, extras: str, constraints: Path, options: list[str]) ->
     if uv:
         command = [uv, "pip", "install", "--python", python]
         if "--resolution" in options:
-            # first, since the lowest of the builds of one version would be another one
+            # first, since the lowest resolution would choose another build of the same version
             subprocess.run([*command, "--quiet", "--no-deps", "--requirement", constraints], check=True, env=environment)
         subprocess.run([*command, *what, *options], check=True, env=environment)
     elif options:

@@ -40,7 +40,7 @@ _SCALARS = {
 
 
 def sources() -> dict[str, str]:
-    """Return the text of each file by its path below the repository."""
+    """Return the text of each generated file by its path below the repository's root."""
     job = _needed(job_pb2.JobSpec.DESCRIPTOR)
     imported = [message for message in _needed(session_pb2.SessionSpec.DESCRIPTOR) if message in job]
     names = ", ".join(sorted(map(_class_name, imported)))
@@ -56,7 +56,7 @@ def sources() -> dict[str, str]:
 
 
 def _needed(message: Any) -> list[Any]:
-    """The message and those of its fields, at any depth, as they follow each other in their files."""
+    """Return the message and the messages of its fields, at any depth, in the order of their files."""
     found: dict[str, Any] = {}
     waiting = [message]
     while waiting:
@@ -90,7 +90,7 @@ def _class_name(message: Any) -> str:
 
 
 def _typed(field: Any) -> str:
-    """A field's annotation, and its default where it has one."""
+    """Return a field's annotation, with its default if it has one."""
     rules, default = field.GetOptions().Extensions[validate_pb2.field], field.GetOptions().Extensions[schema_pb2.default_value]
     kind = _kind(field, rules)
     if field.is_repeated:

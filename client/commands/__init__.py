@@ -1,1 +1,1 @@
-"""The commands of ``actmax``, a file for each group of them."""
+"""The commands of ``actmax``, one file for each group of commands."""

@@ -1,4 +1,4 @@
-"""``analyse`` and ``export``: what is made of a job that has ended."""
+"""``analyse`` and ``export``: further analyses and tables of a job that has ended."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def analyse(
     server: Server = SERVER,
     as_json: Json = False,
 ) -> None:
-    """Run analyses on a job that has ended, and add what they find to its report and results.
+    """Run analyses on a job that has ended, and add their results to its report.
 
-    On a folder they run here; given again after it was killed, the same command goes on. On a job's name its server runs them, as a job of
-    its own, under the server's own limits and permissions. Either way, Ctrl-C keeps what was found until then.
+    On a folder they run in this process; after a kill, the same command continues. On a job's name its server runs them, as another job,
+    under the server's own limits and permissions. In both cases Ctrl-C keeps the results so far.
     """
     asked = [parse_analysis(text) for text in analysis]
     folder = _folder(job)
@@ -75,7 +75,7 @@ def analyse(
 def _analyse_here(
     folder: Path, asked: Sequence[dict[str, Any]], threads: int | None, allow_import: Sequence[str] | None, as_json: bool
 ) -> None:
-    """Run analyses on a folder, and say what they added."""
+    """Run analyses on a folder, and print what they added."""
     with needing_server("analyse"):
         from ...engine.checkpoint import BadCheckpoint
         from ...engine.errors import InvalidJob
@@ -112,12 +112,12 @@ def _analyse_here(
 
 
 def _folder(job: str) -> Path | None:
-    """Return the folder of a job's results; None where ``job`` names no folder, so a job of a server.
+    """Return the folder of a job's results; None if ``job`` is the name of a server's job.
 
     Raises
     ------
     InvalidInput
-        There is such a folder, without results.
+        The folder exists and has no results, or the name is that of neither.
     """
     folder = Path(job)
     if (folder / "result.json").is_file():
@@ -137,7 +137,7 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the tables of a job that has ended as Parquet files (actmax[parquet]): its searches, and what its analyses tabulate."""
+    """Write the tables of a job that has ended as Parquet files (actmax[parquet]): its searches, and the tables of its analyses."""
     paths = write_tables(read_results(job), folder or job / "tables")
     if as_json:
         print_json({"files": [str(path) for path in paths]})
@@ -146,7 +146,7 @@ def export(
 
 
 def parse_analysis(text: str) -> dict[str, Any]:
-    """Read ``NAME``, or ``NAME:option=value,option=value`` with values as in a job file; a name may be ``package:attribute``.
+    """Return the analysis in ``NAME`` or ``NAME:option=value,…``, values as in a job file; a name may be ``package:attribute``.
 
     Raises
     ------

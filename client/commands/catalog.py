@@ -1,4 +1,4 @@
-"""``catalog``: what a server offers, or what is installed here where no server runs; ``plugin``: who has dialled in to a server."""
+"""``catalog``: components of a server, or of this installation; ``plugin``: plugins connected to a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .common import SERVER, AllowImport, Json, Server, connect, err, import_from
 
 _HELP = "What a server offers, or this installation where none runs: components, their options, the layers of a target."
 _SOON = 0.2
-"""Seconds for which the usual address is tried, where no server is named."""
+"""Seconds for which the default address is tried if no server is named."""
 
 app = typer.Typer(help=_HELP, invoke_without_command=True)
 plugins = typer.Typer(
@@ -60,7 +60,7 @@ def catalog(context: typer.Context, server: CatalogServer = "", as_json: Json = 
     if context.invoked_subcommand is None:
         components(server=server, as_json=as_json)
     else:
-        # Options given before the subcommand hold for it too.
+        # Options given before the subcommand apply to it too.
         command: dict[str, Any] = {}
         if server:
             command["server"] = server
@@ -145,12 +145,12 @@ def layers(
 
 @plugins.callback()
 def _plugins() -> None:
-    """Have ``list`` stay a command of its own."""
+    """Keep ``list`` a subcommand: with one command and no callback, typer would drop its name."""
 
 
 @plugins.command("list")
 def list_plugins(server: Server = SERVER, as_json: Json = False) -> None:
-    """List the plugins that are there and that your jobs may use, as jobs name them."""
+    """List the connected plugins that your jobs may use, with their names in jobs."""
     request = pb.ListPluginsRequest()
     found: pb.ListPluginsResponse = ask_service(PluginServiceStub, lambda stub: stub.ListPlugins(request, timeout=20), server, seconds=2.0)
     if as_json:
@@ -180,7 +180,7 @@ def _components(server: str, kind: str) -> Sequence[catalog_service_pb2.Componen
 
 
 def _describe_target(server: str, given: dict[str, Any], allow_import: Sequence[str]) -> catalog_service_pb2.DescribeTargetResponse:
-    """Return what a server, or this installation, says of a target."""
+    """Return a server's, or this installation's, description of a target."""
     try:
         with _client(server) as client:
             return client.describe_target(component(given))
@@ -202,7 +202,7 @@ def _client(server: str) -> Client:
 
 
 def _engine_here(server: str, error: Unavailable) -> Any:
-    """Return the engine of this installation, where no server is named and the engine is installed; raise ``error`` otherwise."""
+    """Return the engine of this installation if no server is named and the engine is installed; else raise ``error``."""
     if server:
         raise error
     try:

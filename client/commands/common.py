@@ -1,4 +1,4 @@
-"""What the commands share: options, exit codes, printing."""
+"""Options, exit codes and printing that the commands share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..jobs.jobfile import SpecFile
 
 
 class ExitCode(IntEnum):
-    """What ``actmax`` returns to the shell."""
+    """Exit codes of ``actmax``."""
 
     OK = 0
     FAILED = 1
@@ -44,10 +44,10 @@ NOTHING_FOUND = ("stuck", "unmeasured")
 """Outcomes of a job that end a command with :attr:`ExitCode.NOTHING_FOUND`."""
 
 MOST_WARNINGS = 10
-"""Lines of warnings that are printed; the report has more."""
+"""Most lines of warnings that are printed; the report has all."""
 
 PATIENCE = 2.0
-"""Seconds for which a command tries again where no server answers."""
+"""Seconds for which a command retries if no server answers."""
 
 Server = Annotated[str, typer.Option("--server", envvar="ACTMAX_SERVER", metavar="HOST:PORT", help="The server to talk to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text; errors too, on stderr.")]
@@ -78,7 +78,7 @@ AllowImport = Annotated[
 
 SERVER = DEFAULT_ADDRESS
 
-# Where nobody's screen bounds a line, tables are not folded at 80 columns.
+# Width of tables without a terminal, in place of rich's 80 columns.
 _WIDE = 200
 
 out = Console(soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDE)
@@ -86,22 +86,29 @@ err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 def connect(server: str) -> Client:
-    """A client that gives up soon when nothing listens, since a person waits."""
+    """Return a client that gives up soon if nothing listens, since a person waits."""
     return Client(server, patience=PATIENCE)
 
 
 def job_name(name: str) -> str:
-    """A job's full name."""
+    """Return a job's full name."""
     return name if name.startswith("jobs/") else f"jobs/{name}"
 
 
 def check_folder(folder: Path, given: str = "--out") -> None:
-    """Before hours of search, see whether what they find can be written.
+    """Validate, before a long search, that its results can be written into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, which may not exist yet.
+    given : str
+        The option that names it, for messages.
 
     Raises
     ------
     InvalidInput
-        ``folder`` is a file or lies below one, or where it is to be made is not for this user to write.
+        ``folder`` is a file or lies below one, or the user may not write there.
     """
     place = folder
     while not place.exists() and place != place.parent:
@@ -113,13 +120,13 @@ def check_folder(folder: Path, given: str = "--out") -> None:
 
 
 def print_json(document: Any, *, indent: int | None = 2) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document to standard output."""
     sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
 def print_warnings(warnings: Sequence[str]) -> None:
-    """Print what to know before trusting a job's results, on stderr."""
+    """Print a result's warnings to standard error."""
     for warning in warnings[:MOST_WARNINGS]:
         err.print(f"Warning: {warning}")
     if len(warnings) > MOST_WARNINGS:
@@ -127,7 +134,7 @@ def print_warnings(warnings: Sequence[str]) -> None:
 
 
 def print_error(error: ActmaxError, *, as_json: bool) -> None:
-    """An expected error on stderr."""
+    """Print an expected error to standard error, as text or as JSON."""
     if as_json:
         sys.stderr.write(json.dumps({"error": error.to_dict()}, ensure_ascii=False) + "\n")
     else:
@@ -136,7 +143,7 @@ def print_error(error: ActmaxError, *, as_json: bool) -> None:
 
 
 def exit_code_of(error: ActmaxError) -> ExitCode:
-    """The exit code that an error ends a command with."""
+    """Return the exit code for an error."""
     if isinstance(error, Unavailable):
         return ExitCode.UNREACHABLE
     if isinstance(error, NothingFound):
@@ -175,14 +182,14 @@ def _interrupted_afterwards() -> Iterator[None]:
 
 @contextmanager
 def needing_server(command: str) -> Iterator[None]:
-    """Around the imports of a command that needs ``actmax[server]``.
+    """Run the imports of a command that needs ``actmax[server]``.
 
-    A Ctrl-C meanwhile is raised after them, since within a library's own imports it may end in an abort; a second one ends the process.
+    A Ctrl-C meanwhile is raised after the imports, since it may abort the process inside a library's import; a second one ends the process.
 
     Raises
     ------
     NotInstalled
-        If a package of others is missing. A module of actmax's own that is missing is a defect and told as one.
+        If another package is missing. A missing module of actmax is a bug, whose error is raised unchanged.
     """
     try:
         with _interrupted_afterwards():
@@ -196,7 +203,7 @@ def needing_server(command: str) -> Iterator[None]:
 
 
 def import_from(folder: Path) -> None:
-    """Let components that ``--allow-import`` permits come from modules in ``folder``, as Python does for a script.
+    """Add ``folder`` to the import path, for components that ``--allow-import`` permits, as Python does for a script.
 
     The folder comes last, so that it hides no installed module.
     """
@@ -204,12 +211,19 @@ def import_from(folder: Path) -> None:
 
 
 def confirm(what: str, yes: bool) -> None:
-    """Ask whether ``what`` is to be deleted for good, unless ``yes`` says so.
+    """Ask whether ``what`` is to be deleted for good, unless ``yes`` is given.
+
+    Parameters
+    ----------
+    what : str
+        Description of what is deleted, for the question.
+    yes : bool
+        Whether to skip the question.
 
     Raises
     ------
     InvalidInput
-        Nobody can be asked, since standard input is no terminal.
+        Standard input is no terminal, so the question can't be asked.
     typer.Abort
         The answer is no.
     """
@@ -221,6 +235,6 @@ def confirm(what: str, yes: bool) -> None:
 
 
 def say_remarks(file: SpecFile[Any]) -> None:
-    """Print what was decided about the pictures of a file, on stderr."""
+    """Print remarks about the pictures of a file to standard error."""
     for remark in file.remarks:
         err.print(remark, markup=False)

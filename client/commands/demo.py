@@ -1,4 +1,4 @@
-"""``demo``: a server of its own, one job over gRPC, its report; what ``make run`` does."""
+"""``demo``: starts a server, runs one job over gRPC and fetches its report; ``make run`` calls it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def demo(
 ) -> None:
     """Start a server, run one job on it over gRPC, fetch its report, stop the server.
 
-    Ctrl-C cancels the job, fetches what was found and stops the server; a second Ctrl-C leaves at once.
+    Ctrl-C cancels the job, fetches its results and stops the server; a second Ctrl-C exits at once.
     """
     file = jobfile.load(job, overrides or ())
     say_remarks(file)
@@ -79,21 +79,21 @@ def demo(
 
 @contextmanager
 def _own_server(allow_imports: Sequence[str]) -> Iterator[str]:
-    """The address of a server with a data folder that is removed with it."""
+    """Yield the address of a new server, whose data folder is removed with it."""
     with tempfile.TemporaryDirectory(prefix="actmax-") as scratch:
         log = Path(scratch) / "server.log"
         command = [sys.executable, "-m", "actmax.client.cli", "serve", "--address", "127.0.0.1:0", "--data", f"{scratch}/data"]
         command += [part for package in allow_imports for part in ("--allow-import", package)]
         with log.open("wb") as stderr:
             environment = {**os.environ, "ACTMAX_SERVE_STANDBY": "false"}  # there is one job
-            # In a group of its own, so that a terminal's Ctrl-C does not stop it before the job is cancelled.
+            # In a separate process group, so that a terminal's Ctrl-C does not stop it before the job is cancelled.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, process_group=0, env=environment
             )
         try:
             yield _address(process, log)
         except KeyboardInterrupt:
-            # The server stops at once when it is told so twice.
+            # The server stops at once at the second signal.
             process.terminate()
             raise
         finally:
@@ -101,7 +101,7 @@ def _own_server(allow_imports: Sequence[str]) -> Iterator[str]:
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where the server says that it listens: the first line that it prints."""
+    """Return the server's address, from the first line that it prints."""
     assert process.stdout is not None
     limit = time.monotonic() + _START_SECONDS
     line = b""
@@ -134,7 +134,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, so that no server is left behind."""
+    """Handle SIGTERM like Ctrl-C, so that no server is left behind."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

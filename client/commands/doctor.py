@@ -1,4 +1,4 @@
-"""``version`` and ``doctor``: what is installed here, what the machine has, and what is missing."""
+"""``version`` and ``doctor``: installed versions, the machine's devices, and missing packages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def doctor(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder whose disk is looked at.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Tell versions, devices, free disk and memory, whether a server answers, and what each extra lacks. For a report of a fault."""
+    """Print versions, devices, free disk and memory, whether a server answers, and the missing packages of each extra, for bug reports."""
     found: dict[str, Any] = {
         "actmax": version("actmax"),
         "python": f"{platform.python_version()} at {sys.executable}",
@@ -81,7 +81,7 @@ def _installed(package: str) -> str:
 
 
 def _memory() -> str:
-    """Return total and available memory, as far as the system tells them."""
+    """Return total and available memory as text, as far as the system reports them."""
     try:
         page = os.sysconf("SC_PAGE_SIZE")
         total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
@@ -108,7 +108,7 @@ def _server(address: str) -> str:
 
 
 def _missing() -> dict[str, list[str]]:
-    """Return the packages that each extra of actmax would bring and that are not installed, extras that lack nothing left out."""
+    """Return the missing packages of each extra of actmax; extras without missing packages are left out."""
     missing: dict[str, list[str]] = {}
     for text in requires("actmax") or ():
         named = re.match(r"([\w.-]+)(?:\[[^]]*\])?([^;]*)", text)

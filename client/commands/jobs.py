@@ -1,4 +1,4 @@
-"""``submit``, ``watch``, ``list``, ``cancel``, ``fetch``: jobs on a server."""
+"""``submit``, ``watch``, ``list``, ``cancel``, ``suspend``, ``resume``, ``delete``, ``fetch``: jobs on a server."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def submit(  # noqa: PLR0913 - options of the command
 ) -> None:
     """Queue a job on a server.
 
-    With --watch, Ctrl-C cancels the job, waits until what was found is written and, with --out, fetches it; a second Ctrl-C leaves at
-    once. With --json --watch, every response of the watch is a line, and the job as it ended is the last one.
+    With --watch, Ctrl-C cancels the job, waits until its results are written and, with --out, fetches them; a second Ctrl-C exits at
+    once. With --json --watch, every response of the watch is a line, followed by a line with the ended job.
     """
     if folder is not None and not watch:
         raise typer.BadParameter("goes with --watch; for a job that runs on, use 'actmax fetch' later", param_hint="--out")
@@ -84,7 +84,7 @@ def submit(  # noqa: PLR0913 - options of the command
 def watch(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
     """Show a job's progress until it has ended.
 
-    Ctrl-C only stops watching: the job goes on. With --json, every response is a line, and the job as it ended is the last one.
+    Ctrl-C only stops watching: the job continues. With --json, every response is a line, followed by a line with the ended job.
     """
     with connect(server) as client:
         watch_to_end(client, job_name(name), as_json, OnInterrupt.DETACH)
@@ -123,19 +123,19 @@ def list_jobs(
 
 
 def cancel(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
-    """End a job; what it has found is kept."""
+    """End a job and keep its results."""
     with connect(server) as client:
         _print_state(client.cancel(job_name(name)), as_json)
 
 
 def suspend(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
-    """Have a job wait at a checkpoint, until it is resumed."""
+    """Suspend a job at a checkpoint, until it is resumed."""
     with connect(server) as client:
         _print_state(client.suspend(job_name(name)), as_json)
 
 
 def resume(name: JobName, server: Server = SERVER, as_json: Json = False) -> None:
-    """Have a suspended or failed job go on from its last checkpoint."""
+    """Resume a suspended or failed job from its last checkpoint."""
     with connect(server) as client:
         _print_state(client.resume(job_name(name)), as_json)
 
@@ -148,7 +148,7 @@ def _print_state(job: job_pb2.Job, as_json: bool) -> None:
 
 
 def delete(name: JobName, yes: Yes = False, server: Server = SERVER, as_json: Json = False) -> None:
-    """Forget a job that does not run, with all that it made."""
+    """Delete a job that does not run, with all its files."""
     confirm(f"{job_name(name)} and all its files", yes)
     with connect(server) as client:
         client.delete(job_name(name))
@@ -167,9 +167,9 @@ def fetch(
     server: Server = SERVER,
     as_json: Json = False,
 ) -> None:
-    """Bring a job's pictures, report and results into a folder.
+    """Download a job's pictures, report and results into a folder.
 
-    Files that are complete there already are left alone. Every file is checked, and appears whole or not at all.
+    Complete files are kept. Every file is verified, and appears whole or not at all.
     """
     name = job_name(name)
     with connect(server) as client:
@@ -185,13 +185,32 @@ def fetch(
 
 
 def print_fetched(folder: Path, paths: tuple[Path, ...]) -> None:
-    """Where the files of a job are, the report first."""
+    """Print where the files of a job are, the report first."""
     report = folder / "report.html"
     out.print(f"{len(paths)} files are in {folder}" + (f"; open {report}" if report in paths else ""))
 
 
 def watch_to_end(client: Client, name: str, as_json: bool, on_interrupt: OnInterrupt, folder: Path | None = None) -> None:
-    """Follow a job, say how it ended, and leave with the exit code that this means."""
+    """Follow a job, print how it ended, and exit with the code of its outcome.
+
+    Parameters
+    ----------
+    client : Client
+        Connected to the job's server.
+    name : str
+        The job's name.
+    as_json : bool
+        Whether to print responses as JSON lines.
+    on_interrupt : OnInterrupt
+        Effect of Ctrl-C on the job.
+    folder : Path or None
+        Folder to fetch the results into; None to fetch nothing.
+
+    Raises
+    ------
+    typer.Exit
+        The job did not succeed, or Ctrl-C ended the watch.
+    """
 
     def tell(response: job_service_pb2.WatchJobResponse) -> None:
         if as_json:
@@ -223,18 +242,18 @@ def watch_to_end(client: Client, name: str, as_json: bool, on_interrupt: OnInter
 
 
 def exit_code_of_job(job: job_pb2.Job) -> ExitCode:
-    """The exit code that an ended job ends a command with."""
+    """Return the exit code for an ended job."""
     if job.state != job_pb2.JOB_STATE_CANCELLED and job.progress.outcome in NOTHING_FOUND:
         return ExitCode.NOTHING_FOUND
     return ExitCode.OK if job.state == job_pb2.JOB_STATE_SUCCEEDED else ExitCode.FAILED
 
 
 def print_end(job: job_pb2.Job) -> None:
-    """How a job ended and what its searches found."""
+    """Print how a job ended, and its searches' best responses."""
     if job.state == job_pb2.JOB_STATE_FAILED:
         err.print(f"{job.name} failed: {job.error.message or job.error.code}")
         return
-    # In a terminal the live table stays in sight.
+    # In a terminal the live table stays visible.
     if not err.is_terminal:
         if job.progress.searches:
             out.print(matrix(job.progress.searches))
@@ -253,7 +272,7 @@ def _labels(texts: list[str] | None) -> dict[str, str]:
 
 
 def _title(job: job_pb2.Job) -> str:
-    """Return a job's title; of an analysis what it computes, and of which job."""
+    """Return a job's title; for an analysis the names of its analyses and of the analysed job."""
     if not job.analysis_of:
         return job.spec.title
     return f"{', '.join(one.name for one in job.spec.analyses)} of {job.analysis_of}"

@@ -1,4 +1,4 @@
-"""``rig``: a session for a rig that can only exchange files."""
+"""``rig``: runs a session with a rig that exchanges files."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def rig(  # noqa: PLR0913 - options of the command
 ) -> None:
     """Run a session with a rig that exchanges files: stimuli as PNG, responses as .csv or .mat.
 
-    FOLDER/READY names the generation to show; put responses into FOLDER/responses, with columns trial and one for each unit. What is
-    refused is told in FOLDER/refused. Killed and started again in the same way, it goes on where it was; so may the rig.
+    FOLDER/READY names the generation to show; put responses into FOLDER/responses, with columns trial and one for each unit.
+    FOLDER/refused says why a file was refused. After a kill, the same command continues the session; the rig may be restarted too.
     """
     from ..rigs.folder import FolderRig  # Pillow
     from ..rigs.ownership import create_in

@@ -1,4 +1,4 @@
-"""``run``: a job in this process, without a server."""
+"""``run``: runs a job in this process, without a server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ...engine.results.result import JobResult
     from ...engine.run import NotWritten
 
-# Holds the checkpoint while a job runs, so that the same command goes on after a crash.
+# Holds the checkpoint while a job runs, so that the same command continues after a crash.
 _WORK = ".actmax-run"
 
 
@@ -59,11 +59,11 @@ def run(  # noqa: PLR0913 - options of the command
     allow_import: AllowImport = None,
     as_json: Json = False,
 ) -> None:
-    """Run a job here, without a server.
+    """Run a job in this process, without a server.
 
-    Modules beside the job file can be named as components, where --allow-import permits them.
-    Ctrl-C ends the job and writes what was found; a second Ctrl-C leaves at once. Given again after it was killed, the same command goes
-    on from its last checkpoint.
+    Modules beside the job file can be named as components, if --allow-import permits them.
+    Ctrl-C ends the job and writes its results so far; a second Ctrl-C exits at once. After a kill, the same command continues from the last
+    checkpoint.
     """
     report = [("images", images), ("film", film)]
     asked = [f"report.{name}={json.dumps(str(value), ensure_ascii=False)}" for name, value in report if value is not None]
@@ -142,7 +142,7 @@ def _run(file: jobfile.JobFile, folder: Path, display: Display, threads: int | N
 
 
 def _written_elsewhere(error: NotWritten, folder: Path) -> ActmaxError:
-    """Write what was found into a temporary folder instead; return the error that says where it is."""
+    """Write the result into a temporary folder instead; return the error that names it."""
     from ...engine.report import write_artifacts
 
     shown = ("unit", "unit_name", "optimizer", "note", "response", "response_sem", "natural_multiple")
@@ -160,7 +160,7 @@ def _written_elsewhere(error: NotWritten, folder: Path) -> ActmaxError:
 
 
 def _forget(folder: Path) -> None:
-    """Remove the pages of an earlier job from ``folder``, of which this one may not have as many."""
+    """Remove the pages of an earlier job from ``folder``, since the new job may write fewer."""
     if (folder / "result.json").is_file():
         for pattern in ("report.html", "convergence.png", "montage*.png", "images*.png"):
             for page in folder.glob(pattern):
@@ -168,7 +168,7 @@ def _forget(folder: Path) -> None:
 
 
 def _discard(work: Path) -> None:
-    """Leave nothing behind for a job that was refused, but keep an earlier job's checkpoint."""
+    """Remove the folders of a job that was refused, but keep an earlier job's checkpoint."""
     for folder in (work, work.parent):
         try:
             folder.rmdir()
@@ -178,7 +178,7 @@ def _discard(work: Path) -> None:
 
 @contextmanager
 def stopping(display: Display) -> Iterator[Callable[[], Literal["", "cancel", "suspend"]]]:
-    """Turn the first Ctrl-C (or SIGTERM) into a "cancel" between two generations; the second one leaves."""
+    """Turn the first Ctrl-C (or SIGTERM) into a "cancel" between two generations; the second one raises KeyboardInterrupt."""
     from ...engine.jobs.interruption import stopped_by_signals
 
     def tell() -> None:

@@ -1,4 +1,4 @@
-"""``serve``: a server in the foreground."""
+"""``serve``: runs a server in the foreground."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def serve(
     ] = None,
     allow_import: AllowImport = None,
 ) -> None:
-    """Run a server until Ctrl-C; jobs under way go on when it is started again.
+    """Run a server until Ctrl-C; running jobs continue at its next start.
 
     Settings come from the file, then from environment variables (ACTMAX_SERVE_WORKERS=2 and the like), then from these options.
     """

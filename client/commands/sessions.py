@@ -1,4 +1,4 @@
-"""``session``: sessions on a server, listed, ended, forgotten and exported."""
+"""``session``: lists, shows, closes, deletes, exports and reports sessions on a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The session's name; s
 
 
 class Format(StrEnum):
-    """Of an export."""
+    """File format of an export."""
 
     PARQUET = "parquet"
     NWB = "nwb"
@@ -52,7 +52,7 @@ def list_sessions(server: Server = SERVER, as_json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, server: Server = SERVER, as_json: Json = False) -> None:
-    """Say where a session stands."""
+    """Show a session's progress."""
     session: session_pb2.Session = _call(server, "GetSession", pb.GetSessionRequest(name=full(name)))
     if as_json:
         return print_json(to_plain(session))
@@ -71,13 +71,13 @@ def show(name: Name, server: Server = SERVER, as_json: Json = False) -> None:
 
 @app.command()
 def close(name: Name, server: Server = SERVER) -> None:
-    """End a session for good; its trials are kept."""
+    """Close a session for good; its trials are kept."""
     _call(server, "CloseSession", pb.CloseSessionRequest(name=full(name)))
 
 
 @app.command()
 def delete(name: Name, yes: Yes = False, server: Server = SERVER) -> None:
-    """Forget a session that has ended, and all its trials."""
+    """Delete a session that has ended, with all its trials."""
     confirm(f"{full(name)} and all its trials", yes)
     _call(server, "DeleteSession", pb.DeleteSessionRequest(name=full(name)))
 
@@ -120,7 +120,7 @@ def report(
     server: Server = SERVER,
     as_json: Json = False,
 ) -> None:
-    """Write plots and a gallery of a session, at its end or on the way: report.html, evolution.svg, gallery.png, result.json."""
+    """Write plots and a gallery of a session, running or ended: report.html, evolution.svg, gallery.png, result.json."""
     from ..sessions.report import write_report  # Pillow
 
     check_folder(folder)
@@ -132,7 +132,7 @@ def report(
 
 
 def _format(file: Path) -> Format:
-    """What the file's ending says; Parquet where it has none."""
+    """Return the format for the file's ending; Parquet without an ending."""
     ending = file.suffix.removeprefix(".").lower()
     if ending and ending not in list(Format):
         raise InvalidInput(f"{file}: trials are written as .parquet or .nwb, not as .{ending}; end the name so, or give --format")
@@ -140,7 +140,7 @@ def _format(file: Path) -> Format:
 
 
 def full(name: str) -> str:
-    """A session's full name."""
+    """Return a session's full name."""
     return name if name.startswith("sessions/") else f"sessions/{name}"
 
 

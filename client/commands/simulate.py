@@ -1,4 +1,4 @@
-"""``simulate``: a rehearsal of a closed-loop experiment, with a simulated rig against a server."""
+"""``simulate``: rehearses a closed-loop experiment, with a simulated rig against a server."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def simulate(  # noqa: PLR0913 - options of the command
     allow_import: AllowImport = None,
     as_json: Json = False,
 ) -> None:
-    """Run a whole closed-loop session over the wire, with a simulated neuron in the animal's place.
+    """Run a whole closed-loop session over the wire, with a simulated neuron in place of the animal.
 
-    The neuron is a unit of TARGET, as noisy and unreliable as the options say. Its noise belongs to the trial: killed and started again
-    with --session, the rehearsal goes on as if nothing had happened.
+    The neuron is a unit of TARGET, with the noise and losses that the options set. The noise depends on the trial alone: after a kill, the
+    same command with --session continues as if there had been no interruption.
     """
     options = {
         "noise": noise,
@@ -96,7 +96,7 @@ def simulate(  # noqa: PLR0913 - options of the command
 
 
 def _rehearse(opened: Session, rig: SimulatedRig, latency: float, *, silent: bool) -> session_pb2.Session:
-    """Show the rig every stimulus that a session asks for, and return the session as it ended; leave it open where it is interrupted."""
+    """Show the rig every stimulus of a session, and return the session at its end; an interrupted session stays open."""
     with opened as running, session_display(err, silent=silent) as display:
         running.on_trouble = display.trouble
         display.name(running.name)
@@ -123,8 +123,8 @@ def _report(name: str, folder: Path, server: str, *, silent: bool) -> None:
 
 
 def _told(rig: SimulatedRig, ended: session_pb2.Session, *, as_json: bool) -> bool:
-    """Print what the session found, and return whether its answer is final."""
-    known = ended.recommendation.HasField("stimulus")  # else the plugin that makes it is away
+    """Print the session's answer, and return whether it is final."""
+    known = ended.recommendation.HasField("stimulus")  # False while the generator's plugin is away
     clean = float(rig.clean(to_array(ended.recommendation.stimulus)[None])[0, 0]) if known else math.nan
     if as_json:
         print_json({"session": to_plain(ended), "clean_response": clean if known else None})

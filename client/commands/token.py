@@ -1,4 +1,4 @@
-"""``token``: what callers of a server with credentials show; made where the server's database is at hand."""
+"""``token``: creates, lists and revokes tokens of a server's callers, on the machine with the server's database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def create(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Make a token and show it, this once: clients read it from ACTMAX_TOKEN, or from the file that ACTMAX_TOKEN_FILE names."""
+    """Create a token and print it, this once. Clients read it from ACTMAX_TOKEN, or from the file that ACTMAX_TOKEN_FILE names."""
     with _tokens(data, config, make=True) as tokens:
         try:
             record, text = tokens.create(owner, scope or ["submit"], days * 86_400)
@@ -46,7 +46,7 @@ def create(
 
 @app.command("list")
 def list_tokens(data: Data = None, config: Config = None, as_json: Json = False) -> None:
-    """List the tokens; what they are is kept as digests only."""
+    """List the tokens without their secrets, which are stored as digests only."""
     with _tokens(data, config) as tokens:
         records = [_plain(record) for record in tokens.all()]
     if as_json:
@@ -66,7 +66,7 @@ def revoke(
     data: Data = None,
     config: Config = None,
 ) -> None:
-    """End a token; a server notices within five seconds."""
+    """Revoke a token; a server refuses it within five seconds."""
     with _tokens(data, config) as tokens:
         if not tokens.revoke(token_id):
             raise InvalidInput(f"there is no token {token_id}; 'actmax token list' shows them")

@@ -1,1 +1,1 @@
-"""Sessions as files that other programs read."""
+"""Exports of sessions and of jobs' tables to files of other programs."""

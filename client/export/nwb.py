@@ -1,4 +1,4 @@
-"""A session as an NWB file."""
+"""Exports a session as an NWB file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..whole_files import whole_file
 
 @dataclass(frozen=True)
 class Subject:
-    """Whom was recorded from: an identifier, the species' Latin name, M, F, U or O, and the age as an ISO 8601 duration."""
+    """The recorded subject: an identifier, the species' Latin name, M, F, U or O, and the age as an ISO 8601 duration."""
 
     identifier: str
     species: str = "Macaca mulatta"
@@ -39,32 +39,32 @@ def write_nwb(
     institution: str = "",
     lab: str = "",
 ) -> None:
-    """Write stimuli, presentations, responses and latents as the NWB standard has them (Rübel et al., 2022).
+    """Write stimuli, presentations, responses and latents in the form of the NWB standard (Rübel et al., 2022).
 
-    Every distinct stimulus is one image of ``stimulus_template``; an ``IndexSeries`` says which was shown when; a row of the time intervals
-    ``presentations`` has onset, offset, trial, generation, kind, replicate, status, score, gain and responses; the latents of the distinct
-    stimuli and the session's configuration lie in the scratch space. Onsets are those of the rig's clock; where none was told, the
-    server's, when the response came.
+    Every distinct stimulus is one image of ``stimulus_template``; an ``IndexSeries`` says which was shown when. A row of the time intervals
+    ``presentations`` has onset, offset, trial, generation, kind, replicate, status, score, gain and responses. The latents of the distinct
+    stimuli and the session's configuration are in the scratch space. Onsets are those of the rig's clock; without them, the
+    server's time of the response.
 
     Parameters
     ----------
     trials : Trials
         With stimuli, images of 1 or 3 channels.
     path : Path
-        Appears whole or not at all.
+        The file; it appears whole or not at all.
     subject : Subject
-        Whom was recorded from.
+        The recorded subject.
     experimenters : sequence of str
-        As in "Last, First".
+        Names in the form "Last, First".
     institution, lab : str
-        Where.
+        Institution and laboratory; empty for none.
 
     Raises
     ------
     NotInstalled
         pynwb is missing.
     InvalidInput
-        The session has no presentation that was told, or its stimuli are no pictures.
+        The session has no presentation with a response, or its stimuli are no pictures.
     """
     with needing("nwb"):
         import pynwb
@@ -87,7 +87,7 @@ def write_nwb(
 
 
 def _empty_file(pynwb: Any, trials: Trials, subject: Subject, experimenters: Sequence[str], institution: str, lab: str) -> Any:
-    """Return the file with what is known of session, subject and place."""
+    """Return the file with the data about session, subject and institution."""
     session = trials.session
     return pynwb.NWBFile(
         session_description=session.spec.title or "closed-loop search for the preferred stimulus",
@@ -107,7 +107,7 @@ def _empty_file(pynwb: Any, trials: Trials, subject: Subject, experimenters: Seq
 
 
 def _add_stimuli(pynwb: Any, file: Any, trials: Trials, rows: Any, starts: Any) -> None:
-    """Add each distinct stimulus once, and which was shown when."""
+    """Add each distinct stimulus once, and the times at which each was shown."""
     distinct, first, place = np.unique(trials.stimulus[rows], return_index=True, return_inverse=True)
     low, high = trials.session.stimulus_low, trials.session.stimulus_high
     pictures = []
@@ -178,7 +178,7 @@ def _add_latents(pynwb: Any, file: Any, trials: Trials, rows: Any) -> None:
 
 
 def _add_outcome(file: Any, trials: Trials) -> None:
-    """Add the session's configuration and what it found to the scratch space."""
+    """Add the session's configuration and its recommendation to the scratch space."""
     session = trials.session
     file.add_scratch(
         data=json.dumps(to_plain(session.spec)),
@@ -193,11 +193,11 @@ def _add_outcome(file: Any, trials: Trials) -> None:
 
 
 def _clock(trials: Trials, shown: Any) -> tuple[Any, Any]:
-    """Start and stop of each presentation in seconds since the session's, NaN where unknown."""
+    """Return start and stop of each presentation in seconds since the session's creation, NaN if unknown."""
     began = trials.session.create_time.ToMicroseconds() / 1e6
     told = np.where(shown, trials.told_time - began, np.nan)
     known = np.isfinite(trials.onset)
-    # the rig's clock is put beside the server's by the first trial that has both
+    # the first trial with times of both clocks gives the shift from the rig's clock to the server's
     both = np.flatnonzero(known & np.isfinite(told))
     shift = told[both[0]] - np.nanmax([trials.offset[both[0]], trials.onset[both[0]]]) if both.size else 0.0
     starts = np.where(known, trials.onset + shift, told)

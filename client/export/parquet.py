@@ -1,4 +1,4 @@
-"""Parquet files: a session's trials, and a job's tables, which are its searches and what its analyses tabulate."""
+"""Exports Parquet files: a session's trials, and a job's tables of searches and of analyses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ _SCALAR = (str, int, float, bool)
 def write_trials(trials: Trials, path: Path) -> None:
     """Write a row for each trial: its columns, a column ``response_<unit>`` for each unit, and its latent as a list.
 
-    The session, its spec and what it recommends are in the file's metadata, as JSON under ``actmax.session``.
+    The session, its spec and its recommendation are in the file's metadata, as JSON under ``actmax.session``.
+
+    Parameters
+    ----------
+    trials : Trials
+        The trials.
+    path : Path
+        The file; it appears whole or not at all.
 
     Raises
     ------
@@ -47,7 +54,7 @@ def write_trials(trials: Trials, path: Path) -> None:
 def job_tables(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return the tables of a ``result.json``, each a list of rows, by names that are safe in file names.
 
-    ``searches`` has a row a search; the others have the rows of a section each.
+    ``searches`` has a row for each search; each other table has the rows of a section.
     """
     searches = [{name: value for name, value in search.items() if isinstance(value, _SCALAR)} for search in results.get("searches", [])]
     tables = {SEARCHES: searches}
@@ -61,7 +68,7 @@ def job_tables(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def write_tables(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write a Parquet file for each of :func:`job_tables` into ``folder``, and return their paths.
 
-    Each appears whole or not at all. Title and notes of a section are in its file's metadata, as JSON under ``actmax.section``.
+    Each file appears whole or not at all. Title and notes of a section are in its file's metadata, as JSON under ``actmax.section``.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def _save(table: Any, path: Path) -> None:
 
 
 def _column(values: Sequence[Any]) -> list[Any]:
-    """Values of one type: numbers as floats where some have a fraction, everything as text where kinds differ."""
+    """Return values of one type: floats if some numbers have a fraction, text if types differ."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} and len(kinds) == 2:
         return [None if value is None else float(value) for value in values]

@@ -1,1 +1,1 @@
-"""Jobs as a client sees them: submitting, following, reading results."""
+"""Jobs on the client's side: submitting, following, fetching and reading results."""

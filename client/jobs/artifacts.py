@@ -1,4 +1,4 @@
-"""Artifacts on their way to a folder: checked bytes, whole files only, never outside the folder."""
+"""Writes artifacts into a folder: verified bytes, whole files only, never outside the folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FORBIDDEN = set('\\:*?"<>|')
 
 
 def destination(folder: Path, artifact_path: str) -> Path:
-    """Where below ``folder`` an artifact belongs.
+    """Return the path below ``folder`` for an artifact.
 
     Raises
     ------
     UnsafePath
-        If its path is absolute, climbs with "..", passes through a link that leaves the folder, or has characters that
-        some system reads otherwise.
+        If the artifact's path is absolute, contains "..", passes through a link that leaves the folder, or has characters that
+        some system interprets differently.
     """
     parts = artifact_path.split("/")
     if any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts):
@@ -35,12 +35,12 @@ def destination(folder: Path, artifact_path: str) -> Path:
 
 
 def destinations(folder: Path, artifacts: Sequence[job_pb2.Artifact]) -> list[Path]:
-    """Where all of a job's artifacts belong; see :func:`destination`."""
+    """Return the paths for all of a job's artifacts; see :func:`destination`."""
     return [destination(folder, artifact.path) for artifact in artifacts]
 
 
 def is_complete(path: Path, artifact: job_pb2.Artifact) -> bool:
-    """Whether ``path`` holds exactly the artifact's bytes."""
+    """Return whether ``path`` holds exactly the artifact's bytes."""
     if not path.is_file() or path.stat().st_size != artifact.size_bytes:
         return False
     with path.open("rb") as file:
@@ -48,7 +48,7 @@ def is_complete(path: Path, artifact: job_pb2.Artifact) -> bool:
 
 
 class Receipt:
-    """The bytes of one artifact as they come: counted, digested, and at the end compared with what was announced."""
+    """The received bytes of one artifact: counted and hashed, and at the end compared with the server's announcement."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -57,13 +57,25 @@ class Receipt:
         self._digest = hashlib.sha256()
 
     def announce(self, artifact: job_pb2.Artifact) -> None:
-        """Take what the server says the artifact is, at the start and after each reconnection."""
+        """Receive the server's record of the artifact, at the start and after each reconnection.
+
+        Raises
+        ------
+        DamagedArtifact
+            If the record has changed since the start.
+        """
         if self.artifact is not None and (self.artifact.sha256, self.artifact.size_bytes) != (artifact.sha256, artifact.size_bytes):
             raise DamagedArtifact(f"{self.path} changed while it was downloaded")
         self.artifact = artifact
 
     def add(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Receive the next bytes.
+
+        Raises
+        ------
+        DamagedArtifact
+            If there was no announcement, or more bytes come than announced.
+        """
         if self.artifact is None:
             raise DamagedArtifact(f"the server sent bytes of {self.path} before saying what it is")
         self.received += len(data)
@@ -72,7 +84,7 @@ class Receipt:
         self._digest.update(data)
 
     def check(self) -> job_pb2.Artifact:
-        """The artifact, all of it received.
+        """Return the artifact's record, after verifying that all bytes were received.
 
         Raises
         ------

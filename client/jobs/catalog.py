@@ -1,4 +1,4 @@
-"""A connection to a server, and what its catalog says: components, targets, limits."""
+"""A connection to a server, and queries of its catalog: components, targets, limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 
 class CatalogClient:
-    """A connection to a server that asks its catalog; the base of :class:`Client`, which has the same parameters."""
+    """A connection to a server with queries of its catalog; the base of :class:`Client`, which has the same parameters."""
 
     def __init__(
         self,
@@ -46,24 +46,42 @@ class CatalogClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; calls under way end."""
+        """Close the connection; running calls end."""
         self._channel.close()
 
     def components(self, kind: str = "") -> tuple[catalog_service_pb2.ComponentInfo, ...]:
-        """Return what the server offers of a kind, such as "generator" or "analysis"; of all kinds when it is empty."""
+        """Return the server's components of a kind, such as "generator" or "analysis"; of all kinds if it is empty.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such kind.
+        """
         return tuple(self._call(self._catalog.ListComponents, catalog_service_pb2.ListComponentsRequest(kind=kind_named(kind))).components)
 
     def describe_target(self, target: str | Mapping[str, Any] | job_pb2.Component) -> catalog_service_pb2.DescribeTargetResponse:
-        """Return the layers of a target whose units can be maximised; it is given as in a job file."""
+        """Return stimulus shape, modality and layers of a target, which is given as in a job file.
+
+        Raises
+        ------
+        InvalidInput
+            If the target is wrong; ``violations`` names its fields.
+        """
         request = catalog_service_pb2.DescribeTargetRequest(target=component(target))
         return self._call(self._catalog.DescribeTarget, request, timeout=self._loading_timeout)
 
     def limits(self) -> catalog_service_pb2.Limits:
-        """Return what the server accepts."""
+        """Return the server's limits."""
         return self._call(self._catalog.GetLimits, catalog_service_pb2.GetLimitsRequest())
 
     def ready(self, timeout: float = 30.0) -> catalog_service_pb2.Limits:
-        """Wait until the server answers, at most ``timeout`` seconds; return what it accepts."""
+        """Wait until the server answers, at most ``timeout`` seconds, and return its limits.
+
+        Raises
+        ------
+        Unavailable
+            If it does not answer in time.
+        """
         try:
             return self._catalog.GetLimits(catalog_service_pb2.GetLimitsRequest(), timeout=timeout, wait_for_ready=True)
         except grpc.RpcError as error:
@@ -73,7 +91,7 @@ class CatalogClient:
         return retrying(lambda: method(request, timeout=timeout or self._timeout), self.address, self._policy)
 
     def _call_once(self, method: Callable[..., Answer], request: Any, done_before: Callable[[grpc.StatusCode], Answer | None]) -> Answer:
-        """Make a call that fails when it is repeated: an earlier try, whose answer was lost, may have done it."""
+        """Make a call that fails when repeated: an earlier try, whose answer was lost, may have succeeded."""
         repeated = False
 
         def once(request: Any, timeout: float) -> Answer:
@@ -98,7 +116,13 @@ def component(value: str | Mapping[str, Any] | job_pb2.Component) -> job_pb2.Com
 
 
 def kind_named(kind: str) -> str:
-    """Return the wire's name of the kind of component called ``kind``; of all kinds when it is empty."""
+    """Return the wire's name of the kind ``kind``; that of all kinds if it is empty.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such kind.
+    """
     names = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
     if not kind:
         return "COMPONENT_KIND_UNSPECIFIED"

@@ -1,4 +1,4 @@
-"""A client of an actmax server, in plain blocking calls."""
+"""A blocking client of an actmax server."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from .catalog import CatalogClient
 Spec = job_pb2.JobSpec | Mapping[str, Any]
 
 _ENDED = frozenset({job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED})
-# A stream is opened anew after this long, so that one whose peer vanished without a word is noticed.
+# A stream is reopened after this time, so that a peer that vanished silently is detected.
 _STREAM_SECONDS = 300.0
 _FETCHES = 5
-"""Times that artifacts are fetched, where an analysis of the job ends meanwhile."""
+"""Most times that artifacts are fetched, if analyses of the job end meanwhile."""
 
 
 class Client(CatalogClient):
     """A connection to a server; use it in a ``with`` statement, or call :meth:`close`.
 
-    Calls that may be repeated are tried again while the server is unavailable, and when it says to come back in a moment.
+    Repeatable calls are retried while the server is unavailable, and when it asks for a later retry.
 
     Parameters
     ----------
     address : str
         ``host:port``, or ``grpcs://host:port`` for TLS.
     credentials : Credentials, optional
-        Token and files for a server that asks for them; from the environment by default (``ACTMAX_TOKEN``, ``ACTMAX_CA``, …).
+        Token and files for a server that requires them; from the environment by default (``ACTMAX_TOKEN``, ``ACTMAX_CA``, …).
     timeout : float
-        Seconds that one call may take; :meth:`create` and :meth:`describe_target`, for which models are loaded, three times as long.
+        Seconds that one call may take; three times as long for :meth:`create` and :meth:`describe_target`, which load models.
     patience : float
-        Seconds for which a call is tried again while the server cannot be reached.
+        Seconds for which a call is retried while the server cannot be reached.
     stream_patience : float
         The same for :meth:`watch` and downloads, once they have begun.
     """
@@ -71,11 +71,11 @@ class Client(CatalogClient):
         Parameters
         ----------
         spec : JobSpec or mapping
-            The job; a mapping has a job file's form.
+            The job; a mapping has the form of a job file.
         request_id : str, optional
-            A UUID; a repeat with the same one returns the first call's job. A fresh one by default.
+            A UUID; a repeat with the same one returns the first call's job. A new one by default.
         labels : mapping of str to str, optional
-            To find the job again by.
+            Labels by which the job can be found.
         priority : int
             Jobs with a higher one start first; -100 to 100.
 
@@ -101,16 +101,16 @@ class Client(CatalogClient):
     ) -> job_pb2.Job:
         """Queue further analyses of a job that has ended, and return the job that runs them.
 
-        When that has ended (:meth:`wait`, :meth:`watch`), the results of the job ``name`` hold its sections too; :meth:`fetch` brings them.
+        Once it has ended (:meth:`wait`, :meth:`watch`), the results of ``name`` hold its sections; :meth:`fetch` downloads them.
 
         Parameters
         ----------
         name : str
-            The ended job's.
+            Name of the ended job.
         analyses : sequence of str or mapping
-            What to compute: each a name, or a mapping of ``name`` and ``options``, as in a job file.
+            The analyses: each a name, or a mapping of ``name`` and ``options``, as in a job file.
         request_id, labels, priority
-            As of :meth:`create`.
+            See :meth:`create`.
 
         Raises
         ------
@@ -125,21 +125,31 @@ class Client(CatalogClient):
         return self._call(self._jobs.AnalyseJob, request, timeout=self._loading_timeout)
 
     def get(self, name: str) -> job_pb2.Job:
-        """Return a job as it stands; ``name`` as in ``jobs/...``."""
+        """Return a job's present state; ``name`` is of the form ``jobs/...``.
+
+        Raises
+        ------
+        NotFound
+            If there is no such job.
+        """
         return self._call(self._jobs.GetJob, job_service_pb2.GetJobRequest(name=name))
 
     def watch(self, name: str, resume_token: str = "") -> Iterator[job_service_pb2.WatchJobResponse]:
-        """Yield what happens to a job until it has ended.
+        """Yield a snapshot of a job, then its events, until it has ended.
 
-        Yields a snapshot first, then events. When the connection is lost it is opened again where it broke, and another
-        snapshot comes; keep-alives are not passed on.
+        After a lost connection the watch continues with another snapshot and the next event; keep-alives are not yielded.
 
         Parameters
         ----------
         name : str
-            The job's.
+            The job's name.
         resume_token : str
-            That of the last response seen, to go on after it.
+            Token of the last response seen; only later events are yielded.
+
+        Raises
+        ------
+        WrongState
+            If the server repeatedly closes the watch before the job has ended.
         """
         backoff = Backoff(self._stream_policy)
         ended = False
@@ -174,13 +184,13 @@ class Client(CatalogClient):
             time.sleep(pause)
 
     def wait(self, name: str) -> job_pb2.Job:
-        """Return the job when it has ended, however it did."""
+        """Wait until the job has ended, successfully or not, and return it."""
         for _ in self.watch(name):
             pass
         return self.get(name)
 
     def cancel(self, name: str) -> job_pb2.Job:
-        """End a job, keep what was found, and return the job.
+        """Request a job's end, keeping its results, and return the job.
 
         Raises
         ------
@@ -195,32 +205,53 @@ class Client(CatalogClient):
         return self._call_once(self._jobs.CancelJob, job_service_pb2.CancelJobRequest(name=name), cancelled)
 
     def suspend(self, name: str, etag: str = "") -> job_pb2.Job:
-        """Have a job wait at a checkpoint; one that runs is RUNNING and ``suspending`` until it has written that.
+        """Request that a job waits at a checkpoint, and return it; it is RUNNING and ``suspending`` until the checkpoint is written.
+
+        Parameters
+        ----------
+        name : str
+            The job's name.
+        etag : str
+            The job must still have this etag; empty for any.
 
         Raises
         ------
         WrongState
-            If it is ending or has ended; or if ``etag`` is given and the job has changed since.
+            If it is ending or has ended; or if it has another etag.
         """
         return self._call(self._jobs.SuspendJob, job_service_pb2.SuspendJobRequest(name=name, etag=etag))
 
     def resume(self, name: str, etag: str = "") -> job_pb2.Job:
-        """Queue a suspended job again, or try a failed one again; both go on from their last checkpoint.
+        """Queue a suspended or failed job again, to continue from its last checkpoint, and return it.
+
+        Parameters
+        ----------
+        name : str
+            The job's name.
+        etag : str
+            The job must still have this etag; empty for any.
 
         Raises
         ------
         WrongState
-            If it is ending or has ended otherwise; or if ``etag`` is given and the job has changed since.
+            If it is ending or has ended otherwise; or if it has another etag.
         """
         return self._call(self._jobs.ResumeJob, job_service_pb2.ResumeJobRequest(name=name, etag=etag))
 
     def delete(self, name: str, etag: str = "") -> None:
-        """Forget a job that has ended, is suspended or never ran, with all that it made.
+        """Delete a job that has ended, is suspended or never ran, with all its files.
+
+        Parameters
+        ----------
+        name : str
+            The job's name.
+        etag : str
+            The job must still have this etag; empty for any.
 
         Raises
         ------
         WrongState
-            If it runs; or if ``etag`` is given and the job has changed since.
+            If it runs; or if it has another etag.
         """
 
         def deleted(code: grpc.StatusCode) -> empty_pb2.Empty | None:
@@ -229,7 +260,7 @@ class Client(CatalogClient):
         self._call_once(self._jobs.DeleteJob, job_service_pb2.DeleteJobRequest(name=name, etag=etag), deleted)
 
     def artifacts(self, name: str) -> tuple[job_pb2.Artifact, ...]:
-        """Return the files that a job has made."""
+        """Return the files that a job has written."""
         return tuple(self._call(self._jobs.ListArtifacts, job_service_pb2.ListArtifactsRequest(name=name)).artifacts)
 
     def download(self, name: str, path: str) -> bytes:
@@ -238,35 +269,35 @@ class Client(CatalogClient):
         Raises
         ------
         DamagedArtifact
-            If they are not those that the server announced.
+            If the bytes differ from the server's announcement.
         """
         parts: list[bytes] = []
         self._receive(name, path, parts.append)
         return b"".join(parts)
 
     def fetch(self, name: str, folder: str | Path) -> tuple[Path, ...]:
-        """Bring all artifacts of a job into a folder.
+        """Download all artifacts of a job into a folder.
 
-        Files that are complete there already are left alone; the others appear whole or not at all.
+        Complete files are kept; the others appear whole or not at all.
 
         Parameters
         ----------
         name : str
-            The job's.
+            The job's name.
         folder : path
-            Made where it is missing.
+            Created if missing.
 
         Returns
         -------
         tuple of Path
-            All files of the job, also those that had been there.
+            All files of the job, also those that existed before.
 
         Raises
         ------
         UnsafePath
             If an artifact's path leads out of the folder; nothing is written then.
         DamagedArtifact
-            If bytes are not those that were announced; or analyses of the job ended again and again meanwhile.
+            If bytes differ from the announcement; or if analyses of the job ended repeatedly meanwhile.
         """
         folder = Path(folder)
         artifacts = self.artifacts(name)
@@ -285,7 +316,17 @@ class Client(CatalogClient):
     def list(
         self, states: Sequence[job_pb2.JobState | str] = (), page_size: int = 0, labels: Mapping[str, str] | None = None
     ) -> Iterator[job_pb2.Job]:
-        """Yield jobs, newest first, fetched page by page: those in one of ``states`` (all when empty) with all ``labels``."""
+        """Yield jobs, newest first, fetched page by page.
+
+        Parameters
+        ----------
+        states : sequence of JobState or str
+            States to include; empty for all.
+        page_size : int
+            Jobs in one page; 0 for the server's default.
+        labels : mapping of str to str, optional
+            Labels that the jobs have.
+        """
         token = ""
         while True:
             request = job_service_pb2.ListJobsRequest(page_size=page_size, page_token=token, states=states, labels=labels)
@@ -296,7 +337,7 @@ class Client(CatalogClient):
             token = page.next_page_token
 
     def _receive(self, name: str, path: str, write: Callable[[bytes], object]) -> None:
-        """Pass the bytes of an artifact to ``write``, going on where the connection broke, and check them."""
+        """Pass the bytes of an artifact to ``write``, continuing after lost connections, and verify them."""
         receipt = Receipt(path)
         backoff = Backoff(self._stream_policy)
         while True:
@@ -322,7 +363,7 @@ class Client(CatalogClient):
 
 
 def state_in(response: job_service_pb2.WatchJobResponse) -> job_pb2.JobState:
-    """Return the job's state in a response of WatchJob, UNSPECIFIED where it has none."""
+    """Return the job's state in a response of WatchJob; UNSPECIFIED if it has none."""
     if response.HasField("snapshot"):
         return response.snapshot.state
     return response.event.state_change.state

@@ -1,4 +1,4 @@
-"""A job's progress for people: a live table in a terminal, a line every few seconds elsewhere."""
+"""Displays a job's progress: a live table in a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from actmax.v1 import job_pb2
 LINE_SECONDS = 2.0
 """Least time between two lines of progress."""
 LINE_SHARE = 0.02
-"""Least time between two lines, of the time since the first: a job of days does not fill a log."""
+"""Least time between two lines as a fraction of the time since the first: a job of days does not fill a log."""
 MOST_LINE_SECONDS = 60.0
 SHOWN_WARNINGS = 3
-"""Warnings below the live table."""
+"""Most warnings below the live table."""
 MOST_WARNINGS = 10
-"""Kinds of warnings that are printed as lines while a job runs."""
+"""Most kinds of warnings that are printed as lines while a job runs."""
 # Lines of the live view that are not the table's rows.
 _FRAME = 13
 _NUMBER = re.compile(r"\d+")
 
 
 class Display:
-    """Shows where a job stands, from ``__enter__`` to ``__exit__``; this one shows nothing."""
+    """Displays a job's progress, from ``__enter__`` to ``__exit__``; this base class displays nothing."""
 
     def __enter__(self) -> Self:
-        """The display itself, which begins."""
+        """Begin, and return the display itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End, with what was shown last left on the screen."""
+        """End, leaving the last output on the screen."""
 
     def state(self, text: str) -> None:
         """Show the job's state, such as "running"."""
 
     def progress(self, progress: job_pb2.Progress) -> None:
-        """Show where its searches stand."""
+        """Show the progress of its searches."""
 
     def note(self, text: str) -> None:
-        """Tell the person something."""
+        """Show a message."""
 
 
 def display_on(console: Console, *, silent: bool = False) -> Display:
@@ -58,7 +58,7 @@ def display_on(console: Console, *, silent: bool = False) -> Display:
 
 
 class Lines(Display):
-    """A line at each change of state, and one every few seconds while the job runs, more rarely the longer it runs."""
+    """Prints a line at each change of state, and one every few seconds while the job runs, less often the longer it runs."""
 
     def __init__(self, console: Console, seconds: float = LINE_SECONDS) -> None:
         self._console = console
@@ -76,13 +76,13 @@ class Lines(Display):
             self.note(line(self._latest))
 
     def state(self, text: str) -> None:
-        """Print the state when it is another one."""
+        """Print the state if it has changed."""
         if text != self._state:
             self._state = text
             self.note(text)
 
     def progress(self, progress: job_pb2.Progress) -> None:
-        """Print a line when it is time."""
+        """Print a line if it is time, and each new kind of warning."""
         self._latest = progress
         for warning in warnings_of(progress):
             kind = _NUMBER.sub("", warning)  # its counts grow
@@ -96,12 +96,12 @@ class Lines(Display):
             self.note(line(progress))
 
     def note(self, text: str) -> None:
-        """Print it."""
+        """Print the message."""
         self._console.print(text)
 
 
 class Lively(Display):
-    """A table that is redrawn in place, with a clock that runs between two messages too."""
+    """A table that is redrawn in place, with a clock that also runs between two messages."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -129,7 +129,7 @@ class Lively(Display):
         self._progress, self._told_at = progress, time.monotonic()
 
     def note(self, text: str) -> None:
-        """Print it above the table."""
+        """Print the message above the table."""
         self._console.print(text)
 
     def _draw(self) -> Group:
@@ -151,7 +151,7 @@ class Lively(Display):
 
 
 def warnings_of(progress: job_pb2.Progress) -> list[str]:
-    """All warnings of a job, those of a search behind its name; each once."""
+    """Return all warnings of a job without duplicates, those of a search with its name."""
     several = len({search.optimizer for search in progress.searches}) > 1
     found = [
         f"{search.unit}{f' by {search.optimizer}' if several else ''}: {warning}"
@@ -162,7 +162,15 @@ def warnings_of(progress: job_pb2.Progress) -> list[str]:
 
 
 def matrix(searches: Sequence[job_pb2.SearchProgress], rows: int | None = None) -> Table:
-    """Units down, optimizers across; in each cell the best response and its multiple of the best natural one's."""
+    """Return a table with a row for each unit and a column for each optimizer: best response and its multiple of the best natural response.
+
+    Parameters
+    ----------
+    searches : sequence of SearchProgress
+        The searches.
+    rows : int or None
+        Most rows; None for all.
+    """
     optimizers = list(dict.fromkeys(search.optimizer for search in searches))
     units = list(dict.fromkeys(search.unit for search in searches))
     cells = {(search.unit, search.optimizer): search for search in searches}
@@ -179,7 +187,7 @@ def matrix(searches: Sequence[job_pb2.SearchProgress], rows: int | None = None) 
 
 
 def line(progress: job_pb2.Progress) -> str:
-    """Where a job stands, in a line."""
+    """Return a job's progress in one line."""
     scored = [search for search in progress.searches if not math.isnan(search.best_response)]
     if not scored:
         return pace(progress)
@@ -195,7 +203,7 @@ def line(progress: job_pb2.Progress) -> str:
 
 
 def pace(progress: job_pb2.Progress, seconds_since: float = 0.0) -> str:
-    """Return how far a job is, how fast, and how long it still takes, ``seconds_since`` after it said so."""
+    """Return evaluations, rate and remaining time in one line, ``seconds_since`` seconds after the progress was received."""
     if progress.stage and not progress.searches:  # further analyses of an ended job
         return progress.stage
     total = f" of {progress.total_evaluations:,}" if progress.total_evaluations else ""
@@ -214,7 +222,7 @@ def _rate(value: float) -> str:
 
 
 def response(search: job_pb2.SearchProgress) -> str:
-    """The best response of a search, and its multiple of the best natural stimulus's where that is known."""
+    """Return a search's best response as text, with its multiple of the best natural response if that is known."""
     if math.isnan(search.best_response):
         return "-"
     text = f"{search.best_response:.4g}"
@@ -222,7 +230,7 @@ def response(search: job_pb2.SearchProgress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``90`` as ``1:30``."""
+    """Return seconds as text: ``90`` as ``1:30``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

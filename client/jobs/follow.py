@@ -1,4 +1,4 @@
-"""Follows a job on a server to its end, and does what Ctrl-C asks for."""
+"""Follows a job on a server to its end, and handles Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .display import Display
 
 
 class OnInterrupt(Enum):
-    """What Ctrl-C does to the job."""
+    """Effect of Ctrl-C on the job."""
 
     DETACH = "detach"
     CANCEL = "cancel"
 
 
 def state_text(state: job_pb2.JobState | int) -> str:
-    """A state as a word: ``running``."""
+    """Return a state as a word, such as ``running``."""
     name = job_pb2.JobState.Name(state) if state in job_pb2.JobState.values() else "unknown"
     return name.removeprefix("JOB_STATE_").lower()
 
@@ -33,25 +33,25 @@ def follow(
     on_interrupt: OnInterrupt,
     on_response: Callable[[job_service_pb2.WatchJobResponse], None] = lambda _: None,
 ) -> job_pb2.Job:
-    """Show a job until it has ended.
+    """Display a job until it has ended, and return it.
 
     Parameters
     ----------
     client : Client
         Connected to the job's server.
     name : str
-        The job's.
+        The job's name.
     display : Display
-        Entered already.
+        The display, entered already.
     on_interrupt : OnInterrupt
-        With CANCEL the first Ctrl-C cancels the job and its end is awaited; a second one leaves.
+        With CANCEL the first Ctrl-C cancels the job and its end is awaited; a second one raises KeyboardInterrupt.
     on_response : callable
-        Given each response of the watch.
+        Called with each response of the watch.
 
     Raises
     ------
     KeyboardInterrupt
-        The person leaves; the job goes on, or is being cancelled.
+        After Ctrl-C; the job continues, or is being cancelled.
     """
     token = ""
     cancelled = False

@@ -33,23 +33,23 @@ MAX_PICTURE_BYTES = 4 << 20
 
 
 class InvalidJobFile(InvalidInput):
-    """A job or session that cannot be read; ``violations`` has one entry for each wrong field, with its line where it has one."""
+    """A job or session that can't be read; ``violations`` has one entry for each wrong field, with its line if it has one."""
 
 
 @dataclass(frozen=True)
 class SpecFile(Generic[Spec]):
-    """A job or session, and where each of its fields was given.
+    """A job or session, and the origin of each of its fields.
 
     Attributes
     ----------
     spec : JobSpec or SessionSpec
         The job or session.
     lines : dict
-        The line, counted from 1, of the value at each path.
+        Line of the value at each path, counted from 1.
     overridden : dict
-        The override, as text, that each overridden path was given by.
+        The override, as text, of each overridden path.
     remarks : tuple of str
-        What was decided about pictures that leave a choice, such as which frame of an animation is used.
+        Choices made while reading pictures, such as which frame of an animation is used.
     what : str
         "job" or "session".
     """
@@ -61,13 +61,13 @@ class SpecFile(Generic[Spec]):
     what: str = "job"
 
     def located(self, error: InvalidInput) -> InvalidInput:
-        """Return ``error``, a server's about this file, in the file's fields, with its lines behind them."""
+        """Return a server's ``error`` about this file with the file's field names and lines."""
         violations = []
         for v in error.violations:
             here = v.field.removeprefix("spec.")  # the file is the spec, and `actmax run` says it the same way
             where = _where(plainyaml.read_path(here), self.lines, self.overridden)
             violations.append(FieldViolation(here, v.description + where))
-        # Servers repeat the violations in the message; here they are told with their lines.
+        # Servers repeat the violations in the message; here they are listed with their lines.
         repeated = violations and all(v.description in error.message for v in error.violations)
         message = f"the {self.what} was refused" if repeated else error.message
         return InvalidInput(message, code=error.code, violations=violations, reason=error.reason)
@@ -85,21 +85,21 @@ class FileFormat(Generic[Spec]):
     what : str
         "job" or "session", for messages.
     message : type
-        What the file's fields are.
+        Message class of the file's content.
     """
 
     what: str
     message: type[Spec]
 
     def load(self, path: Path, overrides: Sequence[str] = ()) -> SpecFile[Spec]:
-        """Read a file.
+        """Return the content of a file.
 
         Parameters
         ----------
         path : Path
             The file, UTF-8, at most 1 MiB.
         overrides : sequence of str
-            Changes such as ``optimizer.options.rank=8``, made before the fields are checked.
+            Changes such as ``optimizer.options.rank=8``, made before the fields are validated.
 
         Raises
         ------
@@ -117,7 +117,24 @@ class FileFormat(Generic[Spec]):
         return self.loads(text, overrides, source=str(path), folder=path.parent)
 
     def loads(self, text: str, overrides: Sequence[str] = (), *, source: str = "", folder: Path | None = None) -> SpecFile[Spec]:
-        """Read the text of a file; see :meth:`load`. Its pictures are found from ``folder``, the working folder by default."""
+        """Return the content of a file's text; see :meth:`load`.
+
+        Parameters
+        ----------
+        text : str
+            The text.
+        overrides : sequence of str
+            Changes, see :meth:`load`.
+        source : str
+            Name of the file, for messages.
+        folder : Path or None
+            Folder that paths of pictures are relative to; the working folder if None.
+
+        Raises
+        ------
+        InvalidJobFile
+            See :meth:`load`.
+        """
         source = source or f"the {self.what} file"
         try:
             data, lines = plainyaml.parse(text)
@@ -130,7 +147,7 @@ class FileFormat(Generic[Spec]):
         return self._read(data, source, lines, [Override.parse(text) for text in overrides], folder)
 
     def from_plain(self, data: Mapping[str, Any], *, source: str = "") -> Spec:
-        """Return plain data of a file's form, its short forms included, as a message.
+        """Return plain data in the form of a file, short forms included, as a message.
 
         Raises
         ------
@@ -151,7 +168,7 @@ class FileFormat(Generic[Spec]):
         read = reader.message(data, self.message.DESCRIPTOR)
         overridden: dict[FieldPath, str] = {}
         for override in overrides:
-            # Wrong fields are told as they stand in the file; only what an override brings in is told as its own.
+            # Wrong fields of the file are reported with their lines, those of an override with the override.
             apply(override, read)
             overridden[override.path] = override.text
         if overridden:
@@ -171,7 +188,7 @@ load, loads, from_plain = _JOBS.load, _JOBS.loads, _JOBS.from_plain
 
 
 def to_plain(spec: Message) -> dict[str, Any]:
-    """Return a job or session as plain data; what is not set is left out, and integers are integers."""
+    """Return a job or session as plain data; unset fields are left out, and integers are integers."""
     return writer.to_plain(spec, defaults=False)
 
 
@@ -181,7 +198,7 @@ def dumps(spec: Message) -> str:
 
 
 class _FileReader(Reader):
-    """Reads a file's data; pictures that options name become data URIs."""
+    """Reads a file's data; pictures named in options become data URIs."""
 
     def __init__(self, folder: Path | None) -> None:
         super().__init__()
@@ -191,14 +208,14 @@ class _FileReader(Reader):
         return self._picture(value.removeprefix("file:"), path) if value.startswith("file:") else value
 
     def _picture(self, name: str, path: FieldPath) -> str:
-        """The picture of that name as a data URI: as it is where it is a small PNG or JPEG, else made one."""
+        """Return the picture of that name as a data URI: unchanged if it is a small PNG or JPEG, else converted."""
         from actmax.models.pictures.decoding import FULL_PIXELS, stored_pixels  # Pillow
         from actmax.models.pictures.errors import UnreadablePicture
         from actmax.models.pictures.portable import PortablePicture, portable
 
         file, data = self.folder / name, b""
         try:
-            if file.is_file():  # what isn't is named below; a pipe would be waited for
+            if file.is_file():  # other paths fail below; reading a pipe would block
                 with file.open("rb") as opened:
                     data = opened.read(MAX_PICTURE_BYTES + 1)
             kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)

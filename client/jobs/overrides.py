@@ -1,4 +1,4 @@
-"""Changes to a job given on a command line: ``--set optimizer.options.rank=8``."""
+"""Changes to a job from the command line: ``--set optimizer.options.rank=8``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import plainyaml
 
 @dataclass(frozen=True)
 class Override:
-    """One change: the value at ``path`` becomes ``value``; ``text`` is how it was given."""
+    """One change: the value at ``path`` becomes ``value``; ``text`` is the change as written."""
 
     path: FieldPath
     value: Any
@@ -20,7 +20,7 @@ class Override:
 
     @classmethod
     def parse(cls, text: str) -> Override:
-        """Read ``path=value``, its value written as in a job file.
+        """Return the override in ``path=value``, with the value written as in a job file.
 
         Raises
         ------
@@ -39,7 +39,7 @@ class Override:
 
 
 def apply(override: Override, data: dict[str, Any]) -> None:
-    """Make the change in ``data``, making the fields on the way where they are missing.
+    """Apply the change to ``data`` in place, creating missing fields on the path.
 
     Raises
     ------

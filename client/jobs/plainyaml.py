@@ -1,6 +1,6 @@
-"""The part of YAML that is plain data: YAML 1.2's core scalars, no anchors, no tags, every value's line kept.
+"""The part of YAML that is plain data: YAML 1.2's core scalars, no anchors, no tags, with the line of every value.
 
-PyYAML's own loaders read YAML 1.1, in which ``no`` is false, ``012`` is ten, ``1:30`` is ninety and ``1e3`` is text; and they
+PyYAML's own loaders read YAML 1.1, in which ``no`` is false, ``012`` is ten, ``1:30`` is ninety and ``1e3`` is text. They also
 expand aliases, so that a small file can fill the memory. Here PyYAML only splits the text into events.
 """
 
@@ -35,7 +35,7 @@ _NAMED = {
 
 
 class YamlError(ValueError):
-    """Text that cannot be read; ``line`` counts from 1 and is 0 where it is not known."""
+    """Text that can't be read; ``line`` counts from 1 and is 0 if unknown."""
 
     def __init__(self, message: str, line: int = 0) -> None:
         self.message = message
@@ -44,7 +44,7 @@ class YamlError(ValueError):
 
 
 def read_path(text: str) -> FieldPath:
-    """The path that :func:`show` shows as ``text``; empty where it is none."""
+    """Return the path that :func:`show` writes as ``text``; empty if ``text`` is no path."""
     parts: list[str | int] = []
     position = 0
     while position < len(text):
@@ -57,7 +57,7 @@ def read_path(text: str) -> FieldPath:
 
 
 def scalar(text: str) -> bool | int | float | str | None:
-    """What an unquoted scalar stands for; ``1e3`` is a number, ``no`` is text."""
+    """Return the value of an unquoted scalar; ``1e3`` is a number, ``no`` is text."""
     if text in _NAMED:
         return _NAMED[text]
     if _INTEGER.fullmatch(text) and not text.endswith("_"):
@@ -70,7 +70,7 @@ def scalar(text: str) -> bool | int | float | str | None:
 
 
 def parse(text: str) -> tuple[Any, dict[FieldPath, int]]:
-    """Read one YAML document.
+    """Return the value of one YAML document, and the lines of its parts.
 
     Parameters
     ----------
@@ -80,13 +80,14 @@ def parse(text: str) -> tuple[Any, dict[FieldPath, int]]:
     Returns
     -------
     value : dict, list, str, int, float, bool or None
+        The document; None if it is empty.
     lines : dict
         The line, counted from 1, at which the value at each path begins.
 
     Raises
     ------
     YamlError
-        For what is not YAML, and for anchors, tags, repeated keys, keys that are no text, more than one document, and
+        For text that is not YAML, and for anchors, tags, repeated keys, keys that are no text, more than one document, and
         nesting beyond ``MAX_DEPTH``.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
@@ -111,7 +112,7 @@ def parse(text: str) -> tuple[Any, dict[FieldPath, int]]:
 
 
 def dump(value: Any) -> str:
-    """``value``, which is plain data, as YAML that :func:`parse` reads back as it is."""
+    """Return plain data as YAML that :func:`parse` reads back unchanged."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
 
 
@@ -157,7 +158,7 @@ def _line(event: yaml.Event) -> int:
 
 
 def _open_brackets(text: str) -> int:
-    """Return how many brackets of flow sequences and mappings are open at the end of ``text``."""
+    """Return the number of brackets of flow sequences and mappings that are open at the end of ``text``."""
     return sum(text.count(bracket) for bracket in "[{") - sum(text.count(bracket) for bracket in "]}")
 
 
@@ -175,10 +176,10 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.2 would read as something else than text."""
+    """Quotes text that YAML 1.2 would read as another type."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write everything out, since aliases are not taken back."""
+        """Return True: repeated values are written in full, since :func:`parse` refuses aliases."""
         return True
 
 
@@ -191,7 +192,7 @@ def _represent_float(dumper: yaml.SafeDumper, data: float) -> yaml.ScalarNode:
     named = {float("inf"): ".inf", float("-inf"): "-.inf"}
     text = ".nan" if math.isnan(data) else named.get(data) or repr(data)
     if "." not in text:
-        text = text.replace("e", ".0e")  # as YAML 1.1, which the emitter knows, writes it
+        text = text.replace("e", ".0e")  # the form of YAML 1.1, which PyYAML's emitter expects
     return dumper.represent_scalar("tag:yaml.org,2002:float", text, style=None)
 
 

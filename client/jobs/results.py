@@ -1,4 +1,4 @@
-"""A job's ``result.json`` for people: which unit, which optimizer, how strong a response."""
+"""A job's ``result.json`` as a table: unit, optimizer, response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...wire.errors import DamagedArtifact
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """``result.json`` of a fetched job.
+    """Return ``result.json`` of a fetched job.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def table(results: Mapping[str, Any]) -> Table:
-    """Units down, optimizers across; a response above the best natural stimulus's is green."""
+    """Return a table with a row for each unit and a column for each optimizer; responses above the best natural one are green."""
     searches = results.get("searches", [])
     optimizers = list(dict.fromkeys(search["optimizer"] for search in searches))
     units = {search["unit"]: search.get("unit_name") or "" for search in searches}
@@ -60,7 +60,7 @@ def table(results: Mapping[str, Any]) -> Table:
 
 
 def _pictures(results: Mapping[str, Any]) -> list[str]:
-    """What is to be said of pictures: a line for each account, after the options that it is of."""
+    """Return notes about pictures: a line for each account, after the options that it is about."""
     options: dict[str, list[str]] = {}
     for reading in [*(results.get("pictures") or []), (results.get("images") or {}).get("reading") or {}]:
         if account := reading.get("account"):
@@ -69,7 +69,7 @@ def _pictures(results: Mapping[str, Any]) -> list[str]:
 
 
 def kept(results: Mapping[str, Any]) -> str:
-    """What a cancelled job leaves, in a sentence."""
+    """Return a sentence about the results of a cancelled job."""
     if results.get("searches"):
         return "The job was cancelled; what it had found until then was kept."
     return "The job was cancelled before it had found anything."

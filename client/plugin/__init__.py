@@ -1,6 +1,6 @@
-"""A target, generator or analysis of your own as a process that actmax asks: a function is enough, and numpy all that it needs.
+"""Your own target, generator or analysis as a process that answers actmax: a function and numpy are enough.
 
-``serve_target`` listens at an address, ``offer_target`` dials in to a server; so do the functions for generators and analyses.
+``serve_target`` listens at an address, ``offer_target`` connects to a server; so do the functions for generators and analyses.
 """
 
 from .analysis import AnalysisPlugin, PluginContext, PluginFigure, PluginSection

@@ -1,4 +1,4 @@
-"""A plugin that dials in to a server, for hosts that can't be reached from it."""
+"""Plugins that connect to a server, for hosts that the server can't reach."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _SETTINGS = ("server", "credentials", "patience", "shared_with")
 
 
 class PluginOffering:
-    """One plugin, offered to a server under a name; entered, it answers in a thread of its own.
+    """One plugin, offered to a server under a name; once entered, it answers in a separate thread.
 
-    When the connection is lost it is opened again, for ``patience`` seconds. Another process of the same owner that offers a plugin of the
-    same kind and name takes its place: this one then ends with an error, so that two never take turns.
+    A lost connection is reopened, for ``patience`` seconds. If another process of the same owner offers a plugin of the same kind and name,
+    that process replaces this one, which ends with an error, so that two processes never alternate.
 
     Parameters
     ----------
     plugin : TargetPlugin, GeneratorPlugin or AnalysisPlugin
-        What answers.
+        The plugin.
     name : str
-        By which jobs name it: letters, digits, ``.``, ``_`` and ``-``.
+        Name for jobs to use: letters, digits, ``.``, ``_`` and ``-``.
     server : str
         ``host:port``, or ``grpcs://host:port``.
     credentials : Credentials, optional
@@ -45,7 +45,7 @@ class PluginOffering:
     patience : float
         Seconds for which a lost server is waited for.
     shared_with : sequence of str
-        Owners whose jobs may use it too, as ``owner/name``; ``*`` for everyone's.
+        Other owners whose jobs may use the plugin, as ``owner/name``; ``*`` for all owners.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class PluginOffering:
         self._cancelled: set[int] = set()
         self._threads: list[threading.Thread] = []
         self.answered = 0
-        """Calls that were answered."""
+        """Number of answered calls."""
 
     def __enter__(self) -> Self:
-        """Dial in, and return once the server has taken the offer.
+        """Connect, and return once the server has accepted the offer.
 
         Raises
         ------
         ActmaxError
-            It refuses, or can't be reached.
+            The server refuses, or can't be reached.
         """
         self._threads = [threading.Thread(target=work, name="plugin", daemon=True) for work in (self._listen, self._answer)]
         for thread in self._threads:
@@ -114,7 +114,7 @@ class PluginOffering:
         Raises
         ------
         ActmaxError
-            Another process has taken its place, the server refuses it now, or has been away for too long.
+            Another process has replaced this one, the server refuses the offer, or was away for too long.
         """
         with contextlib.suppress(KeyboardInterrupt), self._changed:
             while self._error is None and not self._closed:
@@ -123,7 +123,7 @@ class PluginOffering:
             raise self._error
 
     def _listen(self) -> None:
-        """Keep a stream open, and queue what comes through it."""
+        """Keep a stream open, and queue the calls that it receives."""
         while not self._closed:
             stream: _Stream = RequestStream(plugin_service_pb2_grpc.PluginServiceStub(self._channel).Offer, self._offer)
             with self._changed:
@@ -164,7 +164,7 @@ class PluginOffering:
             self._changed.notify_all()
 
     def _answer(self) -> None:
-        """Answer what is queued, one by one."""
+        """Answer the queued calls, one by one."""
         while (item := self._calls.get()) is not None:
             stream, call = item
             if stream.closed or call.call in self._cancelled:
@@ -195,7 +195,7 @@ class PluginOffering:
 
 
 def offer_target(target: Function | Mapping[str, Function] | TargetPlugin, name: str, **settings: Any) -> None:
-    """Dial in to a server and answer stimuli until interrupted.
+    """Connect to a server and answer stimuli until interrupted.
 
     ::
 
@@ -206,15 +206,26 @@ def offer_target(target: Function | Mapping[str, Function] | TargetPlugin, name:
     target : callable, mapping of str to callable, or TargetPlugin
         See :class:`TargetPlugin`.
     name : str
-        By which jobs name it: ``target: {name: remote, options: {plugin: contrast}}``.
+        Name for jobs to use: ``target: {name: remote, options: {plugin: contrast}}``.
     **settings
-        Of :class:`PluginOffering` (``server``, ``credentials``, ``patience``, ``shared_with``); all others of :class:`TargetPlugin`.
+        Parameters of :class:`PluginOffering` (``server``, ``credentials``, ``patience``, ``shared_with``); all others of
+        :class:`TargetPlugin`.
     """
     _wait(name, settings, lambda more: target if isinstance(target, TargetPlugin) else TargetPlugin(target, **more))
 
 
 def offer_generator(decode: Function | GeneratorPlugin, name: str, **settings: Any) -> None:
-    """Dial in and decode latents until interrupted; ``settings`` of :class:`PluginOffering` and :class:`GeneratorPlugin`."""
+    """Connect to a server and decode latents until interrupted.
+
+    Parameters
+    ----------
+    decode : callable or GeneratorPlugin
+        See :class:`GeneratorPlugin`.
+    name : str
+        Name for jobs to use.
+    **settings
+        Parameters of :class:`PluginOffering` and :class:`GeneratorPlugin`.
+    """
     _wait(name, settings, lambda more: decode if isinstance(decode, GeneratorPlugin) else GeneratorPlugin(decode, **more))
 
 

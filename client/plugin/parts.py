@@ -1,4 +1,4 @@
-"""Functions as plugins: described, asked, and what they answer put on the wire."""
+"""Functions as plugins: their descriptions, and their answers as messages."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from ...wire.transport import ENVELOPE_BYTES
 
 Function = Callable[..., ArrayLike]
 MESSAGE_BYTES = 16 << 20
-"""Largest message, where nothing else is said."""
+"""Largest message by default, in bytes."""
 MOST_VECTORS = 1_000_000
-"""Values of all codes' vectors."""
+"""Most values in all codes' vectors."""
 
 
 class Fault(Exception):
-    """Raise it in a plugin's function to end a call with a status of your choice.
+    """Ends a call with a status of your choice, when raised in a plugin's function.
 
     Parameters
     ----------
     message : str
         For a person.
     code : grpc.StatusCode
-        UNAVAILABLE has the call tried again; so has RESOURCE_EXHAUSTED with ``retry_seconds``. Any other ends the job.
+        UNAVAILABLE makes the caller retry, and so does RESOURCE_EXHAUSTED with ``retry_seconds``. Any other code ends the job.
     reason : str
         UPPER_SNAKE_CASE, for programs.
     retry_seconds : float
-        After which trying again may help.
+        Seconds after which a retry may succeed.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Fault(Exception):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _Terms:
-    """What every plugin says of its stimuli, and of how it is called; :class:`TargetPlugin` describes each."""
+    """Settings of every plugin's stimuli and calls; :class:`TargetPlugin` describes each."""
 
     low: float = 0.0
     high: float = 1.0
@@ -73,36 +73,36 @@ class _Terms:
 
 @dataclass(eq=False, repr=False)
 class TargetPlugin(_Terms):
-    """Functions of stimuli, each a layer.
+    r"""Functions of stimuli, one for each layer.
 
     Parameters
     ----------
     functions : callable, or mapping of str to callable
-        Layer to function; a function alone is the layer ``output``. Each takes (n, *shape) float32 and gives (n,) or (n, ...) numbers.
-        One with the parameters ``seed`` and ``trial`` is given those too: of the job, and of the first of these stimuli.
+        Layer to function; a single function is the layer ``output``. Each maps (n, \*shape) float32 to (n,) or (n, ...) numbers.
+        A function with the parameters ``seed`` and ``trial`` receives the job's seed and the number of the first stimulus' trial too.
     shape : sequence of int
-        Of one stimulus: (channels, height, width) of an image, (channels, time) of a series.
+        Shape of one stimulus: (channels, height, width) of an image, (channels, time) of a series.
     noisy : bool
-        Whether the same stimulus may be answered differently twice.
+        Whether responses to the same stimulus may differ.
     misses : bool
-        Whether NaN means that a stimulus went unanswered; else it is an error.
+        Whether NaN means a missed trial; else it is an error.
     unit_names : sequence of str
-        What the units of every layer of as many units stand for.
+        Names of the units of each layer with that number of units.
     kind : str
-        What the layers are, such as "spike count".
+        Kind of the layers, such as "spike count".
     low, high : float
         Range of the stimuli.
     version : str
-        Change it whenever the same stimulus may be answered otherwise; a job keeps to the version that it began with.
+        Change it whenever responses may change; a job keeps to the version that it began with.
     max_batch : int
-        Most stimuli that a function is given at once; 0: any number.
+        Most stimuli in one call of a function; 0: any number.
     max_message_bytes : int
         Largest message that is sent or received.
 
     Raises
     ------
     ValueError
-        A function does not take such stimuli, or gives something else than numbers with a row for each.
+        A function fails for such stimuli, or returns something else than numbers with a row for each.
     """
 
     functions: Function | Mapping[str, Function]
@@ -128,7 +128,7 @@ class TargetPlugin(_Terms):
             self.description.layers.add(name=name, shape=units, kind=self.kind, unit_names=named)
 
     def answer(self, request: pb.RespondRequest) -> pb.RespondResponse:
-        """Responses to stimuli.
+        """Return the responses to stimuli.
 
         Raises
         ------
@@ -156,36 +156,36 @@ class TargetPlugin(_Terms):
 
 @dataclass(eq=False, repr=False)
 class GeneratorPlugin(_Terms):
-    """A function of latents that gives stimuli.
+    r"""A function from latents to stimuli.
 
     Parameters
     ----------
     decode : callable
-        Takes (n, *latent) float32, or int64 codes, and gives (n, *stimulus) numbers within the range.
+        Maps (n, \*latent) float32, or int64 codes, to (n, \*stimulus) numbers within the range.
     latent : sequence of int
         Shape of one latent.
     bounds : tuple of float
-        Of every coordinate.
+        Bounds of every coordinate.
     codes : int
-        For discrete latents: how many codes there are, 0 to codes - 1; ``bounds`` then means nothing.
+        Number of codes of a discrete latent, 0 to codes - 1; ``bounds`` is then ignored. 0: the latent is continuous.
     vectors : array_like, optional
-        (codes, width), or (codes,) for levels on a scale: where each code lies, so that near codes make like stimuli. Searches learn from
-        it what a code's neighbours are. A million values at most.
+        (codes, width), or (codes,) for levels on a scale: the position of each code, so that near codes give similar stimuli. Searches use
+        it to find a code's neighbours. At most a million values.
     bank : array_like, optional
-        (m, *latent) natural latents to start from.
+        (m, \*latent) natural latents to start from.
     low, high : float
         Range of the stimuli.
     version : str
-        Change it whenever the same latent may give another stimulus, or codes lie elsewhere; a job keeps to the version that it began with.
+        Change it whenever a latent may give another stimulus, or codes have other positions; a job keeps to the version that it began with.
     max_batch : int
-        Most latents that the function is given at once; 0: any number.
+        Most latents in one call of the function; 0: any number.
     max_message_bytes : int
         Largest message that is sent or received.
 
     Raises
     ------
     ValueError
-        The function does not take such latents, or gives something else than a stimulus for each; or the bank or the vectors have
+        The function fails for such latents, or returns something else than a stimulus for each; or the bank or the vectors have
         another shape.
     """
 
@@ -220,7 +220,7 @@ class GeneratorPlugin(_Terms):
         self.description = pb.GeneratorDescription(latent=space, bank_size=bank_size, **self._terms(shape))
 
     def answer(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
-        """Stimuli of latents.
+        """Return the stimuli of latents.
 
         Raises
         ------
@@ -233,12 +233,12 @@ class GeneratorPlugin(_Terms):
         return pb.GenerateResponse(stimuli=to_tensor(stimuli), version=self.description.version)
 
     def bank_part(self, request: pb.GetBankRequest) -> pb.GetBankResponse:
-        """Return the part of the natural latents that is asked for, cut to what a message holds.
+        """Return the requested part of the natural latents, as many as fit into a message.
 
         Raises
         ------
         Fault
-            There are none there.
+            There are no natural latents from the offset on.
         """
         require_version(request.version, self.description.version)
         most = max(1, (self.description.max_message_bytes - ENVELOPE_BYTES) // max(1, self._dtype.itemsize * math.prod(self._latent)))

@@ -1,4 +1,4 @@
-"""A plugin at an address of its own."""
+"""Plugins that listen at an address."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class PluginServer:
     Parameters
     ----------
     plugins : TargetPlugin, GeneratorPlugin, AnalysisPlugin, or mapping of str to these
-        One, or several by name.
+        One plugin, or several by name.
     address : str
         ``host:port``; port 0 picks a free one.
     token : str
-        What callers have to show (``authorization: Bearer ...``); nothing by default, so listen on loopback or a network of your own then.
+        Token that callers must send (``authorization: Bearer ...``); none by default: then listen on loopback or a private network only.
     certificate, key : bytes
         PEM, for TLS.
     threads : int
-        Calls that are answered at the same time; functions that may be called by one thread at a time want 1.
+        Calls that are answered at the same time; 1 for functions that are not thread-safe.
 
     Raises
     ------
@@ -86,17 +86,17 @@ class PluginServer:
         self.address = f"{address.rpartition(':')[0]}:{port}"
 
     def __enter__(self) -> Self:
-        """Begin to answer."""
+        """Begin to answer, and return the server itself."""
         self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End, once what is under way is answered or half a second has gone."""
+        """Stop after running calls are answered, at most half a second later."""
         self._server.stop(0.5).wait()
         self._threads.shutdown(wait=False)
 
     def wait(self) -> None:
-        """Until the process is interrupted."""
+        """Wait until the process is interrupted."""
         with contextlib.suppress(KeyboardInterrupt):
             self._server.wait_for_termination()
 
@@ -115,13 +115,23 @@ def serve_target(target: Function | Mapping[str, Function] | TargetPlugin, addre
     address : str
         ``host:port``.
     **settings
-        Of :class:`PluginServer` (``token``, ``certificate``, ``key``, ``threads``); all others of :class:`TargetPlugin`.
+        Parameters of :class:`PluginServer` (``token``, ``certificate``, ``key``, ``threads``); all others of :class:`TargetPlugin`.
     """
     _serve(address, settings, lambda more: target if isinstance(target, TargetPlugin) else TargetPlugin(target, **more))
 
 
 def serve_generator(decode: Function | GeneratorPlugin, address: str = DEFAULT_ADDRESS, **settings: Any) -> None:
-    """Decode latents at ``address`` until interrupted; ``settings`` of :class:`PluginServer` and :class:`GeneratorPlugin`."""
+    """Decode latents at ``address`` until interrupted.
+
+    Parameters
+    ----------
+    decode : callable or GeneratorPlugin
+        See :class:`GeneratorPlugin`.
+    address : str
+        ``host:port``.
+    **settings
+        Parameters of :class:`PluginServer` and :class:`GeneratorPlugin`.
+    """
     _serve(address, settings, lambda more: decode if isinstance(decode, GeneratorPlugin) else GeneratorPlugin(decode, **more))
 
 
@@ -139,7 +149,7 @@ def _serve(address: str, settings: Mapping[str, Any], make: Callable[[dict[str, 
 
 
 class _Services:
-    """What both services do: know the caller, find the plugin, and end a call with a status."""
+    """The base of both services: authenticates the caller, finds the plugin, and ends a call with a status."""
 
     def __init__(self, plugins: Mapping[str, Plugin], token: str, threads: int) -> None:
         self._working = threading.Semaphore(threads)

@@ -1,4 +1,4 @@
-"""Reference pages of the documentation's site that are made from the code."""
+"""Generates the reference pages of the documentation's site from the code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def generated() -> Iterator[tuple[str, str]]:
-    """Yield the path below ``docs`` and the Markdown text of every page that is made from the code."""
+    """Yield the path below ``docs`` and the Markdown text of every generated page."""
     from .commands import command_pages
     from .components import component_pages
     from .job_file import job_file_pages

@@ -1,4 +1,4 @@
-"""The reference page of every component with its options, from the registry."""
+"""The reference pages of all components and their options, generated from the registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from .options import option_table
 
 
 def component_pages() -> Iterator[tuple[str, str]]:
-    """Yield the file name and the Markdown text of one page a kind of component."""
+    """Yield the file name and the Markdown text of one page for each kind of component.
+
+    Raises
+    ------
+    RuntimeError
+        A component can't be loaded.
+    """
     for kind in KINDS:
         parts = [f"# Every {kind}\n\nMade from the code. `actmax catalog options NAME` prints the same.\n"]
         for entry in components(kind):

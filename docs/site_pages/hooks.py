@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: reference pages made from the code, and copies of the files that pages link to outside ``docs``."""
+"""Hooks of mkdocs: add generated reference pages, and copies of files outside ``docs`` that pages link to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINK = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)((?:#[^)]*)?\))")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the generated pages, and what lies outside ``docs`` and is linked to."""
+    """Add the generated pages, and the linked files outside ``docs``."""
     for name, text in generated():
         files.append(File.generated(config, name, content=text))
     for name in sorted(set(_linked())):
@@ -37,13 +37,13 @@ def _linked() -> Iterator[str]:
 
 
 def _outside(folder: str, link: str) -> str:
-    """Return the path from the project's root of what ``link`` in ``folder`` names; empty where that lies within ``docs``."""
+    """Return the path of a link's file from the project's root; empty if it lies within ``docs``."""
     path = posixpath.normpath(posixpath.join(folder, link))
     return "" if path.startswith(("docs/", "..")) else path
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links that leave ``docs`` to the site's copies; a link to a folder becomes its name."""
+    """Point links that leave ``docs`` to the site's copies."""
     folder = posixpath.dirname(f"docs/{page.file.src_uri}")
 
     def placed(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The reference page of a job file's fields, from the schema that every job is checked by."""
+"""The reference page of a job file's fields, generated from the schema that validates every job."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def job_file_pages() -> Iterator[tuple[str, str]]:
 
 
 def _bounds(field: Any) -> dict[str, Any]:
-    """The constraints of a field, as JSON schema names them."""
+    """Return the constraints of a field, by their names in JSON schema."""
     rules = field.GetOptions().Extensions[validate_pb2.field]
     kind = rules.WhichOneof("type")
     return {_BOUNDS[bound.name]: value for bound, value in getattr(rules, kind).ListFields() if bound.name in _BOUNDS} if kind else {}
 
 
 def _describe(schema: dict[str, Any], shared: dict[str, Any], message: Any, comments: Comments) -> None:
-    """Take the meaning of fields from the comments of the proto, which says more."""
+    """Replace the fields' descriptions by the comments of the proto, which say more."""
     for name, field in schema["properties"].items():
         described = message.fields_by_name.get(name)
         if described is None:

@@ -13,7 +13,7 @@ HEADS = ("field", "type", "default", "meaning")
 
 
 def option_table(schema: Mapping[str, Any]) -> str:
-    """Return a table of the fields of a JSON schema, nested ones by their path."""
+    """Return a Markdown table of the fields of a JSON schema, nested fields by their path."""
     return table(HEADS, _rows(schema, schema.get("$defs", {}), ""))
 
 

@@ -1,4 +1,4 @@
-"""Markdown tables whose cells may hold anything."""
+"""Markdown tables with arbitrary text in their cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table, with pipes and line breaks of cells escaped; empty where there is no row."""
+    """Return a table, with pipes and line breaks of cells escaped; empty without rows."""
     lines = [" | ".join(_cell(cell) for cell in row) for row in rows]
     if not lines:
         return ""
@@ -14,7 +14,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def code(value: object) -> str:
-    """Return ``value`` as code, empty for an empty one."""
+    """Return ``value`` as code; empty for an empty value."""
     return f"`{value}`" if str(value) else ""
 
 

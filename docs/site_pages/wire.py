@@ -42,7 +42,7 @@ class Comments:
                 self._by_name[f"{file.package}.{name}"] = " ".join(told.get(path, "").split())
 
     def of(self, name: str) -> str:
-        """Return the comment above what is called ``name``, empty where there is none."""
+        """Return the comment above the element ``name``; empty if there is none."""
         return self._by_name.get(name, "")
 
 
@@ -68,7 +68,7 @@ def _within(path: tuple[int, ...], name: str, message: descriptor_pb2.Descriptor
 
 
 def wire_pages() -> Iterator[tuple[str, str]]:
-    """Yield the file name and the Markdown text of one page a ``.proto`` file."""
+    """Yield the file name and the Markdown text of one page for each ``.proto`` file."""
     comments = Comments()
     homes = {
         f"{file.package}.{message.name}": Path(file.name).stem for file in _files() for message in (*file.message_type, *file.enum_type)
