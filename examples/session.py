@@ -42,7 +42,9 @@ def main() -> None:
             print(f"generation {generation.number}: {np.nanmean(counts):.1f} spikes", flush=True)
         found = session.described.recommendation
         print(f"recommended: {found.response:.1f} spikes ({found.low:.1f} to {found.high:.1f}), measured again {found.measurements} times")
-        print(f"over the first generation: {found.over_first.difference:+.1f}, p = {found.over_first.p_value:.4f}")
+        over = found.over_first
+        compared = f"{over.difference:+.1f}, p = {over.p_value:.4f}" if found.HasField("over_first") else "no comparison"
+        print(f"over the first generation: {compared}")
 
 
 if __name__ == "__main__":

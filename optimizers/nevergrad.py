@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import random
 import warnings
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ class Nevergrad(Searcher):
     default with DiscreteLenglerOnePlusOne (a (1+1) evolution whose mutation rate falls; Einarsson et al., 2019): on maps of 64
     codes out of 512 it and DiscreteOnePlusOne were the best of those tried, differential evolution and CMA far behind. A box is
     searched with CMA up to 256 coordinates, with DiagonalCMA beyond, with OnePlusOne where it has but one.
+
+    Nevergrad compares scores with thresholds of its own, so it receives them in a unit (a power of two) in which the first are about 1.
 
     The search starts at ``screen`` latents from the bank, which nevergrad receives as suggestions. Missed trials count as the worst score
     so far. Optimizers that can't work in parallel get a batch of 1.
@@ -112,6 +115,7 @@ class Nevergrad(Searcher):
         self._python = random.Random(seed).getstate()
         self._worst = 0.0
         self._any = False
+        self._unit = 0.0
         with self._own_random():
             low, high = (0, space.cardinality - 1) if isinstance(space, Categorical) else (space.low, space.high)
             array = nevergrad.p.Array(init=self._plain(self._start), lower=low, upper=high)
@@ -142,6 +146,8 @@ class Nevergrad(Searcher):
 
     def _hand_over(self, scores: Tensor) -> None:
         told = scores[scores.isfinite()]
+        if not self._unit and bool(told.any()):
+            self._unit = 2.0 ** -math.frexp(float(told.abs().max()))[1]
         if len(told):
             self._worst = min(self._worst, float(told.min())) if self._any else float(told.min())
             self._any = True
@@ -149,7 +155,7 @@ class Nevergrad(Searcher):
             for candidate, score in zip(self._candidates, scores.tolist(), strict=True):
                 # a portfolio may hold an optimizer that takes no suggestions
                 with contextlib.suppress(TellNotAskedNotSupportedError):
-                    self._searcher.tell(candidate, -score if np.isfinite(score) else -self._worst)
+                    self._searcher.tell(candidate, -(self._unit or 1.0) * (score if np.isfinite(score) else self._worst))
         # an optimizer in its own thread computes between tell and ask: waiting for its next candidate keeps its draws inside the block
         self._ahead = [self._next()]
 

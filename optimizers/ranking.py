@@ -10,6 +10,9 @@ from torch import Tensor
 
 from .optimizer import State
 
+_LEAST_VARIANCE = 1e-300
+"""Where all scores are equal; far below any variance, whatever a response is measured in."""
+
 
 class Elite:
     """The best distinct candidates so far; of equals the latest, so that a search drifts over plateaus instead of standing still.
@@ -82,7 +85,7 @@ class MeasuredElite(Elite):
         if self._repeats < self.UNKNOWN:
             return 1.0
         within = self._within / self._repeats
-        return min(within / max(self._square - within, 0.05 * self._square, 1e-12), 4.0)
+        return min(within / max(self._square - within, 0.05 * self._square, _LEAST_VARIANCE), 4.0)
 
     def add(self, rows: Tensor, scores: Tensor) -> None:
         """Add measurements of candidates, (n, size), with their scores, (n,); missed trials, NaN, are left out."""

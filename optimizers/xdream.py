@@ -17,7 +17,8 @@ from .searcher import Searcher
 
 OUTLIER = 0.95
 """Quantile above which scores count as that quantile."""
-LEAST_TEMPERATURE = 1e-8
+LEAST_TEMPERATURE = 1e-300
+"""Where all scores are equal; far below any response, whatever its unit."""
 
 
 class XDream(Searcher):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -102,8 +103,7 @@ class ResponseFile:
         return Found(rows, [])
 
     def _csv(self, data: bytes, old: bool) -> Found | None:
-        # blocks that a network drive has made room for, but not filled yet
-        whole = data.split(b"\0", 1)[0]
+        whole = _lines_in_utf8(data, old)
         lines = whole[: whole.rfind(b"\n") + 1]
         rest = whole[len(lines) :].strip()
         self.half, unfinished = bool(rest), rest if old else b""
@@ -123,6 +123,23 @@ class ResponseFile:
             text = unfinished.decode("utf-8", errors="replace")[:80]
             shown.append(Problem(self._table.line + 1, "", "UNFINISHED", f"the last line, {text!r}, has no line break: half written?"))
         return Found(rows, shown, again) if rows or wrong or unfinished or again else None
+
+
+def _lines_in_utf8(data: bytes, old: bool) -> bytes:
+    """Return a table's text as UTF-8 with ``\\n`` in its line breaks, whatever it was written as.
+
+    UTF-16, as of Excel's "Unicode text", is known by its mark or by its zeros. A carriage return alone is a line break where no line feed can
+    follow it: with something behind it, or in a file that has not changed for long (``old``).
+    """
+    wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    if wide or (data[1:2] == b"\0" and data[:1] != b"\0" and data[2:3] not in (b"", b"\0") and data[3:4] in (b"", b"\0")):
+        even = data[: len(data) // 2 * 2]
+        data = even.decode("utf-16" if wide else "utf-16-le", errors="ignore").encode("utf-8", errors="replace")
+    # blocks that a network drive has made room for, but not filled yet
+    whole = data.split(b"\0", 1)[0]
+    if b"\n" not in whole and (b"\r" in whole[:-1] or (old and whole.endswith(b"\r"))):
+        return whole.replace(b"\r", b"\n")
+    return whole
 
 
 def _without_halves(rows: list[Row], stale: int) -> tuple[list[Row], list[Problem]]:
@@ -207,7 +224,7 @@ class _Table:
             raise _Unreadable(f"{cells[columns['trial']]!r} is no trial")
         responses = tuple(self._number(cells[columns[f"unit {unit}"]]) for unit in self._units)
         times = [self._number(cells[columns[name]]) if name in columns else math.nan for name in ("onset", "offset")]
-        blank = not any(cells[columns[f"unit {unit}"]].strip('"') for unit in self._units)
+        blank = not all(cells[columns[f"unit {unit}"]].strip('"') for unit in self._units)
         return Row(int(trial), responses, *times, line=self.line, blank=blank)
 
     def _number(self, text: str) -> float:

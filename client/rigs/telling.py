@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...wire.errors import ActmaxError, InvalidInput, WrongState
 from ..sessions.session import Session
 from ..sessions.trials import Trials
@@ -23,13 +25,13 @@ class Row:
     trial : int
         As asked.
     responses : tuple of float
-        One a unit; all NaN where the trial was missed.
+        One a unit, NaN where it did not answer; all NaN where the trial was missed.
     onset, offset : float
         Seconds on the rig's clock, NaN where not known.
     line : int
         Where it was written, from 1.
     blank : bool
-        Nothing stands where its responses would, not even NaN: missed, unless the same trial has a response as well.
+        Where a response would stand there is nothing, not even NaN: missed, unless the same trial has a whole row as well.
     """
 
     trial: int
@@ -115,4 +117,4 @@ def _has(trials: Trials, row: Row) -> bool:
     at = row.trial - 1
     if all(math.isnan(value) for value in row.responses):
         return trials.status[at] == "missed"
-    return trials.status[at] in ("told", "late") and trials.responses[at].tolist() == list(row.responses)
+    return trials.status[at] in ("told", "late") and np.array_equal(trials.responses[at], row.responses, equal_nan=True)

@@ -125,6 +125,10 @@ class AsyncSession(SessionCore):
         """See :meth:`Session.advance`."""
         await self._advance()
 
+    async def restart_clock(self) -> None:
+        """See :meth:`Session.restart_clock`."""
+        await self._restart_clock()
+
     async def change_objective(self, objective: Mapping[str, Any] | str | None = None, unit: str = "", *, thread: str = "") -> None:
         """See :meth:`Session.change_objective`."""
         await self._change_objective(objective, unit, thread)

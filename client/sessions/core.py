@@ -137,6 +137,10 @@ class SessionCore:
     async def _change_objective(self, objective: Mapping[str, Any] | str | None, unit: str, thread: str) -> None:
         await self._say(self._protocol.changing(objective, unit, thread))
 
+    async def _restart_clock(self) -> None:
+        await self._until(lambda: bool(self._protocol.described.name))
+        await self._say(self._protocol.restarting_clock())
+
     async def _close(self) -> None:
         self._link.drop()
         await self._link.close()

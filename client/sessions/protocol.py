@@ -111,6 +111,7 @@ class SessionProtocol:
         self.ended = False
         self.warning = 0.0
         self.late = 0
+        self.clock = 1
 
     def opening(self) -> pb.RunSessionRequest:
         """Return the first request of a stream."""
@@ -125,6 +126,7 @@ class SessionProtocol:
             case "opened":
                 self.described = response.opened.session
                 self.last_sequence = response.opened.last_sequence
+                self.clock = max(response.opened.session.progress.clock, 1)
                 self.take_over = False  # a newer client may take it from this one
             case "ask":
                 found = Generation.of(response.ask)
@@ -135,6 +137,7 @@ class SessionProtocol:
                 self.late += response.ack.late
                 answered = self.unanswered.popleft()
                 self.told.update(trial.trial for trial in answered.tell.trials)
+                self.clock = max(self.clock, answered.restart_clock.clock)
                 if self.generation is not None and answered.advance.generation == self.generation.number:
                     self.told.update(self.generation.trials)
             case "warning":
@@ -198,6 +201,10 @@ class SessionProtocol:
             change.objective.name = named["name"]
             change.objective.options.update(dict(named.get("options", {})))
         return pb.RunSessionRequest(change_objective=change)
+
+    def restarting_clock(self) -> pb.RunSessionRequest:
+        """Return the request to begin the rig's next clock."""
+        return pb.RunSessionRequest(restart_clock=pb.RestartClock(clock=self.clock + 1))
 
     def advancing(self) -> pb.RunSessionRequest:
         """Return the request to end the present generation.

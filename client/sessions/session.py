@@ -196,6 +196,13 @@ class Session(SessionCore):
         """End the present generation; trials without a response count as missed."""
         blocking(self._advance())
 
+    def restart_clock(self) -> None:
+        """Declare that the rig's clock began anew: from the next trial on its onsets may be any time.
+
+        To be called after the rig's program was restarted and before its first trial is told, where onsets are told at all.
+        """
+        blocking(self._restart_clock())
+
     def change_objective(self, objective: Mapping[str, Any] | str | None = None, unit: str = "", *, thread: str = "") -> None:
         """Change objective or unit from the next generation on, of one thread where there are several; see ``ChangeObjective``."""
         blocking(self._change_objective(objective, unit, thread))

@@ -30,7 +30,7 @@ class Trials:
     kind, status : list of str
         "candidate", "replicate", "reference", "remeasure", "control"; "untold", "told", "missed", "late".
     responses : ndarray
-        float64, (n, units), NaN where there is none.
+        float64, (n, units), NaN where there is none, for a trial or for one of its units.
     onset, offset : ndarray
         float64, (n,), seconds on the rig's clock, NaN where not known.
     told_time : ndarray
@@ -39,6 +39,8 @@ class Trials:
         float64, (n,): what the optimizer was told, and the gain by which it was normalised.
     thread : list of str
         The thread that each was for; empty where it was for all, or in a session without named threads.
+    clock : ndarray
+        int64, (n,): which of the rig's clocks onset and offset are of, from 1.
     latents : ndarray
         (n, *latent).
     stimuli : ndarray
@@ -59,6 +61,7 @@ class Trials:
     score: NDArray[np.float64]
     gain: NDArray[np.float64]
     thread: list[str]
+    clock: NDArray[np.int64]
     latents: NDArray[Any]
     stimuli: NDArray[np.float32]
 
@@ -129,6 +132,7 @@ def _columns(session: session_pb2.Session, batches: list[pb.ListTrialsResponse],
         real(row.score for row in rows),
         real(row.gain for row in rows),
         [row.thread for row in rows],
+        np.maximum(whole("clock"), 1),
         np.concatenate([to_array(batch.latents) for batch in batches]) if batches else np.empty((0, 0)),
         np.concatenate(shown) if shown else np.empty((0, *shape), np.float32),
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from ...models.generators.generator import Generator
-from ...models.objectives.objective import compares
+from ...models.objectives.objective import Objective, compares
+from ...models.objectives.unit import UnitObjective
 from ...models.plugins.keeping import KeptPlugin
 from ...optimizers.optimizer import HasNote
 from ..build import check
@@ -117,6 +119,12 @@ class CheckedSession:
         """Presentations of references a generation."""
         design = self.spec.design
         return round(design.generation_size * design.references.rate) if self.reference_count else 0
+
+    def score_bounds(self, objective: Objective) -> tuple[float, float]:
+        """The least and the greatest score that is possible: a mean of counts and rates is at least 0; infinite where nothing is known."""
+        if not isinstance(objective, UnitObjective) or self.target.signed(objective.unit.layer):
+            return -math.inf, math.inf
+        return (0.0, math.inf) if objective.sign > 0 else (-math.inf, 0.0)
 
     def search(self, thread: int, aim: Aim, number: int, evaluations: int) -> tuple[Search, str]:
         """The search for a thread's ``number``-th aim with so many evaluations, and what to say of its optimizer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from ...wire.arrays import tensor_values
 from ..build import build_generator
 from ..components.registry import Resolver
 from ..errors import InvalidJob
+from ..search.design import Design
 from .checked import CheckedSession
 from .recorded import RecordedTarget
 from .spec import SessionSpec
@@ -29,6 +31,7 @@ def check_session(
     permissions: Permissions = NOTHING,
     given: Mapping[str, Any] | None = None,
     plugin: KeptPlugin | None = None,
+    created: bool = True,
 ) -> CheckedSession:
     """Resolve every component, option, unit and pairing of a session without starting it.
 
@@ -42,6 +45,8 @@ def check_session(
         Parts that the session names and that are at hand.
     plugin : KeptPlugin, optional
         What the generator's plugin has said of itself, which is not asked again then.
+    created : bool
+        Whether it is a new session. One that is opened again is not refused for what it could not report at its end.
 
     Raises
     ------
@@ -82,6 +87,8 @@ def check_session(
         raise InvalidJob.at("design.generation_size", f"{besides} leave no room for a candidate in {design.generation_size}")
     if min(checked.evaluations) < 1:
         raise InvalidJob.at("stop.evaluations", f"{spec.stop.evaluations} are too few for {len(threads)} threads with these shares")
+    if created:
+        _check_remeasured(checked)
     for thread in threads:
         aim, evaluations = checked.aims[thread], checked.evaluations[thread]
         job = checked.job(thread, aim, checked.optimizer(thread), 0, evaluations)
@@ -108,6 +115,15 @@ def _starts(spec: SessionSpec, generator: Generator) -> Tensor | None:
     except ValueError as error:
         raise InvalidJob.at("warm_start.latents", str(error)) from None
     return latents.unique_consecutive(dim=0)[: asked.most]
+
+
+def _check_remeasured(checked: CheckedSession) -> None:
+    """Refuse a session in which nothing would be left to measure its recommendation with."""
+    share, fewest = checked.spec.design.remeasure, min(checked.evaluations)
+    if share and not Design(remeasure=share).reserve(fewest):
+        among = " for a thread" if len(checked.threads) > 1 else ""
+        what = f"{fewest}{among} leave none to measure the recommendation again; {math.ceil(1 / share)} are the fewest"
+        raise InvalidJob.at("stop.evaluations", f"{what} with design.remeasure {share:g}")
 
 
 def _check_normalising(spec: SessionSpec) -> None:

@@ -26,6 +26,8 @@ TOGETHER = 32
 """Units fitted at once."""
 _FLOOR = 0.05
 """Presentations, at the unit's mean response, that every reference is taken to have had besides: one that drove nothing has a base, too."""
+_LEAST, _ORDINARY = 1e-12, 1e-3
+"""A base before anything was driven, in the units of the response; it shrinks with mean responses below the second."""
 _GUESSED = 2.0
 """Residuals that the first guess of the dispersion counts for."""
 
@@ -67,19 +69,23 @@ class Drift:
     def bases(self) -> Array:
         """What each reference drives at the beginning's gain, (references, units), in each unit's own mean; 0 where nothing is known."""
         found = np.where(self._shown.sum(0) > 0, np.exp(self._log_base[0]), 0.0)
-        return found / np.maximum(found.mean(0), 1e-12)
+        mean = found.mean(0)
+        return found / np.where(mean > 0, mean, 1.0)
 
     def add(self, references: NDArray[np.int64], responses: Array) -> Array:
-        """The gain of a generation, (units,), in which ``references``, (n,), were answered by ``responses``, (n, units)."""
+        """The gain of a generation, (units,), in which ``references``, (n,), were answered by ``responses``, (n, units), NaN where not at all."""
         self._make_room()
         fresh = self._shown.sum(0) == 0
+        known = ~np.isnan(responses)
+        responses = np.where(known, responses, 0.0)
         np.add.at(self._seen[-1], references, responses)
         np.add.at(self._squares[-1], references, responses**2)
-        np.add.at(self._shown[-1], references, 1.0)
+        np.add.at(self._shown[-1], references, known.astype(np.float64))
         self._generations += 1
         fresh &= self._shown[-1] > 0
         # bases begin where they were first seen: the steps from there are small, whatever a response is measured in
-        least = 0.1 * responses.sum(0) / max(len(responses), 1) + 1e-12
+        tenth = 0.1 * responses.sum(0) / np.maximum(known.sum(0), 1)
+        least = tenth + np.where(tenth > 0, np.minimum(_LEAST, _LEAST * tenth / _ORDINARY), _LEAST)
         first = np.log(np.maximum(self._seen[-1] / np.maximum(self._shown[-1], 1.0), least))
         self._log_base[:, fresh] = (first[None] - self._log_gain[:, -1:])[:, fresh]
         active = np.flatnonzero(self._seen.sum((0, 1)) > 0)

@@ -77,7 +77,7 @@ class DurableSession:
             self.header = self._log.records[0]
             if checked is None:
                 spec, heard = SessionSpec.parse(self.header["spec"]), _heard(folder, plugin or KeptPlugin())
-                checked = check_session(spec, permissions=permissions, given=given, plugin=heard)
+                checked = check_session(spec, permissions=permissions, given=given, plugin=heard, created=False)
             self.session = Session(checked)
             self.sequence = 0
             self.changed = int(self.header["at"])
@@ -127,6 +127,13 @@ class DurableSession:
         done = self.session.record.advance(generation)
         if done:
             self._add({"t": "advance", "at": now(), "generation": generation, "why": why})
+        return done
+
+    def restart_clock(self, clock: int) -> bool:
+        """Begin the rig's next clock; see :meth:`TrialRecord.restart_clock`."""
+        done = self.session.record.restart_clock(clock)
+        if done:
+            self._add({"t": "clock", "at": now(), "clock": clock})
         return done
 
     def change(self, objective: ComponentSpec | None, unit: str, thread: str = "") -> None:
@@ -216,9 +223,11 @@ class DurableSession:
                 continue
             match record["t"]:
                 case "tell":
-                    self.session.record.tell([_unpacked(*each) for each in record["trials"]], int(record["at"]))
+                    self.session.record.tell([_unpacked(*each) for each in record["trials"]], int(record["at"]), checked=True)
                 case "advance":
                     self.session.record.advance(int(record["generation"]))
+                case "clock":
+                    self.session.record.restart_clock(int(record["clock"]))
                 case "objective":
                     objective = record["objective"]
                     sought = None if objective is None else ComponentSpec.model_validate(objective)
@@ -270,13 +279,13 @@ def now() -> int:
 
 
 def _packed(told: TrialResponse) -> list[Any]:
-    return [told.trial, None if told.missed else list(told.responses), _known(told.onset), _known(told.offset)]
+    return [told.trial, None if told.missed else [_known(value) for value in told.responses], _known(told.onset), _known(told.offset)]
 
 
-def _unpacked(trial: int, responses: list[float] | None, onset: float | None, offset: float | None) -> TrialResponse:
+def _unpacked(trial: int, responses: list[float | None] | None, onset: float | None, offset: float | None) -> TrialResponse:
     missing = math.nan
     clock = (missing if onset is None else onset, missing if offset is None else offset)
-    return TrialResponse(trial, tuple(float(value) for value in responses or ()), responses is None, *clock)
+    return TrialResponse(trial, tuple(missing if value is None else float(value) for value in responses or ()), responses is None, *clock)
 
 
 def _known(value: float) -> float | None:

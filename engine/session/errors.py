@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LARGEST_RESPONSE = 1e30
+"""Size beyond which a response is refused: squares and products of so large ones can still be computed with."""
+
 
 class Refused(ValueError):
     """Nothing was changed.

@@ -62,13 +62,15 @@ def compare(blocks: Sequence[Block], seed: int) -> Comparison | None:
 def _p_value(blocks: Sequence[Block], weights: NDArray[np.float64], observed: float, seed: int) -> float:
     draws = np.random.default_rng(seed)
     drawn = np.zeros(PERMUTATIONS)
+    largest = 0.0
     for weight, block in zip(weights, blocks, strict=True):
         pooled = np.concatenate([block.measured, block.controls])
+        largest = max(largest, float(np.abs(pooled).max()))
         n, m = block.measured.size, block.controls.size
         chosen = draws.permuted(np.broadcast_to(pooled, (PERMUTATIONS, n + m)), axis=1)[:, :n].sum(1)
         drawn += weight * (chosen / n - (pooled.sum() - chosen) / m)
     # equal but for rounding counts as reached
-    reached = int((drawn >= observed - 1e-9 * max(1.0, abs(observed))).sum())
+    reached = int((drawn >= observed - 1e-9 * largest).sum())
     return (1 + reached) / (1 + PERMUTATIONS)
 
 

@@ -34,7 +34,8 @@ class Found:
     latent : Tensor or None
         (*latent); None before anything was told.
     response, low, high : float
-        Mean of fresh measurements that had no part in choosing it, and its 95 % interval; NaN where unknown.
+        Mean of fresh measurements that had no part in choosing it, and its 95 % interval, cut to the scores that are possible; NaN where
+        unknown.
     measurements : int
         How many.
     final : bool
@@ -87,6 +88,8 @@ class Findings:
         beside = Measurements(shown, number, self._seed)
         scores = beside.of(number, self._stimuli.number(latent) if final else None)
         mean, low, high, measurements = summary(scores)
+        least, most = mine.score_bounds
+        low, high = max(low, least), min(high, most)  # NaN stays NaN
         if not comparing:
             return Found(latent, mean, low, high, measurements, final)
         rivals = {}

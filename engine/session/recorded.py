@@ -49,6 +49,10 @@ class RecordedTarget:
         alone = [LayerInfo(unit.name, (1,), kinds[unit.kind]) for unit in self._units]
         return [*alone, LayerInfo(POPULATION, (len(self._units),), "recorded units")]
 
+    def signed(self, layer: str) -> bool:
+        """Whether responses of a layer may be negative."""
+        return any(unit.kind == "signed" for unit in self._units if layer in (unit.name, POPULATION))
+
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
         """Never answers.
 

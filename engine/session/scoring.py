@@ -18,6 +18,9 @@ from .drift import Drift
 from .thread import SearchThread
 from .trials import SHARED, Kind, Status, Stimuli, Trial
 
+UNITS_AT_ONCE = 64
+"""Units tried at once, to see which of them an objective reads."""
+
 
 class Scorer:
     """Scores a session's trials, generation by generation, and follows the gain of its units.
@@ -47,6 +50,8 @@ class Scorer:
         self._reference_at = {stimulus: at for at, stimulus in enumerate(references)}
         self._names = [unit.name for unit in units]
         self._gains: list[NDArray[np.float64]] = []
+        self._sums, self._counts = np.zeros(len(units)), np.zeros(len(units))
+        self._reads: dict[int, tuple[Objective, NDArray[np.bool_]]] = {}
         self.drift = Drift(checked.reference_count, len(units), [unit.kind == "count" for unit in units])
         signed = any(unit.kind == "signed" for unit in units)
         self.normalises = bool(checked.references_shown) and not signed if asked is None else asked
@@ -63,6 +68,7 @@ class Scorer:
         """Score a complete generation: every trial by its thread's objective, and those for all threads by each."""
         gain = self._gain(trials, threads)
         self._gains.append(gain)
+        self._count(trials, gain)
         known: dict[str, list[float]] = {}
         for thread in threads:
             aim = repr(thread.aim)
@@ -95,12 +101,20 @@ class Scorer:
     def state_dict(self) -> dict[str, Any]:
         """Return its part of the session's state, between two generations."""
         gains = torch.from_numpy(np.array(self._gains).reshape(-1, len(self._names)))
-        return {"drift": self.drift.state_dict(), "gains": gains}
+        return {"drift": self.drift.state_dict(), "gains": gains, "answers": torch.from_numpy(np.array([self._sums, self._counts]))}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the session's state."""
+    def load_state_dict(self, state: Mapping[str, Any], trials: Sequence[Trial]) -> None:
+        """Go on from the session's state, after ``trials``."""
         self.drift.load_state_dict(state["drift"])
         self._gains = list(state["gains"].numpy().copy())
+        if "answers" in state:
+            self._sums, self._counts = state["answers"].numpy().copy()
+            return
+        generations: dict[int, list[Trial]] = {}
+        for trial in trials:
+            generations.setdefault(trial.generation, []).append(trial)
+        for generation, gain in enumerate(self._gains, 1):
+            self._count(generations[generation], gain)
 
     def _primary(self, thread: SearchThread) -> int:
         """The recorded unit whose gain is told: the one sought, or the first."""
@@ -116,6 +130,42 @@ class Scorer:
         closing = all(thread.closing or thread.stopped_by for thread in threads)
         return (self.drift.doubted if closing else found).copy()
 
+    def _count(self, trials: Sequence[Trial], gain: NDArray[np.float64]) -> None:
+        """Take a generation into the mean responses of all units."""
+        told = _told(trials).reshape(-1, len(gain)) / gain
+        self._sums += np.where(np.isnan(told), 0.0, told).sum(0)
+        self._counts += (~np.isnan(told)).sum(0)
+
+    def _completed(self, values: NDArray[np.float64], objective: Objective) -> NDArray[np.float64]:
+        """``values``, (n, units), with each missing response in the place of which an objective can do with the unit's mean so far.
+
+        It can where another unit that it reads did answer. A unit that has never answered counts as 0: of a sum or a mean it is left out.
+        """
+        if id(objective) not in self._reads:
+            self._reads[id(objective)] = (objective, self._read_by(objective))
+        read, missing = self._reads[id(objective)][1], np.isnan(values)
+        helped = missing & (~missing & read).any(1)[:, None]
+        return np.where(helped, self._sums / np.maximum(self._counts, 1.0), values)
+
+    def _read_by(self, objective: Objective) -> NDArray[np.bool_]:
+        """Which units an objective reads, (units,): those that alone make its score NaN when they are."""
+        units, made = len(self._names), self._checked.decoder
+        found = np.zeros(units, bool)
+        draws = torch.Generator().manual_seed(0)
+        for start in range(0, units, UNITS_AT_ONCE):
+            part = np.arange(start, min(start + UNITS_AT_ONCE, units))
+            asked = np.ones((len(part), units))
+            asked[np.arange(len(part)), part] = np.nan
+            responses = self._checked.target.responses(asked)
+            if STIMULUS in objective.layers:
+                share = torch.rand(len(part), *made.stimulus.shape, generator=draws, dtype=torch.float64)
+                responses[STIMULUS] = made.stimulus.low + (made.stimulus.high - made.stimulus.low) * share
+            if LATENT in objective.layers:
+                responses[LATENT] = made.latent.sample(len(part), draws)
+            with torch.no_grad():
+                found[part] = objective(responses).isnan().numpy()
+        return found
+
     def _scores(self, trials: Sequence[Trial], gain: NDArray[np.float64], objective: Objective) -> list[float]:
         """The score of each trial of a generation, responses divided by ``gain``, (units,); NaN where it was not told in time."""
         found = [math.nan] * len(trials)
@@ -123,7 +173,10 @@ class Scorer:
         if not rows:
             return found
         told = [trials[row] for row in rows]
-        responses = self._checked.target.responses(np.array([trial.responses for trial in told]) / gain)
+        values = np.array([trial.responses for trial in told]) / gain
+        if np.isnan(values).any():
+            values = self._completed(values, objective)
+        responses = self._checked.target.responses(values)
         offered = objective.layers & OFFERED
         if STIMULUS in offered:
             responses[STIMULUS] = self._screen.of(trials)[rows].double()
@@ -137,6 +190,10 @@ class Scorer:
         for row, score in zip(rows, scores, strict=True):
             found[row] = score
         return found
+
+
+def _told(trials: Sequence[Trial]) -> NDArray[np.float64]:
+    return np.array([trial.responses for trial in trials if trial.status is Status.TOLD], dtype=np.float64)
 
 
 def _rescore(trial: Trial, thread: int, score: float, gain: float) -> None:

@@ -163,7 +163,7 @@ class Session:
             thread.load_state_dict(kept)
         self.stimuli.restore(state["latents"])
         self.record.load_state_dict(state)
-        self.scorer.load_state_dict(state)
+        self.scorer.load_state_dict(state, self.record.trials)
         self._layout.restore(int(state["references_shown"]), self.record.trials)
         self.screen.forget()
         self._plan()

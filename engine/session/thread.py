@@ -71,6 +71,11 @@ class SearchThread:
         return self._shown == 0
 
     @property
+    def score_bounds(self) -> tuple[float, float]:
+        """The least and the greatest score that is possible by its objective; infinite where nothing is known of that."""
+        return self._checked.score_bounds(self.search.objective)
+
+    @property
     def left(self) -> int:
         """Rows of its ask that are still to be shown."""
         return len(self._order) - self._shown

@@ -61,9 +61,11 @@ class Trial:
     skipped : bool
         It was taken as missed since its generation was ended, not because the rig said so.
     responses : tuple of float
-        One a unit; empty where untold or missed.
+        One a unit, NaN where that unit did not answer; empty where untold or missed.
     onset, offset : float
         On the rig's clock, in seconds; NaN where not told.
+    clock : int
+        Which of the rig's clocks, from 1; the next begins with each restart that the rig declares.
     told : int
         When, in microseconds since 1970 by the server's clock; 0 where untold.
     score, gain : float
@@ -89,6 +91,7 @@ class Trial:
     score: float = math.nan
     gain: float = 1.0
     scores: tuple[float, ...] = ()
+    clock: int = 1
 
     def score_for(self, thread: int) -> float:
         """Its score by a thread's objective; NaN where it is another thread's."""
@@ -106,7 +109,7 @@ class TrialResponse:
     trial : int
         Number of the trial.
     responses : tuple of float
-        One for each unit; empty where the trial was missed.
+        One for each unit, NaN where that unit did not answer; empty where the trial was missed.
     missed : bool
         Whether the trial was missed.
     onset, offset : float
@@ -122,7 +125,9 @@ class TrialResponse:
     def same(self, trial: Trial) -> bool:
         """Return whether ``trial`` has this very response already."""
         known = trial.responses if trial.status in (Status.TOLD, Status.LATE) else ()
-        return self.responses == known and _same(self.onset, trial.onset) and _same(self.offset, trial.offset)
+        if len(self.responses) != len(known) or not all(map(_same, self.responses, known)):
+            return False
+        return _same(self.onset, trial.onset) and _same(self.offset, trial.offset)
 
 
 def _same(one: float, other: float) -> bool:
@@ -189,19 +194,22 @@ def table(trials: Sequence[Trial], units: int) -> dict[str, Any]:
         "real": torch.tensor(real, dtype=torch.float64).reshape(-1, 4),
         "responses": torch.from_numpy(responses),
         "scores": torch.from_numpy(scores),
+        "clocks": torch.tensor([t.clock for t in trials], dtype=torch.int64),
     }
 
 
 def from_table(state: dict[str, Any]) -> list[Trial]:
     """Trials of a snapshot."""
     found: list[Trial] = []
-    rows = zip(*(state[name].tolist() for name in ("whole", "real", "responses", "scores")), strict=True)
-    for number, (whole, (onset, offset, score, gain), responses, scores) in enumerate(rows, 1):
+    clocks = state["clocks"].tolist() if "clocks" in state else [1] * len(state["whole"])
+    rows = zip(*(state[name].tolist() for name in ("whole", "real", "responses", "scores")), clocks, strict=True)
+    for number, (whole, (onset, offset, score, gain), responses, scores, clock) in enumerate(rows, 1):
         generation, kind, stimulus, row, replicate, thread, status, skipped, told = whole
         known = tuple(responses) if status in (Status.TOLD, Status.LATE) else ()
         trial = Trial(number, generation, Kind(kind), stimulus, row, replicate, thread, Status(status), bool(skipped), known)
         trial.onset, trial.offset, trial.score, trial.gain, trial.told = onset, offset, score, gain, told
         trial.scores = tuple(scores) if thread == SHARED else ()
+        trial.clock = clock
         found.append(trial)
     return found
 

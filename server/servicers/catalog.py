@@ -11,6 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from actmax.v1 import catalog_service_pb2 as pb
 
+from ...engine.session.errors import LARGEST_RESPONSE
 from ..config import ServerConfig
 from ..errors import invalid
 from ..execution.inspector import Inspector
@@ -61,6 +62,7 @@ class CatalogServicer:
             max_stored_bytes_per_owner=self._config.max_stored_bytes_per_owner,
             max_open_sessions_per_owner=self._config.max_open_sessions_per_owner,
             version=_version(),
+            largest_response=LARGEST_RESPONSE,
         )
 
 

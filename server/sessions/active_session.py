@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-Step = pb.Tell | pb.Advance | pb.ChangeObjective
+Step = pb.Tell | pb.Advance | pb.ChangeObjective | pb.RestartClock
 
 
 _UNREAD = 64
@@ -261,6 +261,8 @@ class ActiveSession:
                 trials, late = receipt.trials, receipt.late
             elif isinstance(step, pb.Advance):
                 kept.advance(step.generation, "client")
+            elif isinstance(step, pb.RestartClock):
+                kept.restart_clock(step.clock)
             else:
                 named = plain(step.objective) if step.HasField("objective") else None
                 objective = None if named is None else ComponentSpec.model_validate(named)

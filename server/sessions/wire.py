@@ -52,6 +52,7 @@ def progress(session: Session) -> session_pb2.SessionProgress:
         gain=session.scorer.gain(session.threads[0]) if session.scorer.normalises else math.nan,
         untold=session.record.untold,
         remeasuring=session.remeasuring,
+        clock=session.record.clock,
     )
 
 
@@ -205,6 +206,7 @@ def trial(found: Trial, names: Sequence[str]) -> session_service_pb2.Trial:
         score=found.score,
         gain=found.gain,
         thread=names[found.thread] if found.thread >= 0 else "",
+        clock=found.clock,
     )
     if not math.isnan(found.onset):
         message.onset = found.onset

@@ -117,6 +117,9 @@ async def test_reopening_sends_what_is_untold_and_ends_the_older_stream(serving)
     [
         ([pb.TrialResponse(trial=99, responses=[1])], grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_TRIAL"),
         ([pb.TrialResponse(trial=2, responses=[float("nan")])], grpc.StatusCode.INVALID_ARGUMENT, "NOT_FINITE"),
+        ([pb.TrialResponse(trial=2, responses=[1e80])], grpc.StatusCode.INVALID_ARGUMENT, "TOO_LARGE"),
+        ([pb.TrialResponse(trial=2, responses=[1], onset=float("nan"))], grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
+        ([pb.TrialResponse(trial=2, responses=[1], onset=1e18)], grpc.StatusCode.INVALID_ARGUMENT, "CLOCK_JUMP"),
         ([pb.TrialResponse(trial=2, responses=[-1])], grpc.StatusCode.INVALID_ARGUMENT, "NEGATIVE_RESPONSE"),
         ([pb.TrialResponse(trial=2, responses=[1, 2])], grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SHAPE"),
         ([pb.TrialResponse(trial=1, responses=[77])], grpc.StatusCode.ABORTED, "CONFLICTING_TELL"),

@@ -88,7 +88,7 @@ class GetLimitsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_receive_bytes", "workers", "max_evaluations", "version", "max_searches", "max_queued_per_owner", "max_running_per_owner", "max_stored_bytes_per_owner", "max_open_sessions_per_owner")
+    __slots__ = ("max_receive_bytes", "workers", "max_evaluations", "version", "max_searches", "max_queued_per_owner", "max_running_per_owner", "max_stored_bytes_per_owner", "max_open_sessions_per_owner", "largest_response")
     MAX_RECEIVE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     MAX_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +98,7 @@ class Limits(_message.Message):
     MAX_RUNNING_PER_OWNER_FIELD_NUMBER: _ClassVar[int]
     MAX_STORED_BYTES_PER_OWNER_FIELD_NUMBER: _ClassVar[int]
     MAX_OPEN_SESSIONS_PER_OWNER_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     max_receive_bytes: int
     workers: int
     max_evaluations: int
@@ -107,4 +108,5 @@ class Limits(_message.Message):
     max_running_per_owner: int
     max_stored_bytes_per_owner: int
     max_open_sessions_per_owner: int
-    def __init__(self, max_receive_bytes: _Optional[int] = ..., workers: _Optional[int] = ..., max_evaluations: _Optional[int] = ..., version: _Optional[str] = ..., max_searches: _Optional[int] = ..., max_queued_per_owner: _Optional[int] = ..., max_running_per_owner: _Optional[int] = ..., max_stored_bytes_per_owner: _Optional[int] = ..., max_open_sessions_per_owner: _Optional[int] = ...) -> None: ...
+    largest_response: float
+    def __init__(self, max_receive_bytes: _Optional[int] = ..., workers: _Optional[int] = ..., max_evaluations: _Optional[int] = ..., version: _Optional[str] = ..., max_searches: _Optional[int] = ..., max_queued_per_owner: _Optional[int] = ..., max_running_per_owner: _Optional[int] = ..., max_stored_bytes_per_owner: _Optional[int] = ..., max_open_sessions_per_owner: _Optional[int] = ..., largest_response: _Optional[float] = ...) -> None: ...

@@ -274,7 +274,7 @@ class ThreadProgress(_message.Message):
     def __init__(self, name: _Optional[str] = ..., unit: _Optional[str] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., optimizer: _Optional[str] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., reference: _Optional[float] = ..., remeasuring: _Optional[bool] = ..., stopped_by: _Optional[str] = ..., recommendation: _Optional[_Union[Recommendation, _Mapping]] = ...) -> None: ...
 
 class SessionProgress(_message.Message):
-    __slots__ = ("generation", "evaluations", "total_evaluations", "told", "missed", "late", "reference", "gain", "untold", "remeasuring")
+    __slots__ = ("generation", "evaluations", "total_evaluations", "told", "missed", "late", "reference", "gain", "untold", "remeasuring", "clock")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -285,6 +285,7 @@ class SessionProgress(_message.Message):
     GAIN_FIELD_NUMBER: _ClassVar[int]
     UNTOLD_FIELD_NUMBER: _ClassVar[int]
     REMEASURING_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     generation: int
     evaluations: int
     total_evaluations: int
@@ -295,7 +296,8 @@ class SessionProgress(_message.Message):
     gain: float
     untold: int
     remeasuring: bool
-    def __init__(self, generation: _Optional[int] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., told: _Optional[int] = ..., missed: _Optional[int] = ..., late: _Optional[int] = ..., reference: _Optional[float] = ..., gain: _Optional[float] = ..., untold: _Optional[int] = ..., remeasuring: _Optional[bool] = ...) -> None: ...
+    clock: int
+    def __init__(self, generation: _Optional[int] = ..., evaluations: _Optional[int] = ..., total_evaluations: _Optional[int] = ..., told: _Optional[int] = ..., missed: _Optional[int] = ..., late: _Optional[int] = ..., reference: _Optional[float] = ..., gain: _Optional[float] = ..., untold: _Optional[int] = ..., remeasuring: _Optional[bool] = ..., clock: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("name", "spec", "state", "create_time", "expire_time", "last_sequence", "progress", "recommendation", "stopped_by", "optimizer", "owner", "stimulus_shape", "stimulus_low", "stimulus_high", "objective", "unit", "threads")

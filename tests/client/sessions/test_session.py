@@ -120,6 +120,29 @@ def test_responses_after_the_end_are_kept_as_late_until_the_session_is_closed(se
     assert refused.value.reason == "SESSION_CLOSED"
 
 
+def test_a_clock_that_began_anew_is_declared_and_a_silent_unit_is_told_beside_the_other(server):
+    with Session.create(SPEC, server.address) as session:
+        first = session.ask()
+        assert first is not None
+        session.tell(rig(first), onsets=np.arange(len(first)) + 5000.0)
+        second = session.ask()
+        assert second is not None
+        responses = rig(second)
+        responses[0, 1] = np.nan
+        with pytest.raises(InvalidInput, match="began anew"):
+            session.tell(responses, onsets=np.arange(len(second)) + 1.0)
+        session.restart_clock()
+        session.tell(responses, onsets=np.arange(len(second)) + 1.0)
+        assert session.ask() is not None
+        trials = fetch_trials(session.name, server.address)
+        assert trials.clock[: len(first)].tolist() == [1] * len(first)
+        assert trials.clock[len(first) : len(first) + len(second)].tolist() == [2] * len(second)
+        assert trials.status[len(first)] == "told"
+        assert np.isnan(trials.responses[len(first)]).tolist() == [False, True]
+        with pytest.raises(InvalidInput, match="milliseconds"):
+            session.tell_trial(session.shown.trials[0], [1.0, 1.0], onset=1.7e12)
+
+
 def test_a_second_client_is_in_the_way_and_may_take_over(server):
     with Session.create(SPEC, server.address) as session:
         session.ask()
