@@ -174,3 +174,20 @@ def test_a_wrong_mat_file_says_what_is_wrong(variables, says):
         read_mat(made.getvalue(), ["a"])
     with pytest.raises(ValueError, match=r"version 7\.3"):
         read_mat(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(200), ["a"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be-mark"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
+def test_a_table_is_read_in_any_encoding_and_with_any_line_breaks_however_it_arrives(tmp_path, encoding, ending):
+    text = ending.join(["trial\ta", "1\t2,5", "2\t", "3\tnan", ""])
+    data = b"\xfe\xff" + text.encode("utf-16-be") if encoding == "utf-16-be-mark" else text.encode(encoding)
+    path = tmp_path / "x.csv"
+    file = ResponseFile(path, ["a"], settle=50.0)
+    seen: list[tuple] = []
+    for at, cut in enumerate([*range(1, len(data), 3), len(data)]):
+        path.write_bytes(data[:cut])
+        seen += rows_of(file.look(float(at)))
+    for late in (100.0, 200.0):  # nothing has changed for long: the last line's carriage return was its end
+        seen += rows_of(file.look(late))
+    wanted = [(1, 2.5, math.nan, 2), (2, math.nan, math.nan, 3), (3, math.nan, math.nan, 4)]
+    np.testing.assert_array_equal(np.array(list(dict.fromkeys(map(repr, seen)))), np.array([repr(row) for row in wanted]))
