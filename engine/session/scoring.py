@@ -144,7 +144,7 @@ class Scorer:
         if id(objective) not in self._reads:
             self._reads[id(objective)] = (objective, self._read_by(objective))
         read, missing = self._reads[id(objective)][1], np.isnan(values)
-        helped = missing & (~missing & read).any(1)[:, None]
+        helped = missing & (~missing & read).any(1, keepdims=True)
         return np.where(helped, self._sums / np.maximum(self._counts, 1.0), values)
 
     def _read_by(self, objective: Objective) -> NDArray[np.bool_]:

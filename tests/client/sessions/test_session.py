@@ -133,14 +133,15 @@ def test_a_clock_that_began_anew_is_declared_and_a_silent_unit_is_told_beside_th
             session.tell(responses, onsets=np.arange(len(second)) + 1.0)
         session.restart_clock()
         session.tell(responses, onsets=np.arange(len(second)) + 1.0)
-        assert session.ask() is not None
+        third = session.ask()
+        assert third is not None
         trials = fetch_trials(session.name, server.address)
         assert trials.clock[: len(first)].tolist() == [1] * len(first)
         assert trials.clock[len(first) : len(first) + len(second)].tolist() == [2] * len(second)
         assert trials.status[len(first)] == "told"
         assert np.isnan(trials.responses[len(first)]).tolist() == [False, True]
         with pytest.raises(InvalidInput, match="milliseconds"):
-            session.tell_trial(session.shown.trials[0], [1.0, 1.0], onset=1.7e12)
+            session.tell_trial(third.trials[0], [1.0, 1.0], onset=1.7e12)
 
 
 def test_a_second_client_is_in_the_way_and_may_take_over(server):

@@ -24,10 +24,10 @@ RATES = [{"name": "a", "kind": "rate"}, {"name": "b", "kind": "rate"}]
 ODD = [math.nan, math.inf, -math.inf, 0.0, -1.0, 1e-300, 1e300, float(2**63 - 1), float(-(2**63)), 1.7e12, 1e6]
 
 
-def tell(one: Session, start: float, time: int = 0, **odd: float) -> None:
-    """Answer the present generation on a clock that shows ``start`` at first, its first trial but for ``odd``."""
+def tell(one: Session, start: float, time: int = 0, *, onset: float | None = None) -> None:
+    """Answer the present generation on a clock that shows ``start`` at first, its first trial at ``onset``."""
     answers = [TrialResponse(each.trial, each.responses, onset=start + at) for at, each in enumerate(neuron(one))]
-    one.record.tell([TrialResponse(answers[0].trial, answers[0].responses, **{"onset": start} | odd), *answers[1:]], time)
+    one.record.tell([TrialResponse(answers[0].trial, answers[0].responses, onset=start if onset is None else onset), *answers[1:]], time)
     one.step()
 
 
@@ -146,8 +146,8 @@ def test_the_unit_of_a_response_changes_no_statistic(unit):
 @settings(max_examples=30, deadline=None)
 def test_a_p_value_has_no_unit(exponent, seed):
     draws = np.random.default_rng(seed)
-    sides = draws.poisson(4, 6) + 0.0, draws.poisson(2, 6) + 0.0
-    plain, other = (compare([Block(*(factor * side for side in sides))], 1) for factor in (1.0, 10.0**exponent))
+    sides = [draws.poisson(mean, 6).astype(np.float64) for mean in (4, 2)]
+    plain, other = (compare([Block(*(np.float64(factor) * side for side in sides))], 1) for factor in (1.0, 10.0**exponent))
     assert plain is not None
     assert other is not None
     assert plain.p_value == other.p_value
