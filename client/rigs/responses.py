@@ -128,8 +128,8 @@ class ResponseFile:
 def _lines_in_utf8(data: bytes, old: bool) -> bytes:
     """Return a table's text as UTF-8 with ``\\n`` in its line breaks, whatever it was written as.
 
-    UTF-16, as of Excel's "Unicode text", is known by its mark or by its zeros. A carriage return alone is a line break where no line feed can
-    follow it: with something behind it, or in a file that has not changed for long (``old``).
+    UTF-16, as of Excel's "Unicode text", is known by its mark or by its zeros. A carriage return alone is a line break where no line feed
+    can follow it: with something behind it, or in a file that has not changed for long (``old``).
     """
     wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     if wide or (data[1:2] == b"\0" and data[:1] != b"\0" and data[2:3] not in (b"", b"\0") and data[3:4] in (b"", b"\0")):

@@ -73,7 +73,10 @@ class Drift:
         return found / np.where(mean > 0, mean, 1.0)
 
     def add(self, references: NDArray[np.int64], responses: Array) -> Array:
-        """The gain of a generation, (units,), in which ``references``, (n,), were answered by ``responses``, (n, units), NaN where not at all."""
+        """Return the gain of a generation, (units,).
+
+        Its ``references``, (n,), were answered by ``responses``, (n, units), NaN where a unit did not answer.
+        """
         self._make_room()
         fresh = self._shown.sum(0) == 0
         known = ~np.isnan(responses)
