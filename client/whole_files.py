@@ -14,7 +14,13 @@ WRITING = ".writing-"
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; the file there is renamed to ``path`` at the end."""
+    """Yield a path beside ``path`` to write to; the file there is renamed to ``path`` at the end.
+
+    Raises
+    ------
+    OSError
+        The file can't be written or renamed; ``path`` is unchanged then.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{WRITING}{secrets.token_hex(4)}-{path.name[-40:]}")
     try:

@@ -107,6 +107,15 @@ def describe_target(
 ) -> tuple[StimulusSpec, bool, list[LayerInfo]]:
     """Return a target's stimulus, whether it is differentiable, and its layers.
 
+    Parameters
+    ----------
+    component : ComponentSpec
+        Name and options of the target.
+    permissions : Permissions
+        What the target may import, read and ask.
+    field : str
+        Field that holds ``component``, for violations.
+
     Raises
     ------
     InvalidJob
@@ -125,7 +134,20 @@ def build_generator(
     given: Mapping[str, Any] | None = None,
     field: str = "generator",
 ) -> Generator | None:
-    """Return a generator; None if it needs a target's ``stimulus`` for its shape, and that is None.
+    """Return a generator; None if its shape follows from ``stimulus``, and that is None.
+
+    Parameters
+    ----------
+    component : ComponentSpec
+        Name and options of the generator.
+    stimulus : StimulusSpec or None
+        Stimulus of the target, for generators that take their shape from it.
+    permissions : Permissions
+        What the generator may import, read and ask.
+    given : mapping of str to object, optional
+        Ready parts, by name.
+    field : str
+        Field that holds ``component``, for violations.
 
     Raises
     ------
@@ -137,7 +159,7 @@ def build_generator(
 
 @under_default_settings
 def build_target(component: ComponentSpec, *, permissions: Permissions = NOTHING, field: str = "target") -> Target:
-    """Return a target.
+    """Return a target; parameters are those of :func:`describe_target`.
 
     Raises
     ------

@@ -97,6 +97,8 @@ def maximize(  # noqa: PLR0913 - a job's fields
     optimizer, objective : str or type
         A name of the catalog or your own class; an objective also as an expression, such as ``Unit("fc[3]") - 0.1 * TotalVariation()``
         (:mod:`actmax.models.objectives.expressions`).
+    generator_options, target_options, optimizer_options, objective_options : mapping, optional
+        Options of each part by name, as in a job file.
     baselines : sequence of str
         Further optimizers for comparison.
     evaluations, seconds, plateau : number or None

@@ -182,7 +182,7 @@ class ResolvedJob:
         return self.target.unit_name(unit.layer, index) if index is not None and isinstance(self.target, HasUnitNames) else ""
 
     def response_unit(self, unit: UnitAddress) -> str:
-        """Return what the unit's responses are measured in; empty where they have no unit."""
+        """Return the unit of measurement of the unit's responses; empty without one."""
         return next((layer.response_unit for layer in self.target.layers() if layer.name == unit.layer), "")
 
     def reference(self, unit: UnitAddress) -> float | None:
@@ -195,7 +195,19 @@ class ResolvedJob:
 
 
 def needs_gradient(name: str, unit: UnitAddress, missing: Missing, differentiable: bool) -> str:
-    """Return why an optimizer that needs gradients can't search a unit, and what would work."""
+    """Return why an optimizer that needs gradients can't search a unit, and what would work, in a line.
+
+    Parameters
+    ----------
+    name : str
+        The optimizer's name.
+    unit : UnitAddress
+        The unit.
+    missing : Missing
+        Why the unit has no gradient.
+    differentiable : bool
+        Whether generator and target both declare themselves differentiable.
+    """
     if not differentiable:
         return f"{name} needs gradients and {missing.reason}; use auto, which does without"
     what = f"{name} needs gradients and {unit} has none that reach the input: {missing.reason}"

@@ -46,9 +46,9 @@ def check_analysis(
 ) -> list[Section]:
     """Check ``analysis`` against the contract in a small job, and return its sections.
 
-    Checks that its sections can be shown, that equal contexts give equal sections, that it draws nothing from global random state and
-    changes no result of the searches, and that it ends when it is cancelled. After an interruption at each place where it asks whether to
-    stop, it must give the same sections, with a state that a checkpoint can hold.
+    Its sections must be valid, and equal for equal contexts. It must draw nothing from global random state, change no result of the
+    searches, and end when it is cancelled. After an interruption at each call of ``should_stop`` it must give the same sections, with a
+    state that a checkpoint can hold.
 
     Parameters
     ----------

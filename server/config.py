@@ -180,7 +180,7 @@ class ServerConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the call alone; :func:`actmax.server.settings.load` reads the other sources."""
+        """Return the constructor's values as the only source; :func:`actmax.server.settings.load` reads file and environment."""
         return (init_settings,)
 
     @model_validator(mode="after")

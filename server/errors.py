@@ -57,7 +57,17 @@ class ServiceError(Exception):
 
 
 def invalid(field: str, description: str, *, reason: str = "INVALID_FIELD") -> ServiceError:
-    """Return an INVALID_ARGUMENT about one field."""
+    """Return an INVALID_ARGUMENT about one field.
+
+    Parameters
+    ----------
+    field : str
+        Path of the field in the request.
+    description : str
+        What is wrong and what would work.
+    reason : str
+        UPPER_SNAKE_CASE, for programs.
+    """
     return invalid_fields([FieldViolation(field, description)], reason=reason)
 
 

@@ -56,7 +56,7 @@ Kind = Annotated[
 
 @app.callback()
 def catalog(context: typer.Context, server: CatalogServer = "", as_json: Json = False) -> None:
-    """What a server offers, or this installation where none runs: components, their options, the layers of a target."""
+    """List the components of a server, or of this installation if none runs."""
     if context.invoked_subcommand is None:
         components(server=server, as_json=as_json)
     else:

@@ -272,7 +272,7 @@ def _labels(texts: list[str] | None) -> dict[str, str]:
 
 
 def _title(job: job_pb2.Job) -> str:
-    """Return a job's title; for an analysis the names of its analyses and of the analysed job."""
+    """Return a job's title; for a job of analyses their names and the analysed job."""
     if not job.analysis_of:
         return job.spec.title
     return f"{', '.join(one.name for one in job.spec.analyses)} of {job.analysis_of}"

@@ -1,4 +1,4 @@
-"""A function that analyses jobs, as a plugin: it is driven step by step, and runs in a thread of its own between steps."""
+"""A function that analyses jobs, as a plugin: calls drive it step by step, and it runs in a separate thread between steps."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from ...wire.transport import ENVELOPE_BYTES
 from .parts import MESSAGE_BYTES, Fault, require_version
 
 _STEP_SECONDS = 1.0
-"""For which a step waits for something to say; then it says what is under way."""
+"""Seconds that a step waits for the function; then it answers with the present stage."""
 _RUNS = 16
-"""Runs that are kept; one that was left by its job goes when others come."""
+"""Most runs that are kept; the least recently used run is dropped for a new one."""
 
 
 @dataclass(frozen=True)
 class FoundStimulus:
-    """What one search found.
+    """The result of one search.
 
     Attributes
     ----------
     unit, optimizer, unit_name : str
-        Whose search, by what, and what the unit stands for (may be empty).
+        Address of the unit, label of the optimizer, and the target's name of the unit (may be empty).
     response : float
-        The unit's, measured again at the end.
+        The unit's response, measured again after the search.
     stimulus : ndarray
         float32, of the job's stimulus shape.
     """
@@ -50,7 +50,7 @@ class FoundStimulus:
 
 @dataclass(frozen=True)
 class PluginFigure:
-    """A figure of a section: ``content`` is a file of ``media_type``, or a stimulus of the job, which is drawn as those that were found."""
+    """A figure of a section: ``content`` is a file of ``media_type``, or a stimulus of the job, which is drawn like found stimuli."""
 
     title: str
     alt: str
@@ -62,22 +62,22 @@ class PluginFigure:
 
 @dataclass(frozen=True)
 class PluginSection:
-    """One part of what was found, as every output shows it.
+    """One part of the analysis' results, which every output shows alike.
 
     Attributes
     ----------
     title : str
         A heading.
     notes : sequence of str
-        Sentences: how to read it, what was left out.
+        Sentences: how to read the section, what is left out.
     rows : sequence of mapping
-        A table, one mapping of column to text, number, truth or None a row. Columns ``unit`` and ``optimizer`` say what a row is about.
+        A table, for each row a mapping of column to text, number, bool or None. Columns ``unit`` and ``optimizer`` say what a row is about.
     arrays : mapping of str to array_like
         float32, float64, uint8, int32 or int64.
     figures : sequence of PluginFigure
-        In their order.
+        The figures in their order.
     name : str
-        Tells several sections apart, in letters, digits and hyphens.
+        Distinguishes several sections, in letters, digits and hyphens.
     """
 
     title: str
@@ -89,22 +89,22 @@ class PluginSection:
 
 
 class PluginContext:
-    """What an analysis over the wire is given.
+    """The data of a job for an analysis over the wire, and access to its target.
 
     Attributes
     ----------
     options : mapping
-        As the job gives them under ``options.options``.
+        The options that the job gives under ``options.options``.
     seed : int
-        The job's. Every random draw comes from generators that are made of it.
+        The job's seed. Every random draw must come from generators seeded with it.
     shape : tuple of int
-        Of one stimulus.
+        Shape of one stimulus.
     low, high : float
         Range of the stimuli.
     units : list of str
         Addresses, in the order of the rows of all responses.
     found : list of FoundStimulus
-        What the searches found.
+        Results of the searches.
     """
 
     def __init__(self, run: _Run, start: pb.AnalysisStart) -> None:
@@ -121,7 +121,23 @@ class PluginContext:
         ]
 
     def evaluate(self, stimuli: ArrayLike) -> NDArray[np.float64]:
-        """Return the units' responses, (units, n), to (n, *shape) stimuli; NaN where one was missed."""
+        r"""Return the units' responses to stimuli.
+
+        Parameters
+        ----------
+        stimuli : array_like
+            (n, \*shape).
+
+        Returns
+        -------
+        ndarray
+            (units, n) float64, NaN for a missed trial.
+
+        Raises
+        ------
+        ValueError
+            The stimuli have another shape.
+        """
         values = np.asarray(stimuli, np.float32)
         if values.shape[1:] != self.shape:
             raise ValueError(f"stimuli have shape {values.shape}; (n, {', '.join(map(str, self.shape))}) works")
@@ -129,15 +145,15 @@ class PluginContext:
         return np.concatenate([np.empty((len(self.units), 0)), *parts], 1)
 
     def report(self, text: str) -> None:
-        """Say what is under way, such as "fading stimuli: 3 of 10"."""
+        """Set the present stage, such as "fading stimuli: 3 of 10"."""
         self._run.stage = text[:300]
 
     def should_stop(self) -> bool:
-        """Return whether the job was cancelled: return the sections made so far."""
+        """Return whether the job was cancelled; then return the sections made so far."""
         return self._run.cancelled
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Say what there is, for what the context of an analysis in actmax itself has."""
+        """Raise AttributeError with the available attributes, for attributes that only analyses within actmax have."""
         offered = "options, seed, shape, low, high, units, found, evaluate, report and should_stop"
         raise AttributeError(f"an analysis over the wire is given no {name}: the network stays where it is; there are {offered}")
 
@@ -151,12 +167,12 @@ class AnalysisPlugin:
     Parameters
     ----------
     function : callable
-        Takes a :class:`PluginContext` and returns sections. For equal contexts it has to ask for the same stimuli in the same order and
-        return the same: after an interruption it runs from its beginning, and what it asks again is answered at once from what was kept.
+        Maps a :class:`PluginContext` to sections. For equal contexts it must ask for the same stimuli in the same order and
+        return equal sections. After an interruption it runs from its beginning, and repeated stimuli are answered from stored responses.
     version : str
-        Change it whenever the same job may be analysed otherwise.
+        Change it whenever the results for a job may change.
     needs : sequence of str
-        Protocols of the target that it can't do without, such as "HasModule". None is offered over the wire: jobs that name it are refused.
+        Protocols of the target that it requires, such as "HasModule". None is offered over the wire: jobs that name it are refused.
     max_message_bytes : int
         Largest message that is sent or received.
     """
@@ -175,7 +191,7 @@ class AnalysisPlugin:
         Raises
         ------
         Fault
-            The request is not for this plugin or this run, or the function failed.
+            The request is not for this plugin or this run, the answer is too large, or the function failed.
         """
         require_version(request.version, self.description.version)
         with self._lock:
@@ -196,7 +212,7 @@ class AnalysisPlugin:
 
 
 class _Left(BaseException):
-    """The run was left: its thread ends."""
+    """The run was dropped: its thread ends."""
 
 
 class _Run:
@@ -212,7 +228,13 @@ class _Run:
         threading.Thread(target=self._work, name="analysis", daemon=True).start()
 
     def answer(self, request: pb.AnalysisStepRequest) -> pb.AnalysisStepResponse:
-        """Return what the function says next; see ``AnalysisService.Step``."""
+        """Return the function's next message, or its stage after a second; see ``AnalysisService.Step``.
+
+        Raises
+        ------
+        Fault
+            The step is neither the last one nor the next, or the function failed.
+        """
         with self._lock:
             self.cancelled |= request.cancelled
             if request.step == self._step:
@@ -227,14 +249,20 @@ class _Run:
             except queue.Empty:
                 event = pb.AnalysisStepResponse(progress=self.stage)
             if isinstance(event, Fault):
-                self._events.put(event)  # whoever asks again is told again
+                self._events.put(event)  # a repeated step receives it again
                 self._last = pb.AnalysisStepResponse()
                 raise event
             self._step, self._last = request.step, event
             return event
 
     def asked(self, stimuli: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Have a step ask for the responses to some stimuli, and return them."""
+        r"""Send stimuli with the next step, (n, \*shape), and return the responses, (units, n) float64.
+
+        Raises
+        ------
+        _Left
+            The run was dropped.
+        """
         self._events.put(pb.AnalysisStepResponse(evaluate=to_tensor(stimuli)))
         responses = self._responses.get()
         if responses is None:
@@ -242,7 +270,7 @@ class _Run:
         return responses.astype(np.float64)
 
     def leave(self) -> None:
-        """End the thread at the next stimuli that it asks for."""
+        """Drop the run: its thread ends when it next asks for responses."""
         self.cancelled = True
         self._responses.put(None)
 

@@ -230,7 +230,17 @@ def offer_generator(decode: Function | GeneratorPlugin, name: str, **settings: A
 
 
 def offer_analysis(function: AnalysisFunction | AnalysisPlugin, name: str, **settings: Any) -> None:
-    """Dial in and analyse jobs until interrupted; ``settings`` of :class:`PluginOffering` and :class:`AnalysisPlugin`."""
+    """Connect to a server and analyse jobs until interrupted.
+
+    Parameters
+    ----------
+    function : callable or AnalysisPlugin
+        See :class:`AnalysisPlugin`.
+    name : str
+        Name for jobs to use.
+    **settings
+        Parameters of :class:`PluginOffering` and :class:`AnalysisPlugin`.
+    """
     _wait(name, settings, lambda more: function if isinstance(function, AnalysisPlugin) else AnalysisPlugin(function, **more))
 
 

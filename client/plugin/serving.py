@@ -136,7 +136,17 @@ def serve_generator(decode: Function | GeneratorPlugin, address: str = DEFAULT_A
 
 
 def serve_analysis(function: AnalysisFunction | AnalysisPlugin, address: str = DEFAULT_ADDRESS, **settings: Any) -> None:
-    """Analyse jobs at ``address`` until interrupted; ``settings`` of :class:`PluginServer` and :class:`AnalysisPlugin`."""
+    """Analyse jobs at ``address`` until interrupted.
+
+    Parameters
+    ----------
+    function : callable or AnalysisPlugin
+        See :class:`AnalysisPlugin`.
+    address : str
+        ``host:port``.
+    **settings
+        Parameters of :class:`PluginServer` and :class:`AnalysisPlugin`.
+    """
     _serve(address, settings, lambda more: function if isinstance(function, AnalysisPlugin) else AnalysisPlugin(function, **more))
 
 

@@ -1,4 +1,4 @@
-"""Checks how stimuli reach a user's network: value ranges that it was not trained with, and channels that come last."""
+"""Checks how stimuli reach a user's network: value ranges unlike those of its training, and channels that come last."""
 
 from __future__ import annotations
 

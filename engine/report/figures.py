@@ -119,7 +119,19 @@ class FigureRow:
 
 
 def placed(sections: Sequence[Section], place: str, unit: str, optimizer: str | None = None) -> Iterator[Figure]:
-    """Yield the figures with a place about a unit, and about one optimizer if that is given."""
+    """Yield the figures with a place about a unit.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        The sections, in the order of the figures.
+    place : str
+        See :data:`actmax.engine.results.section.Place`.
+    unit : str
+        The unit's address.
+    optimizer : str or None
+        Label of the optimizer; None for figures about any or none.
+    """
     for section in sections:
         for figure in section.figures:
             if figure.place == place and figure.unit == unit and optimizer in (None, figure.optimizer):

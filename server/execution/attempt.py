@@ -120,7 +120,7 @@ class Attempt:
                 self._send(messages.SUSPEND)
 
     def fence(self) -> None:
-        """Kill the worker: the attempt is not the job's present one any more."""
+        """Kill the worker, since the job has a later attempt or was taken over."""
         with self._lock:
             self._fenced = True
             if self._process is not None:
@@ -167,7 +167,7 @@ class Attempt:
         process.close()
 
     def broke(self, error: Exception) -> None:
-        """Record a crash after ``run`` raised, since nothing follows the worker any more."""
+        """Record a crash after ``run`` raised: without it the job would stay RUNNING with nothing that follows the worker."""
         if not self._stopping:
             self._crashed(f"the server could not watch over its worker ({type(error).__name__}: {error})")
 

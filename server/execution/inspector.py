@@ -80,7 +80,7 @@ class Inspector:
         Raises
         ------
         ServiceError
-            INVALID_ARGUMENT, with fields ``analyses[…]``, or ``name`` if the job can't be built any more; and the errors of :meth:`check`.
+            INVALID_ARGUMENT, with fields ``analyses[…]``, or ``name`` if the job itself can't be built; and the errors of :meth:`check`.
         """
         await self._ask("check_analyses", spec)
 
@@ -194,7 +194,17 @@ class Inspector:
 
 
 def main(connection: Connection, engine: Engine, logs: Logs) -> None:
-    """Answer questions until the server is gone."""
+    """Answer questions until the server is gone.
+
+    Parameters
+    ----------
+    connection : Connection
+        The process's end of the pipe to the server.
+    engine : Engine
+        What answers the questions.
+    logs : Logs
+        How to log.
+    """
     child.settle("inspector", logs, threads=1)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends with its server, which may still send questions
     with contextlib.suppress(Exception):  # the first question raises it again

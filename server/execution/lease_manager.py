@@ -77,7 +77,7 @@ class LeaseManager:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and remove the registration; called when no job is held here any more."""
+        """End the thread and remove the registration; called after all jobs of this server were released."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(10.0)

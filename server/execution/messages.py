@@ -43,7 +43,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker was lost where it ran, with its machine for example; a retry may succeed. ``began``: whether the worker had started."""
+    """The worker was lost, with its machine for example; a retry may succeed. ``began``: whether the worker had started."""
 
     why: str
     began: bool = True

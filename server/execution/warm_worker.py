@@ -83,7 +83,19 @@ class WarmWorker:
 
 
 def main(connection: Connection, maker: Engine, threads: int, logs: Logs) -> None:
-    """Import what jobs need, wait for a task, and run it."""
+    """Import what jobs need, wait for a task, and run it.
+
+    Parameters
+    ----------
+    connection : Connection
+        The process's end of the pipe to the server.
+    maker : Engine
+        What runs the job.
+    threads : int
+        CPU threads of numeric libraries while waiting.
+    logs : Logs
+        How to log while waiting.
+    """
     child.settle("standby", logs, threads)
     with contextlib.suppress(Exception):  # the job fails with the same error, and reports it
         maker.warm(running=True)

@@ -157,7 +157,17 @@ class Lifecycle:
         return self._end(job, states.SUCCEEDED, "", artifacts=tuple(artifacts))
 
     def cancelled(self, job: JobRecord, message: str, artifacts: Sequence[ArtifactRecord] = ()) -> JobRecord | None:
-        """Record that the attempt ended by a cancellation; return the job, or None if the attempt is not the present one."""
+        """Record that the attempt ended by a cancellation; return the job, or None if the attempt is not the present one.
+
+        Parameters
+        ----------
+        job : JobRecord
+            The job, with the attempt.
+        message : str
+            For the client; may be empty.
+        artifacts : sequence of ArtifactRecord
+            The files that the attempt wrote.
+        """
         return self._end(job, states.CANCELLED, message, artifacts=tuple(artifacts))
 
     def failed(self, job: JobRecord, code: str, message: str) -> JobRecord | None:

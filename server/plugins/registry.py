@@ -133,7 +133,7 @@ class Plugins:
         owner : str
             Owner of the job or session that asks.
         kind : str
-            "target" or "generator".
+            "target", "generator" or "analysis".
         plugin : str
             The plugin's name, or ``owner/name`` for one that another owner shares.
         request : Message
@@ -184,7 +184,7 @@ class Plugins:
         owner : str
             Owner of the job or session that asks.
         kind : str
-            "target" or "generator".
+            "target", "generator" or "analysis".
         plugin : str
             The plugin's name, or ``owner/name`` for one that another owner shares.
         seconds : float

@@ -102,7 +102,19 @@ class PluginRelay:
         return await self._guarded(context, told)
 
     async def ask(self, kind: Kind, request: Any, content: str, context: Context) -> Any:
-        """Return a plugin's answer to ``request``, the field ``content`` of a call."""
+        """Return a plugin's answer to a request.
+
+        Parameters
+        ----------
+        kind : Kind
+            Kind of the plugin.
+        request : Message
+            The request, with the plugin's name.
+        content : str
+            Field of a ``PluginCall`` that takes the request.
+        context : grpc.aio.ServicerContext
+            The call, which is ended with a status if the plugin is away or fails.
+        """
         return await self._guarded(
             context, lambda owner: self._plugins.ask(owner, kind, request.plugin, request, content, _seconds(context))
         )

@@ -29,7 +29,13 @@ class CatalogServicer:
 
     @unary
     async def ListComponents(self, request: pb.ListComponentsRequest) -> pb.ListComponentsResponse:
-        """Return the components of a kind, or all; read once, since what is installed does not change while a server runs."""
+        """Return the components of a kind, or all; read once, since what is installed does not change while a server runs.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT: there is no such kind.
+        """
         if request.kind not in pb.ComponentKind.values():
             raise invalid("kind", f"{request.kind} is not a kind of component; leave it out for all of them")
         if self._components is None:  # what is installed does not change while a server runs
@@ -39,7 +45,13 @@ class CatalogServicer:
 
     @unary
     async def DescribeTarget(self, request: pb.DescribeTargetRequest) -> pb.DescribeTargetResponse:
-        """Build the target in the inspector's process and return its stimulus shape, modality and layers."""
+        """Build the target in the inspector's process and return its stimulus shape, modality and layers.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT: the target or its options are missing or wrong; and the errors of ``Inspector.check``.
+        """
         if not request.HasField("target"):
             raise invalid("target", "it is needed: the target's name, and its options where it has any")
         try:

@@ -29,7 +29,13 @@ class JobServicer:
 
     @unary
     async def CreateJob(self, request: job_service_pb2.CreateJobRequest) -> job_pb2.Job:
-        """Validate a job, queue it and return it; a repeated ``request_id`` returns the first call's job."""
+        """Validate a job, queue it and return it; a repeated ``request_id`` returns the first call's job.
+
+        Raises
+        ------
+        ServiceError
+            INVALID_ARGUMENT: the spec is missing; and the errors of ``JobControl.create``.
+        """
         if not request.HasField("spec"):
             raise invalid("spec", "it is needed: what to search, for which units, how")
         labels = dict(request.labels)

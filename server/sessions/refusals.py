@@ -19,7 +19,13 @@ PLUGIN_AWAY = "PLUGIN_AWAY"
 
 @contextmanager
 def engine_refusals() -> Iterator[None]:
-    """Convert the engine's refusals within the context to ``ServiceError``."""
+    """Convert the engine's refusals within the context.
+
+    Raises
+    ------
+    ServiceError
+        ABORTED for ``Conflict``, FAILED_PRECONDITION for ``NotNow``, INVALID_ARGUMENT for ``Refused``, ``InvalidJob`` and ValueError.
+    """
     from ...engine.errors import InvalidJob
     from ...engine.session.errors import Conflict, NotNow, Refused
 

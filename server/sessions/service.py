@@ -248,7 +248,13 @@ class Sessions:
         return pb.AskResponse(ask=asked.ask) if asked is not None else pb.AskResponse(ended=await self._memory.described(live, whole=True))
 
     async def tell(self, name: str, step: Step) -> pb.Ack:
-        """Apply one step and return its acknowledgement, for clients without streams."""
+        """Apply one step and return its acknowledgement, for clients without streams.
+
+        Raises
+        ------
+        ServiceError
+            FAILED_PRECONDITION: a stream runs the session; and the errors of ``ActiveSession.apply``, also about the step itself.
+        """
         live = await self._alone(name)
         acks, _, error = await live.apply(None, [step])
         if error is not None:

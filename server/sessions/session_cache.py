@@ -199,7 +199,13 @@ class SessionCache:
                 del self._live[key]
 
     async def described(self, live: ActiveSession, *, whole: bool) -> session_pb2.Session:
-        """Return a session in memory as a message; ``whole`` includes the recommended stimulus."""
+        """Return a session in memory as a message; ``whole`` includes the recommended stimulus.
+
+        Raises
+        ------
+        ServiceError
+            NOT_FOUND: the session was deleted meanwhile.
+        """
         entry = self._shelf.get(live.name.removeprefix(PREFIX))
         if entry is None:
             raise unknown(live.name)

@@ -193,7 +193,7 @@ def is_kept(name: str, attempt: int) -> bool:
 
 
 def published_as(job_id: str, attempt: int, analysed: str) -> tuple[str, str]:
-    """Return the job whose artifacts an attempt publishes, and their edition; see ``JobFiles.publish``."""
+    """Return the job whose artifacts an attempt publishes, and their edition; parameters are those of ``JobFiles.publish``."""
     return (analysed, f"{job_id}-{attempt}") if analysed else (job_id, str(attempt))
 
 
