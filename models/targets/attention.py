@@ -1,8 +1,8 @@
-"""Attention heads as units: what each puts together out of the tokens, before the projection mixes them.
+"""Attention heads as units: each head's weighted sum of values, before the projection mixes the heads.
 
-In nearly every vision transformer (timm's, Hugging Face's, the zoo's) that is the input of a linear projection, features in the order
-(heads, features of a head); how attention was computed before it, fused or spelled out, does not matter. ``nn.MultiheadAttention``
-(torchvision's) calls no projection: it is computed again from what went into it, and only where heads are asked for.
+In nearly every vision transformer (timm's, Hugging Face's, the zoo's) this is the input of a linear projection, features in the order
+(heads, features of a head), whether attention is computed fused or step by step. ``nn.MultiheadAttention`` (torchvision's) calls no
+projection module: its heads are computed again from its inputs, and only where they are asked for.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Attention:
     Attributes
     ----------
     name : str
-        Of the module.
+        Name of the module.
     reads : str
-        The submodule that is read for its heads.
+        Name of the submodule whose input holds the heads.
     heads : int
-        How many there are.
+        Number of heads.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Attention:
 
 
 def attentions(module: nn.Module) -> Iterator[Attention]:
-    """The attention modules inside ``module`` whose heads can be read."""
+    """Yield the attention modules inside ``module`` whose heads can be read."""
     for name, part in module.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(part, nn.MultiheadAttention):
@@ -65,7 +65,7 @@ def attentions(module: nn.Module) -> Iterator[Attention]:
 
 
 def _count(part: nn.Module) -> int:
-    """Number of heads of an attention module or, as older Hugging Face models nest them, of its child ``attention`` or ``self``."""
+    """Return the number of heads of an attention module or, as older Hugging Face models nest it, of its child ``attention``, ``self``."""
     for holder in (part, getattr(part, "attention", None), getattr(part, "self", None)):
         for attribute in _COUNTS if isinstance(holder, nn.Module) else ():
             count = getattr(holder, attribute, None)
@@ -75,17 +75,17 @@ def _count(part: nn.Module) -> int:
 
 
 def split_heads(mixed: Tensor, heads: int) -> Tensor:
-    """(n, *positions, heads · features) -> (n, heads, *positions, features)."""
+    """Return features by heads: (n, *positions, heads · features) -> (n, heads, *positions, features)."""
     return mixed.unflatten(-1, (heads, -1)).movedim(-2, 1)
 
 
 def join_heads(split: Tensor) -> Tensor:
-    """(n, heads, *positions, features) -> (n, *positions, heads · features)."""
+    """Return the inverse of :func:`split_heads`: (n, heads, *positions, features) -> (n, *positions, heads · features)."""
     return split.movedim(1, -2).flatten(-2)
 
 
 def heads_of_multihead(module: nn.MultiheadAttention, *inputs: Any, **named: Any) -> Tensor:
-    """Return what the heads of an ``nn.MultiheadAttention`` put together, in evaluation mode.
+    """Return the outputs of the heads of an ``nn.MultiheadAttention``, in evaluation mode.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def heads_of_multihead(module: nn.MultiheadAttention, *inputs: Any, **named: Any
 
 
 def _mask(heads: int, query: Tensor, attention: Tensor | None, padding: Tensor | None) -> Tensor | None:
-    """The module's two masks (True or -inf where nothing is looked at) as one that is added: broadcasts to (n, heads, queries, keys)."""
+    """Return the module's two masks (True or -inf for masked keys) as one additive mask: broadcasts to (n, heads, queries, keys)."""
     total: Tensor | None = None
     for mask in (attention, padding):
         if mask is None:

@@ -1,4 +1,4 @@
-"""Whether a network's responses depend on nothing but the stimulus: found by showing it the same stimuli in other company."""
+"""Whether a network's responses depend on the stimulus alone, tested by showing the same stimuli in different batches."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from .discover import Layers, layers_of
 from .trace import Seen, Trace, Tracer
 
 SIZES = (3, 2)
-"""Stimuli in the two batches that a network is tried with."""
+"""Sizes of the two batches that a network is tested with."""
 SEED = 5
-"""Of the random numbers that it is tried with."""
+"""Seed of the test's random numbers."""
 
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}
-"""Differences, as a share of a row's norm, that rounding may explain: kernels are chosen by the size of a batch."""
+"""Largest differences that count as rounding, as a share of a row's norm: kernels depend on the size of a batch."""
 
 
 @dataclass
 class Behaviour:
-    """What a network does besides answering.
+    """The observed behaviour of a network: its layers, and what its responses depend on besides the stimulus.
 
     Attributes
     ----------
     layers : Layers
-        What can be read.
+        The layers that can be read.
     mixing : set of str
         Layers whose responses depend on the other stimuli of a batch.
     noisy : set of str
         Layers whose responses to the same stimuli differ from call to call, with other random numbers.
     remembers : bool
-        Whether responses depend on what was shown before, as long as the network is not put back.
+        Whether responses depend on earlier stimuli as long as the network's state is not restored.
     unseeded : set of str
         Layers whose responses differ from call to call though state and random numbers are the same.
     padded : bool
@@ -47,7 +47,7 @@ class Behaviour:
     alone : bool
         Whether the network takes one stimulus at a time only.
     returned : str
-        What the network returned, in words.
+        Description of the network's return value.
     """
 
     layers: Layers
@@ -61,23 +61,23 @@ class Behaviour:
 
 
 def observe(module: nn.Module, stimuli: Tensor, habits: Habits, batch: int | None = None) -> Behaviour:
-    """Show ``stimuli`` in several batches, and return what the network does with them.
+    """Show ``stimuli`` in several batches, and return the network's behaviour.
 
     Parameters
     ----------
     module : nn.Module
-        The network; it is left as it was.
+        The network; its state is restored.
     stimuli : Tensor
-        (3, *stimulus), all different, as the network takes them.
+        (3, *stimulus), all different, prepared for the network.
     habits : Habits
-        Gets what asking the network changes.
+        Receives the side effects of the calls.
     batch : int or None
-        The only number of stimuli that the network takes, if it is such a one.
+        The network's fixed batch size; None if it accepts any.
 
     Raises
     ------
     Exception
-        Whatever the network raises at stimuli of that shape.
+        The network's error where it refuses stimuli of that shape.
     """
     tracer = Tracer(module)
     if batch is not None:
@@ -109,7 +109,15 @@ def observe(module: nn.Module, stimuli: Tensor, habits: Habits, batch: int | Non
 
 
 def notices(seen: Behaviour, habits: Habits) -> list[str]:
-    """Return what a user has to know of a network that was seen to do so, a sentence each."""
+    """Return notices about a network for the user, one sentence each.
+
+    Parameters
+    ----------
+    seen : Behaviour
+        The network's behaviour.
+    habits : Habits
+        The side effects of its calls.
+    """
     said: list[str] = []
     if seen.mixing:
         names = _listed([name for name in seen.layers.infos if name in seen.mixing])
@@ -136,7 +144,17 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def differing(layers: Layers, one: Trace, other: Trace, rows: tuple[int, ...], others: tuple[int, ...]) -> set[str]:
-    """Return the layers whose responses differ, beyond rounding, between ``rows`` of one trace and ``others`` of another."""
+    """Return the layers whose responses differ beyond rounding.
+
+    Parameters
+    ----------
+    layers : Layers
+        The layers to compare.
+    one, other : Trace
+        Two forward passes.
+    rows, others : tuple of int
+        Corresponding rows of ``one`` and of ``other``.
+    """
     found = set[str]()
     for layer, key in layers.seen.items():
         first, second, dim = one.seen.get(key), other.seen.get(key), layers.readings[layer].rows
@@ -153,7 +171,7 @@ def differing(layers: Layers, one: Trace, other: Trace, rows: tuple[int, ...], o
 
 @contextmanager
 def still() -> Iterator[None]:
-    """Within the block dropout hands on what it is given, and torch's random functions give a constant."""
+    """Disable randomness within the block: dropout returns its input, and torch's random functions return constants."""
     with _Still():
         yield
 
@@ -194,14 +212,14 @@ def _trace(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: Habits, s
 
 
 def _show_alone(found: Behaviour, module: nn.Module, tracer: Tracer, stimuli: Tensor, first: Trace, habits: Habits) -> None:
-    """Show each stimulus alone: it may be refused, or answered in another shape."""
+    """Show each stimulus alone, and record whether the network refuses it or responds in another shape."""
     for row in range(len(stimuli)):
         single = Trace()
         try:
             with still() if found.noisy else nullcontext():
                 single = _trace(module, tracer, stimuli[row : row + 1], habits)
             fits = all(_single_fits(found.layers, layer, first, single) for layer in found.layers.seen)
-        except Exception:  # batch norm of one value, or whatever else it makes of a batch of one
+        except Exception:  # networks raise any class for a batch of one, such as batch norm for a single value
             fits = False
         if not fits:
             found.padded = True
@@ -218,7 +236,7 @@ def _single_fits(layers: Layers, layer: str, several: Trace, single: Trace) -> b
 
 
 def _observe_alone(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: Habits) -> Behaviour:
-    """Observe a network that refuses a batch of several, if it takes one stimulus."""
+    """Return the behaviour of a network that refuses batches but takes a single stimulus."""
     with _trial(module, habits, thorough=True):
         first = tracer(stimuli[:1].clone())
         carried = tracer(stimuli[:1].clone())
@@ -226,7 +244,7 @@ def _observe_alone(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: H
 
 
 def _observe_fixed(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: Habits, batch: int) -> Behaviour:
-    """Observe a program that takes batches of one size only."""
+    """Return the behaviour of a program with a fixed batch size."""
     shown = stimuli.repeat(-(-batch // len(stimuli)), *[1] * (stimuli.ndim - 1))[:batch]
     with _trial(module, habits, thorough=True):
         first = tracer(shown.clone())
@@ -240,7 +258,7 @@ def _observe_fixed(module: nn.Module, tracer: Tracer, stimuli: Tensor, habits: H
 
 
 def _repeated(module: nn.Module, tracer: Tracer, shown: Tensor, habits: Habits, first: Trace, carried: Trace, batch: int) -> Behaviour:
-    """Compare calls on one batch, where only one size is taken: a row for each stimulus is believed where dimension 0 is as long."""
+    """Compare calls on one batch where only one size is possible: dimension 0 is taken for the stimuli's where its length fits."""
     larger = {key: _with_a_row_more(seen, batch) for key, seen in first.seen.items()}
     found = Behaviour(layers_of(module, first, Trace(larger), (batch, batch + 1)), alone=True, returned=first.returned)
     rows = tuple(range(batch))

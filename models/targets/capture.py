@@ -1,4 +1,4 @@
-"""Reading layers of a torch module without leaving a trace in it."""
+"""Reading the layers of a torch module by hooks that are removed afterwards."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from torch import Tensor, nn
 from .attention import heads_of_multihead, join_heads, split_heads
 
 Path = tuple[Any, ...]
-"""Where a tensor lies in what a layer answers with: keys of mappings, places in tuples, names of attributes."""
+"""Path of a tensor in a layer's output: keys of mappings, indices of tuples, names of attributes."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Where a layer is read in one forward pass.
+    """The place at which a layer is read in one forward pass.
 
     Attributes
     ----------
     module : str
         The submodule; empty for the whole module.
     calls : int
-        How many times it is called in one forward pass; the last call is read.
+        Number of its calls in one forward pass; the last call is read.
     path : tuple
-        Where the tensor lies in its answer; empty where the answer is the tensor.
+        Path of the tensor in its output; empty where the output is the tensor.
     heads : int
-        0 for the answer. Otherwise what its attention heads put together before they are projected, split into so many: of a linear
-        projection its input, of an ``nn.MultiheadAttention`` computed again from its input, for it answers in one fused step.
+        0 for the output. Otherwise the number of attention heads to split the module's input into, before the projection. The heads of an
+        ``nn.MultiheadAttention``, which runs in one fused step, are computed again from its inputs.
     rows : int
         Dimension of the tensor that counts the stimuli; it is moved to the front.
     """
@@ -45,13 +45,13 @@ class Reading:
 
 
 class _Reached(BaseException):
-    """The deepest layer that was asked for has answered; no error, so that no network catches it as one."""
+    """Ends the forward pass after the deepest wanted layer; a BaseException, so that no network catches it as an error."""
 
 
 def tensors_in(answer: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
-    """Yield every tensor of what a layer answers with, and where.
+    """Yield every tensor of a layer's output with its path.
 
-    It looks into tuples, lists, mappings (so ``ModelOutput`` too) and dataclasses, to any depth.
+    Tuples, lists, mappings (so ``ModelOutput`` too) and dataclasses are searched to any depth.
     """
     if isinstance(answer, Tensor):
         yield path, answer
@@ -67,7 +67,7 @@ def tensors_in(answer: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
 
 
 def tensor_at(answer: Any, path: Path) -> Tensor | None:
-    """Return the tensor of ``answer`` at ``path``; None where there is none, as in a call that answers with less."""
+    """Return the tensor of ``answer`` at ``path``; None where there is none, as in a call with fewer outputs."""
     for part in path:
         try:
             inside = isinstance(answer, Mapping | tuple | list)
@@ -78,7 +78,7 @@ def tensor_at(answer: Any, path: Path) -> Tensor | None:
 
 
 def with_tensor(answer: Any, path: Path, tensor: Tensor) -> Any:
-    """Return ``answer`` with another tensor at ``path``; containers on the way are copied."""
+    """Return ``answer`` with another tensor at ``path``; containers along the path are copied."""
     if not path:
         return tensor
     inside = isinstance(answer, Mapping | tuple | list)
@@ -97,36 +97,37 @@ def with_tensor(answer: Any, path: Path, tensor: Tensor) -> Any:
 def capture(
     module: nn.Module, stimuli: Tensor, readings: Mapping[str, Reading], *, stop: bool = True, attached: int | None = None
 ) -> dict[str, Tensor]:
-    """Run ``module`` and return what ``readings`` find.
+    """Run ``module`` and return the tensors of ``readings``.
 
     Parameters
     ----------
     module : nn.Module
-        Run as it is, within :class:`actmax.models.networks.preserve_state.preserve_state`; hooks are taken off whatever happens.
+        The network, within :class:`actmax.models.networks.preserve_state.preserve_state`; hooks are removed in any case.
     stimuli : Tensor
         (n, *stimulus).
     readings : mapping of str to Reading
-        What to read, by any names.
+        Readings by any names.
     stop : bool
-        Whether to end the forward pass once all were read.
+        Whether to end the forward pass after the last reading.
     attached : int or None
-        Not to copy, but to have the network go on with what is returned: tensors of so many rows, at least two-dimensional.
+        None: copy the tensors. A number: return the first so many rows uncopied, at least two-dimensional, and let the network continue
+        with them.
 
     Returns
     -------
     dict of str to Tensor
-        One for each of ``readings``, its rows in front, but for those that the pass never came to.
+        One tensor for each reading that the pass reaches, its rows in front.
 
     Raises
     ------
     RuntimeError
-        The network has written into a tensor that was not to be copied.
+        The network has written into an uncopied tensor.
     """
     answers: dict[str, Tensor] = {}
     left = {name: reading.calls for name, reading in readings.items()}
 
     def read(name: str, find: Callable[[], Tensor | None]) -> Tensor | None:
-        """Take the tensor; return what is to stand in its place."""
+        """Store the tensor of a reading; return its replacement in the network, or None."""
         left[name] -= 1
         if left[name] or (tensor := find()) is None:
             return None
@@ -137,7 +138,7 @@ def capture(
             versions[name] = answers[name]._version
         else:
             tensor = tensor.movedim(readings[name].rows, 0) if tensor.ndim else tensor
-            # a later in-place operation (ReLU(inplace=True)) would overwrite it
+            # a copy, since a later in-place operation (ReLU(inplace=True)) would overwrite the tensor
             answers[name] = tensor if done else tensor.clone()
         if done:
             raise _Reached
@@ -157,7 +158,7 @@ def capture(
 
 
 def _on_the_way(tensor: Tensor, rows_at: int, rows: int) -> tuple[Tensor, Tensor]:
-    """Return ``tensor`` as (rows, *units), and the same as it was, computed from that, in memory of its own."""
+    """Return ``tensor`` as (rows, *units), and a tensor of the original shape computed from it, in its own memory."""
     front = tensor.movedim(rows_at, 0)
     wide = front[:, None] if front.ndim == 1 else front
     seen = wide[:rows]

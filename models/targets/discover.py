@@ -1,4 +1,4 @@
-"""Which layers a torch module has: found by running it on batches of two sizes."""
+"""The layers of a torch module, discovered by running it on batches of two sizes."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from .target import LayerInfo
 from .trace import Seen, Trace, reading_of
 
 OUTPUT = "output"
-"""Name of what the module itself returns."""
+"""Name of the layer of the module's own output."""
 RETURNED = "returned"
-"""Its name where a submodule is called ``output``."""
+"""Name of the module's own output where a submodule is called ``output``."""
 
 
 @dataclass
 class Layers:
-    """What a module was seen to answer with, in the order of evaluation.
+    """The layers of a module, in the order of evaluation.
 
     Attributes
     ----------
     infos : dict of str to LayerInfo
         Every layer.
     readings : dict of str to Reading
-        Where each is read.
+        The place at which each layer is read.
     seen : dict of str to (str, tuple, bool)
-        Where each stands in a :class:`actmax.models.targets.trace.Trace`.
+        Each layer's key in a :class:`actmax.models.targets.trace.Trace`.
     ends : set of str
-        Layers that answer with what the module returns: ``output``, and as a rule the last linear one.
+        Layers with the module's own output: ``output``, and as a rule the last linear one.
     """
 
     infos: dict[str, LayerInfo] = field(default_factory=dict)
@@ -41,22 +41,24 @@ class Layers:
 
 
 def layers_of(module: nn.Module, first: Trace, second: Trace, sizes: tuple[int, int]) -> Layers:
-    """List what can be read, from what was seen of two batches.
+    """Return the layers of a module, from the traces of two batches.
 
-    - A tensor whose shapes differ in one dimension, as long as each batch, has a row for each stimulus there; others are no layers.
-    - A submodule that answers with such a tensor is a layer of its own name. A row that is one number is a layer of one unit.
-    - One that answers with a tuple, a mapping, a dataclass or a ``ModelOutput`` is a layer by the first such tensor inside. Where there are
-      several, or they have keys, each is one besides, by its place or key: ``lstm:1``, ``encoder:last_hidden_state``, ``output:logits``.
-    - Heads of attention are layers of shape (heads, tokens, features): ``blocks.5.attn.heads``.
-    - ``output`` is what the module returns; ``returned`` where a submodule has that name.
-    - Padding, and identities and dropouts that hand on what they are given, are left out.
+    - A tensor whose shapes differ in one dimension, by the sizes of the batches, has a row for each stimulus; only such tensors are layers.
+    - A submodule with such an output is a layer of its own name. A row of a single number is a layer of one unit.
+    - A submodule that returns a tuple, a mapping, a dataclass or a ``ModelOutput`` is a layer by the first such tensor inside. Several
+      tensors, or tensors with keys, are also layers each, by index or key: ``lstm:1``, ``encoder:last_hidden_state``, ``output:logits``.
+    - Attention heads are layers of shape (heads, tokens, features): ``blocks.5.attn.heads``.
+    - ``output`` is the module's own output; ``returned`` where a submodule has that name.
+    - Padding, and identities and dropouts that return their input, are left out.
 
     Parameters
     ----------
     module : nn.Module
         The network.
     first, second : Trace
-        Of batches of ``sizes``.
+        Traces of two batches.
+    sizes : tuple of int
+        Their numbers of stimuli, which differ.
     """
     found = Layers()
     names = {name for name, _ in module.named_modules()}
@@ -85,7 +87,20 @@ def layers_of(module: nn.Module, first: Trace, second: Trace, sizes: tuple[int, 
 
 
 def row_dimension(first: Seen, second: Seen | None, sizes: tuple[int, int]) -> int | None:
-    """Return the dimension of a tensor that counts the stimuli, None where it has none or the two batches can't tell."""
+    """Return the dimension of a tensor that counts the stimuli.
+
+    Parameters
+    ----------
+    first, second : Seen
+        The tensor in two traces; None for ``second`` if it is missing there.
+    sizes : tuple of int
+        Numbers of stimuli of both traces.
+
+    Returns
+    -------
+    int or None
+        None where no single dimension changes with the number of stimuli.
+    """
     if second is None or len(first.shape) != len(second.shape) or first.calls != second.calls:
         return None
     differing = [dim for dim, pair in enumerate(zip(first.shape, second.shape, strict=True)) if pair[0] != pair[1]]
@@ -95,7 +110,7 @@ def row_dimension(first: Seen, second: Seen | None, sizes: tuple[int, int]) -> i
 
 
 def named(layer: str, path: Path) -> str:
-    """Return the name of the layer that is one tensor of several."""
+    """Return the name of a layer that is one of several tensors of an output."""
     return f"{layer}:{'.'.join(map(str, path))}"
 
 

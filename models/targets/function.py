@@ -1,4 +1,4 @@
-"""A plain Python function, or an estimator of scikit-learn, as a target without gradients."""
+"""Plain Python functions, or an estimator of scikit-learn, as a target without gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .layers import name_of, require_layers
 from .target import LayerInfo
 
 _METHODS = ("decision_function", "predict_proba", "predict", "transform")
-"""What an estimator may be asked for, in the order of its layers."""
+"""Methods of an estimator that become layers, in this order."""
 
 
 class FunctionTarget:
@@ -23,21 +23,21 @@ class FunctionTarget:
     Parameters
     ----------
     functions : mapping of str to callable
-        Layer to function; each takes (n, *stimulus) floats and gives (n,) or (n, …) numbers, a row for each stimulus. NaN means that the
-        stimulus was not answered.
+        Functions by layer; each takes (n, *stimulus) floats and returns (n,) or (n, …) numbers, a row for each stimulus. NaN means that
+        there is no response to the stimulus.
     stimulus : StimulusSpec
-        What they take.
+        The stimuli that the functions take.
     prepare : callable, optional
         Applied to the stimuli, a tensor, first.
     unit_names : sequence of str
-        What the units of every layer of as many units stand for.
+        Names of units, for every layer with as many units.
     takes : {"numpy", "torch"}
-        Whether the functions are given float32 arrays or tensors (on the CPU).
+        Whether the functions take float32 arrays or tensors (on the CPU).
 
     Raises
     ------
     ValueError
-        A function does not take stimuli of that shape, or gives something else than numbers with a row for each.
+        A function refuses stimuli of that shape, or doesn't return numbers with a row for each.
     """
 
     differentiable = False
@@ -61,7 +61,7 @@ class FunctionTarget:
         for name in self._functions:
             try:
                 answer = self._asked(name, probe)
-            except Exception as error:  # another's function may fail in any way
+            except Exception as error:  # a user's function may raise any class
                 raise ValueError(f"{name}: it does not answer stimuli of {stimulus}: {type(error).__name__}: {error}") from error
             self._layers[name] = LayerInfo(name, tuple(answer.shape[1:]), "function")
 
@@ -69,9 +69,17 @@ class FunctionTarget:
     def of_estimator(
         cls, estimator: Any, stimulus: StimulusSpec, *, prepare: Callable[[Tensor], Tensor] | None = None, unit_names: Sequence[str] = ()
     ) -> Self:
-        """Of a fitted estimator: what it has of ``decision_function``, ``predict_proba``, ``predict`` (of a regressor) and ``transform``.
+        """Return the target of a fitted estimator.
 
-        Stimuli are given to it flat, (n, size); units are named after its classes.
+        Its layers are those of ``decision_function``, ``predict_proba``, ``predict`` (of a regressor) and ``transform`` that it has. The
+        estimator takes stimuli flat, (n, size); units are named after its classes by default.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted estimator of scikit-learn.
+        stimulus, prepare, unit_names
+            See :class:`FunctionTarget`.
         """
         classes = getattr(estimator, "classes_", None)
         methods = [name for name in _METHODS if hasattr(estimator, name) and not (name == "predict" and classes is not None)]
@@ -80,26 +88,26 @@ class FunctionTarget:
         return cls(functions, stimulus, prepare=prepare, unit_names=names)
 
     def to(self, device: str) -> Self:
-        """Nothing to move: functions are asked on the CPU."""
+        """Return the target: functions run on the CPU, and nothing has to be moved."""
         return self
 
     def layers(self) -> Sequence[LayerInfo]:
-        """One a function."""
+        """Return one layer for each function."""
         return list(self._layers.values())
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """What a unit stands for; empty where that is not known."""
+        """Return the name of a unit; empty where it has none."""
         return name_of(index, self._unit_names, self._layers.get(layer))
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """(n, *stimulus) -> {layer: (n, *layer)}, without a gradient.
+        """Return the responses to stimuli, without a gradient: (n, *stimulus) -> {layer: (n, *layer)}.
 
         Raises
         ------
         KeyError
-            A layer does not exist; near names are told.
+            A layer does not exist; the message suggests near names.
         ValueError
-            A function answered in another shape than before.
+            A function returned another shape than in its first call.
         """
         require_layers(layers, self._layers)
         found: dict[str, Tensor] = {}
@@ -112,7 +120,7 @@ class FunctionTarget:
         return found
 
     def _asked(self, name: str, stimuli: Tensor) -> Tensor:
-        # a copy: a function may write into what it is given
+        # a copy: a function may write into its input
         given = stimuli.detach().to("cpu", torch.float32, copy=True)
         if self._prepare is not None:
             given = self._prepare(given)
@@ -124,7 +132,7 @@ class FunctionTarget:
 
 
 def is_estimator(found: Any) -> bool:
-    """Whether it is an object with the methods of scikit-learn's estimators."""
+    """Return whether an object has the methods of scikit-learn's estimators."""
     return hasattr(found, "fit") and any(callable(getattr(found, name, None)) for name in _METHODS)
 
 

@@ -1,4 +1,4 @@
-"""Finds the module at which the autograd graph ends on the way from the stimuli to a layer."""
+"""The module at which the autograd graph ends on the way from the stimuli to a layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .capture import Reading, tensor_at, tensors_in
 
 @dataclass
 class _Call:
-    """One call of a part: whether gradients came in and went out."""
+    """One call of a submodule: whether its inputs and outputs have gradients."""
 
     module: str
     given: bool = False
@@ -26,7 +26,7 @@ class _Call:
 
 @dataclass
 class _Calls:
-    """All calls of one pass; the order of their ends."""
+    """All calls of one forward pass, in the order of their beginnings and of their ends."""
 
     begun: list[_Call] = field(default_factory=list)
     ended: list[_Call] = field(default_factory=list)
@@ -34,7 +34,7 @@ class _Calls:
 
 
 class _Reached(BaseException):
-    """The layer has answered."""
+    """Ends the forward pass at the layer."""
 
 
 def graph_end(module: nn.Module, stimuli: Tensor, reading: Reading) -> str | None:
@@ -53,8 +53,8 @@ def graph_end(module: nn.Module, stimuli: Tensor, reading: Reading) -> str | Non
     Returns
     -------
     str or None
-        None where a gradient reaches the stimuli. The innermost module whose input has a gradient and whose output has none; or through
-        which a backward pass fails; or that raises as soon as gradients are recorded. Empty where that is the network's own ``forward``.
+        None where a gradient reaches the stimuli. Otherwise the innermost module that has a gradient at its input but not at its output,
+        that fails in the backward pass, or that raises while gradients are recorded. Empty for the network's own ``forward``.
     """
     with torch.inference_mode(False), torch.enable_grad():
         leaf = stimuli.detach().clone().requires_grad_()
@@ -101,7 +101,7 @@ def _watched(module: nn.Module, stimuli: Tensor, reading: Reading) -> tuple[_Cal
     with ExitStack() as stack:
         for name, part in module.named_modules():
             if isinstance(part, torch.jit.ScriptModule):
-                continue  # it takes no hooks
+                continue  # TorchScript takes no hooks
             for hook in (
                 part.register_forward_pre_hook(lambda _part, inputs, named, name=name: begin(name, (inputs, named)), with_kwargs=True),
                 part.register_forward_pre_hook(lambda _part, inputs, name=name: heads(name, inputs)),
@@ -111,15 +111,15 @@ def _watched(module: nn.Module, stimuli: Tensor, reading: Reading) -> tuple[_Cal
         try:
             with suppress(_Reached):
                 module(stimuli)
-        except Exception as error:  # x.numpy() of a tensor with a gradient, and whatever else only works without
+        except Exception as error:  # operations that work only without gradients raise any class, such as x.numpy()
             return calls, error
     return calls, None
 
 
 def _reaches(answer: Tensor, leaf: Tensor) -> bool:
-    """Return whether a backward pass from ``answer`` comes to ``leaf``."""
+    """Return whether a backward pass from ``answer`` reaches ``leaf``."""
     try:
         (slope,) = torch.autograd.grad(answer.sum(), leaf, retain_graph=True, allow_unused=True)
-    except Exception:  # a function without a backward pass may raise anything
+    except Exception:  # a function without a backward pass may raise any class
         return False
     return slope is not None

@@ -1,4 +1,4 @@
-"""Whether a trained network is given the values that it was trained with, read off its batch normalisation."""
+"""A comparison of a network's inputs with those of its training, by its batch normalisation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 LAYERS = 8
-"""Normalisation layers, from the input on, that are compared."""
+"""Number of normalisation layers to compare, counted from the input."""
 _FLOOR = 1e-3
-"""Share of a layer's mean variance that is added to each channel's, so that dead channels don't decide."""
+"""Share of a layer's mean variance that is added to each channel's, so that dead channels have no weight."""
 
 
 class _Enough(Exception):
-    """All layers that are compared were seen."""
+    """Ends the forward pass after the last compared layer."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """A layer that keeps the mean and variance of what it was trained with: a BatchNorm, or a frozen one of another name."""
+    """A layer that holds mean and variance of its training inputs: a BatchNorm, or a frozen one of another name."""
 
     name: str
     part: nn.Module
@@ -32,29 +32,29 @@ class Normalisation:
 
 
 def trained_normalisations(module: nn.Module) -> list[Normalisation]:
-    """Return the layers of ``module`` that hold running statistics and have been trained."""
+    """Return the layers of ``module`` with running statistics that training has changed."""
     return list(_found(module))
 
 
 def divergences(module: nn.Module, images: Tensor, layers: list[Normalisation], most: int = LAYERS) -> list[float]:
-    """Return how far what reaches each normalisation layer is from what it was trained with.
+    """Return the divergence of each normalisation layer's input from the inputs of its training.
 
     Parameters
     ----------
     module : nn.Module
-        In evaluation mode.
+        The network, in evaluation mode.
     images : Tensor
-        (n, *stimulus), as the module takes them.
+        (n, *stimulus), prepared for the module.
     layers : list of Normalisation
-        Of the module.
+        Normalisation layers of the module.
     most : int
-        The forward pass ends once so many have been reached.
+        Number of layers after which the forward pass ends.
 
     Returns
     -------
     list of float
-        In the order of evaluation, at most ``most``: the median over channels of the Kullback-Leibler divergence between two normal
-        distributions, of the layer's input now and of its running statistics, in nats.
+        In the order of evaluation, at most ``most`` values in nats. Each is the median over channels of the Kullback-Leibler divergence
+        between two normal distributions: that of the layer's input, and that of its running statistics.
     """
     found: list[float] = []
 
@@ -96,6 +96,6 @@ def _found(module: nn.Module) -> Iterator[Normalisation]:
         mean, variance = getattr(part, "running_mean", None), getattr(part, "running_var", None)
         if not (isinstance(mean, Tensor) and isinstance(variance, Tensor)) or mean.is_meta:
             continue
-        if not bool(mean.any()) and bool((variance == 1).all()):  # as it was made: nothing was learnt
+        if not bool(mean.any()) and bool((variance == 1).all()):  # initial values: the layer is untrained
             continue
         yield Normalisation(name, part, mean.float(), variance.float())

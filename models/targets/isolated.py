@@ -1,4 +1,4 @@
-"""A forward pass whose backward pass is one of its own, for networks that can't be differentiated as part of a larger graph."""
+"""A forward pass with a separate backward pass, for networks that can't be differentiated as part of a larger graph."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from torch import Tensor
 from ..networks.held_networks import acting_for, current_owner
 
 _REENTRANT = "CheckpointFunctionBackward"
-"""Node of the graph that reentrant activation checkpointing leaves, which refuses ``torch.autograd.grad``."""
+"""Graph node of reentrant activation checkpointing, which refuses ``torch.autograd.grad``."""
 
 
 def isolated(
     respond: Callable[[Tensor], Mapping[str, Tensor]], stimuli: Tensor, preserved: Callable[[], AbstractContextManager[object]]
 ) -> dict[str, Tensor]:
-    """Return ``respond(stimuli)``, differentiated by a backward pass of its own.
+    """Return ``respond(stimuli)``, differentiated by a separate backward pass.
 
     Parameters
     ----------
     respond : callable
-        Stimuli, (n, *stimulus), to responses, each (n, *layer).
+        Returns the responses, each (n, *layer), to stimuli, (n, *stimulus).
     stimuli : Tensor
         (n, *stimulus), requiring gradients.
     preserved : callable
-        Makes the context to hold over the backward pass.
+        Returns a context for the backward pass.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The responses by layer.
     """
     names: list[str] = []
 
@@ -42,7 +47,7 @@ def isolated(
 
 
 def needs_isolation(answer: Tensor) -> bool:
-    """Return whether the graph behind ``answer`` holds a part that ``torch.autograd.grad`` can't pass."""
+    """Return whether the graph of ``answer`` holds a node that refuses ``torch.autograd.grad``."""
     nodes, seen = [answer.grad_fn], set[Any]()
     while nodes:
         node = nodes.pop()
@@ -72,6 +77,6 @@ class _Isolated(torch.autograd.Function):
             with acting_for(ctx.owner), ctx.preserved():
                 torch.autograd.backward([answer for answer, _ in joined], [grad for _, grad in joined])
 
-        with ThreadPoolExecutor(1) as pool:  # a thread under torch.autograd.grad refuses reentrant checkpoints, whatever it calls
+        with ThreadPoolExecutor(1) as pool:  # a thread inside of torch.autograd.grad refuses reentrant checkpoints
             pool.submit(run).result()
         return ctx.leaf.grad, None, None

@@ -1,4 +1,4 @@
-"""What targets that keep a table of their layers share."""
+"""Look-ups in a target's table of layers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .target import LayerInfo
 
 
 def require_layers(wanted: Collection[str], known: Collection[str]) -> None:
-    """Refuse a layer that does not exist.
+    """Raise KeyError for a layer that does not exist.
 
     Raises
     ------
     KeyError
-        With near names, where there are some.
+        A layer is not among ``known``; the message suggests near names.
     """
     for layer in wanted:
         if layer not in known:
@@ -23,6 +23,16 @@ def require_layers(wanted: Collection[str], known: Collection[str]) -> None:
 
 
 def name_of(index: tuple[int, ...], names: Sequence[str], layer: LayerInfo | None) -> str:
-    """Of a unit of a ``layer`` that has one name for each unit; empty for others."""
+    """Return the name of a unit; empty where the layer hasn't one name for each unit.
+
+    Parameters
+    ----------
+    index : tuple of int
+        Index of the unit in its layer.
+    names : sequence of str
+        One name for each unit of a layer.
+    layer : LayerInfo or None
+        The unit's layer.
+    """
     known = layer is not None and len(index) == 1 and layer.shape == (len(names),)
     return names[index[0]] if known and 0 <= index[0] < len(names) else ""

@@ -23,23 +23,23 @@ from torch import Tensor
 Reset = Literal["subtract", "zero", "none"]
 
 _BLOCK = 2**16
-"""Elements whose surrogate slope is taken in one go: few calls for small layers, in the cache for large ones."""
+"""Elements whose surrogate slope is computed in one call: few calls for small layers, within the cache for large ones."""
 
 
 @dataclass(frozen=True)
 class LeakyConstants:
-    """What a leaky layer does at each step.
+    """The constants of a leaky layer.
 
     Attributes
     ----------
     beta : float or Tensor
         Decay of the membrane a step, in [0, 1]; a tensor must broadcast against one step's (n, *units).
     threshold : float or Tensor
-        Firing threshold, at least 0; a tensor likewise.
+        Firing threshold, at least 0; a tensor must broadcast against one step's (n, *units).
     reset : {"subtract", "zero", "none"}
-        What a spike does to the membrane.
+        How a spike resets the membrane.
     delayed : bool
-        Whether it does so in the following step only (snntorch's ``reset_delay``).
+        Whether the reset takes place in the following step (snntorch's ``reset_delay``).
     """
 
     beta: float | Tensor
@@ -49,7 +49,15 @@ class LeakyConstants:
 
 
 def atan_slope(alpha: float) -> Callable[[Tensor], Tensor]:
-    """d spike / d membrane of the arctangent surrogate: alpha/2 / (1 + (pi/2 * alpha * x)^2), x = membrane - threshold."""
+    """Return the slope of the arctangent surrogate as a function of x = membrane - threshold.
+
+    The function returns d spike / d membrane = alpha/2 / (1 + (pi/2 * alpha * x)^2), elementwise.
+
+    Parameters
+    ----------
+    alpha : float
+        Steepness, > 0.
+    """
 
     def slope(x: Tensor) -> Tensor:
         return x.mul(torch.pi / 2 * alpha).square_().add_(1).reciprocal_().mul_(alpha / 2)
@@ -58,7 +66,7 @@ def atan_slope(alpha: float) -> Callable[[Tensor], Tensor]:
 
 
 def leaky_scan(current: Tensor, beta: float, threshold: float = 1.0, alpha: float = 2.0) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes of a leaky layer with a delayed reset by subtraction and the arctangent surrogate.
+    """Return spikes and membranes of a leaky layer with a delayed reset by subtraction and the arctangent surrogate.
 
     Parameters
     ----------
@@ -74,7 +82,7 @@ def leaky_scan(current: Tensor, beta: float, threshold: float = 1.0, alpha: floa
     Returns
     -------
     spikes, membranes : Tensor
-        Each (steps, n, *units); spikes are 0 or 1, membranes are those that the spikes were read from.
+        Each (steps, n, *units); spikes are 0 or 1, membranes are the values that were compared with the threshold.
     """
     return leaky_layer(current, None, LeakyConstants(beta, threshold), atan_slope(alpha))
 
@@ -82,7 +90,7 @@ def leaky_scan(current: Tensor, beta: float, threshold: float = 1.0, alpha: floa
 def leaky_layer(
     current: Tensor, steps: int | None, constants: LeakyConstants, slope: Callable[[Tensor], Tensor] | None
 ) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes of a leaky layer, differentiable in ``current``.
+    """Return spikes and membranes of a leaky layer, differentiable in ``current``.
 
     Parameters
     ----------
@@ -91,14 +99,14 @@ def leaky_layer(
     steps : int or None
         Number of steps of a constant current; None where ``current`` has the steps.
     constants : LeakyConstants
-        The layer.
+        The layer's constants.
     slope : callable or None
         d spike / d membrane as a function of membrane - threshold, elementwise; None: no gradient flows through spikes.
 
     Returns
     -------
     spikes, membranes : Tensor
-        Each (steps, n, *units); membranes are what snntorch returns, so after the reset where that is not delayed.
+        Each (steps, n, *units); membranes are those that snntorch returns: after the reset where it is not delayed.
     """
     return _LeakyScan.apply(current, steps, constants, slope)  # pyright: ignore[reportReturnType]
 
@@ -111,26 +119,26 @@ def leaky_spikes(
     store: Tensor | None = None,
     observe: Callable[[Tensor, Tensor], None] | None = None,
 ) -> None:
-    """Spikes of a leaky layer, without gradient and without a store of membranes.
+    """Compute the spikes of a leaky layer, without gradient and without storing membranes.
 
     Parameters
     ----------
     current, steps, constants
         As for ``leaky_layer``.
     store : Tensor or None
-        (steps, n, *units), bool; takes the spikes.
+        (steps, n, *units), bool; receives the spikes.
     observe : callable or None
         Called at each step with its spikes (0 or 1) and membranes, both (n, *units) in the dtype of ``current``;
-        they are buffers that the next step overwrites.
+        the next step overwrites these buffers.
     """
     each = current.unbind(0) if steps is None else (current,) * steps
     kept = [None] * len(each) if store is None else store.unbind(0)
     membrane, fired = torch.zeros_like(each[0]), torch.zeros_like(each[0])
     beta, threshold, reset = constants.beta, constants.threshold, constants.reset
     immediate = not constants.delayed and reset != "none"
-    pending = torch.zeros_like(each[0]) if immediate else fired  # a reset left for the next step, where there is one
+    pending = torch.zeros_like(each[0]) if immediate else fired  # resets that take place in the next step
     shift = torch.empty_like(each[0]) if immediate else None
-    # compared with a tensor: a number would be made into one at every step
+    # a tensor, since a number would be converted into one at every step
     limit = threshold if isinstance(threshold, Tensor) else torch.tensor(threshold, dtype=membrane.dtype, device=membrane.device)
     for now, keep in zip(each, kept, strict=True):
         if reset == "zero":
@@ -157,7 +165,7 @@ class _LeakyScan(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         first = current if steps is not None else current[0]
         count = current.shape[0] if steps is None else steps
-        # the layout of one step (channels last, say) is kept: mixed layouts cost several times the arithmetic
+        # the layout of one step (such as channels last) is kept: mixed layouts take several times as long as the arithmetic
         dense = torch.empty_like(first)
         membranes = current.new_empty_strided((count, *first.shape), (dense.numel(), *dense.stride()))
         spikes = torch.empty_like(membranes)
@@ -221,7 +229,7 @@ class _LeakyScan(torch.autograd.Function):
 def _through_reset(
     grad: Tensor, through: Tensor | None, membrane: Tensor, before: Tensor | None, constants: LeakyConstants
 ) -> tuple[Tensor, Tensor]:
-    """Gradient past an immediate reset: state = membrane - (spike - reset) * (threshold or membrane)."""
+    """Return the gradients before an immediate reset: state = membrane - (spike - reset) * (threshold or membrane)."""
     taken = grad * (constants.threshold if constants.reset == "subtract" else membrane)
     if constants.reset == "zero":
         fired = (membrane > constants.threshold).to(grad.dtype)
@@ -231,7 +239,7 @@ def _through_reset(
 
 
 def _decay(current: Tensor, membrane: Tensor, beta: float | Tensor, *, out: Tensor) -> None:
-    """out = beta * membrane + current; ``out`` may be either."""
+    """Compute out = beta * membrane + current; ``out`` may be either of them."""
     if isinstance(beta, Tensor):
         torch.add(membrane * beta, current, out=out)
     else:
@@ -239,7 +247,7 @@ def _decay(current: Tensor, membrane: Tensor, beta: float | Tensor, *, out: Tens
 
 
 def _reset_now(membrane: Tensor, shift: Tensor, constants: LeakyConstants) -> None:
-    """The reset within the step of the spike, in place; ``shift`` leaves out what the step before already took."""
+    """Reset the membrane within the step of the spike, in place; ``shift`` excludes resets of the step before."""
     if constants.reset == "zero":
         membrane.addcmul_(membrane, shift, value=-1)
     else:

@@ -1,4 +1,4 @@
-"""Any torch module as a target."""
+"""A torch module as a target."""
 
 from __future__ import annotations
 
@@ -44,40 +44,41 @@ class ModuleTarget:
     Parameters
     ----------
     module : nn.Module
-        Takes (n, *stimulus). It is run in evaluation mode and left as it was, to the bit
-        (:class:`actmax.models.networks.preserve_state.preserve_state`). Of ``torch.compile`` and data-parallel wrappers the network inside.
+        Takes (n, *stimulus). It runs in evaluation mode, and its state is restored to the bit
+        (:class:`actmax.models.networks.preserve_state.preserve_state`). Of ``torch.compile`` and data-parallel wrappers, the network
+        inside is used.
     stimulus : StimulusSpec
-        What it takes.
+        The stimuli that it takes.
     prepare : callable, optional
         Applied to stimuli before the module, such as :class:`actmax.models.targets.normalise.Normalise`.
     unit_names : sequence of str
-        What the units of the module's output stand for, if anything.
+        Names of the units of the module's output, if any.
     output_unit : str
-        What the module's output is measured in, e.g. ``logit``; empty where it has no unit.
+        Unit of measurement of the module's output, e.g. ``logit``; empty where it has none.
     redirect : {"dead"} or int
-        What to do about units behind rectifiers that are off. ``"dead"``: where a stimulus gets a gradient of exactly zero, its backward
-        pass is run again with redirected gradients (:mod:`actmax.models.targets.redirect`); it costs nothing while there is a gradient,
-        and changes none. A number: in the first so many gradient passes, every rectifier through which nothing came back for a stimulus
-        redirects (Lucid, with 16). 0: never. Passes are counted as the trials shown so far ÷ the stimuli of this pass.
+        Treatment of units behind inactive rectifiers. ``"dead"``: where the gradient of a stimulus is exactly zero, its backward
+        pass is repeated with redirected gradients (:mod:`actmax.models.targets.redirect`); nonzero gradients stay unchanged, at no cost.
+        A number: in the first so many gradient passes, every rectifier redirects that passes no gradient for a stimulus (Lucid, with 16).
+        0: never. The number of a pass is the number of trials so far ÷ the stimuli of this pass.
 
     Notes
     -----
-    The forward pass ends at the deepest layer that is asked for. A submodule that is called several times answers with its last call.
-    What the layers are is said in :func:`actmax.models.targets.discover.layers_of`. The module is given a copy of the stimuli in its own
-    precision; responses of half precision come back as float32.
+    The forward pass ends at the deepest layer that is asked for. A submodule with several calls is read at its last call.
+    :func:`actmax.models.targets.discover.layers_of` defines the layers. The module receives a copy of the stimuli in its own
+    precision; responses of half precision are returned as float32.
 
-    A few stimuli are shown in several batches first (:mod:`actmax.models.targets.behaviour`). A layer whose responses depend on the other
-    stimuli of a batch is shown one stimulus at a time. A network that remembers is put back before each call. One that draws random numbers
-    is ``noisy``; they follow from the job's seed and the trial's number. ``notices`` says which of these were met.
+    The constructor shows a few stimuli in several batches (:mod:`actmax.models.targets.behaviour`). For a layer whose responses depend on
+    the other stimuli of a batch, stimuli are shown one at a time. A network with memory is restored before each call. A network that draws
+    random numbers is ``noisy``; its draws follow from the job's seed and the trial's number. ``notices`` names the cases that apply.
 
     Raises
     ------
     ValueError
-        The module does not take stimuli of that shape, or answers with nothing that has a row for each stimulus.
+        The module refuses stimuli of that shape, or returns no tensor with a row for each stimulus.
     """
 
     steps = None
-    """It has no time steps."""
+    """None: a module without time steps."""
 
     def __init__(
         self,
@@ -112,38 +113,45 @@ class ModuleTarget:
 
     @property
     def noisy(self) -> bool:
-        """Whether equal stimuli may be answered differently."""
+        """Whether equal stimuli may get different responses."""
         return bool(self._seen.noisy)
 
     @property
     def notices(self) -> list[str]:
-        """What a user has to know about the network's answers."""
+        """Notices about the network's responses for the user."""
         return [*notices(self._seen, self._habits), *self._trouble]
 
     def to(self, device: str) -> Self:
-        """Move the module, unless its parts are on several devices."""
+        """Move the module to a device, unless its parts are on several devices, and return the target."""
         if len({tensor.device for tensor in self.module.parameters()}) <= 1:
             self.module.to(device)
         return self
 
     def layers(self) -> Sequence[LayerInfo]:
-        """Return every layer, in the order of evaluation; ``output`` is what the module returns."""
+        """Return every layer, in the order of evaluation; ``output`` is the module's own output."""
         ends = self._found.ends if self._output_unit else ()
         return [replace(info, response_unit=self._output_unit) if info.name in ends else info for info in self._found.infos.values()]
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """Return what a unit of the output stands for; empty where that is not known."""
+        """Return the name of a unit of the output; empty where it has none."""
         known = layer in self._found.ends and len(index) == 1 and index[0] < len(self._unit_names)
         return self._unit_names[index[0]] if known else ""
 
     def preserved(self) -> preserve_state:
-        """Return a context after which the network is as it was before; see :class:`actmax.models.targets.target.PreservesState`."""
+        """Return a context that restores the network's state at its end; see :class:`actmax.models.targets.target.PreservesState`."""
         return preserve_state(self.module, self._habits)
 
     def begin(self, seed: int, trial: int) -> None:
-        """Count stimuli shown from now on as trials ``trial``, ``trial + 1``, … of the job of that ``seed``.
+        """Set the number of the next trial, and the job's seed.
 
-        The passes of ``redirect`` are counted by it, and the random numbers that a noisy network draws follow from it.
+        The passes of ``redirect`` are counted from it, and the random numbers of a noisy network follow from it.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the job.
+        trial : int
+            Number of the next stimulus; the following ones count up.
         """
         self._seed, self._trial = seed, trial
 
@@ -158,7 +166,7 @@ class ModuleTarget:
         Raises
         ------
         KeyError
-            The layer does not exist; near names are told.
+            The layer does not exist; the message suggests near names.
         """
         require_layers([layer], self._found.infos)
         with preserve_state(self.module, self._habits):
@@ -166,14 +174,14 @@ class ModuleTarget:
             return graph_end(self.module, shown, self._found.readings[layer])
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """(n, *stimulus) -> {layer: (n, *layer)}.
+        """Return the responses to stimuli: (n, *stimulus) -> {layer: (n, *layer)}.
 
         Raises
         ------
         KeyError
-            A layer does not exist; near names are told.
+            A layer does not exist; the message suggests near names.
         RuntimeError
-            The network answered with another number of rows than it was shown.
+            The network returned another number of rows than stimuli.
         """
         require_layers(layers, self._found.infos)
         trial, rows, wanted = self._trial, stimuli.shape[0], list(layers)
@@ -190,9 +198,16 @@ class ModuleTarget:
             return self._run(stimuli, wanted, trial)
 
     def activations(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Sequence[Tensor]]:
-        """Return what ``layers`` compute, one tensor each, (n, *layer); see :class:`actmax.models.targets.target.HasActivations`.
+        """Return the tensors that ``layers`` compute, one each, (n, *layer); see :class:`actmax.models.targets.target.HasActivations`.
 
         Gradients are the network's own, not redirected. A stimulus counts as a trial, as for ``respond``.
+
+        Raises
+        ------
+        KeyError
+            A layer does not exist; the message suggests near names.
+        ValueError
+            The network takes fewer stimuli at once, or checkpoints its activations in a reentrant way.
         """
         require_layers(layers, self._found.infos)
         trial, rows, most = self._trial, stimuli.shape[0], self._at_once(stimuli.shape[0], layers)
@@ -208,7 +223,7 @@ class ModuleTarget:
             return {layer: [tensor] for layer, tensor in self._pass(stimuli, layers, trial, attached=True).items()}
 
     def _at_once(self, rows: int, layers: Collection[str]) -> int:
-        """How many of so many stimuli are shown together: one where rows mix or the network takes one alone."""
+        """Return the number of stimuli of one pass: 1 where rows mix or the network takes one alone."""
         return 1 if self._seen.alone or not self._seen.mixing.isdisjoint(layers) else self._batch or rows
 
     def _run(self, stimuli: Tensor, layers: Collection[str], trial: int) -> dict[str, Tensor]:
@@ -218,14 +233,14 @@ class ModuleTarget:
         recording = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         size = self._at_once(len(stimuli), layers)
         parts: list[dict[str, Tensor]] = []
-        # never in inference mode: what a network caches there can't be trained with later
+        # never in inference mode: autograd refuses tensors that a network caches there
         with torch.inference_mode(False), torch.set_grad_enabled(recording):
             for start in range(0, len(stimuli), size):
                 parts.append(self._pass(stimuli[start : start + size], layers, trial + start))
         return parts[0] if len(parts) == 1 else {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
 
     def _pass(self, stimuli: Tensor, layers: Collection[str], trial: int, *, attached: bool = False) -> dict[str, Tensor]:
-        """One forward pass."""
+        """Run one forward pass, and return the responses by layer."""
         readings = {layer: self._found.readings[layer] for layer in layers}
         rows = len(stimuli)
         with preserve_state(self.module, self._habits):
@@ -248,13 +263,13 @@ class ModuleTarget:
         return found
 
     def _sized(self, stimuli: Tensor) -> tuple[Tensor, int]:
-        """Stimuli, with copies of the last one where the network needs a larger batch, and how many there are then."""
+        """Return stimuli, padded with copies of the last one where the network needs a larger batch, and their number."""
         rows = len(stimuli)
         size = self._batch or (2 if rows == 1 and self._seen.padded else rows)
         return (stimuli if size == rows else torch.cat([stimuli, stimuli[-1:].expand(size - rows, *stimuli.shape[1:])])), size
 
     def prepare(self, stimuli: Tensor, /) -> Tensor:
-        """Return stimuli as the module takes them, in memory of their own: normalised, on its device, in its precision."""
+        """Return stimuli prepared for the module, in their own memory: normalised, on its device, in its precision."""
         tensors = chain(self.module.parameters(), self.module.buffers())  # lazily: the first one is enough as a rule
         anchor = next((tensor for tensor in tensors if tensor.is_floating_point()), stimuli)
         placed = stimuli.to(anchor.device)
@@ -267,7 +282,7 @@ class ModuleTarget:
         """Show the network a few stimuli in several batches."""
         try:
             return self._observed_once()
-        except Exception as error:  # modules raise all kinds at what they don't take, assertions too
+        except Exception as error:  # modules raise any class for inputs that they refuse, assertions too
             self._habits = Habits(needs_parameter_gradients=True)
             try:
                 return self._observed_once()
@@ -284,18 +299,18 @@ class ModuleTarget:
         try:
             with preserve_state(self.module, Habits(), thorough=True), torch.no_grad():
                 self.module(self.prepare(_probes(shape, self.stimulus)[:2]))
-        except Exception:  # it does not, for whatever reason
+        except Exception:  # any error means that the module refuses the shape
             return False
         return True
 
     def _gradients(self) -> tuple[bool, list[str]]:
-        """Whether any layer has a gradient, and what there is to say about it."""
+        """Return whether any layer has a gradient, and notices about gradients."""
         with preserve_state(self.module, self._habits), torch.inference_mode(False), torch.enable_grad():
             leaf = _probes(self.stimulus.shape, self.stimulus)[:2].requires_grad_()
             try:
                 shown = self._sized(self.prepare(leaf))[0]
                 answers = capture(self.module, shown[:1] if self._seen.alone else shown, self._found.readings)
-            except Exception as error:  # as x.numpy() does, which only works without
+            except Exception as error:  # operations that work only without gradients raise any class, such as x.numpy()
                 reason = str(error).strip().split("\n", 1)[0][:200]
                 return False, [f"The network fails while gradients are recorded, so it gives none ({type(error).__name__}: {reason})."]
             self._isolated = any(needs_isolation(answer) for answer in answers.values())
@@ -303,7 +318,7 @@ class ModuleTarget:
 
 
 def _probes(shape: tuple[int, ...], spec: StimulusSpec) -> Tensor:
-    """Return a few different stimuli, (3, *shape), the same ones each time."""
+    """Return a few different stimuli, (3, *shape), the same ones at every call."""
     drawn = torch.rand(max(SIZES), *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float32, device="cpu")
     return drawn * (spec.high - spec.low) + spec.low
 

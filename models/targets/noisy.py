@@ -1,4 +1,4 @@
-"""Any target with the noise of a measurement on its responses."""
+"""A target with the noise of a measurement on its responses."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class NoisyTarget:
     """Any target, its responses as a rig would measure them: spike counts, or with Gaussian noise.
 
     Noise is a function of the job's seed, the trial's number, the layer and ``seed`` alone (a counter-based generator, Philox; Salmon et
-    al., "Parallel random numbers: as easy as 1, 2, 3", 2011): it has no state, does not depend on how trials are batched, and a resumed
-    job meets the noise that an undisturbed one meets. Used by itself, it counts the trials that it was shown.
+    al., "Parallel random numbers: as easy as 1, 2, 3", 2011). So it has no state and does not depend on how trials are batched, and a
+    resumed job has the same noise. Without :meth:`begin`, trials are counted from 0.
 
-    It stands for a measurement, so it has neither activations nor a module to hand out, whatever the target inside has.
+    It stands for a measurement, so it has neither activations nor a module, even where the inner target has.
 
     Parameters
     ----------
     target : Target
-        What answers without noise.
+        The inner target, without noise.
     noise : {"poisson", "gaussian", "multiplicative"}
         ``poisson``: a spike count, Poisson with the mean ``gain`` · max(response, 0). ``gaussian``: response + ``sigma`` · ε.
         ``multiplicative``: response · (1 + ``sigma`` · ε), ε standard normal.
@@ -41,7 +41,7 @@ class NoisyTarget:
     sigma : float
         Size of the Gaussian noise.
     seed : int
-        Of the noise, besides the job's.
+        Seed of the noise, in addition to the job's.
     """
 
     class Options(OptionsModel):
@@ -68,51 +68,51 @@ class NoisyTarget:
 
     @classmethod
     def around(cls, target: Target, options: Options) -> Self:
-        """Wrap the target that the options name, which the engine has built."""
+        """Return the wrapper around a target that the engine has built."""
         return cls(target, options.noise, gain=options.gain, sigma=options.sigma, seed=options.seed)
 
     @property
     def stimulus(self) -> StimulusSpec:
-        """The inner target's."""
+        """The inner target's stimuli."""
         return self.target.stimulus
 
     @property
     def differentiable(self) -> bool:
-        """As the inner target; a spike count has no gradient."""
+        """Whether the inner target is differentiable; a spike count has no gradient."""
         return self.target.differentiable and self.noise != "poisson"
 
     def layers(self) -> Sequence[LayerInfo]:
-        """The inner target's."""
+        """Return the inner target's layers."""
         return self.target.layers()
 
     def to(self, device: str, /) -> Self:
-        """Move the inner target; noise is drawn on the CPU, so that it is the same everywhere."""
+        """Move the inner target to a device, and return the wrapper; noise is drawn on the CPU, so that it is the same everywhere."""
         self.target.to(device)
         return self
 
     def preserved(self) -> AbstractContextManager[object]:
-        """Keep the inner target's network as it is."""
+        """Return a context that restores the state of the inner target's network at its end."""
         return self.target.preserved() if isinstance(self.target, PreservesState) else nullcontext()
 
     @property
     def notices(self) -> Sequence[str]:
-        """The inner target's."""
+        """The inner target's notices."""
         return self.target.notices if isinstance(self.target, HasNotices) else ()
 
     def begin(self, seed: int, trial: int) -> None:
-        """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""
+        """Set the number of the next trial, and the job's seed; following stimuli count up."""
         self._job_seed, self._trial = seed, trial
         if isinstance(self.target, CountsTrials):
             self.target.begin(seed, trial)
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """(n, *stimulus) -> {layer: (n, *layer)}, each row a trial with noise of its own."""
+        """Return noisy responses, each row a trial with its own noise: (n, *stimulus) -> {layer: (n, *layer)}."""
         exact = self.target.respond(stimuli, layers)
         first, self._trial = self._trial, self._trial + stimuli.shape[0]
         return {layer: self._measured(layer, response, first) for layer, response in exact.items()}
 
     def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
-        """The inner target's, without noise, in the unit of the measurement."""
+        """Return the inner target's quantiles, without noise, in the unit of the measurement; None where it has none."""
         if not isinstance(self.target, HasNaturalResponses):
             return None
         found = self.target.natural_quantiles(layer, index)
@@ -121,7 +121,7 @@ class NoisyTarget:
         return {quantile: self.gain * max(response, 0.0) for quantile, response in found.items()}
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """The inner target's."""
+        """Return the name of a unit of the inner target; empty where it has none."""
         return self.target.unit_name(layer, index) if isinstance(self.target, HasUnitNames) else ""
 
     def _measured(self, layer: str, response: Tensor, first: int) -> Tensor:
@@ -139,5 +139,5 @@ class NoisyTarget:
 
     def _stream(self, layer: str, trial: int) -> np.random.Philox:
         key = np.array([self._job_seed, (self.seed << 32) | zlib.crc32(f"{self.noise} {layer}".encode())], np.uint64)
-        # a trial's draws advance the lowest word alone, so trials never overlap
+        # a trial's draws advance only the lowest word of the counter, so trials never overlap
         return np.random.Philox(key=key, counter=np.array([0, 0, trial, 0], np.uint64))

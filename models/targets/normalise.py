@@ -1,4 +1,4 @@
-"""Normalisation inside a target, so that stimuli keep their plain range outside."""
+"""Normalisation inside a target, so that stimuli keep their own range outside."""
 
 from __future__ import annotations
 
@@ -33,27 +33,36 @@ class Normalise:
             raise ValueError(f"std must be positive, got {list(self.std)}")
 
     def __call__(self, stimuli: Tensor) -> Tensor:
-        """(n, channels, …) -> the same shape."""
+        """Return normalised stimuli: (n, channels, …) -> the same shape."""
         mean, std = (stimuli.new_tensor(values).view(1, -1, *[1] * (stimuli.ndim - 2)) for values in (self.mean, self.std))
         return (stimuli - mean) / std
 
 
 IMAGENET = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Statistics of ImageNet, which most networks are trained with."""
+"""Mean and standard deviation of ImageNet, with which most networks are trained."""
 
 
 def channels_fit(normalise: Normalise, channels: int) -> bool:
-    """Whether it has one value for each of ``channels``, or one for all."""
+    """Return whether a normalisation has one value for each of ``channels``, or one for all."""
     return len(normalise.mean) in (1, channels)
 
 
 def for_channels(mean: Sequence[float] | None, std: Sequence[float] | None, default: Normalise, channels: int) -> Normalise:
-    """What options ask for: ``default`` where they say nothing, its average over channels where it has not as many.
+    """Return the normalisation that options ask for.
+
+    Parameters
+    ----------
+    mean, std : sequence of float or None
+        Values of the options, one a channel or one for all.
+    default : Normalise
+        Used where an option is None; averaged over channels where it has another number of them.
+    channels : int
+        Channels of a stimulus.
 
     Raises
     ------
     ValueError
-        They don't fit each other or the channels.
+        The values don't fit each other or the channels.
     """
     if not channels_fit(default, channels):
         default = Normalise((sum(default.mean) / len(default.mean),), (sum(default.std) / len(default.std),))
@@ -67,11 +76,11 @@ def for_channels(mean: Sequence[float] | None, std: Sequence[float] | None, defa
 
 
 WIDEST, NARROWEST = 10.0, 1e-3
-"""Most and least standard deviation, as shares of a stimulus's range: 1 / 255 of it brings values in [0, 1] to [0, 255]."""
+"""Greatest and least standard deviation, as shares of a stimulus's range; 1 / 255 maps values in [0, 1] to [0, 255]."""
 
 
 def check_mean(mean: Sequence[float], low: float, high: float) -> None:
-    """Refuse a mean that was meant for stimuli of another range.
+    """Raise ValueError for a mean that belongs to stimuli of another range.
 
     Raises
     ------
@@ -84,7 +93,7 @@ def check_mean(mean: Sequence[float], low: float, high: float) -> None:
 
 
 def check_std(std: Sequence[float], low: float, high: float) -> None:
-    """Refuse a standard deviation that was meant for stimuli of another range, or to be multiplied by.
+    """Raise ValueError for a standard deviation that belongs to stimuli of another range, or that is an inverse.
 
     Raises
     ------
@@ -100,5 +109,5 @@ def check_std(std: Sequence[float], low: float, high: float) -> None:
 
 
 def _bytes(value: float, low: float, high: float) -> str:
-    """What would work, where a value seems to be meant for [0, 255]."""
+    """Return a suggestion where a value seems to be meant for [0, 255], else an empty text."""
     return f"; for pictures in [0, 1] give {value / 255:.4g}" if (low, high) == (0.0, 1.0) and 1 < value <= 255 else ""

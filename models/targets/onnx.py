@@ -1,4 +1,4 @@
-"""An ONNX file as a target, through ONNX Runtime: its outputs and everything in between, without gradients."""
+"""An ONNX file as a target by ONNX Runtime: its outputs and all tensors in between, without gradients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .target import LayerInfo
 
 _PROBE = 2
 _SESSIONS = 4
-"""Sessions that are kept, each for the layers that were asked for together."""
+"""Most sessions in the cache, each for one set of layers."""
 
 
 class OnnxTarget:
@@ -48,25 +48,25 @@ class OnnxTarget:
         unit_names: Sequence[str] = (),
         threads: int | None = None,
     ) -> None:
-        """Find the layers of a graph.
+        """Find the layers of a graph by running it on two grey stimuli.
 
         Parameters
         ----------
         graph : Graph
-            Of :func:`actmax.models.targets.onnx_graph.read_graph`.
+            A graph of :func:`actmax.models.targets.onnx_graph.read_graph`.
         stimulus : StimulusSpec
-            What its input takes.
+            The stimuli that its input takes.
         prepare : callable, optional
             Applied to the stimuli first.
         unit_names : sequence of str
-            What the units of the outputs stand for.
+            Names of the units of the outputs.
         threads : int or None
-            CPU threads of ONNX Runtime; torch's number at the time by default.
+            CPU threads of ONNX Runtime; torch's number at the time of a call by default.
 
         Raises
         ------
         ValueError
-            It does not take such stimuli, or answers with no float tensor that has a row for each.
+            The graph refuses such stimuli, or has no float tensor with a row for each.
         """
         self.stimulus = stimulus
         self._graph = graph
@@ -95,12 +95,12 @@ class OnnxTarget:
 
     @classmethod
     def from_options(cls, options: Options) -> Self:
-        """Read the file.
+        """Read the file and return the target.
 
         Raises
         ------
         InvalidOption
-            It is missing or damaged, ONNX Runtime can't run it, or its input is not what the options say.
+            The file is missing or damaged, ONNX Runtime can't run it, or the options don't fit its input.
         """
         needs("onnxruntime", "onnx", option="file")
         graph = read_graph(Path(options.file).expanduser(), options.input)
@@ -113,30 +113,30 @@ class OnnxTarget:
 
     @property
     def differentiable(self) -> bool:
-        """No: ONNX Runtime gives no gradients."""
+        """False: ONNX Runtime computes no gradients."""
         return False
 
     def to(self, device: str, /) -> Self:
-        """Run on the GPU where ONNX Runtime has one, otherwise on the CPU."""
+        """Use the GPU if ONNX Runtime supports it, otherwise the CPU, and return the target."""
         self._device = device
         return self
 
     def layers(self) -> Sequence[LayerInfo]:
-        """Every float tensor with a row for each stimulus, by its name in the file, in the order of evaluation."""
+        """Return every float tensor with a row for each stimulus, by its name in the file, in the order of evaluation."""
         return list(self._layers.values())
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """What a unit of an output stands for; empty where that is not known."""
+        """Return the name of a unit of an output; empty where it has none."""
         known = layer in self._graph.outputs and len(index) == 1 and index[0] < len(self._unit_names)
         return self._unit_names[index[0]] if known else ""
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """(n, *stimulus) -> {layer: (n, *layer)}; only what the layers need is computed.
+        """Return the responses to stimuli: (n, *stimulus) -> {layer: (n, *layer)}; only the nodes that the layers need are run.
 
         Raises
         ------
         KeyError
-            A layer does not exist; near names are told.
+            A layer does not exist; the message suggests near names.
         """
         require_layers(layers, self._layers)
         if not stimuli.shape[0] or not layers:
@@ -152,7 +152,7 @@ class OnnxTarget:
         parts: list[list[np.ndarray]] = []
         for start in range(0, given.shape[0], rows):
             part = given[start : start + rows]
-            if short := rows - part.shape[0]:  # a file with a fixed batch takes no fewer
+            if short := rows - part.shape[0]:  # a file with a fixed batch size refuses fewer
                 part = np.concatenate([part, np.repeat(part[-1:], short, 0)])
             parts.append(session.run(list(layers), {self._graph.input: part}))
         if self._graph.batch is None:
@@ -165,7 +165,7 @@ class OnnxTarget:
         return joined
 
     def _session(self, layers: Sequence[str]) -> Any:
-        """One that computes ``layers`` and nothing that they don't need."""
+        """Return a session that computes only ``layers``."""
         threads = self._threads or torch.get_num_threads()
         key = (frozenset(layers), threads, self._device)
         if key not in self._sessions:
@@ -175,7 +175,7 @@ class OnnxTarget:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
             options.log_severity_level = 4
-            # threads that spin while they wait slow down whatever else runs here
+            # threads that spin while they wait slow down everything else on the machine
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             wanted = "CUDAExecutionProvider" if self._device.startswith("cuda") else ""
             providers = [name for name in (wanted, "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]

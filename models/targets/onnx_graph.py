@@ -1,4 +1,4 @@
-"""An ONNX graph in memory: what goes in, what could come out."""
+"""An ONNX graph in memory: its input, and the tensors that can be outputs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..options import InvalidOption
 from .pretrained import needs
 
 MAX_BYTES = 2 << 30
-"""Most that a protocol buffer can hold; larger models keep their weights in files beside it, which are not read."""
+"""Most bytes of a protocol buffer; larger models keep their weights in separate files, which are not read."""
 
 _FLOATS: dict[int, type[np.floating[Any]]] = {1: np.float32, 10: np.float16, 11: np.float64}
-"""Element types of ONNX that stimuli can have."""
+"""ONNX element types of stimuli."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Graph:
     Attributes
     ----------
     model : onnx.ModelProto
-        As it was read; the file is never written.
+        The content of the file, which is never written.
     input : str
-        The input that takes stimuli.
+        Name of the input that takes stimuli.
     dimensions : tuple of int or None
-        Of that input but for its first; None where the file leaves one open.
+        Dimensions of that input without the first; None for an open one.
     batch : int or None
-        Rows that it takes at once where the file fixes that; None for any.
+        The fixed batch size; None for any.
     dtype : type
-        Of the input.
+        Element type of the input.
     tensors : dict of str to str
-        What could come out, in the order of evaluation: name to operator.
+        Operators of the tensors that can be outputs, by name, in the order of evaluation.
     outputs : tuple of str
-        What the file itself lets out.
+        The file's own outputs.
     """
 
     model: Any
@@ -50,12 +50,17 @@ class Graph:
     outputs: tuple[str, ...]
 
     def stimulus_shape(self, asked: tuple[int, ...] | None) -> tuple[int, ...]:
-        """Shape of one stimulus: what the file says, completed by what was asked for.
+        """Return the shape of one stimulus: the file's dimensions, completed by an option.
+
+        Parameters
+        ----------
+        asked : tuple of int or None
+            The option ``shape``.
 
         Raises
         ------
         InvalidOption
-            At ``shape``: it is needed, or contradicts the file.
+            At ``shape``: the option is missing, or contradicts the file.
         """
         shown = " × ".join("?" if size is None else str(size) for size in self.dimensions)
         if asked is None:
@@ -67,7 +72,7 @@ class Graph:
         return asked
 
     def answering(self, names: Iterable[str]) -> bytes:
-        """The model, serialised, with ``names`` as its outputs instead of its own."""
+        """Return the serialised model with ``names`` as its outputs instead of its own."""
         import onnx
 
         changed = onnx.ModelProto()
@@ -81,10 +86,20 @@ class Graph:
 def read_graph(path: Path, input_name: str | None, option: str = "file") -> Graph:
     """Read and check an ONNX file.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    input_name : str or None
+        The input that takes stimuli; None for the only one.
+    option : str
+        The option with the file; errors name it.
+
     Raises
     ------
     InvalidOption
-        At ``option``: it is missing, too large, damaged, or keeps weights in other files; at ``input``: it is unclear which input to use.
+        At ``option``: the file is missing, too large, damaged, or keeps weights in other files. At ``input``: the input is ambiguous, or
+        takes no floats.
     """
     onnx: Any = needs("onnx", "onnx", option=option)
     if not path.is_file():
@@ -123,7 +138,7 @@ def read_graph(path: Path, input_name: str | None, option: str = "file") -> Grap
 
 
 def _tensors(model: Any, outputs: tuple[str, ...]) -> dict[str, str]:
-    """Every tensor that a node makes and an address can name; outputs last, as that is what a search looks for."""
+    """Return the operators of every tensor that an address can name; outputs last, since searches prefer the last layer."""
     floats = {value.name for value in model.graph.value_info if value.type.tensor_type.elem_type in _FLOATS}
     made = {name: node.op_type for node in model.graph.node for name in node.output if name and _addressable(name)}
     inner = {name: kind for name, kind in made.items() if name not in outputs and name in floats and kind != "Constant"}

@@ -1,4 +1,4 @@
-"""What targets of well-known networks by name have in common: their options, weights from files, and errors that help."""
+"""The common part of targets that are networks by name: their options, weights from files, and helpful errors."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ Dtype = Literal["float32", "float64", "bfloat16", "float16"]
 Size = Annotated[int, Field(ge=1, le=8192)]
 
 RANDOM = "random"
-"""Weights drawn from ``seed``."""
+"""Value of ``weights`` for random ones, drawn from ``seed``."""
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-"""How names of weight files end."""
+"""Endings of weight files' names."""
 MAX_BYTES = 16 << 30
 
 
 class PretrainedOptions(OptionsModel):
-    """Options that all of them take."""
+    """Options of every target that is a network by name."""
 
     weights: str | None = Field(
         default=None,
@@ -57,32 +57,41 @@ class PretrainedOptions(OptionsModel):
 
     @property
     def weight_file(self) -> Path | None:
-        """The file that ``weights`` names, if it names one."""
+        """The weight file in ``weights``, or None."""
         return Path(self.weights).expanduser() if self.weights is not None and is_file_name(self.weights) else None
 
     @property
     def weight_name(self) -> str | None:
-        """The known weights that ``weights`` names, if it names any."""
+        """The name of known weights in ``weights``, or None."""
         return None if self.weights in (None, RANDOM) or self.weight_file is not None else self.weights
 
     def shape(self, channels: int, default: tuple[int, int]) -> StimulusSpec:
-        """Images of ``size``, or of the ``default`` height and width."""
+        """Return the specification of images in the option ``size``, or in the ``default`` height and width."""
         height, width = default if self.size is None else (self.size, self.size) if isinstance(self.size, int) else self.size
         return StimulusSpec((channels, height, width))
 
 
 def is_file_name(weights: str) -> bool:
-    """Whether ``weights`` names a file rather than known weights."""
+    """Return whether ``weights`` is the name of a file."""
     return weights.endswith(SUFFIXES) or "/" in weights or "\\" in weights
 
 
 def needs(package: str, extra: str, *, option: str = "model") -> ModuleType:
-    """Import ``package``, which only some installations have.
+    """Import and return an optional package.
+
+    Parameters
+    ----------
+    package : str
+        Name of the module.
+    extra : str
+        The extra of actmax that installs it.
+    option : str
+        The option that needs it; errors name it.
 
     Raises
     ------
     InvalidOption
-        It is not here; the message says how to install it.
+        The package is not installed or can't be imported; the message says how to install it.
     """
     try:
         if package.partition(".")[0] in ("torchvision", "timm") and importlib.util.find_spec("torchvision"):
@@ -97,12 +106,23 @@ def needs(package: str, extra: str, *, option: str = "model") -> ModuleType:
 
 
 def known(option: str, name: str, names: Collection[str], what: str) -> str:
-    """``name`` if it is one of ``names``.
+    """Return ``name`` if it is one of ``names``.
+
+    Parameters
+    ----------
+    option : str
+        The option with the name; errors name it.
+    name : str
+        The name to check.
+    names : collection of str
+        The known names.
+    what : str
+        Description of a name, for messages, such as "model of timm".
 
     Raises
     ------
     InvalidOption
-        It is not; near names are told.
+        The name is unknown; the message suggests near names.
     """
     if name in names:
         return name
@@ -112,21 +132,28 @@ def known(option: str, name: str, names: Collection[str], what: str) -> str:
 
 
 def seeded(make: Callable[[], Made], seed: int) -> Made:
-    """What ``make`` makes with torch's random state at ``seed``, which is put back after."""
+    """Return the result of ``make``, called with torch's random state at ``seed``; the state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
 
 
 def read_weights(path: Path, option: str = "weights") -> dict[str, Tensor]:
-    """Every tensor of a safetensors file, or of a torch file that holds nothing but tensors and plain data.
+    """Return every tensor of a safetensors file, or of a torch file that holds only tensors and plain data.
 
-    A dictionary inside such a file, ``state_dict`` or ``model``, is opened, and the prefix ``module.`` of parallel training removed.
+    A dictionary ``state_dict`` or ``model`` inside such a file is opened, and the prefix ``module.`` of parallel training removed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    option : str
+        The option with the file; errors name it.
 
     Raises
     ------
     InvalidOption
-        The file is missing, too large, damaged, or of another kind; nothing in it is ever run.
+        The file is missing, too large, damaged, or of another kind; no code in it is ever run.
     """
     if not path.is_file():
         raise InvalidOption(option, f"there is no file {str(path)!r}")
@@ -136,7 +163,7 @@ def read_weights(path: Path, option: str = "weights") -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises what it meets in a damaged file: zip, pickle, key and runtime errors
+    except Exception as error:  # torch.load raises zip, pickle, key and runtime errors for a damaged file
         shown = str(error).strip().split("\n", 1)[0]
         raise InvalidOption(option, f"{path.name} holds no weights that can be read safely ({type(error).__name__}: {shown})") from error
     for key in ("state_dict", "model"):
@@ -148,18 +175,27 @@ def read_weights(path: Path, option: str = "weights") -> dict[str, Tensor]:
 
 
 def fetched(fetch: Callable[[], Made], what: str, option: str = "weights") -> Made:
-    """What ``fetch`` brings from the net or from its cache.
+    """Return the result of ``fetch``, a download or a look-up in its cache.
+
+    Parameters
+    ----------
+    fetch : callable
+        Downloads, or reads the cache.
+    what : str
+        Description of the result, for messages.
+    option : str
+        The option that needs it; errors name it.
 
     Raises
     ------
     InvalidOption
-        It can't, as without a network.
+        The download fails, for example without a network.
     """
     try:
         return fetch()
     except InvalidOption:
         raise
-    except Exception as error:  # a dozen kinds, between urllib, httpx, huggingface_hub and the disk
+    except Exception as error:  # urllib, httpx, huggingface_hub and the file system raise many classes
         shown = str(error).strip().split("\n", 1)[0] or type(error).__name__
         raise InvalidOption(
             option, f"{what} can neither be read on this machine nor downloaded ({shown}); give the path of a file that is here"
@@ -174,25 +210,25 @@ def as_target(
     default: Normalise = IMAGENET,
     names: Collection[str] = (),
 ) -> ModuleTarget:
-    """The finished network as a target.
+    """Return a network with its weights as a target.
 
     Parameters
     ----------
     module : nn.Module
-        With its weights.
+        The network; changed in place.
     options : PretrainedOptions
-        Normalisation, precision and redirection are theirs.
+        Have normalisation, precision and redirection.
     stimulus : StimulusSpec
-        What it takes.
+        The images that it takes.
     default : Normalise
-        What its weights were trained with.
+        The normalisation of its training.
     names : collection of str
-        What the units of its output stand for.
+        Names of the units of its output.
 
     Raises
     ------
     InvalidOption
-        The network does not take such images, or the normalisation does not fit them.
+        The network refuses such images, or the normalisation does not fit them.
     """
     try:
         prepare = for_channels(options.mean, options.std, default, stimulus.shape[0])
@@ -208,6 +244,6 @@ def as_target(
 
 
 def labels(table: Mapping[Any, Any], count: int) -> list[str]:
-    """Names of units 0 … ``count`` - 1 of a table from number to name; none where it has only the numbers themselves."""
+    """Return the names of units 0 … ``count`` - 1 from a table of names by number; none where the table holds only numbers."""
     names = [str(table.get(number, table.get(str(number), ""))) for number in range(count)]
     return [] if all(name in ("", f"LABEL_{number}") for number, name in enumerate(names)) else names

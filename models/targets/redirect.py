@@ -1,8 +1,8 @@
-"""Redirected gradients: a way out for units whose ReLUs let no gradient through.
+"""Redirected gradients, for units whose ReLUs pass no gradient.
 
-A unit behind a rectifier that is off at the start (on a grey image, say) gets a gradient of exactly zero, and no gradient search can move.
-Lucid's remedy (Olah, Mordvintsev and Schubert, "Feature visualization", 2017; ``lucid/misc/redirected_relu_grad.py``): where nothing came
-back through a rectifier for a whole stimulus, pass on what would raise an input that is too low, or lower one that is too high.
+A unit behind a rectifier that is inactive at the start (on a grey image, say) has a gradient of exactly zero, and no gradient search can
+move. Lucid's remedy (Olah, Mordvintsev and Schubert, "Feature visualization", 2017; ``lucid/misc/redirected_relu_grad.py``): where a
+rectifier passes no gradient for a whole stimulus, it passes the gradients that would raise too low or lower too high inputs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Rectifier:
     apply : callable
         The activation, elementwise, not in place.
     low, high : float
-        Between them its slope is not zero.
+        Bounds between which its slope is not zero.
     """
 
     apply: Callable[[Tensor], Tensor]
@@ -39,22 +39,22 @@ class Rectifier:
     high: float = math.inf
 
     def gradient(self, x: Tensor, outer: Tensor, rows: int | None = None) -> Tensor:
-        """The redirected gradient at its input, of a score that is to be climbed.
+        """Return the redirected gradient at the input, of a score to be maximised.
 
         Parameters
         ----------
         x : Tensor
             The input, (n, …).
         outer : Tensor
-            The score's gradient at the output, like ``x``.
+            The score's gradient at the output, of the shape of ``x``.
         rows : int or None
-            Stimuli in the batch, n by default; an ``x`` that has not a row for each counts as a whole.
+            Stimuli in the batch, n by default; an ``x`` with another number of rows counts as a whole.
 
         Returns
         -------
         Tensor
-            For each row the true gradient, unless that is zero throughout: then ``outer``, but for elements that it would
-            push further below ``low`` or above ``high``.
+            For each row the true gradient, unless it is zero throughout. Then ``outer``, without the elements that would
+            push an input further below ``low`` or above ``high``.
         """
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
@@ -116,11 +116,11 @@ _READERS: dict[Any, Callable[..., tuple[Tensor, Rectifier, bool]]] = {
     F.hardswish: _hardswish,
     F.gelu: _gelu,
 }
-"""From the arguments of a function of torch to its input, what it does, and whether it does so in place."""
+"""Readers of the arguments of torch's functions: each returns the input, the rectifier, and whether it works in place."""
 
 
 class _Watch(TorchFunctionMode):
-    """Sees every rectifier that is called meanwhile, by a module or by a function, and redirects it where ``rows`` are given."""
+    """A mode that counts every call of a rectifier, as a module or a function, and redirects it if ``rows`` are given."""
 
     def __init__(self, rows: int | None) -> None:
         super().__init__()
@@ -147,10 +147,10 @@ class _Watch(TorchFunctionMode):
 
 @contextmanager
 def redirecting(rows: int) -> Iterator[None]:
-    """Every rectifier that is called inside has its redirected gradient, for a batch of ``rows`` stimuli.
+    """Redirect the gradient of every rectifier within the block, for a batch of ``rows`` stimuli.
 
-    ReLU, ReLU6, Hardtanh, Hardswish and GELU, as modules and as functions of torch, in place or not. Nothing is attached to any module,
-    and nothing outlives the block but the graph that was recorded; run backward passes after it.
+    Rectifiers are ReLU, ReLU6, Hardtanh, Hardswish and GELU, as modules and as functions of torch, in place or not. Nothing is attached to
+    a module, and only the recorded graph outlives the block; run backward passes after it.
     """
     with _Watch(rows):
         yield
@@ -158,7 +158,7 @@ def redirecting(rows: int) -> Iterator[None]:
 
 @contextmanager
 def watching() -> Iterator[Callable[[], int]]:
-    """Gives a function that tells how many rectifiers were called since the block began."""
+    """Count the calls of rectifiers within the block; the context's value is a function that returns their number."""
     with _Watch(None) as watch:
         yield lambda: watch.seen
 
@@ -167,20 +167,25 @@ Respond = Callable[[Tensor], Mapping[str, Tensor]]
 
 
 def retry_zero_gradients(respond: Respond, stimuli: Tensor) -> dict[str, Tensor]:
-    """``respond(stimuli)``, with a backward pass that redirects where a stimulus would get a gradient of exactly zero.
+    """Return ``respond(stimuli)`` with a backward pass that redirects where a stimulus's gradient would be exactly zero.
 
-    Nothing is done ahead: only when a backward pass brings some stimuli zeros, although their responses got a gradient, are those
-    stimuli shown once more, alone, with redirected rectifiers. All others keep their gradients to the bit.
+    The forward pass costs nothing extra. Only where a backward pass ends in zeros for stimuli whose responses have a gradient, these
+    stimuli are shown once more, alone, with redirected rectifiers. All other gradients stay unchanged to the bit.
 
     Parameters
     ----------
     respond : callable
-        Stimuli, (n, *stimulus), to responses, each (n, *layer); the same ones for the same stimuli.
+        Returns the responses, each (n, *layer), to stimuli, (n, *stimulus); equal ones for equal stimuli.
     stimuli : Tensor
         (n, *stimulus), requiring gradients.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The responses by layer.
     """
     entry = stimuli.view_as(stimuli)
-    owner = current_owner()  # autograd may run the hook in a thread of its own, for which this one waits
+    owner = current_owner()  # autograd may run the hook in another thread while this one waits
     answers = dict(respond(entry))
     arrived: dict[str, Tensor] = {}
 

@@ -19,7 +19,7 @@ from .layers import name_of, require_layers
 from .target import LayerInfo
 
 _WIDE = 8
-"""Bytes of a value that comes back, at most."""
+"""Most bytes of a value of a response."""
 
 
 class RemoteTarget:
@@ -31,21 +31,21 @@ class RemoteTarget:
     differentiable = False
 
     def __init__(self, connection: PluginConnection, described: pb.TargetDescription, *, batch: int = 256) -> None:
-        """Read what the plugin says of itself.
+        """Build the target from the plugin's description.
 
         Parameters
         ----------
         connection : PluginConnection
-            To the plugin.
+            The connection to the plugin.
         described : TargetDescription
-            Its own words.
+            The plugin's description of itself.
         batch : int
             Most stimuli of one call.
 
         Raises
         ------
         PluginError
-            It describes no target.
+            The description is invalid.
         """
         self._connection, self._described, self._batch = connection, described, batch
         self.version: str = described.version
@@ -65,12 +65,12 @@ class RemoteTarget:
 
     @classmethod
     def from_options(cls, options: PluginOptions) -> Self:
-        """Connect, wait until the plugin is healthy, and have it describe itself.
+        """Connect, wait until the plugin is healthy, and read its description.
 
         Raises
         ------
         InvalidOption
-            Nobody answers, or it is no target.
+            No plugin answers, or it is no target.
         """
         try:
             connection = PluginConnection(options, "TargetService")
@@ -79,30 +79,32 @@ class RemoteTarget:
             raise InvalidOption("address" if options.address else "plugin", str(error)) from error
 
     def to(self, device: str, /) -> Self:
-        """Nothing to move: the target is elsewhere."""
+        """Return the target: it runs in another process, and nothing has to be moved."""
         return self
 
     def layers(self) -> Sequence[LayerInfo]:
-        """As the plugin described them."""
+        """Return the layers of the plugin's description."""
         return list(self._layers.values())
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """What a unit stands for; empty where that is not known."""
+        """Return the name of a unit; empty where it has none."""
         return name_of(index, self._unit_names.get(layer, ()), self._layers.get(layer))
 
     def begin(self, seed: int, trial: int) -> None:
-        """Count the trials from here; a plugin that simulates noise draws it by seed and trial."""
+        """Set the number of the next trial, and the job's seed; a plugin that simulates noise draws it by both."""
         self._seed, self._trial = seed, trial
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """(n, *stimulus) -> {layer: (n, *layer)}, without a gradient; NaN where the plugin may miss a stimulus and has.
+        """Return the responses to stimuli, without a gradient: (n, *stimulus) -> {layer: (n, *layer)}.
+
+        A plugin that may miss stimuli responds to missed ones with NaN.
 
         Raises
         ------
         KeyError
-            A layer does not exist; near names are told.
+            A layer does not exist; the message suggests near names.
         PluginError
-            The plugin did not answer, or with something else than numbers of the layers' shapes.
+            The plugin did not answer, or its answer holds no numbers of the layers' shapes.
         """
         require_layers(layers, self._layers)
         wanted = sorted(layers)

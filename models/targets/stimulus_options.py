@@ -1,4 +1,4 @@
-"""What a model that can't say so itself takes: options shared by modules, files, servers and functions."""
+"""Options that describe the stimuli of modules, files, servers and functions, which don't describe them themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .normalise import Normalise, check_mean, check_std, for_channels
 
 
 class RangeOptions(OptionsModel):
-    """Range and kind of the stimuli."""
+    """Range and modality of the stimuli."""
 
     low: float = Field(default=0.0, allow_inf_nan=False, description="Lowest value of a stimulus.")
     high: float = Field(default=1.0, allow_inf_nan=False, description="Highest value of a stimulus.")
@@ -29,12 +29,19 @@ class RangeOptions(OptionsModel):
         return high
 
     def spec_of(self, shape: tuple[int, ...], option: str = "shape") -> StimulusSpec:
-        """Stimuli of ``shape``; three dimensions are an image, two a series.
+        """Return the specification of stimuli of ``shape``; three dimensions are an image, two a series.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of one stimulus.
+        option : str
+            The option with the shape; errors name it.
 
         Raises
         ------
         InvalidOption
-            It is neither, or not of the modality.
+            The shape has another number of dimensions, a dimension is not positive, or the modality is another one.
         """
         modality = {3: "image", 2: "series"}.get(len(shape))
         if modality is None or min(shape) < 1:
@@ -45,19 +52,19 @@ class RangeOptions(OptionsModel):
 
 
 class NormalisedOptions(RangeOptions):
-    """How stimuli are normalised inside, and names of what comes out."""
+    """Normalisation of stimuli inside the target, and names of the output's units."""
 
     mean: list[float] | None = Field(default=None, description="Subtracted from each channel, one value each or one for all.")
     std: list[float] | None = Field(default=None, description="Divides each channel, one value each or one for all.")
     names: list[str] = Field(default_factory=list, description="What the units of the output stand for.")
 
     def normalise(self, channels: int) -> Normalise | None:
-        """What ``mean`` and ``std`` ask for; None where they say nothing.
+        """Return the normalisation of ``mean`` and ``std`` for stimuli of ``channels`` channels; None where neither is given.
 
         Raises
         ------
         InvalidOption
-            They don't fit the channels or each other.
+            The values don't fit the channels, the stimuli's range or each other.
         """
         if self.mean is None and self.std is None:
             return None
@@ -71,7 +78,7 @@ class NormalisedOptions(RangeOptions):
         return found
 
     def _in_range(self, option: str, values: list[float]) -> None:
-        """Refuse values of a mean or a standard deviation that were meant for another range."""
+        """Raise InvalidOption for values of a mean or a standard deviation that belong to another range."""
         try:
             (check_mean if option == "mean" else check_std)(values, self.low, self.high)
         except ValueError as error:
@@ -79,7 +86,7 @@ class NormalisedOptions(RangeOptions):
 
 
 class ShapeOptions(RangeOptions):
-    """Shape of the stimuli, where nothing else tells it."""
+    """Shape of the stimuli, for targets that don't know it themselves."""
 
     shape: tuple[int, ...] = Field(description="Shape of one stimulus, e.g. [3, 224, 224].")
 
@@ -91,5 +98,5 @@ class ShapeOptions(RangeOptions):
         return shape
 
     def spec(self) -> StimulusSpec:
-        """As a StimulusSpec."""
+        """Return the specification of the stimuli."""
         return self.spec_of(self.shape)

@@ -23,7 +23,7 @@ class LayerInfo:
     shape : tuple of int
         Shape of its response to one stimulus.
     kind : str
-        What it is, e.g. ``Conv2d`` or ``spike count``.
+        Kind of the layer or its response, e.g. ``Conv2d`` or ``spike count``.
     response_unit : str
         What its responses are measured in, as axes and tables say it, e.g. ``spikes`` or ``logit``; empty where they have no unit.
     """
@@ -36,14 +36,14 @@ class LayerInfo:
 
 @runtime_checkable
 class Target(Protocol):
-    """Answers stimuli. Its own normalisation happens inside it; it is never changed by being asked.
+    """Responds to stimuli. Normalisation takes place inside the target; calls never change it.
 
-    Equal stimuli get equal responses, unless it :class:`HasNoise`.
+    Equal stimuli get equal responses, unless the target :class:`HasNoise`.
     """
 
     @property
     def stimulus(self) -> StimulusSpec:
-        """What it takes."""
+        """Shape, range and modality of the stimuli that it takes."""
         ...
 
     @property
@@ -52,11 +52,11 @@ class Target(Protocol):
         ...
 
     def layers(self) -> Sequence[LayerInfo]:
-        """What can be maximised, in the order of evaluation."""
+        """Return the layers whose units can be maximised, in the order of evaluation."""
         ...
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """(n, *stimulus) -> for each of ``layers`` its response, (n, *layer), float.
+        """Return the responses to stimuli: (n, *stimulus) -> {layer: (n, *layer)}, floats, for each of ``layers``.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Target(Protocol):
         ...
 
     def to(self, device: str, /) -> Target:
-        """Move to a device and return itself."""
+        """Move to a torch device, and return the target on it."""
         ...
 
 
@@ -75,7 +75,7 @@ class HasUnitNames(Protocol):
     """A target whose units have names, e.g. the classes of a classifier."""
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """The unit's name, empty where it has none."""
+        """Return the name of a unit, given by its layer and its index; empty where it has none."""
         ...
 
 
@@ -91,40 +91,40 @@ class HasInputNames(Protocol):
 
 @runtime_checkable
 class HasNaturalResponses(Protocol):
-    """A target that knows how its units answer natural stimuli."""
+    """A target that knows its units' responses to natural stimuli."""
 
     def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
-        """Quantile (0 to 1) to response of one unit over natural stimuli, or None where it was not measured."""
+        """Return a unit's responses by quantile (0 to 1) over natural stimuli, or None where they are unknown."""
         ...
 
 
 @runtime_checkable
 class HasNoise(Protocol):
-    """A target that says whether it may answer the same stimulus differently twice."""
+    """A target that declares whether repeated responses to one stimulus may differ."""
 
     @property
     def noisy(self) -> bool:
-        """Whether it may; searches then measure their leaders again, and optimizers mistrust a single score."""
+        """Whether they may differ; searches then measure their leaders again, and optimizers don't rely on a single score."""
         ...
 
 
 @runtime_checkable
 class CountsTrials(Protocol):
-    """A target that depends on a seed and the trial's number, as by its noise, and on nothing else: a resumed job meets the same."""
+    """A target whose noise depends on a seed and the trial's number alone, so that a resumed job has the same noise."""
 
     def begin(self, seed: int, trial: int) -> None:
-        """Stimuli shown from now on are trials ``trial``, ``trial + 1``, … of the job of that ``seed``."""
+        """Set the job's seed and the number of the next trial; following stimuli count up."""
         ...
 
 
 @runtime_checkable
 class PreservesState(Protocol):
-    """A target or generator around a network that is to be left as it was, over several calls and their backward passes too."""
+    """A target or generator around a network whose state is restored, also over several calls and their backward passes."""
 
     def preserved(self) -> AbstractContextManager[object]:
-        """Return a context within which the network is in evaluation mode, and after which it is as it was before, to the bit.
+        """Return a context with the network in evaluation mode, which restores its state to the bit.
 
-        Calls enter it themselves. Hold it around a call and its backward pass, in which activation checkpointing runs the network again.
+        Calls enter it themselves. Enter it around a call and its backward pass, in which activation checkpointing runs the network again.
         The same thread may enter it again; another thread waits.
         """
         ...
@@ -132,17 +132,17 @@ class PreservesState(Protocol):
 
 @runtime_checkable
 class HasNotices(Protocol):
-    """A target that says what a user has to know about its answers."""
+    """A target with notices about its responses for the user."""
 
     @property
     def notices(self) -> Sequence[str]:
-        """Sentences for the result, such as that stimuli are shown one by one since rows of a batch mix; more may come with the calls."""
+        """Sentences for the result, such as that stimuli are shown one by one since rows of a batch mix; calls may add more."""
         ...
 
 
 @runtime_checkable
 class HasGraphEnd(Protocol):
-    """A differentiable target that finds out where gradients get lost."""
+    """A differentiable target that can locate where gradients are lost."""
 
     def graph_end(self, layer: str, /) -> str | None:
         """Return the name of the module at which the autograd graph ends on the way from the stimuli to ``layer``.
@@ -162,48 +162,48 @@ class HasGraphEnd(Protocol):
 
 @runtime_checkable
 class HasActivations(Protocol):
-    """A target that hands out the tensors that its layers compute, uncopied and with the autograd graph attached.
+    """A target that returns the tensors that its layers compute, uncopied and with the autograd graph attached.
 
-    ``respond`` gives copies, read out over time. Wrappers such as ``noisy`` don't have it: what they answer stands for a measurement, and a
-    measured system shows no activations. Ask the target inside.
+    ``respond`` returns copies, read out over time. Wrappers such as ``noisy`` lack this protocol: their responses stand for measurements,
+    and a measured system has no visible activations. Use the target inside.
     """
 
     def activations(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Sequence[Tensor]]:
-        """Return what ``layers`` compute, for each a tensor a time step, (n, *layer), in the network's precision.
+        """Return the activations of ``layers``: a tensor for each time step, (n, *layer), in the network's precision.
 
-        A target without time steps gives one tensor a layer. A spiking target gives spikes, or membranes where it is read out by those; a
-        layer that is computed once for all steps gives one tensor too. Gradients are recorded where ``stimuli`` require them. The network
-        goes on with the very tensors that are returned, so what deeper layers compute has a gradient with respect to them; but for
-        membranes and the heads of an ``nn.MultiheadAttention``, which only have one to the stimuli. Hold
-        :meth:`PreservesState.preserved` around this call and the backward passes.
+        A target without time steps returns one tensor a layer. A spiking target returns spikes, or membranes where its readout is the
+        membrane; a layer that is computed once for all steps has one tensor too. Gradients are recorded where ``stimuli`` require them. The
+        network continues with the returned tensors themselves, so activations of deeper layers have a gradient with respect to them.
+        Exceptions are membranes and the heads of an ``nn.MultiheadAttention``, whose gradients reach only the stimuli. Keep
+        :meth:`PreservesState.preserved` open around this call and the backward passes.
 
         Raises
         ------
         KeyError
             A layer does not exist.
         ValueError
-            The network is shown fewer stimuli at once, as where it mixes the rows of a batch, or can only be differentiated as a whole.
+            The network takes fewer stimuli at once, as where it mixes the rows of a batch, or can only be differentiated as a whole.
         """
         ...
 
 
 @runtime_checkable
 class HasModule(Protocol):
-    """A target around a torch module, for libraries that need the module. Wrappers such as ``noisy`` don't have it."""
+    """A target around a torch module, for libraries that need the module. Wrappers such as ``noisy`` lack this protocol."""
 
     @property
     def module(self) -> nn.Module:
-        """The network itself. Names of layers are those of its submodules, but for tensors within their answers."""
+        """The network itself. Names of layers are those of its submodules, apart from tensors within their outputs."""
         ...
 
     @property
     def steps(self) -> int | None:
-        """None where ``module(prepare(stimuli))`` is a forward pass; otherwise the time steps that a spiking network is presented for."""
+        """None where ``module(prepare(stimuli))`` is a forward pass; otherwise the time steps of a spiking network's presentation."""
         ...
 
     def prepare(self, stimuli: Tensor, /) -> Tensor:
-        """Return ``stimuli``, (n, *stimulus), as the module takes them: normalised or coded, on its device, in its precision.
+        """Return ``stimuli``, (n, *stimulus), prepared for the module: normalised or coded, on its device, in its precision.
 
-        They are in memory of their own, and have a time dimension in front, (steps, n, *input), where a spiking network's input changes.
+        The result has its own memory. It has a time dimension in front, (steps, n, *input), where a spiking network's input changes.
         """
         ...

@@ -1,4 +1,4 @@
-"""The Target contract as checks, for every implementation, the built-in ones and yours."""
+"""The Target contract as checks, for built-in and other implementations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .target import HasActivations, HasModule, PreservesState, Target
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:
-    """All that asking a module must leave as it is: weights, buffers, gradients, flags and hooks of every part."""
+    """Return the state of a module that calls must not change: weights, buffers, gradients, flags and hooks of every part."""
     state: dict[str, Any] = {}
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         state[f"{name} value"] = tensor.detach().clone()
@@ -29,7 +29,7 @@ def state_of(module: nn.Module) -> dict[str, Any]:
 
 
 def check_unchanged(module: nn.Module, before: dict[str, Any]) -> None:
-    """Raise AssertionError where ``module`` is not as ``state_of`` found it."""
+    """Raise AssertionError where the state of ``module`` differs from ``before``, a result of :func:`state_of`."""
     after = state_of(module)
     assert after.keys() == before.keys(), f"parts have come or gone: {set(after) ^ set(before)}"
     for key, value in before.items():
@@ -40,9 +40,16 @@ def check_unchanged(module: nn.Module, before: dict[str, Any]) -> None:
 def check_target(target: Target, seed: int = 0) -> None:
     """Raise AssertionError where ``target`` breaks the contract.
 
-    Checks that every layer that it lists answers with the listed shape, alone and with others; that a stimulus's
-    response does not depend on its batch; that equal stimuli get equal responses; that an unknown layer is a KeyError;
-    that gradients reach the stimuli where it is differentiable, and that a torch module inside is left as it was.
+    Checked are: every listed layer responds with the listed shape, alone and with others; a response does not depend on the batch; equal
+    stimuli get equal responses; an unknown layer is a KeyError; gradients reach the stimuli where the target is differentiable; a torch
+    module inside is left unchanged.
+
+    Parameters
+    ----------
+    target : Target
+        The target to check; it is moved to the CPU.
+    seed : int
+        Seed of the stimuli.
     """
     assert isinstance(target, Target), "it lacks a member of the Target protocol"
     target.to("cpu")
@@ -85,7 +92,7 @@ def check_target(target: Target, seed: int = 0) -> None:
 
 
 def _check_activations(target: HasActivations, stimulus: Tensor, answers: Mapping[str, Tensor]) -> None:
-    """Check that activations are what responses are read from, and that deeper layers are computed from them."""
+    """Check that responses are read from the activations, and that deeper layers are computed from them."""
     assert isinstance(target, Target)
     differentiable, names = target.differentiable, list(answers)
     steps = target.steps if isinstance(target, HasModule) else None

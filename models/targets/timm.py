@@ -28,7 +28,13 @@ class TimmTarget:
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:
-        """Build it and load its weights."""
+        """Return the model with its weights as a target.
+
+        Raises
+        ------
+        InvalidOption
+            timm is not installed, or model, weights or images don't fit.
+        """
         timm: Any = needs("timm", "timm")
         name = known("model", options.model, timm.list_models(), "model of timm")
         full, pretrained = name, False
@@ -63,7 +69,7 @@ class TimmTarget:
 
 
 def _labels(timm: Any, config: dict[str, Any], classes: int) -> list[str]:
-    """Names of the classes: those that the weights bring, or ImageNet's."""
+    """Return the names of the classes: those of the weights, or ImageNet's."""
     if config.get("label_names"):
         return labels(dict(enumerate(config["label_names"])), classes)
     subset = timm.data.infer_imagenet_subset(config)

@@ -24,7 +24,13 @@ class TorchvisionTarget:
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:
-        """Build it and load its weights."""
+        """Return the classifier with its weights as a target.
+
+        Raises
+        ------
+        InvalidOption
+            torchvision is not installed, or model, weights or images don't fit.
+        """
         models: Any = needs("torchvision.models", "torchvision")
         name = known("model", options.model, models.list_models(module=models), "classifier of torchvision")
         entry = None
@@ -49,7 +55,7 @@ class TorchvisionTarget:
 
 
 def _arguments(name: str, options: TorchvisionTarget.Options, entry: Any) -> dict[str, Any]:
-    """What torchvision's own builders set for given weights."""
+    """Return the arguments that torchvision's own builders set for given weights."""
     arguments: dict[str, Any] = {"num_classes": options.classes if entry is None else len(entry.meta["categories"])}
     if name in ("googlenet", "inception_v3"):
         # random weights would take a minute to draw, with a warning; stored ones were trained on another normalisation

@@ -1,4 +1,4 @@
-"""One forward pass, watched: every tensor that a part of a network answers with, and a fingerprint of each of its rows."""
+"""The trace of one forward pass: every tensor in the outputs of a network's parts, with a fingerprint of each row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .capture import Path, Reading, tensors_in
 _HELPERS = tuple(
     getattr(nn, f"{kind}Pad{sides}d") for kind in ("Zero", "Constant", "Reflection", "Replication", "Circular") for sides in (1, 2, 3)
 )
-"""Types that only prepare the next part's input."""
+"""Types that only prepare the input of the next part."""
 _PASSED_THROUGH = (
     "Identity",
     "Dropout",
@@ -28,35 +28,35 @@ _PASSED_THROUGH = (
     "DropPath",
     "StochasticDepth",
 )
-"""Names of types that hand on in evaluation mode what they are given."""
+"""Names of types that return their input in evaluation mode."""
 
 
 @dataclass
 class Seen:
-    """One tensor that a part answered with.
+    """One tensor in the output of a part.
 
     Attributes
     ----------
     module : str
-        The part.
+        Name of the part.
     path : tuple
-        Where the tensor lies in its answer.
+        Path of the tensor in its output.
     kind : str
-        The part's type.
+        Type of the part.
     shape : tuple of int
-        Of the tensor.
+        Shape of the tensor.
     heads : int
-        Number of attention heads where it is what they put together, else 0.
+        Number of attention heads for a tensor of heads, else 0.
     calls : int
-        Which call of the part it is.
+        Number of the part's call, from 1.
     prints : dict of int to Tensor
-        Of each dimension as long as there are stimuli, the fingerprints of its rows, (n, 3).
+        Fingerprints of the rows, (n, 3), along each dimension that is as long as the batch.
     graph : bool
-        Whether it is joined to the stimuli by the autograd graph.
+        Whether the autograd graph joins it to the stimuli.
     precision : torch.dtype
-        Of the tensor.
+        Type of the tensor.
     returned : tuple or None
-        Where in what the network itself returned the very tensor lies.
+        Path of the same tensor in the network's own output; None if it isn't there.
     """
 
     module: str
@@ -73,16 +73,16 @@ class Seen:
 
 @dataclass
 class Trace:
-    """What a network answered with in one forward pass, in the order of evaluation.
+    """The outputs of a network's parts in one forward pass, in the order of evaluation.
 
     Attributes
     ----------
     seen : dict of (str, tuple, bool) to Seen
-        By the part, the path and whether it is of attention heads; the last call of each part.
+        Tensors by part, path and whether they are attention heads; those of the last call of each part.
     passed : set of str
-        Parts that are no layers of their own: padding, and those that handed on what another part had answered.
+        Parts that are no layers: padding, and parts that return the output of another part.
     returned : str
-        What the network returned, in words.
+        Description of the network's return value.
     """
 
     seen: dict[tuple[str, Path, bool], Seen] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Trace:
 
 
 class Tracer:
-    """Watches forward passes of one network.
+    """Traces forward passes of one network.
 
     Parameters
     ----------
@@ -105,17 +105,17 @@ class Tracer:
         self._weights = torch.empty(0, 2)
 
     def __call__(self, stimuli: Tensor) -> Trace:
-        """Run the network on (n, *stimulus), and return what was seen."""
+        """Run the network on (n, *stimulus), and return the trace."""
         trace, rows = Trace(), stimuli.shape[0]
         calls: dict[tuple[str, bool], int] = {}
-        alive: dict[int, list[tuple[weakref.ref[Tensor], Seen]]] = {}  # weak: a large network's answers need not all stay in memory
+        alive: dict[int, list[tuple[weakref.ref[Tensor], Seen]]] = {}  # weak, so that outputs of large networks are freed
 
         def keep(name: str, kind: str, tensors: list[tuple[Path, Tensor]], heads: int) -> None:
             call = calls[name, bool(heads)] = calls.get((name, bool(heads)), 0) + 1
             for path, tensor in tensors:
                 if tensor.is_floating_point() and not tensor.is_sparse:
                     key = (name, path, bool(heads))
-                    trace.seen.pop(key, None)  # one that was called before moves to the end
+                    trace.seen.pop(key, None)  # a repeated call moves to the end
                     prints = {dim: self._fingerprint(tensor, dim) for dim, size in enumerate(tensor.shape) if size == rows}
                     shape, graph = tuple(tensor.shape), tensor.requires_grad
                     trace.seen[key] = Seen(name, path, kind, shape, heads, call, prints, graph, tensor.dtype)
@@ -132,7 +132,7 @@ class Tracer:
         with ExitStack() as stack:
             for name, part in self.module.named_modules():
                 if isinstance(part, torch.jit.ScriptModule):
-                    continue  # it takes no hooks
+                    continue  # TorchScript takes no hooks
                 hook = part.register_forward_hook(lambda part, _inputs, answer, name=name: answered(name, part, answer))
                 stack.callback(hook.remove)
             for attention in attentions(self.module):
@@ -165,7 +165,7 @@ class Tracer:
         return part.register_forward_pre_hook(mixed_multihead, with_kwargs=True)
 
     def _fingerprint(self, tensor: Tensor, dim: int) -> Tensor:
-        """Two random projections and the norm of each row, (n, 3), on the CPU."""
+        """Return two random projections and the norm of each row, (n, 3), on the CPU."""
         rows = tensor.detach().movedim(dim, 0).flatten(1) if tensor.ndim > 1 else tensor.detach()[:, None]
         rows = rows.to("cpu", torch.float64 if tensor.dtype == torch.float64 else torch.float32)
         rows = rows.nan_to_num(nan=0.5, posinf=1e30, neginf=-1e30)
@@ -176,7 +176,15 @@ class Tracer:
 
 
 def reading_of(seen: Seen, rows: int) -> Reading:
-    """Return where a tensor is read again."""
+    """Return the reading of a traced tensor.
+
+    Parameters
+    ----------
+    seen : Seen
+        The tensor.
+    rows : int
+        Its dimension that counts the stimuli.
+    """
     return Reading(seen.module, seen.calls, seen.path, seen.heads, rows)
 
 

@@ -43,7 +43,13 @@ class TransformersTarget:
 
     @classmethod
     def from_options(cls, options: Options) -> ModuleTarget:
-        """Build it and load its weights."""
+        """Return the model with its weights as a target.
+
+        Raises
+        ------
+        InvalidOption
+            transformers is not installed, or model, configuration, weights or images don't fit.
+        """
         transformers: Any = needs("transformers", "transformers")
         if options.weight_name is not None:
             known("weights", options.weight_name, [PRETRAINED, RANDOM], f"weights of {options.model}")
@@ -66,7 +72,7 @@ class TransformersTarget:
         else:
             try:
                 module = seeded(lambda: kind(config), options.seed)
-            except Exception as error:  # whatever a constructor makes of a configuration that does not work
+            except Exception as error:  # a constructor raises any class for an invalid configuration
                 raise InvalidOption("config", f"{kind.__name__} can't be built so: {type(error).__name__}: {error}") from error
         if options.weight_file is not None:
             load_into(module, read_weights(options.weight_file), options.weight_file.name)
@@ -109,7 +115,7 @@ def _configuration(transformers: Any, options: TransformersTarget.Options, store
 
 
 def _class(transformers: Any, config: Any) -> Any:
-    """The class that the configuration names, or else a classifier, or else the plain model."""
+    """Return the class that the configuration names, or else a classifier, or else the plain model."""
     found = next((getattr(transformers, name) for name in config.architectures or () if hasattr(transformers, name)), None)
     for mapping in (transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, transformers.MODEL_MAPPING):
         if found is None and type(config) in mapping:
@@ -121,7 +127,7 @@ def _class(transformers: Any, config: Any) -> Any:
 
 
 def _statistics(transformers: Any, model: str) -> Normalise:
-    """Mean and standard deviation that its images were normalised with."""
+    """Return mean and standard deviation of the normalisation of its training images."""
     try:
         path = transformers.utils.cached_file(model, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
         stored = json.loads(Path(path).read_text()) if path else {}

@@ -1,4 +1,4 @@
-"""What a connection to an inference server can do, whatever it speaks."""
+"""The connection to an inference server, independent of its transport."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ DTYPES: Mapping[str, type[np.generic]] = {
     "FP32": np.float32,
     "FP64": np.float64,
 }
-"""The protocol's data types that are numbers."""
+"""The protocol's numeric data types."""
 
 
 class InferenceError(RuntimeError):
-    """A server did not answer; the message names it by its URL, and says what it said."""
+    """A server did not answer; the message has its URL and its error."""
 
 
 class TooLarge(Exception):
-    """The request has more rows or bytes than the server takes; ``rows`` is how many it said it takes, if it did."""
+    """The request has more rows or bytes than the server accepts; ``rows`` is the number of rows that it accepts, if it is known."""
 
     def __init__(self, message: str, rows: int | None = None) -> None:
         super().__init__(message)
@@ -44,12 +44,12 @@ class TooLarge(Exception):
 
 
 class TransientFailure(Exception):
-    """The server can't answer now; asking again may help."""
+    """A temporary failure of the server; another try may help."""
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One input or output: its name, data type, and shape with -1 (or nothing) where it is open."""
+    """One input or output: its name, data type, and shape with -1 (or nothing) for open dimensions."""
 
     name: str
     datatype: str
@@ -58,41 +58,68 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a server says of a model; either may be empty, as the protocol lets it."""
+    """A server's description of a model; by the protocol, inputs or outputs may be missing."""
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
 
 
 class Connection(Protocol):
-    """Asks one model. Every method raises ``TransientFailure`` or ``InferenceError``."""
+    """A connection to one model. Every method may raise ``TransientFailure`` or ``InferenceError``."""
 
     def ready(self) -> bool:
-        """Whether server and model are ready."""
+        """Return whether server and model are ready."""
         ...
 
     def metadata(self) -> ModelInfo:
-        """What the model takes and gives."""
+        """Return the model's inputs and outputs."""
         ...
 
     def infer(self, name: str, datatype: str, values: NDArray[np.generic], outputs: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-        """One inference: the outputs that were asked for, or all, that are numbers.
+        """Return the outputs of one inference, by name.
+
+        Parameters
+        ----------
+        name : str
+            Name of the input.
+        datatype : str
+            Its data type, one of :data:`DTYPES`.
+        values : ndarray
+            (n, …) values of that type.
+        outputs : sequence of str
+            Names of the wanted outputs; empty for all.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The numeric outputs.
 
         Raises
         ------
         TooLarge
-            The server takes fewer rows or bytes at once.
+            The server accepts fewer rows or bytes at once.
         """
         ...
 
 
 def retrying(call: Callable[[], Answer], retries: int, url: str, pause: float = 0.1) -> Answer:
-    """Return the answer of ``call``, made again after pauses that double each time.
+    """Return the answer of ``call``, repeated after transient failures with pauses that double each time.
 
+    Parameters
+    ----------
+    call : callable
+        Makes the call.
+    retries : int
+        Most repetitions.
+    url : str
+        The server's URL, for messages.
+    pause : float
+        The first pause, in seconds; the longest is 10 seconds.
     Raises
+
     ------
     InferenceError
-        It still can't be had after so many further tries.
+        The last repetition fails too.
     """
     backoff = Backoff(RetryPolicy(tries=retries, first=pause, most=10.0, jitter=0))
     while True:

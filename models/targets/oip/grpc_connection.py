@@ -21,11 +21,11 @@ _SERVICE = "/inference.GRPCInferenceService/"
 _TRANSIENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _LARGER = re.compile(r"larger than (?:the )?max|exceeds? (?:the )?max", re.IGNORECASE)
 _ROWS = re.compile(r"batch[- ]size must be <= (\d+)", re.IGNORECASE)
-"""How Triton says how many rows a model takes."""
+"""Triton's message about a model's largest number of rows."""
 
 
 class GrpcConnection:
-    """``grpc://host:port`` or ``grpcs://host:port``."""
+    """A connection to ``grpc://host:port`` or ``grpcs://host:port``."""
 
     def __init__(self, url: str, model: str, version: str, timeout: float) -> None:
         parts = urlsplit(url)
@@ -35,12 +35,12 @@ class GrpcConnection:
         self._url, self._model, self._version, self._timeout = url, model, version, timeout
 
     def ready(self) -> bool:
-        """See ``Connection``."""
+        """Return whether server and model are ready; see ``Connection``."""
         server = self._call("ServerReady", messages.ServerReadyRequest(), messages.ServerReadyResponse)
         return server.ready and self._call("ModelReady", self._named(messages.ModelReadyRequest), messages.ModelReadyResponse).ready
 
     def metadata(self) -> ModelInfo:
-        """See ``Connection``."""
+        """Return the model's inputs and outputs; see ``Connection``."""
         found = self._call("ModelMetadata", self._named(messages.ModelMetadataRequest), messages.ModelMetadataResponse)
         inputs, outputs = (
             tuple(TensorInfo(tensor.name, tensor.datatype, tuple(tensor.shape)) for tensor in tensors)
@@ -49,7 +49,7 @@ class GrpcConnection:
         return ModelInfo(inputs, outputs)
 
     def infer(self, name: str, datatype: str, values: NDArray[np.generic], outputs: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-        """See ``Connection``; values go as raw little-endian bytes."""
+        """Return the outputs of one inference; see ``Connection``. Values are sent as raw little-endian bytes."""
         request = messages.ModelInferRequest(
             model_name=self._model,
             model_version=self._version,
@@ -94,5 +94,5 @@ class GrpcConnection:
 
 
 def _contents(tensor: Any) -> Sequence[Any]:
-    """Values of a tensor that were not sent raw: those of the one field that is filled."""
+    """Return the values of a tensor that was not sent raw: those of its only filled field."""
     return next((list(values) for _, values in tensor.contents.ListFields()), [])

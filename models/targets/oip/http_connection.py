@@ -16,11 +16,11 @@ from .connection import DTYPES, InferenceError, ModelInfo, TensorInfo, TooLarge,
 
 _TRANSIENT = {408, 425, 429, 502, 503, 504}
 _MOST = 1 << 30
-"""Bytes of an answer."""
+"""Most bytes of an answer."""
 
 
 class HttpConnection:
-    """``http://host:port`` or ``https://host:port``, with a path before ``/v2`` if need be."""
+    """A connection to ``http://host:port`` or ``https://host:port``, with a path before ``/v2`` if needed."""
 
     def __init__(self, url: str, model: str, version: str, timeout: float) -> None:
         parts = urlsplit(url)
@@ -31,11 +31,11 @@ class HttpConnection:
         self._open: http.client.HTTPConnection | None = None
 
     def ready(self) -> bool:
-        """See ``Connection``."""
+        """Return whether server and model are ready; see ``Connection``."""
         return all(self._ask("GET", path)[0] == 200 for path in ("/v2/health/ready", f"{self._path}/ready"))
 
     def metadata(self) -> ModelInfo:
-        """See ``Connection``."""
+        """Return the model's inputs and outputs; see ``Connection``."""
         found = self._json("GET", self._path)
         inputs, outputs = (
             tuple(
@@ -46,7 +46,7 @@ class HttpConnection:
         return ModelInfo(inputs, outputs)
 
     def infer(self, name: str, datatype: str, values: NDArray[np.generic], outputs: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-        """See ``Connection``."""
+        """Return the outputs of one inference; see ``Connection``. Values are sent as JSON."""
         body: dict[str, Any] = {
             "inputs": [{"name": name, "shape": list(values.shape), "datatype": datatype, "data": values.ravel().tolist()}]
         }
@@ -59,7 +59,7 @@ class HttpConnection:
             if dtype is None:
                 continue
             try:
-                # null is how servers that keep to JSON write what is no number
+                # servers write NaN as null in strict JSON
                 plain = [np.nan if value is None else value for value in np.asarray(tensor["data"], object).ravel()]
                 found[str(tensor["name"])] = np.asarray(plain, dtype).reshape(tensor["shape"])
             except (KeyError, TypeError, ValueError) as error:
@@ -76,7 +76,7 @@ class HttpConnection:
             return answer
         said = answer.get("error") if isinstance(answer, dict) else None
         lines = data.decode(errors="replace").strip().splitlines()
-        details = f"{status}: {said or ''.join(lines[-1:])[:300]}"  # of a traceback the last line says what it was
+        details = f"{status}: {said or ''.join(lines[-1:])[:300]}"  # the last line of a traceback is the error
         if status == 413:
             raise TooLarge(details)
         if status in _TRANSIENT:
@@ -99,7 +99,7 @@ class HttpConnection:
                 self._open = None
                 if fresh or again:
                     raise TransientFailure(f"{type(error).__name__}: {error}") from error
-                continue  # the server had closed a connection that was kept
+                continue  # the server has closed the reused connection
             if len(data) > _MOST:
                 raise InferenceError(f"{self._url}: the answer is larger than {_MOST >> 20} MiB")
             return response.status, data

@@ -25,7 +25,7 @@ from .http_connection import HttpConnection
 
 _CONNECTIONS = {"grpc": GrpcConnection, "grpcs": GrpcConnection, "http": HttpConnection, "https": HttpConnection}
 _REQUEST_BYTES = 3 << 20
-"""Of one request at first: servers' usual limit is 4 MiB."""
+"""Bytes of the first requests: servers' usual limit is 4 MiB."""
 
 
 class InferenceTarget:
@@ -74,23 +74,23 @@ class InferenceTarget:
     differentiable = False
 
     def __init__(self, connection: Connection, stimulus: StimulusSpec, taken: TensorInfo, options: Options) -> None:
-        """Find the layers: by asking for two grey stimuli.
+        """Find the layers of the model by sending two grey stimuli.
 
         Parameters
         ----------
         connection : Connection
-            To the model.
+            The connection to the model.
         stimulus : StimulusSpec
-            What it takes.
+            The stimuli that it takes.
         taken : TensorInfo
-            The input; where it has two dimensions, stimuli are sent flat.
+            The model's input; if it has two dimensions, stimuli are sent flat.
         options : InferenceTarget.Options
-            How it is asked, how stimuli are normalised, and what units stand for.
+            Batch size, retries, normalisation, and names of units.
 
         Raises
         ------
         InferenceError
-            The server does not answer, or with no numbers that have a row for each stimulus.
+            The server does not answer, or has no numeric output with a row for each stimulus.
         """
         self.stimulus = stimulus
         self._connection, self._url, self._taken, self._retries = connection, options.url, taken, options.retries
@@ -112,12 +112,12 @@ class InferenceTarget:
 
     @classmethod
     def from_options(cls, options: Options) -> Self:
-        """Connect, wait until the model is ready, and read what it takes.
+        """Connect, wait until the model is ready, and read its input's description.
 
         Raises
         ------
         InvalidOption
-            Nobody answers, there is no such model, or it takes something else than the options say.
+            No server answers, there is no such model, or its input contradicts the options.
         """
         connection: Connection = _CONNECTIONS[urlsplit(options.url).scheme](options.url, options.model, options.version, options.timeout)
         try:
@@ -130,26 +130,26 @@ class InferenceTarget:
             raise InvalidOption("url", str(error)) from error
 
     def to(self, device: str, /) -> Self:
-        """Nothing to move: the model is elsewhere."""
+        """Return the target: the model runs on its server, and nothing has to be moved."""
         return self
 
     def layers(self) -> Sequence[LayerInfo]:
-        """The model's outputs that are numbers with a row for each stimulus."""
+        """Return the model's numeric outputs with a row for each stimulus."""
         return list(self._layers.values())
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """What a unit stands for; empty where that is not known."""
+        """Return the name of a unit; empty where it has none."""
         return name_of(index, self._unit_names, self._layers.get(layer))
 
     def respond(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Tensor]:
-        """(n, *stimulus) -> {layer: (n, *layer)}, without a gradient.
+        """Return the responses to stimuli, without a gradient: (n, *stimulus) -> {layer: (n, *layer)}.
 
         Raises
         ------
         KeyError
-            A layer does not exist; near names are told.
+            A layer does not exist; the message suggests near names.
         InferenceError
-            The server did not answer, or in another shape than before; its URL is named. No response is ever made up.
+            The server does not answer, or answers in another shape than before; the message has its URL. No response is ever made up.
         """
         require_layers(layers, self._layers)
         if not stimuli.shape[0] or not layers:
@@ -166,7 +166,7 @@ class InferenceTarget:
         return found
 
     def _ask(self, stimuli: Tensor, outputs: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-        """Outputs with a row for each of ``stimuli``, in as many calls as the server wants."""
+        """Return the outputs with a row for each of ``stimuli``, in as many calls as the server's limits need."""
         shown = stimuli.detach().float()
         values = (shown if self._prepare is None else self._prepare(shown)).cpu().numpy().reshape(-1, *self._row)
         kind = DTYPES[self._taken.datatype]
@@ -195,7 +195,7 @@ class InferenceTarget:
 
 
 def _taken(info: ModelInfo, options: InferenceTarget.Options) -> TensorInfo:
-    """The input that takes stimuli."""
+    """Return the input that takes stimuli."""
     names = [tensor.name for tensor in info.inputs]
     if options.input is not None and names and options.input not in names:
         raise InvalidOption("input", f"{options.url}: the model's inputs are {', '.join(names)}")
@@ -215,7 +215,7 @@ def _taken(info: ModelInfo, options: InferenceTarget.Options) -> TensorInfo:
 
 
 def _shape(taken: TensorInfo, options: InferenceTarget.Options) -> tuple[int, ...]:
-    """Shape of one stimulus: what the server tells, completed by the option."""
+    """Return the shape of one stimulus: the server's, completed by the option."""
     told = taken.shape[1:]
     shown = " × ".join("?" if size < 1 else str(size) for size in told) or "nothing"
     if options.shape is None:

@@ -1,4 +1,4 @@
-"""Spiking targets: any snntorch network, asked for any unit of any layer."""
+"""Spiking targets: snntorch networks with the responses of any unit of any layer."""
 
 from .target import SpikingOptions, SpikingTarget
 

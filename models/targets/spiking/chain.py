@@ -1,4 +1,4 @@
-"""A network read as a chain of modules, where it is one."""
+"""A sequential network as a chain of modules."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Link:
 
     @property
     def neuron(self) -> bool:
-        """Return whether it has a state in time."""
+        """Whether the module has a state in time."""
         return is_neuron(self.module)
 
 
 def as_chain(network: nn.Module) -> list[Link] | None:
     """Return the modules of an ``nn.Sequential``, nested ones opened, in order of evaluation.
 
-    Returns None for any other graph: a ``forward`` of one's own around neurons, a neuron used twice, hooks on a container, or
-    a normalisation over the batch (then the steps and stimuli of one call are not independent). A single neuron is a chain.
+    Return None for any other graph: a custom ``forward`` around neurons, a neuron used twice, hooks on a container, or
+    a normalisation over the batch (which makes steps and stimuli of a call depend on each other). A single neuron is a chain.
     """
     if is_neuron(network):
         return [Link(WHOLE, network)]
@@ -46,7 +46,7 @@ def as_chain(network: nn.Module) -> list[Link] | None:
 
 
 def is_plain_sequential(module: nn.Module) -> bool:
-    """Return whether a module does what ``nn.Sequential`` does and nothing else."""
+    """Return whether a module behaves exactly as ``nn.Sequential``."""
     kind = type(module)
     return (
         isinstance(module, nn.Sequential)

@@ -1,8 +1,8 @@
-"""How a network with a ``forward`` of its own is driven, found out by showing it a few stimuli.
+"""How a network with a custom ``forward`` is called, determined by showing it a few stimuli.
 
-Nothing in a network says whether it takes one time step or all of them, or which dimension has the stimuli. So it is called with
-two batches of different sizes, of stimuli in another order, and what its layers answer is compared: which dimension has a row for each
-stimulus, how often each layer is called a step, and whether a row depends on its neighbours.
+A network doesn't declare whether it takes one time step or all of them, or which dimension counts the stimuli. So it is called with
+two batches of different sizes and orders, and the outputs of its layers are compared: which dimension has a row for each
+stimulus, how often each layer is called in a step, and whether a row depends on other rows.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ _TRIED: dict[Drive, str] = {
 }
 
 Layout = Literal["calls", "time_first", "batch_first", "time_folded", "batch_folded"]
-"""Where a layer's answer has steps and stimuli: a call a step with n rows; one call with (steps, n), (n, steps), steps * n or n * steps."""
+"""Steps and stimuli in a layer's output: a call a step with n rows, or one call with (steps, n), (n, steps), steps * n or n * steps."""
 
 Shape = tuple[int, ...] | None
 
 Calls = Mapping[str, Sequence[Fired]]
-"""Every answer of every layer in one presentation, by name."""
+"""All outputs of every layer in one presentation, by name."""
 
 Run = Callable[[Drive, Tensor, int], tuple[Calls, "States"]]
-"""Presents stimuli, (n, *stimulus), for some steps in a certain way."""
+"""Presents stimuli, (n, *stimulus), for a number of steps by one drive."""
 
 
 @dataclass
 class States:
-    """What neurons were seen to start from.
+    """The observed initial states of neurons.
 
     Attributes
     ----------
     reset : bool
-        Whether a neuron that had a state when the network was called again started from zeros.
+        Whether a neuron with a state started from zeros when the network was called again.
     same_input : bool
-        Whether the neuron that is called first had the same input at every call.
+        Whether the first neuron had the same input at every call.
     """
 
     reset: bool = False
@@ -55,24 +55,24 @@ class States:
 
 @dataclass
 class Form:
-    """How a network is driven, and where its layers' answers have what.
+    """How a network is called, and the layout of its layers' outputs.
 
     Attributes
     ----------
     drive : {"step", "loop", "time_first", "batch_first"}
         How it is called.
     layouts : dict of str to Layout
-        Of every layer that can be read.
+        Layout of every layer that can be read.
     calls : dict of str to int
-        How often each layer is called a step, 0 for once before the loop over steps; the last call is read.
+        Number of calls of each layer in a step, 0 for one call before the loop over steps; the last call is read.
     units : dict of str to tuple
-        Shapes of its spikes and its membranes of one step and stimulus; None where it has none.
+        Shapes of each layer's spikes and membranes for one step and stimulus; None where it has none.
     mixes : bool
-        Whether an answer depends on the stimuli beside it.
+        Whether an output depends on the other stimuli of the batch.
     noisy : bool
-        Whether the same stimuli were answered differently twice; then rows can't be compared.
+        Whether repeated outputs for the same stimuli differ; then rows can't be compared.
     notes : list of str
-        What a user should know.
+        Notices for the user.
     """
 
     drive: Drive
@@ -85,11 +85,11 @@ class Form:
 
 
 class Refused(ValueError):
-    """A network that can't be driven, with what would work."""
+    """A network that can't be called in any known way; the message says what would work."""
 
 
 def batches(steps: int) -> tuple[int, int]:
-    """Return two sizes of a batch, the larger first, that nobody takes for the number of steps."""
+    """Return two batch sizes, the larger first, that differ from the number of steps."""
     sizes = [size for size in (3, 2, 5, 4) if size != steps]
     return max(sizes[:2]), min(sizes[:2])
 
@@ -100,9 +100,9 @@ def recognise(run: Run, modules: Mapping[str, nn.Module], stimuli: Tensor, steps
     Parameters
     ----------
     run : callable
-        Presents stimuli; what it raises means that the network does not take them that way.
+        Presents stimuli; any exception means that the network refuses this drive.
     modules : mapping of str to nn.Module
-        Layers that can be caught.
+        Layers whose outputs can be read.
     stimuli : Tensor
         (n, *stimulus), as many as the larger of ``batches(steps)``.
     steps : int
@@ -111,7 +111,7 @@ def recognise(run: Run, modules: Mapping[str, nn.Module], stimuli: Tensor, steps
     Raises
     ------
     Refused
-        No way of driving it gives answers with a row for each stimulus.
+        No drive gives outputs with a row for each stimulus.
     """
     drives: tuple[Drive, ...] = ("step", "time_first", "batch_first")
     if any(takes_sequence(module) for module in modules.values()):
@@ -125,7 +125,7 @@ def recognise(run: Run, modules: Mapping[str, nn.Module], stimuli: Tensor, steps
         except Refused as error:
             refused = refused or error
             continue
-        except Exception as error:  # whatever a network does with a shape that it does not take
+        except Exception as error:  # networks raise any class for a shape that they refuse
             reasons.append(f"{_TRIED[drive]}: {str(error).strip().split(chr(10))[0] or type(error).__name__}")
             continue
         if not form.mixes:
@@ -139,7 +139,7 @@ def recognise(run: Run, modules: Mapping[str, nn.Module], stimuli: Tensor, steps
 
 
 class _Unfit(ValueError):
-    """What came back has not a row for each stimulus."""
+    """An output has no row for each stimulus."""
 
 
 def _tried(run: Run, drive: Drive, modules: Mapping[str, nn.Module], stimuli: Tensor, steps: int) -> Form:
@@ -177,7 +177,7 @@ def _arrange(
     rows: tuple[int, int],
     steps: int,
 ) -> None:
-    """Find the layout of every layer, and whether its rows depend on each other."""
+    """Set the layout of every layer, and whether its rows depend on each other."""
     for name, (calls, fewer) in pairs.items():
         layout, times = _layout(name, modules[name], calls, fewer, rows, steps)
         if layout is None:
@@ -202,14 +202,14 @@ def _require_rows(calls: Calls, modules: Mapping[str, nn.Module], rows: int) -> 
 
 
 def _step_or_loop(calls: Calls, modules: Mapping[str, nn.Module], states: States, steps: int, rows: int) -> Drive:
-    """Whether a call with (n, *stimulus) is one step or a whole presentation."""
+    """Return whether a call with (n, *stimulus) is one step or a whole presentation."""
     for name, found in calls.items():
         shape = _one(found[0]).shape if found else ()
         if takes_sequence(modules[name]) and len(shape) > 2 and shape[1] == rows and shape[0] != steps:
             raise Refused(f"the network runs {shape[0]} time steps by itself; give steps={shape[0]}")
     counts = [len(found) for name, found in calls.items() if found and is_neuron(modules[name]) and not takes_sequence(modules[name])]
     if not counts:
-        return "loop"  # what takes whole sequences was called once with all of them
+        return "loop"  # neurons of whole sequences are called once with all steps
     if max(counts) == 1:
         if states.reset and steps > 1:
             raise Refused("the network starts from rest whenever it is called and runs one time step; give steps=1, or init_hidden=True")
@@ -225,7 +225,7 @@ def _step_or_loop(calls: Calls, modules: Mapping[str, nn.Module], states: States
 def _layout(
     name: str, module: nn.Module, calls: Sequence[Fired], fewer: Sequence[Fired], rows: tuple[int, int], steps: int
 ) -> tuple[Layout | None, int]:
-    """Where a layer has steps and stimuli, and how often it is called a step; None where no dimension has a row for each stimulus."""
+    """Return a layer's layout and its calls in a step; None for the layout where no dimension has a row for each stimulus."""
     pairs = [(_one(call), _one(other)) for call, other in zip(calls, fewer, strict=True)]
     if takes_sequence(module) and any(one.dim() < 3 for one, _ in pairs):
         raise _Unfit(f"{name} ({type(module).__name__}) takes (steps, n, features)")
@@ -249,7 +249,7 @@ def _layout(
             if fits(size):
                 return layout, 1
         if fits(lambda n: (n,)) and not is_neuron(module):
-            return "calls", 0  # before the loop over time: the same at every step
+            return "calls", 0  # called before the loop over time: constant over the steps
     if is_neuron(module):
         raise _Unfit(f"{name} answers {rows[0]} stimuli and {steps} steps with {tuple(pairs[-1][0].shape)}")
     return None, 0
@@ -263,9 +263,25 @@ def _one(call: Fired) -> Tensor:
 
 
 def arranged(calls: Sequence[Fired], layout: Layout, times: int, steps: int, which: int) -> Tensor | None:
-    """Return spikes (``which`` 0) or membranes (1) of a layer as (steps, n, *units); None where it has none.
+    """Return the spikes or membranes of a layer over time.
 
-    A layer that is called several times a step is read at its last call.
+    Parameters
+    ----------
+    calls : sequence of Fired
+        The layer's outputs in one presentation.
+    layout : Layout
+        Their layout.
+    times : int
+        Calls in a step; the last one is read.
+    steps : int
+        Time steps.
+    which : int
+        0 for spikes, 1 for membranes.
+
+    Returns
+    -------
+    Tensor or None
+        (steps, n, *units); None where the layer has none.
     """
     parts = [call[which] for call in calls]
     if any(part is None for part in parts):
@@ -277,7 +293,7 @@ def arranged(calls: Sequence[Fired], layout: Layout, times: int, steps: int, whi
 
 
 def over_time(tensor: Tensor, layout: Layout, steps: int) -> tuple[list[Tensor], Tensor]:
-    """Return a call's answer as tensors of a time step, (n, *units), and the answer itself, computed from those, in memory of its own."""
+    """Return a call's output as one tensor for each time step, (n, *units), and the output computed from these, in its own memory."""
     if layout == "calls":
         return [tensor], tensor.clone()
     parts = list(_timed(tensor, layout, steps))
@@ -286,18 +302,18 @@ def over_time(tensor: Tensor, layout: Layout, steps: int) -> tuple[list[Tensor],
 
 
 def _timed(tensor: Tensor, layout: Layout, steps: int) -> Tensor:
-    """One answer over all steps as (steps, n, *units)."""
+    """Return one output over all steps as (steps, n, *units)."""
     if layout.endswith("folded"):
         tensor = tensor.unflatten(0, (steps, -1) if layout == "time_folded" else (-1, steps))
     return tensor.transpose(0, 1) if layout.startswith("batch") else tensor
 
 
 _COMPARED = 3
-"""First steps of which rows are compared: rounding moves no spike so early, and a moved spike moves others."""
+"""Number of first steps whose rows are compared: rounding moves no spike so early, and later a moved spike moves others."""
 
 
 def _differs(calls: Sequence[Fired], fewer: Sequence[Fired], layout: Layout, times: int, rows: tuple[int, int], steps: int) -> bool:
-    """Whether rows of the same stimulus differ between the two batches by more than rounding."""
+    """Return whether rows of the same stimulus differ between the two batches by more than rounding."""
     most, least = rows
     order = [most - 1, *range(least - 1)]
     for which in (1, 0):
@@ -316,7 +332,7 @@ def _identical(calls: Sequence[Fired], again: Sequence[Fired]) -> bool:
 
 
 def close(one: Tensor, other: Tensor) -> bool:
-    """Return whether nearly all elements are equal but for rounding."""
+    """Return whether at least 98 % of the elements are equal up to rounding."""
     if one.shape != other.shape:
         return False
     if not one.numel():
@@ -327,5 +343,5 @@ def close(one: Tensor, other: Tensor) -> bool:
 
 
 def first_input(inputs: tuple[Any, ...]) -> Tensor | None:
-    """Return the current that a neuron was given."""
+    """Return the input current of a neuron's call."""
     return inputs[0] if inputs and isinstance(inputs[0], Tensor) else None

@@ -15,17 +15,17 @@ from .readout import Readout, RunningReadout, read
 from .stages import Signal, Stage, Stateless, require_rows, stages_of
 
 Plan = Sequence[tuple[Stage, FusedLeaky | None]]
-"""Stages in order, and what is known of those that are fused neurons."""
+"""Stages in order, each with its constants if it is a fused neuron."""
 
 _CACHED = 2**17
-"""Units of the largest layer, over the stimuli of a chunk, whose state stays in the cache while it is scanned."""
+"""Most units of the largest layer, over the stimuli of a chunk, whose state fits the cache during a scan."""
 
 
 class LayerByLayer:
     """Evaluates a chain.
 
-    What does not change over time is computed once: with direct coding everything before the first neuron. From there on
-    stateless layers see all steps as one batch, and neurons are scanned. Plain leaky layers run in a fused scan; other
+    Constant signals are computed once: with direct coding, everything before the first neuron. From there on
+    stateless layers process all steps as one batch, and neurons are scanned. Plain leaky layers run in a fused scan; other
     neurons are called step by step within their layer.
 
     Parameters
@@ -35,7 +35,7 @@ class LayerByLayer:
     steps : int
         Time steps.
     readout : {"count", "rate", "latency", "membrane"}
-        What is read from neurons; from other layers it is always the mean over steps.
+        Response of neurons; other layers always respond with the mean over steps.
     units : int
         Units of the largest neuron layer; the size of the chunks of a batch follows from it.
     steady : collection of str
@@ -44,7 +44,7 @@ class LayerByLayer:
     Attributes
     ----------
     at : str
-        Name of the layer that is, or was last, evaluated.
+        Name of the layer that is evaluated, or the last one.
     """
 
     def __init__(self, chain: Sequence[Link], steps: int, readout: Readout, units: int = 1, steady: Collection[str] = ()) -> None:
@@ -90,7 +90,7 @@ class LayerByLayer:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
 
     def _fast(self, signal: Signal, plan: Plan, wanted: Collection[str]) -> dict[str, Tensor]:
-        """Without gradient: spikes are bits, membranes are not kept."""
+        """Evaluate without gradient: spikes are bits, membranes are not kept."""
         dtype, workspace, found = signal.values.dtype, self._workspace, dict[str, Tensor]()
         for stage, fused in plan:
             self.at = stage.name
@@ -118,7 +118,7 @@ class LayerByLayer:
         return found
 
     def _differentiable(self, signal: Signal, plan: Plan, wanted: Collection[str]) -> dict[str, Tensor]:
-        """With gradient: spikes are numbers, and the backward pass of a scan needs its membranes."""
+        """Evaluate with gradient: spikes are numbers, and the backward pass of a scan needs its membranes."""
         dtype, found = signal.values.dtype, dict[str, Tensor]()
         for stage, fused in plan:
             self.at = stage.name
@@ -142,7 +142,7 @@ class LayerByLayer:
         found: dict[str, Tensor],
         workspace: Workspace | None,
     ) -> Signal:
-        """A stateless stage, or a neuron that is called as the module it is."""
+        """Evaluate a stateless stage, or a neuron by calls of its module."""
         link = stage.links[0]
         if not link.neuron:
             signal = self._stateless(stage, signal, dtype, workspace)
@@ -161,21 +161,21 @@ class LayerByLayer:
 
 
 def through_neuron(link: Link, current: Tensor, steps: int | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return what a neuron hands on, its spikes and its membranes, from rest over all steps, each (steps, n, *units).
+    """Return a neuron's output, spikes and membranes, from rest over all steps, each (steps, n, *units).
 
     Parameters
     ----------
     link : Link
-        A neuron; it is called once where it takes whole sequences, otherwise once a step.
+        A neuron; it is called once if it takes whole sequences, otherwise once a step.
     current : Tensor
-        (steps, n, *units), or (n, *units) for so many ``steps`` of the same.
+        (steps, n, *units), or (n, *units) for ``steps`` equal steps.
     steps : int or None
         Number of steps of a constant current; None where ``current`` has the steps.
 
     Raises
     ------
     ValueError
-        The answer has not a row for each stimulus.
+        The output has no row for each stimulus.
     """
     module, dtype = link.module, current.dtype
     clear(module)
@@ -202,6 +202,15 @@ def through_neuron(link: Link, current: Tensor, steps: int | None) -> tuple[Tens
 def read_neuron(readout: Readout, name: str, spikes: Tensor | None, membranes: Tensor | None) -> Tensor:
     """Return the response of a neuron layer, (n, *units).
 
+    Parameters
+    ----------
+    readout : {"count", "rate", "latency", "membrane"}
+        The kind of response.
+    name : str
+        Name of the layer, for messages.
+    spikes, membranes : Tensor or None
+        (steps, n, *units).
+
     Raises
     ------
     ValueError
@@ -214,5 +223,5 @@ def read_neuron(readout: Readout, name: str, spikes: Tensor | None, membranes: T
 
 
 def largest_layer(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Return the units of the largest of several layers."""
+    """Return the number of units of the largest layer, at least 1."""
     return max((int(torch.Size(shape).numel()) for shape in shapes.values()), default=1)

@@ -1,10 +1,11 @@
 """Convolution of spikes by table lookup.
 
-Spikes are bits. Eight of them, neighbours along the channels, are one byte, and what a byte adds to an output is one of 256
-sums that depend on the weights alone: so those are tabled once, and a convolution becomes one table row per byte instead
+Spikes are bits. Eight of them, neighbours along the channels, form one byte, and the contribution of a byte to an output is one of 256
+sums that depend on the weights alone. These sums are tabulated once, and a convolution becomes one table row per byte instead
 of eight multiplications per output (the "method of four Russians" of Arlazarov et al. 1970, as in T-MAC, Wei et al. 2024).
-The sums are the same float32 ones in another order. A large kernel has a table for each of its rows, so that the one in use
-stays close to the processor; ``torch.embedding_bag`` adds up what is looked up.
+
+The sums are the same float32 ones in another order. A large kernel has a table for each of its rows, so that the table in use
+stays in the cache; ``torch.embedding_bag`` adds up the table's rows.
 """
 
 from __future__ import annotations
@@ -19,21 +20,24 @@ from torch.nn import functional as F
 from .memory import Workspace, ambiguous, rows_first
 
 LARGEST_TABLE = 64 * 2**20
-"""Bytes of the tables of one layer above which it is left to the ordinary convolution."""
+"""Most bytes of the tables of one layer; a larger layer uses the ordinary convolution."""
 FEWEST_OUTPUTS = 32
-"""Outputs of a row below which a lookup costs more than its eight multiplications."""
+"""Least number of outputs for which a lookup is faster than its eight multiplications."""
 _NEAR = 8 * 2**20
-"""Bytes of tables that may be in use at once."""
+"""Most bytes of tables in use at once."""
 _BLOCK = 2**18
-"""Sums, images times places times outputs, that are worked on at once."""
-_SHIFT = 0x0102040810204080  # multiplied by it, eight bytes of 0 or 1 gather in the highest byte
+"""Most sums in one step: images times places times outputs."""
+_SHIFT = 0x0102040810204080  # multiplication by it collects eight bytes of 0 or 1 in the highest byte
 _HIGHEST = 7 if sys.byteorder == "little" else 0
 
 
 def pays(weight: Tensor) -> bool:
-    """Return whether spikes had better be looked up: float32 on a CPU, enough channels in and out, tables of a bearable size.
+    """Return whether lookups of spikes are faster: float32 on a CPU, enough channels and outputs, tables of a limited size.
 
-    ``weight`` is that of a convolution, (outputs, channels, height, width), or of a linear layer, (outputs, features).
+    Parameters
+    ----------
+    weight : Tensor
+        (outputs, channels, height, width) of a convolution, or (outputs, features) of a linear layer.
     """
     outputs, channels, *kernel = weight.shape if weight.dim() == 4 else column_shape(weight)
     size = 4 * outputs * kernel[0] * kernel[1] * -(-channels // 8) * 256
@@ -71,16 +75,28 @@ class SpikeConv2d:
         tables = bits.to(weight.dtype) @ grouped  # (height, width, bytes, 256, outputs)
         if bias is not None:
             tables[0, 0, 0] += bias  # every output reads exactly one row of this byte
-        self.rows = height if tables.numel() * 4 <= _NEAR else 1  # of the kernel, to a table
+        self.rows = height if tables.numel() * 4 <= _NEAR else 1  # rows of the kernel in a table
         self.tables = list(tables.reshape(height // self.rows, -1, outputs))
         self._first = torch.arange(self.bytes, dtype=torch.int32) * 256
         taps = torch.arange(self.rows * width, dtype=torch.int32) * (self.bytes * 256)
         self._taps = taps.view(self.rows, width, 1).expand(self.rows, width, self.bytes).contiguous()
 
     def __call__(self, spikes: Tensor, workspace: Workspace | None = None, name: str = "") -> Tensor:
-        """(n, channels, height, width), bool -> (n, outputs, height, width), float32, channels last.
+        """Return the convolution of spikes.
 
-        With a ``workspace`` the result lies in it, and the next call of the same ``name`` overwrites it.
+        Parameters
+        ----------
+        spikes : Tensor
+            (n, channels, height, width), bool.
+        workspace : Workspace or None
+            Holds the result until the next call of the same ``name``.
+        name : str
+            Name of the layer.
+
+        Returns
+        -------
+        Tensor
+            (n, outputs, height, width), float32, channels last.
         """
         n, _, tall, wide = spikes.shape
         (kh, kw), (sh, sw), (dh, dw), (ph, pw) = self.kernel, self.stride, self.dilation, self.padding
@@ -90,7 +106,7 @@ class SpikeConv2d:
         result = torch.empty(shape) if workspace is None else workspace.get(f"lookup {name}", shape, torch.float32, spikes.device)
         block = min(n, max(1, _BLOCK // (places * self.outputs)))  # images whose sums stay in the cache
         padded = torch.empty(block, tall + 2 * ph, wide + 2 * pw, self.bytes, dtype=torch.int32)
-        padded.copy_(self._first)  # where there is padding it stays
+        padded.copy_(self._first)  # the padding keeps these values
         inner = padded[:, ph : ph + tall, pw : pw + wide]
         indices = torch.empty(block, high, broad, self.rows, kw, self.bytes, dtype=torch.int32)
         bags = torch.arange(0, block * places * read, read, dtype=torch.int32)
@@ -110,7 +126,7 @@ class SpikeConv2d:
 
 
 def _bytes(last: Tensor, count: int) -> Tensor:
-    """Channels packed eight to a byte: (..., channels), bool -> (..., count), uint8."""
+    """Return channels packed eight to a byte: (..., channels), bool -> (..., count), uint8."""
     if last.shape[-1] % 8:
         last = F.pad(last.view(torch.uint8), (0, 8 * count - last.shape[-1]))
     gathered = rows_first(last).view(torch.int64) * _SHIFT
@@ -118,18 +134,18 @@ def _bytes(last: Tensor, count: int) -> Tensor:
 
 
 _COLUMN = 64
-"""Features of a linear layer that share a table."""
+"""Most features of a linear layer that share a table."""
 
 
 def column_shape(weight: Tensor) -> tuple[int, int, int, int]:
-    """Return the shape of a linear layer, (outputs, features), as a kernel: (outputs, channels, rows, 1), ``_COLUMN`` channels at most."""
+    """Return a linear layer's shape, (outputs, features), as a kernel's: (outputs, channels, rows, 1), ``_COLUMN`` channels at most."""
     outputs, features = weight.shape
     channels = min(_COLUMN, features)
     return outputs, channels, -(-features // channels), 1
 
 
 def as_kernel(weight: Tensor) -> Tensor:
-    """Return a linear layer's weight, (outputs, features), as the kernel of ``column_shape``, filled up with zeros."""
+    """Return a linear layer's weight, (outputs, features), as the kernel of ``column_shape``, padded with zeros."""
     outputs, channels, rows, _ = column_shape(weight)
     return F.pad(weight, (0, rows * channels - weight.shape[1])).view(outputs, rows, channels, 1).transpose(1, 2)
 
@@ -150,7 +166,7 @@ class SpikeLinear:
         self.channels, self.rows = column_shape(weight)[1:3]
 
     def __call__(self, spikes: Tensor, workspace: Workspace | None = None, name: str = "") -> Tensor:
-        """(n, features), bool -> (n, outputs), float32; in ``workspace`` as for a convolution."""
+        """Return the layer's output, float32, (n, outputs), for spikes, (n, features), bool; ``workspace`` is used as for a convolution."""
         filled = F.pad(spikes, (0, self.rows * self.channels - spikes.shape[1])) if spikes.shape[1] % self.channels else spikes
         return self.conv(filled.reshape(-1, self.rows, self.channels, 1).transpose(1, 2), workspace, name).flatten(1)
 
@@ -166,7 +182,7 @@ class _ConvLookedUp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (weight,) = ctx.saved_tensors
         shape, lookup = ctx.settings
-        # the input's values do not matter without a gradient of the weights; its layout does
+        # only the input's layout matters: without a gradient of the weights its values are unused
         if ambiguous(shape[1:], weight.shape, grad.shape[1:]):
             like, grad, weight = grad.new_empty(shape), rows_first(grad), rows_first(weight)
         else:
@@ -192,18 +208,18 @@ class _LinearLookedUp(torch.autograd.Function):
 def looked_up(
     spikes: Tensor, lookup: SpikeConv2d | SpikeLinear, weight: Tensor, workspace: Workspace | None = None, name: str = ""
 ) -> Tensor:
-    """Return a layer of spikes by its ``lookup``: differentiable in float spikes, not in the weights.
+    """Return the output of a layer by its ``lookup``, differentiable in float spikes, not in the weights.
 
     Parameters
     ----------
     spikes : Tensor
         (n, channels, height, width) or (n, features), of 0 and 1 or bool.
     lookup : SpikeConv2d or SpikeLinear
-        The layer.
+        The layer's tables.
     weight : Tensor
-        Its weights, for the gradient.
+        The layer's weights, for the gradient.
     workspace, name
-        Where the result of bool spikes lies until the next call.
+        Buffer for the result of bool spikes, which is valid until the next call.
     """
     if spikes.dtype == torch.bool:
         return lookup(spikes, workspace, name)

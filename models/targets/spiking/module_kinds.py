@@ -1,7 +1,7 @@
-"""Which modules may be evaluated by a shortcut: exact types of torch whose call is theirs alone.
+"""The modules that may be evaluated by a shortcut: exact types of torch with an unmodified call.
 
-A shortcut replaces the call of a module, or hands it the rows of all time steps as one batch. Both are right only where the
-call is known to do what the type does: a subclass, a hook, a forward of its own on the instance or a patched class may do more.
+A shortcut replaces the call of a module, or calls it with the rows of all time steps as one batch. Both are right only where the
+call does exactly what the type does: a subclass, a hook, a ``forward`` on the instance or a patched class may do more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 _ANY = frozenset(range(2, 9))
-"""Ranks of an activation with its rows, (n, *units), that leave no doubt that the first dimension has the rows."""
+"""Ranks of an activation, (n, *units), whose first dimension counts the rows in every case."""
 
 _ELEMENTWISE = (
     nn.ReLU,
@@ -61,7 +61,7 @@ RANKS: dict[type[nn.Module], frozenset[int]] = {
     nn.PixelShuffle: frozenset({4}),
     nn.PixelUnshuffle: frozenset({4}),
 }
-"""Modules that treat every row alone in evaluation mode, and the ranks at which torch takes the first dimension for the rows."""
+"""Modules that process rows independently in evaluation mode, and the ranks whose first dimension torch takes for the rows."""
 
 PASSED_OVER = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 """Modules that return their input in evaluation mode."""
@@ -73,20 +73,20 @@ _GLOBAL_HOOKS = [
 
 
 def hooked(module: nn.Module) -> bool:
-    """Return whether calling a module does more than its ``forward``: hooks of its own, or of all modules."""
+    """Return whether calling a module does more than its ``forward``: the module has hooks, or there are global ones."""
     return bool(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks or any(_GLOBAL_HOOKS)
     )
 
 
 def is_exactly(module: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Return whether a module is of one of ``kinds`` and not of a subclass, unhooked, and with no method of its own or patched."""
+    """Return whether a module is of one of ``kinds`` and of no subclass, without hooks, overridden methods or patches."""
     kind = type(module)
     return kind in kinds and not hooked(module) and not _overridden(module) and _original(kind)
 
 
 def acts_by_row(module: nn.Module, activation: Tensor) -> bool:
-    """Return whether a module surely treats each row of ``activation``, (n, *units), alone and as a row."""
+    """Return whether a module certainly processes each row of ``activation``, (n, *units), independently."""
     kind = type(module)
     if activation.dim() not in RANKS.get(kind, ()) or not is_exactly(module, kind):
         return False
@@ -96,7 +96,7 @@ def acts_by_row(module: nn.Module, activation: Tensor) -> bool:
 
 
 def flattens_rows_apart(module: nn.Module, activation: Tensor) -> bool:
-    """Return whether a module is an ``nn.Flatten`` that leaves the first dimension of ``activation`` alone."""
+    """Return whether a module is an ``nn.Flatten`` that keeps the first dimension of ``activation``."""
     if not is_exactly(module, nn.Flatten):
         return False
     start = int(module.start_dim)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def flattens_rows_apart(module: nn.Module, activation: Tensor) -> bool:
 
 
 def _overridden(module: nn.Module) -> bool:
-    """Whether an attribute of the instance stands before a method of its class."""
+    """Return whether an attribute of the instance shadows a method of its class."""
     return not module.__dict__.keys().isdisjoint(_methods(type(module))) or module.__dict__.get("_compiled_call_impl") is not None
 
 
@@ -114,7 +114,7 @@ def _methods(kind: type) -> frozenset[str]:
 
 
 def _original(kind: type[nn.Module]) -> bool:
-    """Whether the class calls what was written with it: ``forward`` from its own package, ``__call__`` from torch's module."""
+    """Return whether the class has its original methods: ``forward`` from its own package, ``__call__`` from torch's module."""
     forward: Any = kind.forward
     return (
         kind.__call__ is nn.Module.__call__

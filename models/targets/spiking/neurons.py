@@ -1,4 +1,4 @@
-"""What is known of snntorch's neurons: which can be scanned at once, and how to step the others."""
+"""Properties of snntorch's neurons: which can be scanned over all steps at once, and how to step the others."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SEQUENCE = (snn.StateLeaky, snn.AssociativeLeaky, snn.LeakyParallel)
 """Neurons that take all time steps in one call, (steps, n, features)."""
 
 _STEPPED = (snn.Leaky, snn.Synaptic, snn.Alpha, snn.Lapicque, snn.RLeaky, snn.RSynaptic, snn.SLSTM, snn.SConv2dLSTM)
-"""Neurons that take one step a call, whose spikes are what their surrogate makes of the membrane."""
+"""Neurons that take one step a call, whose spikes are their surrogate's value at the membrane."""
 
 _ELEMENTWISE = ("atan", "fast_sigmoid", "sigmoid", "straight_through_estimator", "triangular", "heaviside", "spike_rate_escape", "SFS")
 """Surrogates of ``snntorch.surrogate`` that spike at x > 0 and whose gradient is a fixed elementwise factor."""
 
 _RESETS: dict[str, tuple[Reset, int]] = {"_base_sub": ("subtract", 0), "_base_zero": ("zero", 1), "_base_int": ("none", 2)}
-"""A Leaky's way to its next membrane: the reset in it, and the ``reset_mechanism_val`` of a neuron that was made with it."""
+"""Resets by the name of a Leaky's state function, each with the ``reset_mechanism_val`` of a neuron built with it."""
 
 
 def is_neuron(module: nn.Module) -> bool:
@@ -38,12 +38,12 @@ def takes_sequence(module: nn.Module) -> bool:
 
 
 def spikes_at_all(module: nn.Module) -> bool:
-    """Return whether a neuron returns spikes, and not membranes alone (``StateLeaky(output=False)``)."""
+    """Return whether a neuron returns spikes, not membranes alone (``StateLeaky(output=False)``)."""
     return not (isinstance(module, snn.StateLeaky) and not module.output)
 
 
 def gives_binary(module: nn.Module) -> bool:
-    """Return whether a neuron's spikes are surely 0 or 1."""
+    """Return whether a neuron's spikes are certainly 0 or 1."""
     if not is_exactly(module, *_STEPPED) or _surrogate(module) is None:
         return False
     factor: Tensor = module.graded_spikes_factor  # type: ignore[assignment]
@@ -52,15 +52,15 @@ def gives_binary(module: nn.Module) -> bool:
 
 @dataclass(frozen=True)
 class FusedLeaky:
-    """A leaky layer that ``leaky_layer`` evaluates exactly."""
+    """A leaky layer that ``leaky_layer`` evaluates exactly; ``slope`` is None for a disabled surrogate."""
 
     constants: LeakyConstants
     slope: Callable[[Tensor], Tensor] | None
     per_unit: tuple[tuple[torch.Size, torch.dtype], ...] = ()
-    """Shape and precision of those constants that are no scalars for torch."""
+    """Shape and precision of the constants that are no scalars for torch."""
 
     def fits(self, current: Tensor) -> bool:
-        """Return whether one step's ``current``, (n, *units), keeps its shape and precision by the layer's constants."""
+        """Return whether the layer's constants keep shape and precision of one step's ``current``, (n, *units)."""
         return current.dtype in (torch.float32, torch.float64) and all(
             dtype == current.dtype and len(shape) < current.dim() and _broadcasts(shape, current.shape[1:])
             for shape, dtype in self.per_unit
@@ -68,10 +68,10 @@ class FusedLeaky:
 
 
 def fused_leaky(module: nn.Module) -> FusedLeaky | None:
-    """Return the constants of an ``snntorch.Leaky`` as they are now, or None where it has to be stepped as a module.
+    """Return the present constants of an ``snntorch.Leaky``, or None where it has to be stepped as a module.
 
-    Stepped are subclasses, inhibition, quantised states, graded spikes, negative thresholds, surrogates of others, modules with
-    hooks or patched methods, and neurons whose reset was changed after they were made (snntorch then mixes both resets).
+    Stepped are subclasses, inhibition, quantised states, graded spikes, negative thresholds, other surrogates than snntorch's, modules
+    with hooks or patched methods, and neurons whose reset was changed after construction (snntorch then mixes both resets).
     """
     if not is_exactly(module, snn.Leaky) or module.inhibition or module.state_quant or not gives_binary(module):
         return None
@@ -95,31 +95,31 @@ def fused_leaky(module: nn.Module) -> FusedLeaky | None:
 
 
 def clear(module: nn.Module) -> None:
-    """Forget a neuron's state; its next call starts from rest. To be called within ``preserve_state``."""
+    """Reset a neuron's state; its next call starts from rest. Call this within ``preserve_state``."""
     if isinstance(module, snn.DeltaLeaky):
         module.reset_mem()
-        module.__dict__["init_hidden"] = True  # without it the module asks for its state as an argument
+        module.__dict__["init_hidden"] = True  # otherwise the module needs its state as an argument
         return
     for name in module._non_persistent_buffers_set:
         state = module._buffers[name]
         if state is not None:
-            # of no size: a neuron starts from zeros when the shape of its state is not that of its input
+            # empty: a neuron starts from zeros when the shape of its state differs from that of its input
             module._buffers[name] = torch.zeros(0, dtype=state.dtype, device=state.device)
 
 
 Fired = tuple[Tensor | None, Tensor | None]
-"""Spikes and membranes of one call of a neuron; None where it has none to read."""
+"""Spikes and membranes of one call of a neuron; None where it has none."""
 
 
 class Inside:
-    """What neurons that return less than their spikes and membranes hold inside, call by call."""
+    """Spikes and membranes inside neurons that don't return both, call by call."""
 
     def __init__(self) -> None:
         self._held: dict[int, Fired] = {}
 
     @contextmanager
     def watching(self, modules: Iterable[nn.Module]) -> Iterator[Inside]:
-        """Look into those of ``modules`` that need it until the block ends. To be used within ``preserve_state``."""
+        """Read the inside of those of ``modules`` that need it until the block ends. Use this within ``preserve_state``."""
         handles = []
         try:
             for module in modules:
@@ -136,7 +136,20 @@ class Inside:
                     module.__dict__.pop("fire", None)
 
     def read(self, module: nn.Module, output: Any) -> Fired:
-        """Return spikes and membranes of a neuron's call that answered ``output``; membranes come last in a tuple."""
+        """Return spikes and membranes of a neuron's call.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The neuron.
+        output : object
+            The call's return value; membranes come last in a tuple.
+
+        Returns
+        -------
+        Fired
+            Spikes and membranes, each a Tensor or None.
+        """
         held = self._held.pop(id(module), None)
         if held is not None:
             return (output if held[0] is None else held[0]), held[1]
@@ -164,12 +177,12 @@ class Inside:
 
 
 def passed_on(output: Any) -> Tensor:
-    """Return what a neuron that answered ``output`` hands to the next layer: its spikes, first where it returns several tensors."""
+    """Return the part of a neuron's ``output`` for the next layer: its spikes, which come first in a tuple."""
     return output[0] if isinstance(output, tuple) else output
 
 
 def _surrogate(module: nn.Module) -> tuple[str, Any] | None:
-    """Name and function of a surrogate whose workings are known."""
+    """Return name and function of a known surrogate, else None."""
     surrogate: Any = module.spike_grad
     if surrogate is snn.SpikingNeuron._surrogate_bypass:
         return "_surrogate_bypass", surrogate
@@ -194,5 +207,5 @@ def _scalar(value: Tensor) -> float | Tensor:
 
 
 def _broadcasts(shape: torch.Size, units: torch.Size) -> bool:
-    """Whether a constant of ``shape`` stretches to ``units`` and not the other way round."""
+    """Return whether a constant of ``shape`` broadcasts to ``units`` without enlarging them."""
     return len(shape) <= len(units) and all(size in (1, unit) for size, unit in zip(reversed(shape), reversed(units), strict=False))

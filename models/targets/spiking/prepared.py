@@ -1,4 +1,4 @@
-"""Convolutions and linear layers made ready for spikes, kept as long as the network's own are unchanged."""
+"""Convolutions and linear layers prepared for spikes, valid while the network's own are unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Prepared:
-    """A convolution with frozen weights, in the order of memory and by the method that suit its input.
+    """A convolution with frozen weights, in the memory order and by the method that suit its input.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Prepared:
     stride, padding, dilation : tuple of int
         As for ``torch.nn.functional.conv2d``.
     groups : int
-        Likewise.
+        As for ``torch.nn.functional.conv2d``.
     """
 
     def __init__(
@@ -46,7 +46,19 @@ class Prepared:
         self._plain: Tensor | None = None
 
     def __call__(self, values: Tensor, *, spikes: bool, workspace: Workspace | None, name: str) -> Tensor:
-        """Return the convolution of ``values``, (n, channels, height, width); they may be bool where they are ``spikes`` over time."""
+        """Return the convolution of ``values``.
+
+        Parameters
+        ----------
+        values : Tensor
+            (n, channels, height, width); bool only for ``spikes`` that are looked up.
+        spikes : bool
+            Whether all values are 0 or 1.
+        workspace : Workspace or None
+            Holds the result of a lookup until the next call of the same ``name``.
+        name : str
+            Name of the layer.
+        """
         if spikes and self.looks_up:
             if self._lookup is None:
                 with torch.inference_mode(False), torch.no_grad():
@@ -66,7 +78,7 @@ class Prepared:
 
     @property
     def looks_up(self) -> bool:
-        """Return whether spikes are looked up rather than multiplied."""
+        """Whether spikes are looked up instead of multiplied."""
         return self.groups == 1 and pays(self.weight)
 
     def _ambiguous(self, sides: Sequence[int], units: Sequence[int]) -> bool:
@@ -87,22 +99,34 @@ class PreparedLinear:
         self.lookup = SpikeLinear(self.weight, None if bias is None else bias.detach())
 
     def __call__(self, spikes: Tensor, workspace: Workspace | None, name: str) -> Tensor:
-        """Return the layer's answer to ``spikes``, (n, features), bool or float of 0 and 1."""
+        """Return the layer's output, (n, outputs), for ``spikes``, (n, features), bool or float of 0 and 1."""
         return looked_up(spikes, self.lookup, self.weight, workspace, name)
 
 
 class Cache:
-    """What was prepared, by name, with the tensors and settings that it was made from.
+    """Prepared layers by name, with the tensors and settings that they are made from.
 
-    A tensor can change in ways that neither its identity nor its version tells: by ``tensor.data``, or freed and made again at the same
-    place. So what was prepared is used only where the tensors still hold what they held.
+    A tensor can change without a change of its identity or version: by ``tensor.data``, or by being freed and allocated again at the same
+    address. So a prepared layer is used only where the tensors still have the same contents.
     """
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, ...], tuple[tuple[object, ...], list[Tensor], Any]] = {}
 
     def get(self, name: tuple[str, ...], sources: Sequence[Tensor | None], settings: tuple[object, ...], make: Callable[[], T]) -> T:
-        """Return what ``make`` makes from ``sources`` and ``settings``, made anew if they are not what they were."""
+        """Return the result of ``make``, from the cache if sources and settings are unchanged.
+
+        Parameters
+        ----------
+        name : tuple of str
+            Key of the entry.
+        sources : sequence of Tensor or None
+            The tensors that ``make`` reads.
+        settings : tuple
+            The plain values that ``make`` reads.
+        make : callable
+            Makes the entry.
+        """
         tensors = [tensor for tensor in sources if tensor is not None]
         key = (*settings, *(None if tensor is None else (tensor.shape, tensor.dtype, tensor.device) for tensor in sources))
         held = self._held.get(name)
@@ -115,7 +139,7 @@ class Cache:
 
 
 def fold(conv: nn.Conv2d, following: Sequence[nn.Module]) -> Prepared:
-    """Return a convolution with the normalisation and pooling that follow it folded in."""
+    """Return a convolution with the following normalisation and pooling folded in."""
     weight, bias, stride = conv.weight.detach(), conv.bias, pair(conv.stride)
     for module in following:
         if isinstance(module, nn.BatchNorm2d):
@@ -164,5 +188,5 @@ def _with_pool(weight: Tensor, stride: tuple[int, ...], pool: tuple[int, int]) -
 
 
 def pair(size: int | Sequence[int]) -> tuple[int, int]:
-    """Return a size for both sides."""
+    """Return a size as (vertical, horizontal)."""
     return (size, size) if isinstance(size, int) else (size[0], size[-1])

@@ -1,4 +1,4 @@
-"""From spikes and membranes over time to one response a unit."""
+"""Readouts: one response a unit from spikes and membranes over time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ KINDS: dict[str, str] = {
     "latency": "first-spike earliness",
     "membrane": "peak membrane",
 }
-"""What a layer's response is called, by readout."""
+"""Kind of a layer's response, by readout."""
 RESPONSE_UNITS: dict[str, str] = {"count": "spikes", "rate": "spikes per step", "latency": "", "membrane": "membrane potential"}
 """What a neuron's response is measured in, by readout; earliness is a share of the steps, without a unit."""
 
 
 def read(readout: Readout, spikes: Tensor, membranes: Tensor) -> Tensor:
-    """Responses of a layer, differentiable.
+    """Return the responses of a layer, differentiable.
 
     Parameters
     ----------
     readout : {"count", "rate", "latency", "membrane"}
         ``count``: sum of the spikes over steps.
-        ``rate``: their mean over steps, in [0, 1] for plain spikes.
+        ``rate``: mean of the spikes over steps, in [0, 1] for plain spikes.
         ``latency``: (steps - t) / steps with t = 0 … steps - 1 the step of the first spike, so that a higher response is an
         earlier spike, 1 the earliest; 0 where there is none. Its gradient is that of the share of steps by which the unit
         has fired, 1 - product of (1 - spike), under the network's own surrogate: a spike that would come k steps earlier
@@ -53,7 +53,7 @@ def read(readout: Readout, spikes: Tensor, membranes: Tensor) -> Tensor:
 
 
 class RunningReadout:
-    """The same, gathered step by step without a store of the steps. For spikes of 0 or 1, without gradient."""
+    """A readout that is updated step by step without storing the steps, for spikes of 0 or 1 and without gradient."""
 
     def __init__(self, readout: Readout) -> None:
         self.readout: Readout = readout
@@ -62,7 +62,7 @@ class RunningReadout:
         self._seen: Tensor | None = None
 
     def observe(self, spikes: Tensor, membranes: Tensor) -> None:
-        """Take in one step: both (n, *units), free to be overwritten afterwards."""
+        """Add one step: spikes and membranes, both (n, *units), may be overwritten afterwards."""
         self.steps += 1
         if self._total is None:
             self._total = (membranes if self.readout == "membrane" else spikes).clone()
@@ -75,7 +75,7 @@ class RunningReadout:
             self._total.add_(spikes)
 
     def response(self) -> Tensor:
-        """(n, *units) of all steps so far."""
+        """Return the responses over all steps so far, (n, *units); ValueError without a step."""
         if self._total is None:
             raise ValueError("no step was observed")
         return self._total / self.steps if self.readout in ("rate", "latency") else self._total

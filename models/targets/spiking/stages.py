@@ -1,8 +1,8 @@
-"""The stateless stretches of a chain, evaluated for all time steps at once where that is surely the same.
+"""The stateless stages of a chain, evaluated for all time steps at once where the result is certainly the same.
 
-A convolution takes in the evaluation-mode normalisation and the average pooling that follow it: pooling k × k outputs of
-a kernel of size s is one kernel of s + k - 1 at k times the stride, which does (s + k - 1)² instead of (k s)²
-multiplications. Modules of which nothing is known are called as they are, once a step.
+The evaluation-mode normalisation and the average pooling after a convolution are folded into it. Pooling k × k outputs of
+a kernel of size s equals one kernel of s + k - 1 at k times the stride, with (s + k - 1)² instead of (k s)²
+multiplications. Unknown modules are called unchanged, once a step.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .prepared import Cache, Prepared, PreparedLinear, fold, pair, settings_of, 
 
 @dataclass
 class Signal:
-    """What flows between the layers of a chain.
+    """The values between two layers of a chain.
 
     Attributes
     ----------
     values : Tensor
         (n, *units) where ``constant``, otherwise (steps * n, *units), step by step.
     constant : bool
-        Whether it is the same at every step.
+        Whether the values are the same at every step.
     binary : bool
-        Whether it is surely 0 or 1; ``values`` may then be bool.
+        Whether the values are certainly 0 or 1; they may then be bool.
     """
 
     values: Tensor
@@ -39,7 +39,7 @@ class Signal:
     binary: bool = False
 
     def floats(self, like: torch.dtype, workspace: Workspace | None = None) -> Tensor:
-        """Return the values as numbers; in ``workspace`` if given, until the next call."""
+        """Return the values as numbers of the type ``like``; in ``workspace`` if given, valid until the next call."""
         if self.values.dtype != torch.bool:
             return self.values
         return self.values.to(like) if workspace is None else workspace.like("numbers", self.values, like).copy_(self.values)
@@ -53,12 +53,12 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """Return the address of what comes out of it."""
+        """Address of the stage's output."""
         return self.links[-1].name
 
 
 def stages_of(chain: Sequence[Link], wanted: Collection[str]) -> list[Stage]:
-    """Return the links up to the deepest of ``wanted``, in groups that nothing wanted lies within."""
+    """Return the links up to the deepest of ``wanted``, grouped into stages whose inner outputs are not wanted."""
     deepest = max(index for index, link in enumerate(chain) if link.name in wanted)
     stages: list[Stage] = []
     index = 0
@@ -75,7 +75,7 @@ def stages_of(chain: Sequence[Link], wanted: Collection[str]) -> list[Stage]:
 
 
 class Stateless:
-    """Evaluates stateless stages; holds what it prepared for them.
+    """Evaluates stateless stages, and caches their prepared layers.
 
     With a ``workspace``, which is for evaluation without gradient, outputs may lie in it until the stage's next call.
 
@@ -84,7 +84,7 @@ class Stateless:
     steps : int
         Time steps.
     steady : collection of str
-        Names of links of which nothing is known but that they answered the same input with the same output and kept no state.
+        Names of unknown links that returned equal outputs for equal inputs and kept no state in a trial.
     """
 
     def __init__(self, steps: int, steady: Collection[str] = ()) -> None:
@@ -92,7 +92,19 @@ class Stateless:
         self._cache = Cache()
 
     def __call__(self, stage: Stage, signal: Signal, dtype: torch.dtype, workspace: Workspace | None = None) -> Signal:
-        """Return the output of ``stage``; constant where its input is, unless a module has to be called once a step."""
+        """Return the output of ``stage``; constant for a constant input, unless a module has to be called once a step.
+
+        Parameters
+        ----------
+        stage : Stage
+            A stage without neurons.
+        signal : Signal
+            Its input.
+        dtype : torch.dtype
+            The network's precision.
+        workspace : Workspace or None
+            Memory for the output, without gradient; valid until the stage's next call.
+        """
         modules = [link.module for link in stage.links]
         conv = modules[0]
         if _foldable_conv(conv) and signal.values.dim() == 4 and conv.weight.dtype == dtype:  # type: ignore[union-attr]
@@ -124,7 +136,7 @@ class Stateless:
         return Signal(found, signal.constant, binary)
 
     def _unknown(self, link: Link, signal: Signal, dtype: torch.dtype) -> Signal:
-        """A module of which nothing is known: called once a step, with a copy of its own."""
+        """Call an unknown module once a step, each time with its own copy of the input."""
         module, values = link.module, signal.floats(dtype)
         if signal.constant and link.name in self.steady and not hooked(module):
             return Signal(require_rows(module(own(values)), values.shape[0], link), True)
@@ -146,12 +158,12 @@ class Stateless:
 
 
 def require_rows(output: object, rows: int, link: Link) -> Tensor:
-    """Return ``output`` of a link if it is a tensor with a row for each of ``rows`` stimuli.
+    """Return ``output`` of a link after checking that it is a tensor with a row for each of ``rows`` stimuli.
 
     Raises
     ------
     ValueError
-        It is not.
+        The output is no such tensor.
     """
     if not isinstance(output, Tensor) or output.dim() < 1 or output.shape[0] != rows:
         what = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
@@ -191,7 +203,7 @@ def _simple_max_pool(module: nn.Module) -> bool:
 
 
 def _max_pool(values: Tensor, size: tuple[int, int], workspace: Workspace, name: str) -> Tensor:
-    """Largest of each window, without a record of where it was."""
+    """Return the largest value of each window, without recording its place."""
     (kh, kw), (n, channels, height, width) = size, values.shape
     windows = values[:, :, : height // kh * kh, : width // kw * kw]
     shape = (n, height // kh, width // kw, channels)

@@ -1,4 +1,4 @@
-"""The plain loop of a chain: one step after another, as snntorch's tutorials run it."""
+"""The plain loop over the steps of a chain, as in snntorch's tutorials."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .readout import Readout
 from .stages import require_rows
 
 Record = dict[str, list[Fired]]
-"""Spikes and membranes of every step of a layer, by name; for layers without a state their output as both."""
+"""Spikes and membranes of every step of a layer, by name; for layers without a state, both are their output."""
 
 
 def run_chain(
     chain: Sequence[Link], inputs: Tensor, steps: int, wanted: Collection[str], *, constant: bool, attached: bool = False
 ) -> Record:
-    """Return a record of ``wanted``: every link at every step, as far as the deepest. To be called within ``preserve_state``.
+    """Return a record of ``wanted``, after running every link up to the deepest at every step. Call this within ``preserve_state``.
 
-    A neuron that takes all steps in one call has no step-by-step loop; a chain with one is run link by link, each link over all steps.
+    A chain with a neuron that takes all steps in one call is run link by link, each link over all steps.
 
     Parameters
     ----------
@@ -39,7 +39,17 @@ def run_chain(
     constant : bool
         Whether every step has the same input.
     attached : bool
-        Not to copy spikes and outputs: following links go on with the very tensors that are recorded.
+        Whether to record spikes and outputs uncopied, so that following links continue with the recorded tensors.
+
+    Returns
+    -------
+    Record
+        Spikes and membranes of every wanted link, one pair a step, each (n, *units).
+
+    Raises
+    ------
+    ValueError
+        An output has no row for each stimulus.
     """
     deepest = max(index for index, link in enumerate(chain) if link.name in wanted)
     chain = chain[: deepest + 1]
@@ -56,7 +66,7 @@ def run_chain(
         for link in chain:
             output = link.module(x)
             spikes, membranes = inside.read(link.module, output) if link.neuron else (output, output)
-            # snntorch's surrogates spike in float32 whatever their input; here the next layer gets the input's precision
+            # snntorch's surrogates return float32 spikes for any input; here the next layer gets the input's precision
             x = require_rows(passed_on(output), x.shape[0], link).to(x.dtype) if link.neuron else require_rows(output, x.shape[0], link)
             if link.name in record:
                 if attached:
@@ -86,12 +96,21 @@ def _link_by_link(chain: Sequence[Link], each: Sequence[Tensor], wanted: Collect
 
 
 def copied(values: Tensor | None) -> Tensor | None:
-    """Return a copy that no later module can write into."""
+    """Return a copy, protected from later modules; None for None."""
     return None if values is None else values.clone()
 
 
 def respond_from(record: Record, modules: Mapping[str, nn.Module], readout: Readout) -> dict[str, Tensor]:
     """Return the responses of a record, (n, *layer) each.
+
+    Parameters
+    ----------
+    record : Record
+        Spikes and membranes by layer.
+    modules : mapping of str to nn.Module
+        The layers' modules.
+    readout : {"count", "rate", "latency", "membrane"}
+        Response of neurons; other layers respond with their mean over steps.
 
     Raises
     ------
@@ -110,16 +129,16 @@ def respond_from(record: Record, modules: Mapping[str, nn.Module], readout: Read
 
 @dataclass
 class ChainTrial:
-    """What a few steps of the plain loop tell of a chain.
+    """The results of a few steps of the plain loop.
 
     Attributes
     ----------
     record : Record
-        Every layer, of the first call.
+        Every layer's spikes and membranes.
     steady : set of str
-        Names of links before the first neuron that answered the same input with the same output at every step.
+        Names of links before the first neuron that returned the same output at every step.
     stateful : set of str
-        Names of links without a neuron that held something else after the steps than before.
+        Names of links without a neuron whose contents changed during the steps.
     """
 
     record: Record
@@ -128,7 +147,7 @@ class ChainTrial:
 
 
 def try_chain(chain: Sequence[Link], inputs: Tensor, steps: int) -> ChainTrial:
-    """Return what ``steps`` steps of the plain loop with constant ``inputs`` tell. To be called within ``preserve_state``."""
+    """Return the results of ``steps`` steps of the plain loop with constant ``inputs``. Call this within ``preserve_state``."""
     others = [link for link in chain if not link.neuron]
     before = {link.name: contents(link.module) for link in others}
     trial = ChainTrial(run_chain(chain, inputs, steps, {link.name for link in chain}, constant=True))
@@ -148,11 +167,11 @@ def _same(one: Tensor, other: Tensor | None) -> bool:
 
 
 Held = list[tuple[str, object, int, list[object]]]
-"""What a module holds: name, value, version of a tensor, members of a container."""
+"""Contents of a module: name, value, version of a tensor, members of a container."""
 
 
 def contents(module: nn.Module) -> Held:
-    """Return what a module holds, to see by ``same_contents`` whether a call changed it."""
+    """Return the contents of a module, for ``same_contents``."""
     found: Held = []
     for part in module.modules():
         for name, value in (*part.__dict__.items(), *part._buffers.items()):
@@ -163,7 +182,7 @@ def contents(module: nn.Module) -> Held:
 
 
 def same_contents(before: Held, after: Held) -> bool:
-    """Return whether a module holds the same objects, and its tensors were not written to."""
+    """Return whether a module holds the same objects, and none of its tensors was written to."""
     return len(before) == len(after) and all(
         one[0] == other[0]
         and _same_object(one[1], other[1])

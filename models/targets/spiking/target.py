@@ -1,4 +1,4 @@
-"""SpikingTarget: any snntorch network as a target."""
+"""A snntorch network as a target."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .trial import random_stimuli, try_network
 
 
 class SpikingOptions(OptionsModel):
-    """How a spiking network is asked."""
+    """Options of a spiking network's presentation."""
 
     steps: int = Field(default=20, ge=1, le=10_000, description="Time steps of one presentation.")
     readout: Readout = Field(default="count", description="Response of a spiking unit; latency is higher for an earlier first spike.")
@@ -37,47 +37,46 @@ class SpikingTarget:
     """A snntorch network, asked for the responses of its units to stimuli shown for some time steps.
 
     Sequential networks, nested ones too, are evaluated layer by layer over all steps at once; neurons may return spikes
-    alone or spikes and states, with or without ``init_hidden``. Any other network is run as it is: called once a step, or
-    once if its ``forward`` loops over time by itself, over the same input or over its first or second dimension. Which of these
-    a network is, and which of its layers have a row for each stimulus, is found out by showing it a few stimuli.
+    alone or spikes and states, with or without ``init_hidden``. Any other network is called unchanged: once a step, or
+    once if its own ``forward`` loops over time, over the same input or over its first or second dimension. The constructor shows
+    a few stimuli to determine the way to call a network, and which of its layers have a row for each stimulus.
 
-    The two agree but for rounding: sums are taken in another order, and normalisation and pooling may be part of a
+    Both evaluations agree up to rounding: sums are taken in another order, and normalisation and pooling may be part of a
     convolution. A membrane within rounding of its threshold (about 1e-6 of the size of its inputs) may therefore spike in
-    one and not in the other, and what follows from that spike differs too; the same holds between devices and between batch
-    sizes. Responses are those of evaluation mode, in the network's own precision whatever autocast says. The network is never
-    changed: hidden states, training flags, buffers and gradients are after each call as they were before it. It is not copied either:
-    parameters that are trained, loaded or written to later count from the next call on. Calls from several threads wait for each other.
+    only one of them, and all that follows from this spike differs too; the same holds between devices and between batch
+    sizes. Responses are those of evaluation mode, in the network's own precision, without autocast. The network is never
+    changed: hidden states, training flags, buffers and gradients are restored after each call. It is not copied either:
+    changes of its parameters take effect at the next call. Calls from several threads wait for each other.
 
-    What can't be evaluated layer by layer is answered by the plain loop over steps. ``notices`` says so, and whatever else was
-    decided for a network: that a call layer by layer failed, that stimuli are shown alone since the network mixes them, that a layer
-    is left out.
+    Networks that can't be evaluated layer by layer run in the plain loop over steps. ``notices`` reports this and other decisions:
+    that an evaluation layer by layer failed, that stimuli are shown alone since the network mixes them, that a layer is left out.
 
     Parameters
     ----------
     network : nn.Module
         The network, taking (n, *stimulus), or with time steps as its first or second dimension.
     stimulus : StimulusSpec
-        What it takes.
+        The stimuli that it takes.
     steps : int
         Time steps of one presentation, at least 1.
     readout : {"count", "rate", "latency", "membrane"}
         The response of a spiking unit: its spikes over all steps, its spikes a step, (steps - t) / steps for a first spike at
         step t = 0 … steps - 1 and 0 for none (so higher is earlier), its highest membrane. Graded spikes count as graded.
     coding : str, Named or Coding
-        How stimuli enter: ``direct``, ``rate``, ``latency`` or another of the entry points ``actmax.codings``, a name with options, or a
-        coding at hand; see :class:`actmax.models.codings.coding.Coding`.
+        How stimuli enter: ``direct``, ``rate``, ``latency`` or another of the entry points ``actmax.codings``, a name with options, or an
+        object; see :class:`actmax.models.codings.coding.Coding`.
     seed : int
         Seed of a coding's spikes. Equal stimuli get equal spikes, in every batch.
     layers : sequence of str or None
         Names of the layers to offer; None offers every neuron, and every other layer with parameters, whose response is its
         output averaged over the steps.
     plain : bool
-        Run the step-by-step loop of the whole network, also where the network is sequential.
+        Whether to run the step-by-step loop also for a sequential network.
 
     Raises
     ------
     ValueError
-        The network has no spiking layer, or does not take the stimulus, or ``layers`` names what is not there.
+        The network has no spiking layer or refuses the stimulus, or one of ``layers`` does not exist.
 
     References
     ----------
@@ -114,44 +113,44 @@ class SpikingTarget:
 
     @property
     def stimulus(self) -> StimulusSpec:
-        """Return what it takes."""
+        """The stimuli that it takes."""
         return self._stimulus
 
     @property
     def differentiable(self) -> bool:
-        """Return whether gradients flow from responses to stimuli: unless the coding has none, or a neuron has its surrogate disabled."""
+        """Whether gradients flow from responses to stimuli: False if the coding has none, or a neuron's surrogate is disabled."""
         return self.coding.differentiable and not any(getattr(module, "surrogate_disable", False) for module in self.module.modules())
 
     @property
     def noisy(self) -> bool:
-        """Return whether the network was seen to answer the same stimuli differently twice."""
+        """Whether repeated responses of the network to the same stimuli differed when it was tried."""
         return self._trial.noisy
 
     @property
     def plain(self) -> bool:
-        """Return whether the plain loop over steps answers."""
+        """Whether the plain loop over steps is used."""
         return self._layerwise is None
 
     @property
     def layer_by_layer(self) -> bool:
-        """Return whether it is evaluated layer by layer, rather than step by step."""
+        """Whether the network is evaluated layer by layer, not step by step."""
         return self._layerwise is not None
 
     @property
     def notices(self) -> Sequence[str]:
-        """Return what a user should know of how the network is evaluated, a sentence each."""
+        """Notices about the network's evaluation for the user, one sentence each."""
         return tuple(self._notices)
 
     def preserved(self) -> preserve_state:
-        """Return a context within which the network is in evaluation mode, and after which it is as it was before, to the bit."""
+        """Return a context with the network in evaluation mode, which restores its state to the bit."""
         return preserve_state(self.module, self._habits)
 
     def layers(self) -> Sequence[LayerInfo]:
-        """Return what can be maximised, in the order of the network."""
+        """Return the layers whose units can be maximised, in the order of the network."""
         return tuple(self._layers.values())
 
     def to(self, device: str, /) -> SpikingTarget:
-        """Move the network to a device and return itself."""
+        """Move the network to a device, and return the target."""
         self.module.to(device)
         return self
 
@@ -173,18 +172,25 @@ class SpikingTarget:
         Raises
         ------
         KeyError
-            A layer is not one of ``layers()``; the message names near ones.
+            A layer is not one of ``layers()``; the message suggests near names.
         ValueError
-            The stimuli have another shape, or the network answers otherwise than when it was tried.
+            The stimuli have another shape, or the network's outputs differ in form from those of its trial.
         """
         with self.preserved():
             wanted = self._ready(stimuli, layers)
             return self._asked(stimuli, wanted)
 
     def activations(self, stimuli: Tensor, layers: Collection[str], /) -> Mapping[str, Sequence[Tensor]]:
-        """Return what ``layers`` compute at every step, (n, *layer) each; see :class:`actmax.models.targets.target.HasActivations`.
+        """Return the activations of ``layers`` at every step, (n, *layer); see :class:`actmax.models.targets.target.HasActivations`.
 
-        Neurons give spikes, or membranes by the readout of that name. The plain loop over steps is run.
+        Neurons return spikes, or membranes for the readout of that name. The plain loop over steps is run.
+
+        Raises
+        ------
+        KeyError
+            A layer is not one of ``layers()``; the message suggests near names.
+        ValueError
+            The stimuli have another shape, or the network mixes them and there are several.
         """
         with self.preserved():
             wanted, n = self._ready(stimuli, layers), stimuli.shape[0]
@@ -203,12 +209,12 @@ class SpikingTarget:
         return {name: [call[which] for call in record[name]] for name in wanted}  # type: ignore[misc] - layers have what is read
 
     def prepare(self, stimuli: Tensor, /) -> Tensor:
-        """Return the network's inputs: (n, *input) where the coding is constant, otherwise (steps, n, *input), in memory of their own."""
+        """Return the network's inputs in their own memory: (n, *input) for a constant coding, otherwise (steps, n, *input)."""
         coded = shown_over_time(self.coding, self._placed(stimuli), self.steps)
         return own(coded) if coded.untyped_storage().data_ptr() == stimuli.untyped_storage().data_ptr() else coded
 
     def _ready(self, stimuli: Tensor, layers: Collection[str]) -> list[str]:
-        """Check what is asked for, find out anew how a network with other parts is evaluated, and return ``layers`` in their order."""
+        """Check stimuli and layers, try the network again if its parts have changed, and return ``layers`` in their order."""
         for name in layers:
             self._check(name, KeyError)
         if tuple(stimuli.shape[1:]) != self._stimulus.shape or stimuli.dim() == 0:
@@ -220,7 +226,7 @@ class SpikingTarget:
         return [name for name in self._layers if name in layers]
 
     def _seed_noise(self) -> None:
-        if self.noisy:  # the caller's random state is put back, so that it would be the same noise every time
+        if self.noisy:  # the random state is restored after each call, which would repeat the same noise
             torch.manual_seed(self.seed + self._presentations)
             self._presentations += 1
 
@@ -236,7 +242,7 @@ class SpikingTarget:
         return {name: found[name].float() for name in wanted}
 
     def _try(self) -> None:
-        """Find out how the network is evaluated, as it is now."""
+        """Determine how the network is evaluated in its present form."""
         anchor = self._anchor()
         device = "cpu" if anchor is None else anchor.device.type
         if device == "meta":
@@ -265,7 +271,7 @@ class SpikingTarget:
             except (MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:
-                found = self._plainly(inputs, wanted, n)  # raises where it is the network that fails
+                found = self._plainly(inputs, wanted, n)  # raises if the network itself fails
                 self._notices.append(
                     f"the evaluation layer by layer failed in {self._layerwise.at} ({type(error).__name__}: {_first_line(error)}); "
                     "the plain loop over steps answers since"
@@ -275,7 +281,7 @@ class SpikingTarget:
         return self._plainly(inputs, wanted, n)
 
     def _plainly(self, inputs: Tensor, wanted: Sequence[str], n: int) -> dict[str, Tensor]:
-        """By the plain loop; a stimulus at a time where the network mixes them."""
+        """Return the responses by the plain loop, one stimulus at a time where the network mixes them."""
         constant = self.coding.constant
         if self._trial.mixes and n > 1:
             parts = [self._once(one, wanted, 1) for one in inputs.split(1, 0 if constant else 1)]
@@ -292,7 +298,7 @@ class SpikingTarget:
         return self._checked(found, wanted, n)
 
     def _checked(self, found: dict[str, Tensor], wanted: Sequence[str], n: int) -> dict[str, Tensor]:
-        """The responses, if there is a row for each stimulus, of the layer's shape."""
+        """Return the responses after checking that each has a row for each stimulus, of the layer's shape."""
         for name in wanted:
             if found[name].shape != (n, *self._layers[name].shape):
                 expected = (n, *self._layers[name].shape)
@@ -300,12 +306,12 @@ class SpikingTarget:
         return found
 
     def _anchor(self) -> Tensor | None:
-        """A tensor of the network that tells its device and precision."""
+        """Return a tensor of the network with its device and precision; None for a network without floats."""
         tensors = itertools.chain(self.module.parameters(), self.module.buffers())
         return next((tensor for tensor in tensors if tensor.is_floating_point()), None)
 
     def _placed(self, stimuli: Tensor) -> Tensor:
-        """On the device and in the precision of the network."""
+        """Return stimuli on the device and in the precision of the network."""
         anchor = self._anchor()
         return stimuli if anchor is None else stimuli.to(anchor.device, anchor.dtype)
 
@@ -320,10 +326,10 @@ def _first_line(error: Exception) -> str:
 
 
 def parts_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return every place of a network and the module there."""
+    """Return all modules of a network with their names, repeated ones included."""
     return list(network.named_modules(remove_duplicate=False))
 
 
 def same_parts(before: Sequence[tuple[str, nn.Module]], now: Sequence[tuple[str, nn.Module]]) -> bool:
-    """Return whether a network has the same modules at the same places."""
+    """Return whether a network has the same modules under the same names."""
     return len(before) == len(now) and all(a[0] == b[0] and a[1] is b[1] for a, b in zip(before, now, strict=True))

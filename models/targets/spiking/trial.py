@@ -1,4 +1,4 @@
-"""What a spiking target finds out about a network before it answers anything."""
+"""The trial of a network, by which a spiking target decides how to evaluate it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .stepwise import try_chain
 from .whole import WholeNetwork, restored_attributes
 
 _TRIED = 3
-"""Steps of a trial; all where a network loops over them by itself."""
+"""Steps of a trial; a network with its own loop runs all steps."""
 
 
 @dataclass
@@ -29,25 +29,25 @@ class Trial:
     Attributes
     ----------
     whole : WholeNetwork
-        The network as it is.
+        The unchanged network.
     chain : sequence of Link or None
-        Its modules in order, where it is no more than these.
+        Its modules in order, if it is a chain.
+    steps, readout
+        Options of the target.
     modules : dict of str to nn.Module
         Layers that can be read.
     layers : dict of str to LayerInfo
-        The same, with the shapes of their responses.
-    steps, readout
-        As given to the target.
+        The same layers with the shapes of their responses.
     steady : set of str
-        Names of unknown links that a constant input may pass once; see ``Stateless``.
+        Names of unknown links that are called once for a constant input; see ``Stateless``.
     stepwise : bool
         Whether only the plain loop over steps is right.
     mixes : bool
-        Whether an answer depends on the stimuli beside it, so that each has to be shown alone.
+        Whether an output depends on the other stimuli of the batch, so that each stimulus has to be shown alone.
     noisy : bool
-        Whether the same stimuli were answered differently twice.
+        Whether repeated outputs for the same stimuli differ.
     notices : list of str
-        What a user should know.
+        Notices for the user.
     """
 
     whole: WholeNetwork
@@ -63,7 +63,7 @@ class Trial:
     notices: list[str] = field(default_factory=list)
 
     def layer_by_layer(self) -> LayerByLayer | None:
-        """Return the evaluation layer by layer, where it is right."""
+        """Return the evaluation layer by layer, or None where it would be wrong."""
         if self.chain is None or self.stepwise or self.mixes:
             return None
         units = largest_layer({name: info.shape for name, info in self.layers.items() if is_neuron(self.modules[name])})
@@ -71,33 +71,33 @@ class Trial:
 
 
 def random_stimuli(stimulus: StimulusSpec, steps: int) -> Tensor:
-    """Return as many different stimuli as a network is tried with, (n, *stimulus), the same ones each time."""
+    """Return different stimuli for a trial, (n, *stimulus), the same ones at every call."""
     uniform = torch.rand(batches(steps)[0], *stimulus.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     return stimulus.low + (stimulus.high - stimulus.low) * uniform
 
 
 def try_network(network: nn.Module, stimulus: StimulusSpec, stimuli: Tensor, steps: int, readout: Readout, *, constant: bool) -> Trial:
-    """Return how a network is evaluated, after showing it a few stimuli. To be called within ``preserve_state``.
+    """Show a network a few stimuli, and return how to evaluate it. Call this within ``preserve_state``.
 
     Parameters
     ----------
     network : nn.Module
         The network.
     stimulus : StimulusSpec
-        What it is shown, for messages.
+        The specification of the stimuli, for messages.
     stimuli : Tensor
-        (n, *input), what it takes in a step for each of ``random_stimuli``, where it is and in its precision.
+        (n, *input), the input of one step for each of ``random_stimuli``, on the network's device and in its precision.
     steps : int
         Time steps of one presentation.
     readout : {"count", "rate", "latency", "membrane"}
-        What is read from neurons.
+        Response of neurons.
     constant : bool
         Whether every step has the same input.
 
     Raises
     ------
     ValueError
-        The network does not take such stimuli, or none of its layers has a row for each.
+        The network refuses such stimuli, or none of its layers has a row for each.
     """
     trial = Trial(WholeNetwork(network, steps), as_chain(network), steps, readout)
     try:
@@ -141,7 +141,7 @@ def _try_chain(trial: Trial, chain: Sequence[Link], stimuli: Tensor) -> None:
     for name in trial.modules:
         _offer(trial, name, *(None if part is None else tuple(part.shape[1:]) for part in first[name][0]))
     if trial.mixes:
-        with restored_attributes(network):  # refused here where it does not take one alone
+        with restored_attributes(network):  # raises here if the network refuses a single stimulus
             try_chain(chain, stimuli[:1], steps)
 
 
@@ -168,7 +168,7 @@ def _try_whole(trial: Trial, stimuli: Tensor, constant: bool) -> None:
 
 
 def _offer(trial: Trial, name: str, spikes: tuple[int, ...] | None, membranes: tuple[int, ...] | None) -> None:
-    """Add a layer, if it has what is read."""
+    """Add a layer, if it has the spikes or membranes to read."""
     module = trial.modules[name]
     neuron = is_neuron(module)
     shape = membranes if neuron and trial.readout == "membrane" else spikes
@@ -181,9 +181,9 @@ def _offer(trial: Trial, name: str, spikes: tuple[int, ...] | None, membranes: t
 
 
 def _agrees(calls: Sequence[Fired], others: Sequence[Fired], order: Sequence[int] | None) -> bool:
-    """Whether two presentations gave the same rows: exactly, or but for rounding where they are to be put in ``order``."""
+    """Return whether two presentations have the same rows: exactly, or up to rounding where ``order`` rearranges them."""
     for call, other in zip(calls, others, strict=True):
-        # membranes tell more than spikes
+        # membranes, if there are any, show smaller differences than spikes
         one, two = next(
             ((a, b) for a, b in zip(reversed(call), reversed(other), strict=True) if a is not None and b is not None), (None, None)
         )

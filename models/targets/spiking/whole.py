@@ -1,4 +1,4 @@
-"""A network with a ``forward`` of its own, run as it is."""
+"""A network with a custom ``forward``, called unchanged."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from .stepwise import copied
 
 
 class WholeNetwork:
-    """A network that is called as its author calls it, and whose layers are read on the way.
+    """A network that is called unchanged, and whose layers are read by hooks.
 
-    It may take the input of one step and keep its neurons' state (``init_hidden=True``), or loop over time by itself, with the
-    same input at every step or with time as its first or second dimension; ``recognise`` finds out which. What neurons and weighted
-    layers return is caught by hooks that live as long as the call; nothing is skipped after the deepest layer asked for, since
-    later layers may feed back.
+    The network may take the input of one step and keep its neurons' state (``init_hidden=True``). Or it loops over time itself, with the
+    same input at every step or with time as its first or second dimension; ``recognise`` determines which. Hooks on neurons and weighted
+    layers exist during a call only. The call doesn't end at the deepest wanted layer, since later layers may feed back.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ class WholeNetwork:
         self.form = Form("step")
 
     def names(self) -> dict[str, nn.Module]:
-        """Return the layers whose calls can be caught: neurons, and outermost modules with parameters that hold no neuron."""
+        """Return the layers that can be read: neurons, and outermost modules with parameters that contain no neuron."""
         found: dict[str, nn.Module] = {}
         for name, module in self.network.named_modules():
             inside = any(name.startswith(f"{outer}.") for outer in found)
@@ -49,20 +48,20 @@ class WholeNetwork:
         return found
 
     def trial(self, stimuli: Tensor) -> list[str]:
-        """Find the network's form by showing it ``stimuli``, and return the layers that can be read.
+        """Determine the network's form by showing it ``stimuli``, and return the names of the layers that can be read.
 
-        To be called within ``preserve_state``; as many stimuli as the larger of ``batches(steps)``.
+        Call this within ``preserve_state``, with as many stimuli as the larger of ``batches(steps)``.
 
         Raises
         ------
         Refused
-            It has none that is known, or loops over another number of steps.
+            The network has no known form, or loops over another number of steps.
         """
         self.form = recognise(self._shown, self.names(), stimuli, self.steps)
         return [name for name in self.names() if name in self.form.layouts]
 
     def respond(self, inputs: Tensor, wanted: Collection[str], readout: Readout, *, constant: bool) -> dict[str, Tensor]:
-        """Return the responses of the layers ``wanted``, (n, *layer) each. To be called within ``preserve_state``.
+        """Return the responses of the layers ``wanted``, (n, *layer) each. Call this within ``preserve_state``.
 
         Parameters
         ----------
@@ -71,14 +70,14 @@ class WholeNetwork:
         wanted : collection of str
             Names of layers.
         readout : {"count", "rate", "latency", "membrane"}
-            What is read from neurons.
+            Response of neurons.
         constant : bool
             Whether every step has the same input.
 
         Raises
         ------
         ValueError
-            The network was called otherwise than when it was tried.
+            A layer is called another number of times than in the trial.
         """
         modules, form = self.names(), self.form
         calls = self._caught(self._inputs(form.drive, inputs, constant), wanted)
@@ -94,7 +93,7 @@ class WholeNetwork:
         return found
 
     def activations(self, inputs: Tensor, wanted: Collection[str], readout: Readout, *, constant: bool) -> dict[str, list[Tensor]]:
-        """Return what the layers ``wanted`` compute in every step, uncopied, (n, *layer) each; parameters are those of ``respond``."""
+        """Return the activations of the layers ``wanted`` at every step, uncopied, (n, *layer) each; parameters are as for ``respond``."""
         modules, form = self.names(), self.form
         calls: dict[str, list[list[Tensor]]] = {name: [] for name in wanted}
         inside = Inside()
@@ -124,7 +123,7 @@ class WholeNetwork:
             self.network(own(inputs))  # a copy: the network may write into it
 
     def _inputs(self, drive: Drive, inputs: Tensor, constant: bool) -> Sequence[Tensor]:
-        """What the network is called with, call by call."""
+        """Return the inputs of the network's calls, in order."""
         if drive == "loop":
             return [inputs]
         if drive == "step":
@@ -133,10 +132,10 @@ class WholeNetwork:
         return [timed if drive == "time_first" else timed.transpose(0, 1)]
 
     def _shown(self, drive: Drive, stimuli: Tensor, steps: int) -> tuple[Calls, States]:
-        """A presentation for ``recognise``; ``step`` is called once more, to see what state it starts from."""
+        """Run a presentation for ``recognise``; ``step`` is called once more, to observe its initial state."""
         names, states = self.names(), States()
         each = [stimuli] * steps if drive == "step" else self._inputs(drive, stimuli, True)
-        with restored_attributes(self.network):  # every presentation starts from what the network's author left in it
+        with restored_attributes(self.network):  # every presentation starts from the network's original attributes
             return self._caught(each, names, states if drive == "step" and steps == 1 else None), states
 
     def _caught(self, each: Sequence[Tensor], names: Collection[str], states: States | None = None) -> Calls:
@@ -160,7 +159,7 @@ class WholeNetwork:
 
 
 class _Watch:
-    """Notes what neurons start from while a network is called."""
+    """Records the initial states of neurons while a network is called."""
 
     def __init__(self, neurons: Sequence[nn.Module], states: States, *, again: bool = False) -> None:
         self._states, self._again = states, again
@@ -193,7 +192,7 @@ class _Watch:
 
 
 def _holds(state: Any) -> bool:
-    """Whether a neuron's state is another than rest."""
+    """Return whether a neuron's state differs from rest."""
     if isinstance(state, tuple):
         return any(_holds(part) for part in state)
     return isinstance(state, Tensor) and bool(state.numel()) and bool(state.detach().ne(0).any())
@@ -211,7 +210,7 @@ def _catch(calls: list[Fired], inside: Inside) -> Any:
 
 
 def _attach(calls: list[list[Tensor]], inside: Inside, layout: Layout, steps: int, *, membranes: bool) -> Any:
-    """A hook that takes a layer's answers apart into steps and lets the network go on with those parts."""
+    """Return a hook that splits a layer's outputs into steps and lets the network continue with these parts."""
 
     def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         held = inside.read(module, output) if is_neuron(module) else None
@@ -227,9 +226,9 @@ def _attach(calls: list[list[Tensor]], inside: Inside, layout: Layout, steps: in
 
 @contextmanager
 def restored_attributes(network: nn.Module) -> Iterator[None]:
-    """After the block, attributes and buffers of every module are those of before: a neuron's hidden state, a counter of steps.
+    """Restore attributes and buffers of every module after the block, such as a neuron's hidden state or a counter of steps.
 
-    What is written into in place stays changed: ``preserve_state``, within which this is used, puts that back at its end.
+    Changes within a tensor remain: ``preserve_state``, within which this is used, restores them at its end.
     """
     modules = list(network.modules())
     attributes = [(dict(module.__dict__), dict(module._buffers)) for module in modules]
