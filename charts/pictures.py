@@ -54,6 +54,11 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def from_png(file: bytes) -> Image.Image:
+    """Return a chart that was drawn as a PNG file as an image; pictures from outside are read by :mod:`actmax.models.pictures`."""
+    return Image.open(io.BytesIO(file))
+
+
 def data_uri(content: bytes, media_type: str = "image/png") -> str:
     """Return a file as a data URI, which a page can embed."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...charts.chart import Chart
-from ...charts.pictures import png
+from ...charts.pictures import from_png, png
 from ...charts.style import LineStyle, line_style
 from ...charts.words import count, duration, shown, times
 from ...models.spaces import StimulusSpec
@@ -93,7 +92,7 @@ def job_plot(result: JobResult, unit: str | None) -> Image.Image:
     """Return the curves of one unit, or of all in small panels."""
     comparison = Comparison(result.searches)
     file = convergence_overview(comparison) if unit is None else convergence_plot(comparison, result.best(unit).unit)
-    return Image.open(io.BytesIO(file))
+    return from_png(file)
 
 
 def write(result: JobResult, folder: Path) -> JobResult:

@@ -143,5 +143,5 @@ def test_a_terminal_shows_a_bar_unless_it_is_turned_off(progress):
 def test_former_names_are_taken_with_a_warning():
     job = {"optimizer": "random", "evaluations": 4, "device": "cpu"}
     with pytest.warns(FutureWarning, match="changes is called max_code_changes now"):
-        former = maximize("cifar10-vqvae", "cifar10-cnn", "fc[3]", changes=0.2, **job)
+        former = maximize("cifar10-vqvae", "cifar10-cnn", "fc[3]", **{"changes": 0.2}, **job)
     assert former.spec.constraints.max_code_changes == 0.2
