@@ -191,7 +191,7 @@ class _Builder:
     def _component(self, kind: Kind, spec: ComponentSpec, field: str, stimulus: StimulusSpec | None) -> Any:
         options: Any
         found = self.resolver.find(kind, spec.name, field)
-        made = not isinstance(found, type)  # an object at hand, whatever its class could be made from
+        made = not isinstance(found, type)  # a ready object, which needs no options of its class
         if not made and hasattr(found, "around"):  # it wraps another of its kind, which its options name
             options = self.resolver.options(found, spec.options, field)
             inside = ComponentSpec.model_validate(getattr(options, kind).model_dump())

@@ -58,7 +58,7 @@ class ResolvedJob:
 
     @cached_property
     def _probe(self) -> GradientProbe:
-        given = bool(self.resolver.given)  # parts at hand may lie elsewhere already; others are on the CPU until the job runs
+        given = bool(self.resolver.given)  # ready parts may be on another device already; others are on the CPU until the job runs
         generator = self.generator.to(self.device) if given else self.generator
         target = self.target.to(self.device) if given else self.target
         device = self.device if given else "cpu"

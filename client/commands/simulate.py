@@ -140,7 +140,7 @@ def _show(running: Session, rig: SimulatedRig, generation: Generation, latency: 
     if not latency:
         running.tell(responses)
         return
-    for trial, row in zip(generation.trials, responses, strict=True):  # as it happens
+    for trial, row in zip(generation.trials, responses, strict=True):  # one by one, in real time
         onset = time.monotonic()
         time.sleep(latency)
         running.tell_trial(trial, row, onset=onset, offset=time.monotonic())

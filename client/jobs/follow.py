@@ -72,7 +72,7 @@ def follow(
 
 
 def _cancel(client: Client, name: str) -> None:
-    # It may have ended by itself in the meantime.
+    # The job may have ended in the meantime.
     with suppress(WrongState):
         client.cancel(name)
 

@@ -103,7 +103,7 @@ def parse(text: str) -> tuple[Any, dict[FieldPath, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
-        if mark and _open_brackets(text[: mark.index]) > MAX_DEPTH:  # PyYAML reads ahead, and has a limit of its own
+        if mark and _open_brackets(text[: mark.index]) > MAX_DEPTH:  # PyYAML reads ahead, and has its own limit
             raise YamlError(_TOO_DEEP, line) from None
         raise YamlError(_explained(error, text), line) from None
     except (yaml.YAMLError, UnicodeError) as error:

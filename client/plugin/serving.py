@@ -64,7 +64,7 @@ class PluginServer:
     ) -> None:
         named = plugins if isinstance(plugins, Mapping) else {"": plugins}
         self._services = _Services(named, token, threads)
-        self._threads = ThreadPoolExecutor(threads + 2, "plugin")  # health is told while functions work
+        self._threads = ThreadPoolExecutor(threads + 2, "plugin")  # two more, so that health checks are answered while functions run
         largest = max((plugin.description.max_message_bytes for plugin in named.values()), default=MESSAGE_BYTES)
         options = [("grpc.max_receive_message_length", largest), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
         self._server = grpc.server(self._threads, options=options, maximum_concurrent_rpcs=64)

@@ -122,7 +122,7 @@ class RayWorker:
             self._changed.notify_all()
 
     def _latest(self) -> Command:
-        # A suspended job keeps its cancellation: its next worker is told again.
+        # A suspended job keeps its cancellation: its next worker receives it again.
         return "suspend" if self._suspended else "cancel" if self._cancelled else ""
 
 

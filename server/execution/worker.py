@@ -82,7 +82,7 @@ def failure(error: Exception) -> messages.Failed:
         return messages.Failed("FAILED_PRECONDITION", f"the job was fine when it was created, and can't run now: {error}", details)
     if isinstance(error, (OSError, Unmeasured)):
         return messages.Failed("FAILED_PRECONDITION", str(error), details)
-    # A component's own error or actmax's: nothing tells them apart.
+    # An error of a component or of actmax: they can't be distinguished.
     return messages.Failed("INTERNAL", f"{type(error).__name__}: {error}", details)
 
 

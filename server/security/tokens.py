@@ -89,7 +89,7 @@ class Tokens:
             return None
         with self._database.read() as connection:
             row = connection.execute(access_tokens.select().where(access_tokens.c.id == match[1])).first()
-        # Compared in constant time, also where there is no such token.
+        # Compared in constant time, also if there is no such token.
         same = hmac.compare_digest(row.digest if row is not None else _NOBODY, _digest(match[2]))
         if row is None or not same or (row.expire_time and row.expire_time <= time.time_ns() // 1000):
             return None

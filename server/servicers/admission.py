@@ -79,7 +79,7 @@ class Admission(grpc.aio.ServerInterceptor):
             with self._watched(method, metadata, context):
                 try:
                     answers = inner_stream(await request(given, context), context)
-                    if inspect.isawaitable(answers):  # health's: it writes by itself
+                    if inspect.isawaitable(answers):  # the health service writes its responses to the context
                         await answers
                         return
                     async for response in answers:

@@ -78,7 +78,7 @@ def recommendation(session: Session, *, whole: bool, thread: int = 0) -> session
         message.latent.CopyFrom(to_tensor(found.latent.numpy()))
         try:
             stimulus = session.checked.decoder(found.latent[None])[0]
-        except PluginError:  # it is away: as it was shown last, or not at all
+        except PluginError:  # the generator's plugin is away: use the stimulus as last shown, if any
             stimulus = session.screen.last(found.latent)
         if stimulus is not None:
             message.stimulus.CopyFrom(to_tensor(stimulus.detach().float().numpy()))

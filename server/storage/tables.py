@@ -14,7 +14,7 @@ metadata = sa.MetaData(
     }
 )
 
-# SQLite counts rows by itself only in a column of type INTEGER.
+# SQLite numbers rows automatically only in a column of type INTEGER.
 _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 jobs = sa.Table(
