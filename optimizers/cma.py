@@ -41,6 +41,7 @@ class CMA(Searcher):
     box, and the update uses the clipped ones. A missed trial takes the last rank with no displacement; a generation without a score is
     drawn again. Once converged, or when all scores are equal, the search restarts from a latent of the bank (blind: a uniform draw).
     With starts, it asks all of them first and begins at the first one with :data:`NEAR` times the usual step.
+
     Where the problem is noisy it recommends the distribution's mean, which no single lucky trial decides; otherwise the best candidate.
 
     Parameters

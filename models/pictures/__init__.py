@@ -1,1 +1,1 @@
-"""Reads pictures from outside, with NumPy and Pillow alone: what a file is by its content, its levels, and folders of them."""
+"""Pictures from outside, read with NumPy and Pillow alone: formats by content, levels, and folders."""

@@ -1,4 +1,4 @@
-"""From whatever levels a picture is stored in to grey or sRGB: colour profiles, alpha, palettes, 16 bits, floats."""
+"""Conversion of stored levels to grey or sRGB: colour profiles, alpha, palettes, 16 bits, floats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageCms
 from .errors import UnreadablePicture
 
 BACKGROUND = 128
-"""Grey, of 0 to 255, that transparent parts are laid on: the middle of every range, and what a search for pixels begins at."""
+"""Grey, of 0 to 255, behind transparent parts: the middle of every range, where pixel searches begin."""
 TRANSPARENT = f"transparent parts laid on mid-grey ({BACKGROUND})"
 WIDE_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _GRID = 5
@@ -21,22 +21,22 @@ _GRID = 5
 
 @dataclass
 class Levels:
-    """How a file stores its levels, and what was decided about them.
+    """The way a file stores its levels, and remarks on their conversion.
 
     Attributes
     ----------
     mode : str
-        Pillow's.
+        Pillow's mode.
     white : float
         The stored value that is white in grey of 16 bits or floats.
     inverted : bool
         Whether black is the highest value.
     key : int, tuple of int or None
-        The stored value that is transparent, where one is.
+        The stored value that is transparent; None without one.
     profile : bytes
         ICC profile, empty for none.
     remarks : dict
-        Filled as parts are converted; its keys are the remarks, in order.
+        The remarks as keys, in order; filled as parts are converted.
     """
 
     mode: str
@@ -57,7 +57,7 @@ def displayed(part: Image.Image, levels: Levels) -> Image.Image:
     Raises
     ------
     UnreadablePicture
-        Its mode has no known display.
+        The mode has no known display.
     """
     if levels.mode in WIDE_MODES or levels.mode in ("I", "F"):
         return _wide(part, levels)
@@ -70,7 +70,7 @@ def displayed(part: Image.Image, levels: Levels) -> Image.Image:
 
 
 def _split(part: Image.Image, levels: Levels) -> tuple[Image.Image, Image.Image | None]:
-    """The colours of a part, in a mode without alpha, and its alpha."""
+    """Return the colours of a part, in a mode without alpha, and its alpha."""
     mode = levels.mode
     if mode == "1":
         part = part.convert("L")
@@ -91,7 +91,7 @@ def _split(part: Image.Image, levels: Levels) -> tuple[Image.Image, Image.Image 
 
 
 def _coloured(part: Image.Image, levels: Levels) -> Image.Image:
-    """A part without alpha in grey or sRGB, by its profile where it has one."""
+    """Return a part without alpha in grey or sRGB, by its profile if it has one."""
     if part.mode == "CMYK" and levels.inverted:
         part = ImageChops.invert(part)
     if part.mode == "YCbCr":
@@ -117,7 +117,7 @@ def _coloured(part: Image.Image, levels: Levels) -> Image.Image:
 
 
 def _wide(part: Image.Image, levels: Levels) -> Image.Image:
-    """Grey of 16 bits, or floats, as floats of 0 to 255."""
+    """Return grey of 16 bits or floats as floats of 0 to 255."""
     stored = np.asarray(part)
     values = stored.astype(np.float32) * np.float32(255.0 / levels.white)
     if levels.inverted:
@@ -133,13 +133,13 @@ def _wide(part: Image.Image, levels: Levels) -> Image.Image:
 
 def _applied(transform: Any, part: Image.Image) -> Image.Image:
     made = ImageCms.applyTransform(part, transform)
-    assert made is not None  # only a change in place gives none
+    assert made is not None  # None is returned only for a change in place
     return made
 
 
 @lru_cache(maxsize=8)
 def _to_srgb(profile: bytes, mode: str) -> Any:
-    """The transform of a profile's colours into sRGB; None where it moves no level by more than one."""
+    """Return the transform of a profile's colours into sRGB; None where it changes no level by more than one."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     core: Any = source.profile
     space = str(core.xcolor_space).strip()

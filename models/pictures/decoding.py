@@ -38,16 +38,16 @@ from .jpeg import end_of_jpeg, require_whole
 from .levels import bands, check_dark, check_floats, levels_of
 
 MAX_FILE_BYTES = 512 << 20
-"""Of a file; more is refused before it is read."""
+"""Most bytes of a file; a larger one is refused before it is read."""
 MAX_FILE_PIXELS = 100_000_000
-"""Of a file that has to be decoded whole; 4 bytes each are needed while it is, so 400 MB. More is refused from its header."""
+"""Most pixels of a file that has to be decoded whole, which takes 4 bytes each, so 400 MB. A larger one is refused by its header."""
 MAX_SCALED_PIXELS = 1 << 28
-"""Of a JPEG that is decoded at 1/2, 1/4 or 1/8 of its size. More is refused from its header."""
+"""Most pixels of a JPEG that is decoded at 1/2, 1/4 or 1/8 of its size. A larger one is refused by its header."""
 FULL_PIXELS = 1 << 24
-"""Up to here a picture is converted at its own size, beyond at a whole part of it."""
+"""Most pixels of a picture that is converted at its own size; a larger one is reduced by a whole factor."""
 
 _COSTS = {"WEBP": 16, "AVIF": 12, "PPM": 24}
-"""Bytes of memory that decoding takes for each pixel, where it is more than Pillow's four."""
+"""Bytes of memory for decoding a pixel, of formats that take more than Pillow's four."""
 _OPENERS: dict[str, Any] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.jpeg_factory,
@@ -67,7 +67,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By the EXIF orientation: what brings the stored picture upright."""
+"""Transposes that bring a stored picture upright, by its EXIF orientation."""
 _ORIENTATION = 0x0112
 _WHOLE_ONLY = threading.Lock()
 
@@ -81,9 +81,9 @@ class Picture:
     image : Image
         Upright; mode L, RGB (sRGB), or F with 0 to 255 for grey of more than 8 bits. Smaller than the file where that is large.
     width, height : int
-        Of the file, upright.
+        Size of the file's picture, upright.
     remarks : tuple of str
-        What was decided where a file leaves a choice, e.g. ``"animated: its first frame"``.
+        Decisions where a file leaves a choice, e.g. ``"animated: its first frame"``.
     """
 
     image: Image.Image
@@ -98,12 +98,12 @@ def decode(source: bytes | Path, *, wanted: tuple[int, int] | None = None, most:
     Parameters
     ----------
     source : bytes or Path
-        Its content, or the file. The format is read from the content, never from the name.
+        The file's content, or its path. The format is read from the content, never from the name.
     wanted : (int, int), optional
-        Width and height that it will be scaled to. Beyond :data:`FULL_PIXELS` it is read at a whole part of its size, at least twice these
-        where it has as much; None: at most :data:`FULL_PIXELS`.
+        Width and height that the picture will be scaled to. A picture of more than :data:`FULL_PIXELS` is reduced by a whole factor, to
+        at least twice this size if possible; None: to at most :data:`FULL_PIXELS`.
     most : int
-        Pixels, of 4 bytes each, that may be decoded whole.
+        Most pixels, of 4 bytes each, to be decoded whole.
 
     Returns
     -------
@@ -112,24 +112,29 @@ def decode(source: bytes | Path, *, wanted: tuple[int, int] | None = None, most:
     Raises
     ------
     UnreadablePicture
-        It is of no format that is read, cut short, damaged, too large, or of levels whose display isn't known.
+        The file has an unsupported format or unknown levels, or is cut short, damaged or too large.
     """
     with _opened(source) as file, _in_words(file) as (kind, head):
         if kind == "JPEG":
             end_of_jpeg(file)
         elif kind == "WEBP" and (size := _webp_size(head)) and size[0] * size[1] > most * 4 // _COSTS["WEBP"]:
-            raise _too_large(size, most * 4 // _COSTS["WEBP"])  # opening it sets up the whole canvas
+            raise _too_large(size, most * 4 // _COSTS["WEBP"])  # opening a WebP allocates the whole canvas
         with _whole_only():
             return _decoded(file, kind, head, wanted, most)
 
 
 def stored_pixels(source: bytes | Path) -> int:
-    """Return how many pixels a picture has, from its header.
+    """Return the number of pixels of a picture, from its header.
+
+    Parameters
+    ----------
+    source : bytes or Path
+        The file's content, or its path.
 
     Raises
     ------
     UnreadablePicture
-        It is of no format that is read, or its header is damaged.
+        The format is not supported, or the header is damaged.
     """
     with _opened(source) as file, _in_words(file) as (kind, _):
         width, height = _OPENERS[kind](file, "").size
@@ -141,7 +146,7 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
     size = image.size
     if not (size[0] and size[1]):
         raise UnreadablePicture("it has no pixels")
-    orientation = _orientation(image) if kind == "JPEG" else 1  # others tell it once they are loaded
+    orientation = _orientation(image) if kind == "JPEG" else 1  # other formats have it once they are loaded
     upright = _swapped(size, orientation)
     least = _least(size, wanted, orientation) if kind == "JPEG" and size[0] * size[1] > FULL_PIXELS else None
     _draft(image, size, least)
@@ -154,7 +159,7 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
         require_whole(image, file, lambda again: _loaded_again(again, least))
     else:
         orientation = _orientation(image)
-        upright = _swapped(image.size, orientation)  # a TIFF is turned as it is loaded
+        upright = _swapped(image.size, orientation)  # Pillow turns a TIFF while it loads it
     if levels.mode == "F":
         check_floats(image, levels)
     elif levels.mode in WIDE_MODES or levels.mode == "I":
@@ -166,7 +171,7 @@ def _decoded(file: IO[bytes], kind: str, head: bytes, wanted: tuple[int, int] | 
 
 
 def _loaded_again(file: IO[bytes], least: tuple[int, int] | None) -> Image.Image:
-    """A JPEG decoded as :func:`_draft` has it."""
+    """Return a JPEG decoded with the draft of :func:`_draft`."""
     image: Image.Image = _OPENERS["JPEG"](file, "")
     _draft(image, image.size, least)
     image.load()
@@ -175,7 +180,7 @@ def _loaded_again(file: IO[bytes], least: tuple[int, int] | None) -> Image.Image
 
 @contextmanager
 def _opened(source: bytes | Path) -> Iterator[IO[bytes]]:
-    """A file that can be read; folders, pipes and devices are refused, since reading them may never end."""
+    """Open a regular file; folders, pipes and devices are refused, since reading them may never end."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
         return
@@ -197,7 +202,7 @@ def _opened(source: bytes | Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _in_words(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    """The kind of a file and its first bytes; whatever its plugin raises inside becomes an UnreadablePicture."""
+    """Yield the format of a file and its first bytes; any error of its plugin inside the block becomes an UnreadablePicture."""
     head = file.read(kinds.HEAD)
     file.seek(0)
     kind = kinds.kind_of(head)
@@ -212,13 +217,13 @@ def _in_words(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
         raise
     except MemoryError:
         raise UnreadablePicture("there is too little memory for it") from None
-    except Exception as error:  # plugins raise nearly anything on damaged files
+    except Exception as error:  # plugins raise any class for damaged files
         raise UnreadablePicture(f"it is no whole {name} picture: {_brief(error)}") from None
 
 
 @contextmanager
 def _whole_only() -> Iterator[None]:
-    """Have Pillow refuse files that are cut short, even where a program has told it to fill them up with grey."""
+    """Let Pillow refuse truncated files, even if a program has set it to fill them up with grey."""
     if not ImageFile.LOAD_TRUNCATED_IMAGES:
         yield
         return
@@ -233,13 +238,13 @@ def _whole_only() -> Iterator[None]:
 def _orientation(image: Image.Image) -> int:
     try:
         found = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block says nothing
+    except Exception:  # a damaged EXIF block counts as none
         return 1
     return found if found in _TURNS else 1
 
 
 def _least(size: tuple[int, int], wanted: tuple[int, int] | None, orientation: int) -> tuple[int, int]:
-    """The least size, as stored, that keeps what scaling to ``wanted`` needs."""
+    """Return the least stored size that suffices for scaling to ``wanted``."""
     if wanted is None:
         share = math.sqrt(FULL_PIXELS / (size[0] * size[1]))
         return math.ceil(size[0] * share), math.ceil(size[1] * share)
@@ -247,12 +252,12 @@ def _least(size: tuple[int, int], wanted: tuple[int, int] | None, orientation: i
 
 
 def _swapped(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """A size on the other side of the turn that an EXIF orientation tells."""
+    """Return a size with sides swapped if the EXIF orientation includes a quarter turn."""
     return (size[1], size[0]) if orientation >= 5 else size
 
 
 def _draft(image: Image.Image, size: tuple[int, int], least: tuple[int, int] | None) -> None:
-    """Have a JPEG decoded at the smallest of 1, 1/2, 1/4 and 1/8 of its size that isn't below ``least``; None: at its own."""
+    """Set a JPEG to be decoded at the smallest of 1, 1/2, 1/4 and 1/8 of its size that isn't below ``least``; None: at its own."""
     if least and size[0] >= least[0] and size[1] >= least[1]:
         image.draft(None, least)
 
@@ -270,7 +275,7 @@ def _check_size(image: Image.Image, kind: str, size: tuple[int, int], most: int)
 
 
 def _progressive_cost(image: Image.Image) -> int:
-    """Bytes a pixel of a progressive JPEG's coefficients, all of which are held until its last scan: two each."""
+    """Return the bytes a pixel of a progressive JPEG's coefficients, two each, all of which are kept until its last scan."""
     layers: list[tuple[int, int, int, int]] = getattr(image, "layer", [])
     across, down = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
     return math.ceil(sum(2 * layer[1] * layer[2] for layer in layers) / (across * down))
@@ -281,7 +286,7 @@ def _too_large(size: tuple[int, int], allowed: int) -> UnreadablePicture:
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:
-    """Width and height by the header of a WebP file."""
+    """Return width and height in the header of a WebP file; None for an unknown header."""
     little = int.from_bytes
     if head[12:16] == b"VP8X":
         return 1 + little(head[24:27], "little"), 1 + little(head[27:30], "little")
@@ -294,7 +299,7 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
 
 
 def _reduced(image: Image.Image, levels: Levels, wanted: tuple[int, int] | None) -> Image.Image:
-    """The picture as it is displayed; a large one at a whole part of its size, made band by band so that no second whole one is needed."""
+    """Return the displayed picture; a large one is reduced by a whole factor, in bands, so that no second whole copy is needed."""
     width, height = image.size
     if width * height <= FULL_PIXELS:
         return displayed(image, levels)

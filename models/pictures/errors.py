@@ -1,7 +1,7 @@
-"""What is wrong with a picture."""
+"""The error of an unreadable picture."""
 
 from __future__ import annotations
 
 
 class UnreadablePicture(ValueError):
-    """A picture that can't be read; its text says why and what would work, and not which picture."""
+    """A picture that can't be read; the message gives the reason and what would work, without the picture's name."""

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, and what is said of the others."""
+"""The pictures of a folder, and an account of its other files."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from . import kinds
 
 NAMED = 20
-"""Names that are kept of each kind of file that isn't used; beyond, they are only counted."""
+"""Most names that are kept for each kind of unused file; further files are only counted."""
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir"})
 
 
 @dataclass
 class Group:
-    """Files of a folder of which the same is to be said: how many, and the names of the first :data:`NAMED`."""
+    """Files of a folder with the same remark: their number, and the names of the first :data:`NAMED`."""
 
     count: int = 0
     names: list[str] = field(default_factory=list[str])
 
     def add(self, name: str) -> None:
-        """Count a file."""
+        """Count a file, and keep its name if there is room."""
         self.count += 1
         if len(self.names) < NAMED:
             self.names.append(name)
@@ -32,26 +32,26 @@ class Group:
 
 @dataclass
 class FolderReading:
-    """What was read of a folder of pictures, and what was not.
+    """An account of reading a folder of pictures.
 
     Attributes
     ----------
     folder : str
-        As it was named, fit to be written.
+        The folder as it was named, as printable text.
     option : str
-        What named it, such as ``generator.options.images``.
+        The option with the folder, such as ``generator.options.images``.
     used : int
-        Pictures that were read.
+        Number of pictures that were read.
     unread : dict of str to str
-        Why each picture that can't be read is left out, by its name below the folder.
+        Reasons of unreadable pictures, by their names below the folder.
     left_out : int
-        Pictures beyond the most that are read.
+        Number of pictures beyond the limit.
     most : int
-        That limit; 0 where none was met.
+        The limit; 0 where it was not reached.
     others : dict of str to Group
-        Files that were passed over, by what they are: no pictures, hidden files, links to folders.
+        Skipped files by kind: no pictures, hidden files, links to folders.
     remarks : dict of str to Group
-        What was decided about pictures that leave a choice, such as which frame of an animation is used.
+        Decisions about pictures that leave a choice, such as the frame of an animation.
     """
 
     folder: str
@@ -64,15 +64,31 @@ class FolderReading:
     remarks: dict[str, Group] = field(default_factory=dict[str, Group])
 
     def pass_over(self, what: str, name: str) -> None:
-        """Count a file that is passed over."""
+        """Count a skipped file.
+
+        Parameters
+        ----------
+        what : str
+            Its kind.
+        name : str
+            Its name below the folder.
+        """
         self.others.setdefault(what, Group()).add(name)
 
     def remark(self, what: str, name: str) -> None:
-        """Count a picture about which something was decided."""
+        """Count a picture with a remark.
+
+        Parameters
+        ----------
+        what : str
+            The remark.
+        name : str
+            The picture's name below the folder.
+        """
         self.remarks.setdefault(what, Group()).add(name)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the account as plain data."""
         return {
             "option": self.option,
             "source": self.folder,
@@ -85,11 +101,11 @@ class FolderReading:
         }
 
     def account(self) -> str:
-        """Return in words how many pictures were used, and :meth:`sentence`."""
+        """Return the number of used pictures and :meth:`sentence` as text."""
         return "; ".join(filter(None, [f"{_pictures(self.used)} of {self.folder} used", self.sentence()]))
 
     def sentence(self) -> str:
-        """Return in words what was not read or was decided, empty where there is nothing to say."""
+        """Return unread and skipped files and remarks as text, empty where there are none."""
         parts: list[str] = []
         if self.unread:
             shown = [f"{name} ({why})" for name, why in list(self.unread.items())[:3]]
@@ -105,15 +121,22 @@ class FolderReading:
 
 
 def shown_name(path: Path | str) -> str:
-    """Return a path as text that can be written anywhere: bytes that are no UTF-8, and control characters, as escapes."""
+    """Return a path as printable text: bytes that are no UTF-8, and control characters, as escapes."""
     text = os.fsencode(path.as_posix() if isinstance(path, Path) else path).decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def picture_files(root: Path, reading: FolderReading) -> list[Path]:
-    """Return the files below ``root`` that are pictures by their content or claim to be by their name, sorted by path.
+    """Return the pictures below ``root``, by their content or by their name, sorted by path.
 
-    Everything else is counted in ``reading.others``. Folder links aren't followed: they may lead anywhere, and round in circles.
+    All other files are counted in ``reading.others``. Links to folders aren't followed, since they may lead anywhere and form circles.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    reading : FolderReading
+        Receives the other files.
     """
     found: list[Path] = []
     for path, what in sorted(_files(root)):
@@ -130,7 +153,7 @@ def picture_files(root: Path, reading: FolderReading) -> list[Path]:
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
-    """Every file, and what it is where it isn't looked into."""
+    """Yield every file, with its kind if it is not to be opened."""
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -155,7 +178,7 @@ def _files(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _head(path: Path) -> bytes | None:
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # opening a pipe would wait
         return None
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Whether a JPEG is whole: decoders fill what is missing with grey and say nothing."""
+"""Detection of incomplete JPEGs, whose missing data decoders silently replace by grey."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ _MORE = bytes(1 + 37 * place % 254 for place in range(4096))
 
 
 def end_of_jpeg(file: IO[bytes]) -> int:
-    """Return where the picture of a JPEG ends; ends of thumbnails in its header don't count. The file is at its beginning afterwards.
+    """Return the offset of the end of a JPEG's picture; ends of thumbnails in its header don't count.
+
+    Parameters
+    ----------
+    file : file
+        The file, seekable; it is at its beginning afterwards.
 
     Raises
     ------
     UnreadablePicture
-        It has no end: decoders would fill the rest with grey.
+        The file has no end: decoders would fill the rest with grey.
     """
     at = 2
     while True:
@@ -46,24 +51,24 @@ def end_of_jpeg(file: IO[bytes]) -> int:
 
 
 def require_whole(image: Image.Image, file: IO[bytes], load: Callable[[IO[bytes]], Image.Image]) -> None:
-    """Refuse a decoded JPEG of which data are missing before an end that was put there, as cameras and recovery tools do.
+    """Raise UnreadablePicture for a decoded JPEG with missing data before its end, as cameras and recovery tools leave it.
 
-    What is missing becomes mid-grey, up to the last pixel. Where that one is mid-grey, and where the file is progressive, the picture is
-    decoded once more with other data before its end: a whole one has no use for them, one that lacks some takes them for its own.
+    Decoders replace missing data by mid-grey, up to the last pixel. Where that pixel is mid-grey, and for progressive files, the picture
+    is decoded once more with other data before its end: a complete picture ignores them, an incomplete one changes.
 
     Parameters
     ----------
     image : Image
-        As it was decoded.
+        The decoded picture.
     file : file
-        Its file.
+        Its file, seekable.
     load : callable
         Decodes another file at the same size.
 
     Raises
     ------
     UnreadablePicture
-        Data are missing. A progressive file that lacks whole scans is taken for one of lower quality.
+        Data are missing. A progressive file without its last scans passes as one of lower quality.
     """
     width, height = image.size
     box = (0, 0, width, height) if "progressive" in image.info else (max(0, width - _CORNER), max(0, height - _CORNER), width, height)

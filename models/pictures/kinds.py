@@ -1,17 +1,17 @@
-"""What kind of file it is by its first bytes, whatever its name says."""
+"""The format of a file by its first bytes, regardless of its name."""
 
 from __future__ import annotations
 
 import re
 
 HEAD = 512
-"""Bytes that tell a file's kind."""
+"""Number of first bytes that identify a file's format."""
 
 READ = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM")
-"""Formats that are read. A Pillow plugin of another one is never called, least of all one that starts a program (EPS)."""
+"""Supported formats. Pillow's plugins of other formats are never called, in particular none that starts a program (EPS)."""
 
 NAMES = {"WEBP": "WebP", "PPM": "PGM or PPM"}
-"""Formats whose name in words is another one."""
+"""Names of formats for messages, where they differ."""
 
 SUFFIXES = {
     ".png": "PNG",
@@ -35,7 +35,7 @@ SUFFIXES = {
     ".pbm": "PPM",
     ".pfm": "PPM",
 }
-"""Formats by the end of a file's name."""
+"""Formats by a file's suffix."""
 
 # fmt: off
 UNREAD_SUFFIXES = frozenset({
@@ -43,7 +43,7 @@ UNREAD_SUFFIXES = frozenset({
     ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw", ".dcm",
 })
 # fmt: on
-"""Ends of the names of pictures that aren't read."""
+"""Suffixes of pictures in unsupported formats."""
 
 _CONVERT = "save it as PNG or JPEG"
 _FTYP = {
@@ -80,7 +80,7 @@ _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 def kind_of(head: bytes) -> str | None:
-    """Return the format of :data:`READ` that a file with these first bytes is of, None where it is of none."""
+    """Return the format of :data:`READ` of a file with these first bytes; None for any other format."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if head.startswith(b"\xff\xd8\xff"):
@@ -99,7 +99,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def why_not(head: bytes) -> str:
-    """Return in words what a file with these first bytes is, and what would work, where :func:`kind_of` knows no format."""
+    """Return a description of an unsupported file with these first bytes, and what would work."""
     if not head:
         return "it is empty"
     for brand, why in _FTYP.items():
@@ -120,7 +120,7 @@ def why_not(head: bytes) -> str:
 
 
 def is_picture_name(name: str) -> bool:
-    """Return whether a file of that name claims to be a picture."""
+    """Return whether a file's name has the suffix of a picture."""
     suffix = _suffix(name)
     return suffix in SUFFIXES or suffix in UNREAD_SUFFIXES
 
@@ -131,7 +131,7 @@ def _suffix(name: str) -> str:
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """The brands of an ISO media file: AVIF, HEIC, video."""
+    """Return the brands of an ISO media file: AVIF, HEIC, video."""
     if head[4:8] != b"ftyp":
         return set()
     length = min(int.from_bytes(head[:4], "big"), len(head))

@@ -1,4 +1,4 @@
-"""What a file says of its levels: which value is white, what is transparent, and what is not known."""
+"""The levels of a file: which value is white, which is transparent, and what is unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,22 @@ _RAW_PHOTOMETRIC = (32803, 34892)
 
 
 def levels_of(image: Image.Image, kind: str, head: bytes) -> Levels:
-    """What the file says of its levels."""
+    """Return the levels of a file.
+
+    Parameters
+    ----------
+    image : Image
+        The opened picture.
+    kind : str
+        Its format.
+    head : bytes
+        The file's first bytes.
+
+    Raises
+    ------
+    UnreadablePicture
+        The levels' display is unknown, as for a camera's raw file or signed numbers.
+    """
     levels = Levels(image.mode, profile=image.info.get("icc_profile") or b"", key=image.info.get("transparency"))
     if kind == "PNG":
         _png_levels(image, head, levels)
@@ -24,7 +39,7 @@ def levels_of(image: Image.Image, kind: str, head: bytes) -> Levels:
     elif image.mode in WIDE_MODES or image.mode == "I":
         levels.white = 65535.0
     if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
-        levels.inverted = True  # Pillow takes all for Adobe's, which are stored turned round (libjpeg.txt, "Special color spaces")
+        levels.inverted = True  # Pillow assumes Adobe's CMYK, which is stored inverted (libjpeg.txt, "Special color spaces")
         levels.say("inks (CMYK) without Adobe's marker, taken as not turned round")
     return levels
 
@@ -33,7 +48,7 @@ def _png_levels(image: Image.Image, head: bytes, levels: Levels) -> None:
     bits, colour_type = head[24], head[25]
     if image.mode in WIDE_MODES or image.mode == "I":
         levels.white = 65535.0
-    if levels.key is not None and bits < 8 and colour_type == 0:  # stored in the file's bits, which Pillow stretches to eight
+    if levels.key is not None and bits < 8 and colour_type == 0:  # the key has the file's bits, Pillow's levels have eight
         levels.key = 255 * bool(levels.key) if bits == 1 else levels.key * 255 // ((1 << bits) - 1)
     if levels.key is not None and bits == 16 and colour_type == 2:
         raise UnreadablePicture("it has a transparent colour of 16 bits; save it with an alpha channel, or in 8 bits")
@@ -57,7 +72,7 @@ def _tiff_levels(image: Image.Image, head: bytes, levels: Levels) -> None:
 
 
 def check_floats(image: Image.Image, levels: Levels) -> None:
-    """Floats that all lie in [0, 1] are black to white; of others white isn't known."""
+    """Set the levels of floats within [0, 1] to black to white; raise UnreadablePicture for others, whose white is unknown."""
     ends = np.array([(np.asarray(part).min(), np.asarray(part).max()) for part in bands(image, 1)])
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     if not (low >= 0 and high <= 1):  # NaN is refused too
@@ -67,14 +82,14 @@ def check_floats(image: Image.Image, levels: Levels) -> None:
 
 
 def check_dark(image: Image.Image, levels: Levels) -> None:
-    """Say where fewer bits than the file has room for hold a picture, as of cameras of 10 or 12 bits: it is read as dark as it is."""
+    """Add a remark where a picture uses few of its 16 bits, as those of cameras of 10 or 12 bits do; it is read as dark as it is."""
     highest = max(int(np.asarray(part).max()) for part in bands(image, 1))
     if 0 < highest < levels.white / 8 and not levels.inverted:
         levels.say("grey of 16 bits of which no level is above an eighth of white")
 
 
 def bands(image: Image.Image, factor: int) -> Iterator[Image.Image]:
-    """The picture from the top down in parts of about 4 Mi pixels, whose heights but the last's are multiples of ``factor``."""
+    """Yield a picture from the top down in bands of about 4 Mi pixels, whose heights except the last are multiples of ``factor``."""
     width, height = image.size
     rows = max(1, (1 << 22) // (width * factor)) * factor
     for top in range(0, height, rows):

@@ -1,4 +1,4 @@
-"""What was read of pictures while a job's parts were made, so that its result can say it."""
+"""A log of the pictures that are read while a job's parts are made, for its result."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .folder import FolderReading
 
 @dataclass(frozen=True)
 class PictureReading:
-    """A picture that left a choice: the ``option`` that named it, its ``name``, and what was decided."""
+    """A picture that left a choice: the ``option`` with it, its ``name``, and the decisions."""
 
     option: str
     name: str
     remarks: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the reading as plain data."""
         remarks = [{"what": remark, "count": 1, "names": [self.name]} for remark in self.remarks]
         return {"option": self.option, "source": self.name, "account": self.account(), "used": 1, "remarks": remarks}
 
     def account(self) -> str:
-        """Return in words what was decided."""
+        """Return the decisions as text."""
         return f"{self.name} ({'; '.join(self.remarks)})"
 
 
@@ -35,7 +35,7 @@ _LOG: ContextVar[list[Reading] | None] = ContextVar("pictures", default=None)
 
 @contextmanager
 def readings() -> Iterator[list[Reading]]:
-    """Collect what is read of pictures inside the block, in the order of reading."""
+    """Collect the readings of pictures inside the block, in order; the context's value is their list."""
     found: list[Reading] = []
     token = _LOG.set(found)
     try:
@@ -45,7 +45,7 @@ def readings() -> Iterator[list[Reading]]:
 
 
 def note(reading: Reading) -> None:
-    """Add a reading to the block of :func:`readings` that is open, if one is."""
+    """Add a reading to the open block of :func:`readings`, if there is one."""
     log = _LOG.get()
     if log is not None and reading not in log:
         log.append(reading)

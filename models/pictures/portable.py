@@ -1,4 +1,4 @@
-"""A picture as a small PNG or JPEG file, as it travels inside a job."""
+"""A picture as a small PNG or JPEG file, as it is sent inside a job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SMALLEST = 16
 
 @dataclass(frozen=True)
 class PortablePicture:
-    """A small file: its ``media`` type (``image/png`` or ``image/jpeg``), its ``content``, and what was decided about the picture."""
+    """A small file: its ``media`` type (``image/png`` or ``image/jpeg``), its ``content``, and remarks on the picture."""
 
     media: str
     content: bytes
@@ -26,14 +26,14 @@ class PortablePicture:
 
 
 def portable(path: Path, most_bytes: int) -> PortablePicture:
-    """Return a picture as it is displayed in a file of at most ``most_bytes``.
+    """Return a displayed picture as a file of at most ``most_bytes``.
 
     Parameters
     ----------
     path : Path
-        A picture of any format that is read.
+        A picture of any supported format.
     most_bytes : int
-        Of the file that is made. A picture that is larger as PNG becomes a JPEG of quality 95, as large as fits.
+        Most bytes of the new file. A picture that is larger as PNG becomes a JPEG of quality 95, in the largest size that fits.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def portable(path: Path, most_bytes: int) -> PortablePicture:
     Raises
     ------
     UnreadablePicture
-        It can't be read, or not be made that small.
+        The picture can't be read, or can't be made that small.
     """
     picture = decode(path)
     image = picture.image

@@ -1,1 +1,1 @@
-"""What targets and generators behind ``actmax.v1.TargetService`` and ``GeneratorService`` share."""
+"""The common part of targets and generators behind ``actmax.v1.TargetService`` and ``GeneratorService``."""

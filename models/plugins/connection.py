@@ -1,4 +1,4 @@
-"""Asks one plugin: over a channel with deadlines, tried again where that can help, and never longer than it may take."""
+"""Calls of one plugin: over a channel with deadlines, and repeated as long as that can help."""
 
 from __future__ import annotations
 
@@ -24,22 +24,20 @@ Answer = TypeVar("Answer", bound=Message)
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_ASKED = 0.1, 1.0, 60.0
 _BRIEF = 4
-"""Tries again where a person waits for a job to be checked."""
+"""Most repetitions while a person waits for the check of a job."""
 _HEALTH_SECONDS = 10.0
 _NOT_READY = "it says that it is not serving"
 
 
 class PluginError(ConnectionError):
-    """A plugin did not answer, or not as it has to; the message names it and its address. No answer is ever made up.
+    """A plugin did not answer, or answered wrongly; the message has its name and address. No answer is ever made up.
 
     Attributes
     ----------
     away : bool
-        Whether it is not there, or busy, so that the same call may do later.
+        Whether the plugin is unreachable or busy, so that the same call may succeed later.
     retry_seconds : float
-        After which it asks to be called again; 0: it says nothing.
-    reason : str
-        The plugin's own, for programs; may be empty.
+        Seconds after which it asks for the next call; 0 where it names none.
     """
 
     def __init__(self, message: str, *, away: bool = False, retry_seconds: float = 0.0, reason: str = "") -> None:
@@ -50,16 +48,16 @@ class PluginError(ConnectionError):
 
 
 class PluginConnection:
-    """One plugin, of one service.
+    """A connection to one service of a plugin.
 
     Parameters
     ----------
     options : PluginOptions
-        Where it is and how long it may take.
+        Address, deadline and retries.
     service : str
         "TargetService", "GeneratorService" or "AnalysisService".
     brief : bool
-        Whether calls fail soon while the plugin is away, since the caller asks again: a session, whose rig waits.
+        Whether calls fail soon while the plugin is away. A session sets it: its rig waits, and the session calls again.
 
     Raises
     ------
@@ -69,7 +67,7 @@ class PluginConnection:
 
     def __init__(self, options: PluginOptions, service: str, *, brief: bool = False) -> None:
         self.until = math.inf
-        """When nothing is waited for any more, by ``time.monotonic``."""
+        """Time by ``time.monotonic`` at which all waiting ends."""
         self._closed = False
         self._brief = brief
         self._away: tuple[float, PluginError] | None = None
@@ -94,32 +92,37 @@ class PluginConnection:
             ("grpc.max_receive_message_length", PLUGIN_BYTES),
             ("grpc.max_send_message_length", -1),
             ("grpc.enable_retries", 0),
-            # A plugin that is back is found soon.
+            # Reconnect soon after a plugin's return.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 1000),
             ("grpc.max_reconnect_backoff_ms", 500),
             ("grpc.service_config_disable_resolution", 1),
-            # Channels of other targets in this process have options of their own.
+            # Channels of other targets in this process have other options.
             ("grpc.use_local_subchannel_pool", 1),
             # The server's own relay is not behind a proxy.
             *([("grpc.enable_http_proxy", 0)] if place.ticket else []),
         ]
         tls = grpc.ssl_channel_credentials(authority) if place.secure else None
-        # Else a host named "unix", say, would be a scheme.
+        # Without the scheme, a host named "unix" would be taken for one.
         self._channel: grpc.Channel = channel_to(f"dns:///{place.address}", tls, settings)
 
     def close(self) -> None:
-        """Close the channel, from any thread; calls that wait for an answer fail at once."""
+        """Close the channel, from any thread; calls in progress fail at once."""
         self._closed = True
         self._channel.close()
 
     def describe(self, kind: type[Answer]) -> Answer:
-        """Return the description of the plugin, once it says that it is healthy; checked against the constraints of its proto.
+        """Return the plugin's description, once it is healthy, checked against the constraints of its proto.
+
+        Parameters
+        ----------
+        kind : type of Message
+            Class of the description.
 
         Raises
         ------
         PluginError
-            It can't be reached, is no such plugin, or describes itself wrongly.
+            The plugin can't be reached, has no such service or another version, or its description is invalid.
         """
         retries = self._retries if self._place.patient else min(_BRIEF, self._retries)
         if not self._place.ticket:
@@ -133,12 +136,23 @@ class PluginConnection:
         return found
 
     def ask(self, method: str, request: Any, kind: type[Answer], version: str) -> Answer:
-        """Return an answer of the plugin, of the version that described itself.
+        """Return the plugin's answer to a call.
+
+        Parameters
+        ----------
+        method : str
+            Name of the method.
+        request : Message
+            The request; ``plugin`` and ``version`` are filled in.
+        kind : type of Message
+            Class of the answer.
+        version : str
+            The version of the plugin's description.
 
         Raises
         ------
         PluginError
-            It did not answer in time, or is another version now.
+            The plugin did not answer in time, or has another version by now.
         """
         request.plugin, request.version = self._options.plugin, version
         found = self._retrying(lambda: self._call(method, request, kind), self._retries)
@@ -161,7 +175,7 @@ class PluginConnection:
             raise PluginError(f"{self.shown}: {'.'.join(filter(None, (type(message).__name__, field)))}: {_short(text)}")
 
     def _retrying(self, call: Callable[[], Answer], retries: int) -> Answer:
-        """Return the answer of ``call``, made again after growing pauses while the plugin is away, or asks for it."""
+        """Return the answer of ``call``, repeated after growing pauses while the plugin is away or asks for it."""
         if self._brief and self._away is not None and time.monotonic() < self._away[0]:
             raise PluginError(str(self._away[1]), away=True, retry_seconds=self._away[1].retry_seconds)
         backoff = Backoff(RetryPolicy(tries=retries, first=_FIRST_PAUSE, most=_LONGEST_PAUSE, jitter=0))
@@ -174,14 +188,14 @@ class PluginConnection:
                 if self._closed:
                     raise self._closed_error() from None
                 pause = self._pause(error, backoff)
-            except ValueError:  # a channel that was closed a moment ago
+            except ValueError:  # gRPC raises it for a closed channel
                 if self._closed:
                     raise self._closed_error() from None
                 raise
             time.sleep(pause)
 
     def _pause(self, error: grpc.RpcError, backoff: Backoff) -> float:
-        """Return the seconds to wait before a call that failed is made again; raise PluginError where none may be."""
+        """Return the seconds to wait before a failed call is repeated; raise PluginError where it may not be."""
         code, details, asked = _failure(error)
         again = code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and asked > 0)
         tried, longest = backoff.tries, min(asked, _LONGEST_ASKED)
@@ -191,7 +205,7 @@ class PluginConnection:
         what = f"{self.shown}: {code.name}: {_short(details)}" + (f" (tried {tried + 1} times)" if tried else "")
         reason = details_of(error).reason if isinstance(error, grpc.Call) else ""
         found = PluginError(what, away=again, retry_seconds=longest, reason=reason)
-        # what is asked in a row, of each thread of a session say, need not wait each time
+        # following calls, such as those of other threads of a session, fail at once for a while
         self._away = (time.monotonic() + _LONGEST_PAUSE, found) if again else None
         raise found from error
 
@@ -212,7 +226,7 @@ class PluginConnection:
         try:
             found = method(b"", timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
-            if _failure(error)[0] is grpc.StatusCode.UNIMPLEMENTED:  # no such service: what it says of itself has to do
+            if _failure(error)[0] is grpc.StatusCode.UNIMPLEMENTED:  # no health service: its description has to suffice
                 return health
             raise
         if found.status != health_pb2.HealthCheckResponse.SERVING:
@@ -232,18 +246,29 @@ class PluginConnection:
 
 
 class _Unready(grpc.RpcError):
-    """Health says NOT_SERVING."""
+    """The plugin's health is NOT_SERVING."""
 
 
 def rows_within(count: int, batch: int, most: int, most_bytes: int, row_bytes: int) -> list[int]:
-    """Return the sizes of the parts that ``count`` rows are sent in.
+    """Return the sizes of the parts in which rows are sent.
 
-    No part has more rows than ``batch`` or ``most`` (0: any number), nor more bytes than a message takes.
+    Parameters
+    ----------
+    count : int
+        Number of rows.
+    batch : int
+        Most rows of a part.
+    most : int
+        The plugin's most rows of a part; 0: any number.
+    most_bytes : int
+        The plugin's most bytes of a message; 0: unstated.
+    row_bytes : int
+        Bytes of a row.
 
     Raises
     ------
     ValueError
-        Not even one row fits.
+        A single row exceeds the limit.
     """
     limit = min(most_bytes or UNSTATED_BYTES, PLUGIN_BYTES)
     if row_bytes + ENVELOPE_BYTES > limit:
@@ -253,7 +278,7 @@ def rows_within(count: int, batch: int, most: int, most_bytes: int, row_bytes: i
 
 
 def _failure(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, float]:
-    """Return code, message, and the seconds after which the plugin asks to be called again (0: it says nothing)."""
+    """Return code, message, and the seconds after which the plugin asks for the next call (0 where it names none)."""
     if not isinstance(error, grpc.Call):
         return grpc.StatusCode.UNAVAILABLE, _NOT_READY, 0.0
     return status_of(error), text_of(error), details_of(error).retry_seconds

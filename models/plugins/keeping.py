@@ -1,4 +1,4 @@
-"""The description and bank of a plugin, kept by a session, which a replay asks for stimuli alone."""
+"""A plugin's description and bank, kept by a session, so that a replay only asks for stimuli."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .connection import PluginConnection, PluginError
 
 @dataclass(eq=False)
 class KeptPlugin:
-    """A generator's plugin as a session has it: described once, and told of soon where it is away.
+    """A session's generator plugin: described once, and quickly reported when it is away.
 
     Attributes
     ----------
     described : bytes
-        Its ``GeneratorDescription``; empty where the session has no plugin, or before it has described itself.
+        Its ``GeneratorDescription``; empty without a plugin, or before it has described itself.
     bank : Tensor or None
-        (k, *latent) its natural latents, where it has some.
+        (k, *latent) natural latents; None without any.
     seconds : float
-        Within which it has to describe itself.
+        Seconds within which it has to describe itself.
     """
 
     described: bytes = b""
@@ -38,12 +38,12 @@ class KeptPlugin:
 
     @property
     def version(self) -> str:
-        """The version that it described itself as; empty before."""
+        """The version in its description; empty before it has described itself."""
         return pb.GeneratorDescription.FromString(self.described).version if self.described else ""
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
-        """Have a generator that is made from its options within the context use this plugin."""
+        """Let generators that are made from options within the block use this plugin."""
         token = _kept.set(self)
         try:
             yield
@@ -53,7 +53,7 @@ class KeptPlugin:
                 connection.until = math.inf
 
     def connected(self, connection: PluginConnection) -> None:
-        """Add a connection, which :meth:`close` closes."""
+        """Register a connection, which :meth:`close` closes; raise PluginError if this plugin is closed already."""
         connection.until = time.monotonic() + self.seconds
         self._connections.append(connection)
         if self._closed:
@@ -61,7 +61,7 @@ class KeptPlugin:
             raise PluginError(f"{connection.shown}: its connection was closed", away=True)
 
     def close(self) -> None:
-        """Close the connections to the plugin, from any thread; calls that wait for an answer fail at once."""
+        """Close the connections to the plugin, from any thread; calls in progress fail at once."""
         self._closed = True
         for connection in list(self._connections):
             connection.close()
@@ -71,5 +71,5 @@ _kept: ContextVar[KeptPlugin | None] = ContextVar("kept", default=None)
 
 
 def kept_plugin() -> KeptPlugin | None:
-    """Return the plugin of the session that is being made in this context; None outside of one."""
+    """Return the plugin of the session whose generator is being made in this context; None outside of one."""
     return _kept.get()

@@ -1,4 +1,4 @@
-"""What messages to and from plugins hold: tensors, checked against what was asked for, and the kind of stimuli."""
+"""Contents of messages to and from plugins: checked tensors, and the specification of stimuli."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from ...wire import arrays
 from ..spaces import StimulusSpec
 
 MOST_VALUES = 1 << 24
-"""Of one stimulus, one latent, or one layer's response."""
+"""Most values of one stimulus, one latent, or one layer's response."""
 FLOATS = ("float32", "float64")
 CODES = ("int64", "int32", "uint8")
 
 
 class BadTensor(ValueError):
-    """A tensor that is not what was asked for; the message says how."""
+    """A tensor that differs from what was asked for; the message says how."""
 
 
 def fill(message: session_pb2.Tensor, values: Tensor) -> None:
-    """Put float32 or int64 values into a message, copied once."""
+    """Copy values into a message, as float32 or int64."""
     array = values.detach().cpu()
     arrays.fill(message, array.float().numpy() if array.is_floating_point() else array.long().numpy())
 
 
 def from_message(message: session_pb2.Tensor, shape: tuple[int, ...], dtypes: tuple[str, ...] = FLOATS) -> Tensor:
-    """The values of a message, float32 or int64.
+    """Return the values of a message, float32 or int64.
 
     Parameters
     ----------
     message : actmax.v1.Tensor
-        As it came.
+        A received message.
     shape : tuple of int
-        What it has to have.
+        The required shape.
     dtypes : tuple of str
-        What it may have.
+        The accepted dtypes: :data:`FLOATS` or :data:`CODES`.
 
     Raises
     ------
     BadTensor
-        It has another shape or dtype, or not the bytes that these take.
+        Shape or dtype differ, or the number of bytes doesn't fit them.
     """
     if message.dtype not in dtypes:
         raise BadTensor(f"came as {message.dtype[:20] or 'nothing'}, not as {' or '.join(dtypes)}")
@@ -54,18 +54,18 @@ def from_message(message: session_pb2.Tensor, shape: tuple[int, ...], dtypes: tu
     data, wanted = message.data, arrays.byte_count(message.dtype, shape)
     if len(data) != wanted:
         raise BadTensor(f"came with {len(data)} bytes, its shape takes {wanted}")
-    with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, which is refused as such
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, and callers refuse infinity
         values = arrays.from_raw(data, message.dtype).astype(np.float32 if dtypes == FLOATS else np.int64)
     return torch.from_numpy(values.reshape(shape))
 
 
 def stimulus_of(message: session_pb2.StimulusShape) -> StimulusSpec:
-    """The stimuli that a description tells of; an image has three dimensions, a series two.
+    """Return the stimuli of a description; an image has three dimensions, a series two.
 
     Raises
     ------
     ValueError
-        They can't be such.
+        The description is invalid: dimensions, range, modality or number of values.
     """
     shape = tuple(message.shape)
     low, high = (message.low, message.high) if message.low or message.high else (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Where a plugin is, and how it is asked: the options of ``remote`` targets and generators."""
+"""The address and the options of plugins, for ``remote`` targets and generators."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from ..options import OptionsModel
 from ..permissions import permissions_of, permitted_address, permitted_model
 
 RELAY = "relay"
-"""Scheme of :attr:`actmax.models.permissions.Permissions.relay`. Jobs can't name that address, nor learn another owner's ticket."""
+"""Scheme of :attr:`actmax.models.permissions.Permissions.relay`. Jobs can't name that address, nor read another owner's ticket."""
 
 TOKENS = "ACTMAX_PLUGIN_TOKENS"
-"""Environment variable that names a file of bearer tokens, ``grpcs://host:port token``, one a line. A token never stands in a job, and
-goes to its own address alone."""
+"""Environment variable that names a file of bearer tokens, ``grpcs://host:port token``, one a line. A token is never part of a job, and
+is sent to its own address only."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a plugin is asked.
+    """The place of a plugin.
 
     Attributes
     ----------
     address : str
         ``host:port``.
     secure : bool
-        Whether by TLS.
+        Whether to use TLS.
     shown : str
-        For messages.
+        The address in messages.
     ticket : str
-        For the server's own relay; empty for a plugin at an address.
+        Ticket of the server's own relay; empty for a plugin at an address.
     patient : bool
-        Whether a plugin that is away when the job is built is waited for as long as in mid-job; else a job that names it is soon refused.
+        Whether building a job waits for an absent plugin as long as a running job does; otherwise the job is soon refused.
     """
 
     address: str
@@ -109,7 +109,7 @@ class PluginOptions(OptionsModel):
 
     @property
     def place(self) -> Place:
-        """Where it is asked."""
+        """The plugin's place."""
         if not self.address:
             assert self._relay is not None
             return self._relay
@@ -119,12 +119,12 @@ class PluginOptions(OptionsModel):
 
 
 def token_for(place: Place) -> str:
-    """The bearer token for an address; empty where there is none.
+    """Return the bearer token for a place; empty without one.
 
     Raises
     ------
     ValueError
-        The file of tokens can't be read, or is none.
+        The file of tokens can't be read, or its line for the place holds no token.
     """
     file = os.environ.get(TOKENS, "")
     if not file or place.ticket:

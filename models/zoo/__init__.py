@@ -1,1 +1,1 @@
-"""Models trained on CIFAR-10 that are shipped, their cards, and the scripts that train them."""
+"""The shipped models, trained on CIFAR-10 and other data, their cards, and the scripts that train them."""

@@ -1,4 +1,4 @@
-"""A model's card: what it was trained on, how well it does, how to train it again."""
+"""A model's card: its training data, its figures, and the command that trains it again."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from .weights import FOLDER
 
 
 class Responses(BaseModel):
-    """Responses of every unit of one layer over natural stimuli.
+    """Responses of every unit of one layer to natural stimuli.
 
     Attributes
     ----------
     layer : str
         The layer.
     readout : str
-        What a response is, e.g. ``spike count``.
+        Kind of a response, e.g. ``spike count``.
     stimuli : str
-        Over what.
+        Description of the stimuli.
     levels : list of float
         Quantile levels, 0 to 1.
     quantiles : list of list of float
         One row a unit, one value a level.
     names : list of str
-        What the units stand for.
+        Names of the units.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,24 +57,32 @@ class Card(BaseModel):
 
 
 def read_card(name: str, folder: Path = FOLDER) -> Card:
-    """The card of a shipped model."""
+    """Return the card of a shipped model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model in the zoo.
+    folder : Path
+        The folder of weights and cards.
+    """
     return Card.model_validate_json((folder / f"{name}.json").read_text())
 
 
 class NaturalResponses:
-    """Answers ``natural_quantiles`` and ``unit_name`` from a card."""
+    """Quantiles of responses and names of units, from a card."""
 
     def __init__(self, responses: Responses) -> None:
         self._responses = responses
 
     def __call__(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
-        """Quantile level to response, or None where the card doesn't hold the unit."""
+        """Return a unit's responses by quantile level, 0 to 1, or None where the card doesn't have the unit."""
         measured = self._responses
         if layer != measured.layer or len(index) != 1 or index[0] >= len(measured.quantiles):
             return None
         return dict(zip(measured.levels, measured.quantiles[index[0]], strict=True))
 
     def name(self, layer: str, index: tuple[int, ...]) -> str:
-        """What the unit stands for, or an empty text."""
+        """Return the name of a unit, or an empty text."""
         measured = self._responses
         return measured.names[index[0]] if layer == measured.layer and len(index) == 1 and index[0] < len(measured.names) else ""

@@ -22,14 +22,14 @@ _PREFIX = "decoder."
 
 
 class WeightOptions(OptionsModel):
-    """Which weights to load."""
+    """Option of the weights to load."""
 
     weights: Annotated[str, AfterValidator(permitted_model)] | None = Field(
         default=None, description="Path of a safetensors file of the same architecture; the shipped weights by default."
     )
 
     def path(self, name: str) -> Path:
-        """Of the weights to load."""
+        """Return the path of the weights to load; ``name`` is that of the shipped ones."""
         return FOLDER / f"{name}.safetensors" if self.weights is None else Path(self.weights)
 
 
@@ -41,7 +41,13 @@ class VQVAEGenerator:
 
     @classmethod
     def from_options(cls, options: Options) -> CodebookGenerator:
-        """Load code book, decoder and the bank of natural codes."""
+        """Return the generator with code book, decoder and the bank of natural codes.
+
+        Raises
+        ------
+        InvalidOption
+            The weights can't be read, or belong to another architecture.
+        """
         path = options.path("cifar10-vqvae")
         tensors = read_tensors(path)
         codebook, bank = tensors.pop("codebook", None), tensors.pop("bank", None)
@@ -66,7 +72,13 @@ class SNGANGenerator:
 
     @classmethod
     def from_options(cls, options: Options) -> DecoderGenerator:
-        """Load the generator; its natural latents are draws from the normal that it was trained on."""
+        """Return the generator; its natural latents are draws from the normal distribution of its training.
+
+        Raises
+        ------
+        InvalidOption
+            The weights can't be read, or belong to another architecture.
+        """
         path = options.path("cifar10-sngan")
         generator = Generator()
         load_into(generator, read_tensors(path), path.name)

@@ -34,22 +34,22 @@ class ModuleOptions(WeightOptions):
 
 
 class _Measured:
-    """A target that knows how its output units answer natural stimuli, and what they stand for."""
+    """A target with known responses of its output units to natural stimuli, and with their names."""
 
     natural: NaturalResponses | None = None
-    """From the card; None with other weights, or asked otherwise, than it was measured with."""
+    """The card's responses; None where weights or readout differ from the measured ones."""
 
     def natural_quantiles(self, layer: str, index: tuple[int, ...]) -> Mapping[float, float] | None:
-        """Return quantiles of a unit's responses to natural stimuli; None where they are not known."""
+        """Return quantiles of a unit's responses to natural stimuli by level, 0 to 1; None where they are unknown."""
         return self.natural(layer, index) if self.natural is not None else None
 
     def unit_name(self, layer: str, index: tuple[int, ...]) -> str:
-        """Return the class that an output unit stands for."""
+        """Return the class of an output unit; empty for other units."""
         return self.natural.name(layer, index) if self.natural is not None else ""
 
 
 class MeasuredModule(_Measured, ModuleTarget):
-    """A module that knows how its output units answer natural stimuli."""
+    """A module with known responses of its output units to natural stimuli."""
 
 
 class MeasuredTable(MeasuredModule):
@@ -59,7 +59,7 @@ class MeasuredTable(MeasuredModule):
 
 
 class MeasuredSpiking(_Measured, SpikingTarget):
-    """A spiking network that knows how its output units answer natural images."""
+    """A spiking network with known responses of its output units to natural images."""
 
 
 def _loaded(module: nn.Module, name: str, options: WeightOptions) -> NaturalResponses | None:
@@ -71,7 +71,7 @@ def _loaded(module: nn.Module, name: str, options: WeightOptions) -> NaturalResp
 
 
 class _Classifier:
-    """What the classifiers of the zoo share."""
+    """The common part of the zoo's classifiers."""
 
     architecture: ClassVar[type[nn.Module]]
     card: ClassVar[str]
@@ -83,7 +83,13 @@ class _Classifier:
 
     @classmethod
     def from_options(cls, options: Options) -> MeasuredModule:
-        """Load it."""
+        """Return the classifier with its weights.
+
+        Raises
+        ------
+        InvalidOption
+            The weights can't be read, or belong to another architecture.
+        """
         module = cls.architecture()
         natural = _loaded(module, cls.card, options)
         target = cls.kind(module, cls.stimulus, redirect=options.redirect, output_unit="logit")
@@ -125,7 +131,13 @@ class SNNTarget:
 
     @classmethod
     def from_options(cls, options: Options) -> MeasuredSpiking:
-        """Load it."""
+        """Return the network with its weights.
+
+        Raises
+        ------
+        InvalidOption
+            The weights can't be read, or belong to another architecture.
+        """
         module = spiking_cnn()
         natural = _loaded(module, "cifar10-snn", options)
         target = MeasuredSpiking(module, IMAGE, steps=options.steps, readout=options.readout, coding=options.coding)

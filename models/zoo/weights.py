@@ -1,6 +1,6 @@
-"""Where the shipped weights lie."""
+"""The folder of the shipped weights."""
 
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "weights"
-"""Where the shipped weights lie, each NAME.safetensors beside its card NAME.json and its sample sheet NAME.png."""
+"""The folder of the shipped weights: NAME.safetensors, with its card NAME.json and its sample sheet NAME.png."""

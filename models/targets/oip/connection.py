@@ -115,8 +115,8 @@ def retrying(call: Callable[[], Answer], retries: int, url: str, pause: float = 
         The server's URL, for messages.
     pause : float
         The first pause, in seconds; the longest is 10 seconds.
-    Raises
 
+    Raises
     ------
     InferenceError
         The last repetition fails too.

@@ -24,13 +24,13 @@ class BasicBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, before, h, w) -> (n, after, h / stride, w / stride)."""
+        """Return features: (n, before, h, w) -> (n, after, h / stride, w / stride)."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(y + self.shortcut(x))
 
 
 class ResidualCNN(nn.Module):
-    """Images in [0, 1], (n, 3, 32, 32), to ten logits."""
+    """A residual network from images in [0, 1], (n, 3, 32, 32), to ten logits."""
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 256), classes: int = 10) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class ResidualCNN(nn.Module):
         self.fc = nn.Linear(before, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, 32, 32) in [0, 1] -> (n, 10) logits."""
+        """Return logits, (n, 10), of images in [0, 1], (n, 3, 32, 32)."""
         x = self.stem(self.normalize(x))
         for number in range(1, self.stages + 1):
             x = self.get_submodule(f"layer{number}")(x)

@@ -18,5 +18,5 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor([0.2470, 0.2435, 0.2616]).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, h, w) in [0, 1] -> the same shape, zero mean and unit variance per channel."""
+        """Return normalised images, with about zero mean and unit variance a channel: (n, 3, h, w) in [0, 1] -> the same shape."""
         return (x - self.mean) / self.std

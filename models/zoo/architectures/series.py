@@ -25,7 +25,7 @@ class SeriesCNN(nn.Module):
         self.fc = nn.Linear(before, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 1, 128) in [-1, 1] -> (n, 6) logits."""
+        """Return logits, (n, 6), of series in [-1, 1], (n, 1, 128)."""
         for number in range(1, self.stages + 1):
             x = self.get_submodule(f"stage{number}")(x)
         return self.fc(self.pool(x).flatten(1))

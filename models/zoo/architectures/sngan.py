@@ -19,7 +19,7 @@ LATENT = 128
 
 
 class Generator(nn.Module):
-    """Latents, (n, 128), standard normal, to images in [0, 1], (n, 3, 32, 32)."""
+    """A generator from standard normal latents, (n, 128), to images in [0, 1], (n, 3, 32, 32)."""
 
     def __init__(self, widths: tuple[int, int, int, int] = (192, 128, 64, 32)) -> None:
         super().__init__()
@@ -31,14 +31,14 @@ class Generator(nn.Module):
         self.blocks = nn.Sequential(*layers, nn.Conv2d(widths[-1], 3, 3, padding=1))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """(n, 128) -> (n, 3, 32, 32) in [0, 1]."""
+        """Return images in [0, 1], (n, 3, 32, 32), of latents, (n, 128)."""
         return (torch.tanh(self.blocks(self.dense(latents).view(-1, self.first, 4, 4))) + 1) / 2
 
 
 class Discriminator(nn.Module):
-    """Images in [0, 1], (n, 3, 32, 32), to realness, (n,); every layer is spectrally normalised.
+    """A discriminator from images in [0, 1], (n, 3, 32, 32), to realness, (n,); every layer is spectrally normalised.
 
-    It sees 2 × 2 pixels as one position, which halves the cost of a step.
+    A position of its input is a block of 2 × 2 pixels, which halves the cost of a step.
     """
 
     def __init__(self, width: int = 48) -> None:
@@ -52,15 +52,15 @@ class Discriminator(nn.Module):
         self.out = spectral_norm(nn.Linear(4 * width * 16, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, 32, 32) -> (n,)."""
+        """Return the realness of images in [0, 1], (n, 3, 32, 32): (n,)."""
         return self.out(self.blocks(2 * images - 1).flatten(1)).squeeze(1)
 
     @contextmanager
     def normalised(self) -> Iterator[None]:
-        """Normalise every weight once, now, and keep it while inside.
+        """Normalise every weight once, and keep the result for the duration of the block.
 
-        Entered outside autocast, the power iteration runs in float32: in bfloat16 the norm is wrong by several per cent, another
-        way at each step, and training stalls.
+        Enter the block outside autocast, so that the power iteration runs in float32. In bfloat16 the norm has an error of several per cent
+        that changes with each step, and training stalls.
         """
         with parametrize.cached():
             for module in self.modules():

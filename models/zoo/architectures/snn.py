@@ -19,10 +19,19 @@ STEPS = 20
 
 
 def spiking_cnn(widths: tuple[int, int, int] = (48, 96, 192), beta: float = 0.8, classes: int = 10) -> nn.Sequential:
-    """A network that is run once per time step on the same image (direct input coding).
+    """Return a network that is run once per time step on the same image (direct input coding).
 
-    Leaky integrate-and-fire layers ``lif1`` (48, 16, 16), ``lif2`` (96, 8, 8), ``lif3`` (192, 4, 4) and
-    ``lif_out`` (10); each takes the membrane of the step before and gives (spikes, membrane), as snntorch's do.
+    Its leaky integrate-and-fire layers are ``lif1`` (48, 16, 16), ``lif2`` (96, 8, 8), ``lif3`` (192, 4, 4) and ``lif_out`` (10). Each
+    takes the membrane of the step before and returns (spikes, membrane), as in snntorch.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Channels of the three convolutions.
+    beta : float
+        Decay of the membranes a step, in [0, 1].
+    classes : int
+        Output units.
     """
     a, b, c = widths
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class TabularMLP(nn.Module):
-    """Rows of a table in [0, 1], (n, 1, features), to a logit a class, through two hidden layers."""
+    """A network from rows of a table in [0, 1], (n, 1, features), to one logit a class, with two hidden layers."""
 
     def __init__(self, features: int = 10, widths: tuple[int, int] = (32, 16), classes: int = 2) -> None:
         super().__init__()
@@ -18,6 +18,6 @@ class TabularMLP(nn.Module):
         self.fc = nn.Linear(widths[1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 1, features) in [0, 1] -> (n, classes) logits."""
+        """Return logits, (n, classes), of rows in [0, 1], (n, 1, features)."""
         hidden = self.act1(self.hidden1(2 * x.flatten(1) - 1))
         return self.fc(self.dropout(self.act2(self.hidden2(hidden))))

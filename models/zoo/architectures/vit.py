@@ -22,10 +22,10 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, tokens, dim) -> the same shape."""
+        """Return attended tokens: (n, tokens, dim) -> the same shape."""
         n, tokens, dim = x.shape
         q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        # spelled out: over 64 tokens the fused kernel's backward pass is several times slower on a CPU
+        # not fused: over 64 tokens the fused kernel's backward pass is several times slower on a CPU
         mixed = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) @ v
         return self.proj(mixed.transpose(1, 2).reshape(n, tokens, dim))
 
@@ -41,13 +41,13 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, tokens, dim) -> the same shape."""
+        """Return transformed tokens: (n, tokens, dim) -> the same shape."""
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
 
 class SmallViT(nn.Module):
-    """Images in [0, 1], (n, 3, 32, 32), to ten logits, through 64 tokens of one 4 × 4 patch each."""
+    """A vision transformer from images in [0, 1], (n, 3, 32, 32), to ten logits, with 64 tokens of one 4 × 4 patch each."""
 
     def __init__(self, dim: int = 128, depth: int = 5, heads: int = 4, classes: int = 10) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class SmallViT(nn.Module):
         self.head = nn.Linear(dim, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, 32, 32) in [0, 1] -> (n, 10) logits, read from the mean token."""
+        """Return logits, (n, 10), of images in [0, 1], (n, 3, 32, 32), read from the mean token."""
         x = self.patch(self.normalize(x)).flatten(2).transpose(1, 2) + self.position
         for block in self.blocks:
             x = block(x)

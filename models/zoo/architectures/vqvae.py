@@ -13,7 +13,7 @@ WIDTH = 64
 
 
 class Residual(nn.Module):
-    """x + conv1x1(relu(conv3x3(relu(x))))."""
+    """A residual block: x + conv1x1(relu(conv3x3(relu(x))))."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -21,12 +21,12 @@ class Residual(nn.Module):
         self.conv2 = nn.Conv2d(width // 2, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, width, h, w) -> the same shape."""
+        """Return features: (n, width, h, w) -> the same shape."""
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
 class Encoder(nn.Sequential):
-    """Images in [0, 1], (n, 3, 32, 32), to vectors, (n, 64, 8, 8)."""
+    """An encoder from images in [0, 1], (n, 3, 32, 32), to vectors, (n, 64, 8, 8)."""
 
     def __init__(self, hidden: int = 96) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Sequential):
-    """Code vectors, (n, 64, 8, 8), to images in [0, 1], (n, 3, 32, 32)."""
+    """A decoder from code vectors, (n, 64, 8, 8), to images in [0, 1], (n, 3, 32, 32)."""
 
     def __init__(self, hidden: int = 96) -> None:
         super().__init__(
@@ -78,18 +78,26 @@ class VectorQuantizer(nn.Module):
         self.register_buffer("sums", book.clone())
 
     def nearest(self, vectors: Tensor) -> Tensor:
-        """Codes nearest to ``vectors``: (n, width, h, w) -> int64 (n, h, w)."""
+        """Return the codes nearest to vectors: (n, width, h, w) -> int64, (n, h, w)."""
         flat = vectors.movedim(1, -1).flatten(0, -2)
         distance = self.codebook.square().sum(1) - 2 * flat @ self.codebook.T
         return distance.argmin(1).view(vectors.shape[0], *vectors.shape[2:])
 
     def embed(self, codes: Tensor) -> Tensor:
-        """int64 (n, h, w) -> vectors (n, width, h, w)."""
+        """Return the vectors of codes: int64, (n, h, w) -> (n, width, h, w)."""
         return self.codebook[codes].movedim(-1, 1)
 
     @torch.no_grad()
     def update(self, vectors: Tensor, codes: Tensor) -> None:
-        """Move the code book towards the encoder's ``vectors``, of which each was given one of ``codes``."""
+        """Move the code book towards the encoder's vectors.
+
+        Parameters
+        ----------
+        vectors : Tensor
+            (n, width, h, w).
+        codes : Tensor
+            int64, (n, h, w): the code assigned to each vector.
+        """
         flat = vectors.movedim(1, -1).flatten(0, -2).float()
         chosen = codes.flatten()
         count = torch.zeros_like(self.usage).index_add_(0, chosen, torch.ones_like(chosen, dtype=flat.dtype))
@@ -104,7 +112,7 @@ class VectorQuantizer(nn.Module):
 
 
 class VQVAE(nn.Module):
-    """Encoder, code book and decoder."""
+    """A vector-quantised autoencoder: encoder, code book and decoder."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,9 +121,9 @@ class VQVAE(nn.Module):
         self.decoder = Decoder()
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images in [0, 1], (n, 3, 32, 32), to codes, int64 (n, 8, 8)."""
+        """Return the codes, int64, (n, 8, 8), of images in [0, 1], (n, 3, 32, 32)."""
         return self.quantizer.nearest(self.encoder(images))
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes, int64 (n, 8, 8), to images in [0, 1], (n, 3, 32, 32)."""
+        """Return the images in [0, 1], (n, 3, 32, 32), of codes, int64, (n, 8, 8)."""
         return self.decoder(self.quantizer.embed(codes))

@@ -1,1 +1,1 @@
-"""Scripts that train the zoo from CIFAR-10 parquet files; each resumes from its checkpoint."""
+"""Scripts that train the zoo; each resumes from its checkpoint."""

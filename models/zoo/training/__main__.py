@@ -1,6 +1,6 @@
 """``python -m actmax.models.zoo.training NAME --train TRAIN.parquet --test TEST.parquet``: trains one model of the zoo.
 
-``series`` draws its own data, ``diabetes`` takes scikit-learn's; neither takes files.
+``series`` draws its own data, ``diabetes`` uses scikit-learn's; both need no files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMES = ("cnn", "snn", "vqvae", "vit", "sngan", "series", "diabetes")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, or go on from the checkpoint; then write weights, card and sample sheet."""
+    """Train a model of the zoo, or continue from the checkpoint; then write weights, card and sample sheet."""
     parser = argparse.ArgumentParser(prog="python -m actmax.models.zoo.training", description=main.__doc__)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument(

@@ -39,12 +39,12 @@ class Images:
         return self.pixels.shape[0]
 
     def unit_range(self, rows: slice | Tensor) -> Tensor:
-        """The images of ``rows`` as float32 in [0, 1]."""
+        """Return the images of ``rows`` as float32 in [0, 1], (n, 3, 32, 32)."""
         return self.pixels[rows].float() / 255
 
 
 def read_parquet(path: str | Path) -> Images:
-    """Read CIFAR-10 from one parquet file.
+    """Return the labelled images of one CIFAR-10 parquet file.
 
     Raises
     ------
@@ -69,7 +69,18 @@ def read_parquet(path: str | Path) -> Images:
 
 
 def shuffled_batches(images: Images, batch: int, generator: torch.Generator, *, crop: bool) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of augmented batches: flipped at random, and shifted by up to 4 pixels when ``crop``.
+    """Yield one epoch of augmented batches: flipped at random, and shifted by up to 4 pixels with ``crop``.
+
+    Parameters
+    ----------
+    images : Images
+        The training images.
+    batch : int
+        Images of a batch.
+    generator : torch.Generator
+        Draws order and augmentation.
+    crop : bool
+        Whether to shift images.
 
     Yields
     ------

@@ -23,7 +23,7 @@ CYCLES = ((14, 1.0), (8, 0.4), (6, 0.2), (8, 0.2))
 
 
 def cycles(per_epoch: int, epochs: int) -> Callable[[int], float]:
-    """The learning-rate factor over ``epochs`` epochs of ``per_epoch`` steps, shared out between the cycles."""
+    """Return the learning-rate factor as a function of the step, over ``epochs`` epochs of ``per_epoch`` steps that the cycles share."""
     total = sum(length for length, _ in CYCLES)
     ends = [epochs * sum(length for length, _ in CYCLES[: number + 1]) // total * per_epoch for number in range(len(CYCLES))]
     starts = [0, *ends[:-1]]
@@ -38,7 +38,7 @@ def cycles(per_epoch: int, epochs: int) -> Callable[[int], float]:
 
 
 def train(task: Task) -> Trained:
-    """SGD with Nesterov momentum on four cycles of the learning rate, label smoothing .1, bfloat16 where it is safe."""
+    """Train by SGD with Nesterov momentum on four cycles of the learning rate, label smoothing .1, bfloat16 where it is safe."""
     torch.manual_seed(task.seed)
     model = ResidualCNN().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     epochs = task.epochs or sum(length for length, _ in CYCLES)
@@ -70,4 +70,4 @@ publish = partial(
         load=lambda path: CNNTarget.from_options(CNNTarget.Options(weights=str(path))),
     ),
 )
-"""Writes weights, card and sample sheet."""
+"""Write weights, card and sample sheet."""

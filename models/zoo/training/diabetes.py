@@ -32,7 +32,7 @@ class Patients:
     values : Tensor
         float32, (n, 1, 10): each column of ``DIABETES_INPUTS`` between its lowest (0) and its highest (1) value of all patients.
     labels : Tensor
-        int64, (n,): 1 where the disease progressed more within a year than in half of all patients, 0 elsewhere.
+        int64, (n,): 1 where the disease progressed more within a year than the median of all patients, else 0.
     """
 
     source = "scikit-learn's diabetes table (Efron et al., 2004)"
@@ -46,12 +46,12 @@ class Patients:
         return self.values.shape[0]
 
     def unit_range(self, rows: slice | Tensor) -> Tensor:
-        """The patients of ``rows``, as the target takes them."""
+        """Return the patients of ``rows``, prepared for the target: float32 in [0, 1], (n, 1, 10)."""
         return self.values[rows]
 
 
 def data(seed: int) -> tuple[Patients, Patients]:
-    """Training and test patients; the same for every seed."""
+    """Return training and test patients; they are the same for every seed."""
     from sklearn.datasets import load_diabetes
 
     loaded: Any = load_diabetes(scaled=False)
@@ -65,7 +65,7 @@ def data(seed: int) -> tuple[Patients, Patients]:
 
 
 def train(task: Task[Patients]) -> Trained:
-    """AdamW on a one-cycle schedule, dropout .3, a little noise on the inputs."""
+    """Train by AdamW on a one-cycle schedule, with dropout .3 and a little noise on the inputs."""
     torch.manual_seed(task.seed)
     model = TabularMLP(len(DIABETES_INPUTS), classes=len(CLASSES)).to(task.device)
     epochs = task.epochs or 60
@@ -83,7 +83,7 @@ def train(task: Task[Patients]) -> Trained:
 
 
 def _shuffled(patients: Patients, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of batches with noise of 3 % of each column's range."""
+    """Yield one epoch of batches with noise of 3 % of each column's range."""
     for rows in torch.randperm(len(patients), generator=order).split(BATCH):
         values = patients.values[rows]
         noise = 0.03 * torch.randn(values.shape, generator=order)
@@ -100,4 +100,4 @@ publish = partial(
         draw=lambda rows, columns, path: sheet(2 * rows - 1, columns, path),
     ),
 )
-"""Writes weights, card and sample sheet."""
+"""Write weights, card and sample sheet."""

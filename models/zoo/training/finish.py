@@ -1,4 +1,4 @@
-"""From trained modules to what is shipped: weights, card, sample sheet."""
+"""The shipped files of a trained model: weights, card, sample sheet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEVELS = [0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0]
 
 
 def measure(target: Target, layer: str, stimuli: Labelled, batch: int = 250) -> Tensor:
-    """Responses of every unit of ``layer`` to every stimulus: (stimuli, units)."""
+    """Return the responses of every unit of ``layer`` to every stimulus: float32, (stimuli, units)."""
     rows: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(stimuli), batch):
@@ -39,7 +39,17 @@ def accuracy(model: Callable[[Tensor], Tensor], stimuli: Labelled, batch: int = 
 
 
 def quantiles(answers: Tensor, layer: str, readout: str, test: Labelled) -> Responses:
-    """The card's quantiles of responses (stimuli, units) to ``test``; observed values, not interpolated ones."""
+    """Return the card's quantiles of responses; they are observed values, not interpolated ones.
+
+    Parameters
+    ----------
+    answers : Tensor
+        (stimuli, units) responses.
+    layer, readout : str
+        The layer, and the kind of its responses.
+    test : Labelled
+        The stimuli.
+    """
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     found = torch.quantile(answers.double(), levels, dim=0, interpolation="nearest")
     return Responses(
@@ -53,7 +63,19 @@ def quantiles(answers: Tensor, layer: str, readout: str, test: Labelled) -> Resp
 
 
 def sheet(images: Tensor, columns: int, path: Path, scale: int = 2) -> None:
-    """A grid of images in [0, 1], (n, 3, h, w), row by row, written as PNG."""
+    """Write a grid of images, row by row, as PNG.
+
+    Parameters
+    ----------
+    images : Tensor
+        (n, 3, h, w) in [0, 1].
+    columns : int
+        Images of a row.
+    path : Path
+        The file to write.
+    scale : int
+        Factor by which images are enlarged.
+    """
     n, _, height, width = images.shape
     rows = -(-n // columns)
     canvas = Image.new("RGB", (columns * (width * scale + 2), rows * (height * scale + 2)), "white")
@@ -65,7 +87,7 @@ def sheet(images: Tensor, columns: int, path: Path, scale: int = 2) -> None:
 
 
 def most_activating(answers: Tensor, stimuli: Labelled, count: int = 10) -> Tensor:
-    """For each unit a row of the ``count`` stimuli that drive it most: (units * count, *stimulus)."""
+    """Return for each unit a row of the ``count`` stimuli with the highest responses: (units * count, *stimulus)."""
     best = answers.topk(count, dim=0).indices.T.flatten()
     return stimuli.unit_range(best)
 
@@ -80,13 +102,31 @@ def write(
     *,
     responses: Callable[[Path], Responses | None] = lambda _: None,
 ) -> Path:
-    """Write weights and card below ``folder``; ``responses`` is called with the weights' path once they are there."""
+    """Write weights and card below ``folder``, and return the path of the weights.
+
+    Parameters
+    ----------
+    trained : Trained
+        The finished run with its figures.
+    task : Task
+        Its data, seed and device.
+    command : str
+        The command that trains the model again.
+    tensors : dict of str to Tensor
+        The weights.
+    summary : str
+        The card's summary.
+    folder : Path
+        Created if it is missing.
+    responses : callable
+        Returns the card's responses; called with the path of the written weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name = trained.run.name
     path = folder / f"{name}.safetensors"
     temporary = path.with_suffix(".writing")
     save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
-    temporary.chmod(0o644)  # safetensors writes it for its owner alone
+    temporary.chmod(0o644)  # safetensors makes files readable for their owner alone
     temporary.replace(path)
     card = Card(
         name=name,
@@ -108,16 +148,16 @@ def write(
 
 @dataclass(frozen=True)
 class ShippedTarget:
-    """What is said and measured of a trained target.
+    """Description and measurement of a trained target.
 
     Attributes
     ----------
     summary : str
-        The card's.
+        The card's summary.
     layer, readout : str
-        The layer whose units are measured, and what its responses are.
+        The layer whose units are measured, and the kind of its responses.
     load : callable
-        Makes the target from weights at a path, so that what is measured is what is shipped.
+        Makes the target from weights at a path, so that the shipped weights are measured.
     draw : callable
         Draws the sample sheet, as :func:`sheet` does.
     """

@@ -1,4 +1,4 @@
-"""The training of a model by gradient descent on one loss, as every script of the zoo but the SN-GAN's does it."""
+"""Training of a model by gradient descent on one loss, as in every script of the zoo but the SN-GAN's."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from .task import Task, Trained
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is trained.
+    """The training of one model.
 
     Attributes
     ----------
     name : str
         Name of the model in the zoo.
     model : nn.Module
-        Untrained, on the task's device.
+        The untrained model, on the task's device.
     optimizer : torch.optim.Optimizer
-        Of the model's parameters.
+        The optimizer of the model's parameters.
     rate : callable
         Takes the number of a step; returns its learning rate as a share of the optimizer's.
     epochs : int
-        How often the data are gone through.
+        Number of passes over the data.
     batches : callable
         Takes the generator of an epoch's order; returns the epoch's stimuli and labels, batch by batch.
     loss : callable
         Takes the number of a step, stimuli and labels; returns the loss and further figures to print.
     evaluate : callable
-        Takes the number of epochs that are done; returns figures over the test data. The model is in evaluation mode then.
+        Takes the number of finished epochs; returns figures over the test data. The model is in evaluation mode.
     clip : float or None
         Largest norm of a step's gradients.
     """
@@ -50,7 +50,7 @@ class Recipe:
 
 
 def fit(recipe: Recipe, task: Task) -> Trained:
-    """Train a model, or go on from the task's checkpoint; return it with its figures over the test data."""
+    """Train a model, or continue from the task's checkpoint; return it with its figures over the test data."""
     model, optimizer = recipe.model, recipe.optimizer
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.rate)
 

@@ -1,4 +1,4 @@
-"""The epochs that every training script runs: resumable, seeded, timed."""
+"""The epochs of every training script: resumable, seeded, timed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Step = Callable[[int, Tensor, Tensor], Mapping[str, float]]
 
 @dataclass
 class Run:
-    """What a training run keeps between interruptions.
+    """The state of a training run, which its checkpoint keeps.
 
     ``parts`` are the modules, optimizers and schedules whose ``state_dict`` makes up the checkpoint.
     """
@@ -34,7 +34,13 @@ class Run:
     log: list[dict[str, float]] = field(default_factory=list)
 
     def resume(self) -> bool:
-        """Load the checkpoint when there is one; returns whether there was."""
+        """Load the checkpoint if there is one, and return whether there is.
+
+        Raises
+        ------
+        ValueError
+            The checkpoint belongs to another run.
+        """
         if not self.checkpoint.exists():
             return False
         saved = torch.load(self.checkpoint, weights_only=True)
@@ -70,10 +76,23 @@ def run_epochs(
     *,
     evaluate: Callable[[], Mapping[str, float]] | None = None,
 ) -> None:
-    """Train up to ``epochs``, saving after each; an interrupted run goes on from its last whole epoch.
+    """Train up to ``epochs``, saving after each; an interrupted run continues from its last complete epoch.
 
-    Every epoch draws from generators seeded by the run's seed and the epoch's number alone, so a resumed
-    run sees the batches that an undisturbed one would have seen.
+    Every epoch draws from generators seeded by the run's seed and the epoch's number alone, so a resumed run gets the same batches as an
+    uninterrupted one.
+
+    Parameters
+    ----------
+    run : Run
+        The run; updated in place.
+    epochs : int
+        Number of the last epoch.
+    batches : callable
+        Returns the batches of an epoch from its number and a generator.
+    step : Step
+        Trains on one batch.
+    evaluate : callable, optional
+        Returns figures after each epoch.
     """
     run.resume()
     for epoch in range(run.epoch, epochs):
@@ -102,7 +121,17 @@ def run_epochs(
 
 
 def one_cycle(total: int, warm: float = 0.2, final: float = 0.0) -> Callable[[int], float]:
-    """A learning-rate factor that rises linearly to 1 over the first ``warm`` share of steps, then falls linearly to ``final``."""
+    """Return a learning-rate factor as a function of the step, which rises linearly to 1 and then falls linearly.
+
+    Parameters
+    ----------
+    total : int
+        Number of steps.
+    warm : float
+        Share of the steps in which the factor rises, from .05.
+    final : float
+        The factor at the last step.
+    """
 
     def factor(step: int) -> float:
         position = min(step / total, 1.0)
@@ -114,7 +143,7 @@ def one_cycle(total: int, warm: float = 0.2, final: float = 0.0) -> Callable[[in
 
 
 def split_decay(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Parameter groups with weight decay on matrices and kernels only, as is usual."""
+    """Return parameter groups with weight decay on matrices and kernels only, as is usual."""
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]
     return [{"params": heavy, "weight_decay": decay}, {"params": light, "weight_decay": 0.0}]

@@ -20,12 +20,12 @@ TRAINING, TEST = 12_000, 6_000
 
 
 def data(seed: int) -> tuple[Signals, Signals]:
-    """Training and test signals; the test's are the same for every seed."""
+    """Return training and test signals; the test's are the same for every seed."""
     return draw(TRAINING, 1000 + seed), draw(TEST, 0)
 
 
 def train(task: Task[Signals]) -> Trained:
-    """AdamW on a one-cycle schedule, label smoothing .05, signals flipped upside down."""
+    """Train by AdamW on a one-cycle schedule, with label smoothing .05 and signals flipped upside down."""
     torch.manual_seed(task.seed)
     model = SeriesCNN().to(task.device)
     epochs = task.epochs or 20
@@ -52,4 +52,4 @@ publish = partial(
         draw=sheet,
     ),
 )
-"""Writes weights, card and sample sheet."""
+"""Write weights, card and sample sheet."""

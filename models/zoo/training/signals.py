@@ -1,4 +1,4 @@
-"""Labelled signals that the project makes itself: six kinds, drawn from a seed."""
+"""Generated labelled signals: six kinds, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Signals:
     values : Tensor
         float32, (n, 1, 128), in [-1, 1].
     labels : Tensor
-        int64, (n,): places in ``KINDS``.
+        int64, (n,): indices into ``KINDS``.
     """
 
     source = "six kinds of generated signals (models/zoo/training/signals.py)"
@@ -38,12 +38,12 @@ class Signals:
         return self.values.shape[0]
 
     def unit_range(self, rows: slice | Tensor) -> Tensor:
-        """The series of ``rows``, as the target takes them."""
+        """Return the series of ``rows``, prepared for the target: float32 in [-1, 1], (n, 1, 128)."""
         return self.values[rows]
 
 
 def draw(n: int, seed: int) -> Signals:
-    """``n`` signals, their kinds in turn.
+    """Return ``n`` signals, their kinds in turn.
 
     Each has a random frequency of 2 to 10 cycles, phase, amplitude of .4 to .9 and offset, and a little white noise. A chirp's frequency
     rises or falls to two to five times the other end; heartbeats are a small wave, a sharp complex and a broad wave each; a noise burst is
@@ -81,14 +81,14 @@ def draw(n: int, seed: int) -> Signals:
 
 
 def _heartbeat(phase: Tensor) -> Tensor:
-    """P wave, QRS complex and T wave of each cycle, as bells in its phase."""
+    """Return P wave, QRS complex and T wave of each cycle, as bells in its phase."""
     inside = phase % 1
     waves = ((0.2, 0.035, 0.15), (0.36, 0.012, -0.2), (0.4, 0.014, 1.1), (0.44, 0.012, -0.3), (0.65, 0.05, 0.3))
     return sum((height * (-(((inside - at) / width) ** 2) / 2).exp() for at, width, height in waves), torch.zeros_like(inside))
 
 
 def shuffled(signals: Signals, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of batches, half of them flipped upside down (but heartbeats); the last incomplete batch is dropped."""
+    """Yield one epoch of batches, half of them flipped upside down (except heartbeats); the last incomplete batch is dropped."""
     order = torch.randperm(len(signals), generator=generator)
     for start in range(0, len(signals) - batch + 1, batch):
         rows = order[start : start + batch]
@@ -98,7 +98,19 @@ def shuffled(signals: Signals, batch: int, generator: torch.Generator) -> Iterat
 
 
 def sheet(series: Tensor, columns: int, path: Path, width: int = 72, height: int = 40) -> None:
-    """A grid of line plots of series in [-1, 1], (n, 1, 128), row by row, written as PNG."""
+    """Write a grid of line plots, row by row, as PNG.
+
+    Parameters
+    ----------
+    series : Tensor
+        (n, 1, 128) in [-1, 1].
+    columns : int
+        Plots of a row.
+    path : Path
+        The file to write.
+    width, height : int
+        Size of a plot, in pixels.
+    """
     rows = -(-series.shape[0] // columns)
     canvas = Image.new("L", (columns * (width + 4), rows * (height + 4)), 255)
     pen = ImageDraw.Draw(canvas)

@@ -19,11 +19,11 @@ from .task import Task, Trained
 BATCH = 64
 RATE = 2e-4
 AVERAGE = 0.999
-"""Decay of the running mean of the generator's weights, which is what is shipped (Yazici et al., 2019)."""
+"""Decay of the running mean of the generator's weights, the shipped ones (Yazici et al., 2019)."""
 
 
 class _Average:
-    """Running mean of a generator's weights, as a part of the checkpoint."""
+    """A running mean of a generator's weights, as a part of the checkpoint."""
 
     def __init__(self, model: Generator) -> None:
         self.model = copy.deepcopy(model).eval()
@@ -35,7 +35,7 @@ class _Average:
 
     @torch.no_grad()
     def settle(self, seed: int, batches: int = 100) -> None:
-        """Measure batch normalisation's statistics under the averaged weights, which the running ones don't fit (Brock et al., 2019)."""
+        """Measure batch normalisation's statistics under the averaged weights; the running ones don't fit them (Brock et al., 2019)."""
         latents = torch.Generator().manual_seed(seed)
         device = next(self.model.parameters()).device
         for part in self.model.modules():
@@ -55,7 +55,7 @@ class _Average:
 
 
 def train(task: Task) -> Trained:
-    """Hinge loss, one discriminator step a generator step; the discriminator's weights are normalised in float32."""
+    """Train by the hinge loss, one discriminator step a generator step; the discriminator's weights are normalised in float32."""
     torch.manual_seed(task.seed)
     generator = Generator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     discriminator = Discriminator().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -67,7 +67,7 @@ def train(task: Task) -> Trained:
     per_epoch = len(task.train) // BATCH
 
     def set_rates(number: int) -> None:
-        """2e-4; the discriminator's twice that after two epochs, when it falls behind; both fall linearly to 0 over the last third."""
+        """Set the learning rates: 2e-4, twice that for the discriminator after two epochs, falling linearly to 0 over the last third."""
         left = min(1.0, 3 * (1 - number / (epochs * per_epoch)))
         slow.param_groups[0]["lr"] = RATE * left
         fast.param_groups[0]["lr"] = RATE * left * (1 if number < 2 * per_epoch else 2)

@@ -1,6 +1,6 @@
 """Trains the spiking network: ``python -m actmax.models.zoo.training snn``.
 
-Most epochs run 4 time steps, the last two 10: rates learned over few steps carry over to the 20 of a presentation, at a
+Most epochs run 4 time steps, the last two 10: rates learned over few steps generalise to the 20 of a presentation, in a
 fraction of the time.
 """
 
@@ -24,22 +24,37 @@ from .task import Task, Trained
 
 BATCH = 200
 LOGITS_PER_RATE = 10.0
-"""Cross-entropy is taken over so many times the firing rates, times the output threshold."""
+"""Factor from firing rates, times the output threshold, to the logits of the cross-entropy."""
 
 HEADROOM = 2.0
-"""Threshold of the output units in the last epoch and ever after. At 1 the best natural images drive them to a spike at
-nearly every step (19 of 20), which leaves a search no room above; at 2 they answer with 7 to 12, at the same accuracy."""
+"""Threshold of the output units in the last epoch and in the shipped network. At 1 the best natural images drive them to a spike at
+nearly every step (19 of 20), which leaves a search no room above; at 2 they respond with 7 to 12, at the same accuracy."""
 
 
 def steps_of(epoch: int, epochs: int) -> int:
-    """Time steps of an epoch: 4, then 10 in the last two."""
+    """Return the time steps of an epoch: 4, but 10 in the last two."""
     return 10 if epoch >= epochs - 2 else 4
 
 
 def rates(model: nn.Sequential, pixels: Tensor, steps: int) -> Tensor:
-    """Firing rates of the output units, (n, 10), layer by layer over all steps at once."""
+    """Return the firing rates of the output units, computed layer by layer over all steps at once.
+
+    Parameters
+    ----------
+    model : nn.Sequential
+        A network of ``spiking_cnn``.
+    pixels : Tensor
+        (n, 3, 32, 32) in [0, 1].
+    steps : int
+        Time steps.
+
+    Returns
+    -------
+    Tensor
+        (n, 10), in [0, 1].
+    """
     n = pixels.shape[0]
-    x, constant = pixels, True  # up to the first spikes nothing changes over time
+    x, constant = pixels, True  # constant over time up to the first spikes
     for layer in model:
         if isinstance(layer, snn.Leaky):
             current = x.expand(steps, *x.shape) if constant else x.unflatten(0, (steps, n))
@@ -51,7 +66,7 @@ def rates(model: nn.Sequential, pixels: Tensor, steps: int) -> Tensor:
 
 
 def train(task: Task) -> Trained:
-    """AdamW on a one-cycle schedule; cross-entropy over firing rates."""
+    """Train by AdamW on a one-cycle schedule, with cross-entropy over firing rates."""
     torch.manual_seed(task.seed)
     model = spiking_cnn().to(task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     epochs = task.epochs or 10
@@ -92,4 +107,4 @@ publish = partial(
         load=lambda path: SNNTarget.from_options(SNNTarget.Options(weights=str(path), steps=STEPS, readout="count")),
     ),
 )
-"""Writes weights, card and sample sheet."""
+"""Write weights, card and sample sheet."""

@@ -1,4 +1,4 @@
-"""What a training script is given, and what it gives back."""
+"""Input and output of a training script."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ class Labelled(Protocol):
     Attributes
     ----------
     source : str
-        Where they come from, for the card.
+        Source of the data, for the card.
     stimuli : str
-        What the test ones are called.
+        Description of the test stimuli.
     classes : sequence of str
-        What the labels stand for.
+        Names of the labels.
     labels : Tensor
-        int64, (n,): places in ``classes``.
+        int64, (n,): indices into ``classes``.
     """
 
     @property
     def source(self) -> str:
-        """See the class."""
+        """Source of the data; see the class."""
         ...
 
     @property
     def stimuli(self) -> str:
-        """See the class."""
+        """Description of the test stimuli; see the class."""
         ...
 
     @property
     def classes(self) -> Sequence[str]:
-        """See the class."""
+        """Names of the labels; see the class."""
         ...
 
     @property
     def labels(self) -> Tensor:
-        """See the class."""
+        """Labels, int64, (n,); see the class."""
         ...
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of stimuli."""
         ...
 
     def unit_range(self, rows: slice | Tensor) -> Tensor:
-        """The stimuli of ``rows`` as the target takes them, float32."""
+        """Return the stimuli of ``rows``, prepared for the target: float32, (n, *stimulus)."""
         ...
 
 
@@ -61,7 +61,7 @@ Data = TypeVar("Data", bound=Labelled)
 
 @dataclass(frozen=True)
 class Task(Generic[Data]):
-    """Data, seed, device and the checkpoint's place; ``epochs`` is None for the script's own number."""
+    """Data, seed, device and checkpoint file of a training run; ``epochs`` is None for the script's default."""
 
     train: Data
     test: Data

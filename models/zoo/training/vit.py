@@ -20,7 +20,7 @@ BATCH = 200
 
 
 def train(task: Task) -> Trained:
-    """AdamW on a one-cycle schedule, label smoothing .1, gradients clipped to norm 1."""
+    """Train by AdamW on a one-cycle schedule, with label smoothing .1 and gradients clipped to norm 1."""
     torch.manual_seed(task.seed)
     model = SmallViT().to(task.device)
     epochs = task.epochs or 12
@@ -53,4 +53,4 @@ publish = partial(
         load=lambda path: ViTTarget.from_options(ViTTarget.Options(weights=str(path))),
     ),
 )
-"""Writes weights, card and sample sheet."""
+"""Write weights, card and sample sheet."""

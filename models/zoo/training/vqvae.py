@@ -17,12 +17,23 @@ from .task import Task, Trained
 
 BATCH = 250
 BANK = 4000
-"""Natural latents that are shipped: the codes of so many training images, without their labels."""
+"""Number of shipped natural latents: codes of training images, without their labels."""
 COMMITMENT = 0.25
 
 
 def multiscale_loss(decoded: Tensor, images: Tensor) -> Tensor:
-    """L1 at full, half and quarter resolution, plus L1 of neighbour differences, which keeps edges from blurring."""
+    """Return the L1 distance at full, half and quarter resolution, plus that of neighbour differences, which keeps edges sharp.
+
+    Parameters
+    ----------
+    decoded, images : Tensor
+        (n, 3, h, w) in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        A scalar, ≥ 0.
+    """
     loss = (decoded - images).abs().mean()
     for size in (2, 4):
         loss = loss + (F.avg_pool2d(decoded, size) - F.avg_pool2d(images, size)).abs().mean()
@@ -32,7 +43,7 @@ def multiscale_loss(decoded: Tensor, images: Tensor) -> Tensor:
 
 
 def train(task: Task) -> Trained:
-    """Adam on a one-cycle schedule; the code book follows by moving averages."""
+    """Train by Adam on a one-cycle schedule; the code book follows by moving averages."""
     torch.manual_seed(task.seed)
     model = VQVAE().to(task.device)
     model.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -44,7 +55,7 @@ def train(task: Task) -> Trained:
         with torch.autocast(task.device, torch.bfloat16):
             vectors = model.encoder(images)
         vectors = vectors.float()
-        if number == 0:  # start the code book on the encoder's own vectors
+        if number == 0:  # initialise the code book with the encoder's vectors
             flat = vectors.detach().movedim(1, -1).flatten(0, -2)
             model.quantizer.sums.copy_(flat[torch.randperm(flat.shape[0])[: model.quantizer.usage.shape[0]]])
             model.quantizer.codebook.copy_(model.quantizer.sums)
