@@ -56,9 +56,7 @@ class Rectifier:
             For each row the true gradient, unless it is zero throughout. Then ``outer``, without the elements that would
             push an input further below ``low`` or above ``high``.
         """
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_()
-            (true,) = torch.autograd.grad(self.apply(leaf), leaf, outer)
+        true = self.own_gradient(x, outer)
         useless = ((x < self.low) & (outer < 0)) | ((x > self.high) & (outer > 0))
         if x.ndim > 1 and (rows is None or x.shape[0] == rows):
             alive = true.ne(0).flatten(1).any(1).view(-1, *[1] * (x.ndim - 1))
@@ -66,20 +64,31 @@ class Rectifier:
             alive = true.ne(0).any()
         return torch.where(alive, true, outer.masked_fill(useless, 0))
 
+    def own_gradient(self, x: Tensor, outer: Tensor) -> Tensor:
+        """Return the true gradient at the input, of the shape of ``x``."""
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            (true,) = torch.autograd.grad(self.apply(leaf), leaf, outer)
+        return true
+
+
+Gradient = Callable[[Rectifier, Tensor, Tensor], Tensor]
+"""From a rectifier, its input and the gradient at its output to the gradient that is passed on."""
+
 
 class _Redirected(torch.autograd.Function):
-    """A rectifier with its redirected gradient."""
+    """A rectifier with another gradient than its own."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rectifier: Rectifier, rows: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, rectifier: Rectifier, gradient: Gradient) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.rectifier, ctx.rows = rectifier, rows
+        ctx.rectifier, ctx.gradient = rectifier, gradient
         return rectifier.apply(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         (x,) = ctx.saved_tensors
-        return ctx.rectifier.gradient(x, grads[0], ctx.rows), None, None
+        return ctx.gradient(ctx.rectifier, x, grads[0]), None, None
 
 
 _RELU = Rectifier(torch.relu)
@@ -120,20 +129,20 @@ _READERS: dict[Any, Callable[..., tuple[Tensor, Rectifier, bool]]] = {
 
 
 class _Watch(TorchFunctionMode):
-    """A mode that counts every call of a rectifier, as a module or a function, and redirects it if ``rows`` are given."""
+    """A mode that names every call of a rectifier, as a module or a function, and replaces its gradient if ``gradient`` is given."""
 
-    def __init__(self, rows: int | None) -> None:
+    def __init__(self, gradient: Gradient | None) -> None:
         super().__init__()
-        self.rows = rows
-        self.seen = 0
+        self.gradient = gradient
+        self.seen: list[str] = []
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
         reader = _READERS.get(func)
         if reader is None:
             return func(*args, **kwargs)
-        self.seen += 1
-        if self.rows is None or not torch.is_grad_enabled():
+        self.seen.append(func.__name__.rstrip("_"))
+        if self.gradient is None or not torch.is_grad_enabled():
             return func(*args, **kwargs)
         if "input" in kwargs:
             args, kwargs = (kwargs["input"], *args), {key: value for key, value in kwargs.items() if key != "input"}
@@ -141,8 +150,8 @@ class _Watch(TorchFunctionMode):
         if not x.requires_grad:
             return func(*args, **kwargs)
         if not in_place:
-            return _Redirected.apply(x, rectifier, self.rows)
-        return x.copy_(_Redirected.apply(x.clone(), rectifier, self.rows))  # pyright: ignore[reportArgumentType]
+            return _Redirected.apply(x, rectifier, self.gradient)
+        return x.copy_(_Redirected.apply(x.clone(), rectifier, self.gradient))  # pyright: ignore[reportArgumentType]
 
 
 @contextmanager
@@ -152,15 +161,25 @@ def redirecting(rows: int) -> Iterator[None]:
     Rectifiers are ReLU, ReLU6, Hardtanh, Hardswish and GELU, as modules and as functions of torch, in place or not. Nothing is attached to
     a module, and only the recorded graph outlives the block; run backward passes after it.
     """
-    with _Watch(rows):
+    with _Watch(lambda rectifier, x, outer: rectifier.gradient(x, outer, rows)):
         yield
+
+
+@contextmanager
+def guided() -> Iterator[list[str]]:
+    """Return a context in which rectifiers pass back only gradients above zero (Springenberg et al., 2015); see :func:`redirecting`.
+
+    The context's value lists the names of the functions called so far, such as ``relu``.
+    """
+    with _Watch(lambda rectifier, x, outer: rectifier.own_gradient(x, outer.clamp(min=0))) as watch:
+        yield watch.seen
 
 
 @contextmanager
 def watching() -> Iterator[Callable[[], int]]:
     """Count the calls of rectifiers within the block; the context's value is a function that returns their number."""
     with _Watch(None) as watch:
-        yield lambda: watch.seen
+        yield lambda: len(watch.seen)
 
 
 Respond = Callable[[Tensor], Mapping[str, Tensor]]

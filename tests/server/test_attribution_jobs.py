@@ -18,8 +18,8 @@ EVERYWHERE = (
     "occlusion: {window: 16}",
 )
 JOBS = {
-    "cifar10-cnn": ("fc[3]", EVERYWHERE),
-    "cifar10-vit": ("blocks.1[5, 7]", EVERYWHERE),
+    "cifar10-cnn": ("fc[3]", (*EVERYWHERE, "lrp", "guided-backpropagation")),
+    "cifar10-vit": ("blocks.1[5, 7]", (*EVERYWHERE, "lrp", "attention-rollout")),
     "cifar10-snn": ("lif2[5]", (*EVERYWHERE, "rise: {samples: 4}")),
 }
 

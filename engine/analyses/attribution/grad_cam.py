@@ -20,6 +20,7 @@ from ....wire.near_names import hint
 from ...evaluation.evaluator import preserved
 from ..analysis import AnalysisContext
 from .method import Attribution
+from .stimuli import probe
 from .units import Question
 
 _TRIED, _PROBES = 16, 3
@@ -208,12 +209,10 @@ def has_places(layer: LayerInfo, spec: StimulusSpec) -> bool:
 
 def _with_gradient(target: Target, unit: UnitAddress, candidates: Sequence[str]) -> str | None:
     """The first of some layers at which the unit's response has a gradient other than zero, for one of a few random stimuli."""
-    spec, rng = target.stimulus, torch.Generator().manual_seed(0)
     with preserved(target):
-        for _ in range(_PROBES):
-            probe = torch.rand(1, *spec.shape, generator=rng) * (spec.high - spec.low) + spec.low
-            for name, calls in zip(candidates, _differentiated(target, unit, candidates, probe, None), strict=True):
-                if any(bool(to_grid(gradients, spec).ne(0).any()) for _, gradients in calls):
+        for stimulus in probe(target.stimulus, _PROBES).split(1):
+            for name, calls in zip(candidates, _differentiated(target, unit, candidates, stimulus, None), strict=True):
+                if any(bool(to_grid(gradients, target.stimulus).ne(0).any()) for _, gradients in calls):
                     return name
     return None
 

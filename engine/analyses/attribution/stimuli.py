@@ -115,6 +115,11 @@ def baselines(stimuli: Tensor, kind: Baseline, spec: StimulusSpec) -> Tensor:
     return torch.full_like(stimuli, value)
 
 
+def probe(spec: StimulusSpec, n: int = 1) -> Tensor:
+    """Return random stimuli, (n, *stimulus), always the same."""
+    return torch.rand(n, *spec.shape, generator=torch.Generator().manual_seed(0)) * (spec.high - spec.low) + spec.low
+
+
 def blurred(stimuli: Tensor) -> Tensor:
     """Return ``stimuli``, (n, channels, *space), under a Gaussian of a standard deviation of a tenth of each side."""
     for dimension in range(2, stimuli.dim()):
