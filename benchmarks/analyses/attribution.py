@@ -1,6 +1,7 @@
 """What attribution costs beside the library's own call, on the zoo's CNN: ``python -m benchmarks.analyses.attribution``
 
-Both sides attribute the same class on the same 100 pictures in the same batches, in one thread. Times are of the processor, the least of several turns;
+Both sides attribute the same class on the same 100 pictures in the same batches, in one thread. Times are of the processor, the least of
+several turns;
 actmax's hold everything that the analysis does without scores: reading the pictures, the maps, the section.
 """
 
