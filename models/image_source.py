@@ -132,7 +132,12 @@ def folder_stimuli(folder: str, stimulus: StimulusSpec, option: str, most: int =
 def read_folder(folder: str, stimulus: StimulusSpec, option: str, most: int = 2000) -> FolderStimuli:
     """Return the stimuli of :func:`folder_stimuli`, with an account of the files that were read, left out and skipped.
 
-    Parameters and errors are those of :func:`folder_stimuli`.
+    Parameters are those of :func:`folder_stimuli`.
+
+    Raises
+    ------
+    InvalidOption
+        The folder doesn't exist, or holds no readable picture.
     """
     paths, reading = picture_paths(folder, option, most)
     found: list[Tensor] = []

@@ -58,8 +58,8 @@ class GradientSearcher(Searcher):
     """Ascents in parallel, each by the gradient of its own score.
 
     In a Box the latents themselves are moved and clipped to the bounds. Where latents are codes, every position has a logit for
-    each code; what is asked is always the code of the largest logit, as one-hot weights, so that every score is that of a real
-    stimulus, and the gradient reaches the logits as if softmax weights had been asked. This is the straight-through estimator (Bengio,
+    each code. The candidate is always the code of the largest logit, as one-hot weights, so that every score is that of a real
+    stimulus. The gradient reaches the logits as if softmax weights had been asked. This is the straight-through estimator (Bengio,
     Léonard and Courville, 2013) with the softmax's slope of Gumbel-softmax (Jang, Gu and Poole, 2017). Without that slope Adam climbs
     half as far in 1000 evaluations of 64 × 512 codes.
 

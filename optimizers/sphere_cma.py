@@ -33,7 +33,7 @@ class SphereCMA(Searcher):
     angular distance. First comes a generation without a base.
 
     ``weights: linear`` is not in the paper: every sample is weighted by the difference of its score from the generation's mean, so bad
-    samples count against their direction, and the base moves ``stride`` times the angle along the sum. For a score that is linear over
+    samples count against their direction. The base moves ``stride`` times the angle along the sum. For a score that is linear over
     the generation this is the least squares estimate of its slope, with nearly twice the information of the better half's ranks; its
     gain is in docs/search.md. Where all scores are equal, the base moves to one of the samples and the angle stays.
 

@@ -170,7 +170,19 @@ def check_options(optimizer: Any) -> None:
 
 
 def check_candidates(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 5) -> None:
-    """Check that every ask is a batch of latents in the space, relaxed weights exactly where gradients are needed on codes."""
+    """Check that every ask is a batch of latents in the space, relaxed weights exactly where gradients are needed on codes.
+
+    Parameters
+    ----------
+    optimizer : class
+        The optimizer, built as ``optimizer(problem, options)``.
+    options : Options
+        An instance of its options.
+    problem : Problem
+        A problem that it can search.
+    rounds : int
+        Rounds of ask and tell.
+    """
     built = optimizer(problem, options)
     assert isinstance(built, Optimizer)
     landscape = Landscape(problem.latent)
@@ -184,7 +196,10 @@ def check_candidates(optimizer: OptimizerClass, options: Any, problem: Problem, 
 
 
 def check_deterministic(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 5) -> None:
-    """Check that two optimizers with one seed ask the same bits; the global random generators are neither read nor advanced."""
+    """Check that two optimizers with one seed ask the same bits; the global random generators are neither read nor advanced.
+
+    Parameters are those of :func:`check_candidates`.
+    """
     before = _global_random()
     first = run(optimizer(problem, options), Landscape(problem.latent), rounds, 0.2)
     assert _global_random() == before, "a global random generator was moved"
@@ -202,7 +217,10 @@ def check_deterministic(optimizer: OptimizerClass, options: Any, problem: Proble
 
 
 def check_resume(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 4, after: int = 3) -> None:
-    """Check that a fresh twin with a saved state continues with the same bits, also from the start; the state is plain data of its own."""
+    """Check that a fresh twin with a saved state continues with the same bits, also from the start; the state is independent plain data.
+
+    Parameters are those of :func:`check_candidates`; ``after`` is the number of rounds after the state is saved.
+    """
     landscape = Landscape(problem.latent)
     for stop in sorted({0, 1, rounds}):
         original = optimizer(problem, options)
@@ -222,7 +240,10 @@ def check_resume(optimizer: OptimizerClass, options: Any, problem: Problem, roun
 
 
 def check_missed(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 6) -> None:
-    """Check that an optimizer continues after batches in which every trial, or the second half, is missed."""
+    """Check that an optimizer continues after batches in which every trial, or the second half, is missed.
+
+    Parameters are those of :func:`check_candidates`.
+    """
     landscape = Landscape(problem.latent)
     built = optimizer(problem, options)
     for round_ in range(rounds):
@@ -234,7 +255,10 @@ def check_missed(optimizer: OptimizerClass, options: Any, problem: Problem, roun
 
 
 def check_recommendation(optimizer: OptimizerClass, options: Any, problem: Problem, rounds: int = 5) -> None:
-    """Check that the recommendation is an evaluated latent, codes where the space has them; without a score there is none."""
+    """Check that the recommendation is an evaluated latent, codes where the space has them; without a score there is none.
+
+    Parameters are those of :func:`check_candidates`; AssertionError for a wrong recommendation.
+    """
     built = optimizer(problem, options)
     for _ in range(2):
         try:

@@ -112,7 +112,22 @@ class Reader:
         return slot
 
     def value(self, value: Any, slot: Any, path: FieldPath) -> Any:
-        """Return one value of the field ``slot``; None for an enum's zero, which is an absent value."""
+        """Return one value of a field, in the JSON form.
+
+        Parameters
+        ----------
+        value : object
+            The data to read.
+        slot : FieldDescriptor
+            Descriptor of the field.
+        path : FieldPath
+            Where ``value`` stands in the whole.
+
+        Returns
+        -------
+        object or None
+            None for an enum's zero, which is an absent value.
+        """
         if slot.message_type is not None:
             return self.message(value, slot.message_type, path)
         if slot.enum_type is not None:

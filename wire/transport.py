@@ -114,7 +114,19 @@ def open_async_channel(
 
 
 def channel_to(host: str, tls: grpc.ChannelCredentials | None, options: Options, kind: Any = grpc) -> Any:
-    """Return a channel to ``host``, by TLS where there are credentials for it; ``kind`` is ``grpc`` or ``grpc.aio``."""
+    """Return a channel to a host.
+
+    Parameters
+    ----------
+    host : str
+        ``host:port``, or a gRPC target.
+    tls : grpc.ChannelCredentials or None
+        Credentials for TLS; None for a plain channel.
+    options : sequence of (str, value)
+        gRPC's channel arguments.
+    kind : module
+        ``grpc`` or ``grpc.aio``.
+    """
     if tls is None:
         return kind.insecure_channel(host, options=list(options))
     return kind.secure_channel(host, tls, options=list(options))

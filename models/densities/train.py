@@ -14,7 +14,20 @@ TINY = 1e-30
 
 
 def random_train(modes: int, size: int, rank: int, generator: torch.Generator) -> Tensor:
-    """Return cores drawn uniformly from [0, 1), PROTES' start: float32, (modes, rank, size, rank)."""
+    """Return cores drawn uniformly from [0, 1), PROTES' start.
+
+    Parameters
+    ----------
+    modes, size, rank : int
+        Number of modes, size of a mode, and rank of the train.
+    generator : torch.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Tensor
+        float32, (modes, rank, size, rank).
+    """
     return torch.rand(modes, rank, size, rank, generator=generator)
 
 
@@ -77,7 +90,22 @@ def log_likelihood(cores: Tensor, indices: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample(cores: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Return ``n`` multi-indices drawn mode by mode, each from its conditional given the modes to its left: int64, (n, d)."""
+    """Return multi-indices drawn mode by mode, each from its conditional given the modes to its left.
+
+    Parameters
+    ----------
+    cores : Tensor
+        (d, r, size, r).
+    n : int
+        Number of draws.
+    generator : torch.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Tensor
+        int64, (n, d).
+    """
     d, r, size = cores.shape[:3]
     weighted = _weighted(cores, right_interfaces(cores))
     uniform = torch.rand(d, n, 1, generator=generator)

@@ -102,7 +102,20 @@ def out_of_range(share: Tensor, mapping: Mapping = "sigmoid") -> Tensor:
 
 
 def normal_bank(latent: Box, std: float, mean: float = 0.0) -> Tensor:
-    """Return starting points, (m, *latent): normal draws, the same at every call, clipped to the box; m is 16 to 256."""
+    """Return starting points: normal draws, the same at every call, clipped to the box.
+
+    Parameters
+    ----------
+    latent : Box
+        The space of the latents.
+    std, mean : float
+        Standard deviation and mean of every coordinate.
+
+    Returns
+    -------
+    Tensor
+        (m, *latent), m from 16 to 256, fewer for larger latents.
+    """
     rows = max(16, min(256, BANK_VALUES // latent.size))
     noise = torch.randn(rows, *latent.shape, generator=torch.Generator().manual_seed(0))
     return (mean + std * noise).clamp(latent.low, latent.high)

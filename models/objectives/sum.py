@@ -25,7 +25,7 @@ class Term(OptionsModel):
 
 
 class Sum:
-    """Objectives with weights, added up: a unit minus a share of a regulariser, or whatever else shall hold together.
+    """Objectives with weights, added up: such as a unit minus a share of a regulariser.
 
     Parameters
     ----------

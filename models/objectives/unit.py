@@ -39,7 +39,7 @@ class OfUnit:
 
 
 class UnitObjective(OfUnit):
-    """A unit's response, averaged over whatever its address leaves open (Erhan et al., 2009)."""
+    """A unit's response, averaged over the dimensions that its address leaves open (Erhan et al., 2009)."""
 
     class Options(UnitOptions):
         """Options of the objective."""

@@ -78,7 +78,17 @@ def tensor_at(answer: Any, path: Path) -> Tensor | None:
 
 
 def with_tensor(answer: Any, path: Path, tensor: Tensor) -> Any:
-    """Return ``answer`` with another tensor at ``path``; containers along the path are copied."""
+    """Return an output with another tensor at a path.
+
+    Parameters
+    ----------
+    answer : object
+        The output; containers along the path are copied.
+    path : Path
+        Path of the tensor, as of :func:`tensors_in`.
+    tensor : Tensor
+        The tensor to put there.
+    """
     if not path:
         return tensor
     inside = isinstance(answer, Mapping | tuple | list)

@@ -39,7 +39,7 @@ Redirect = Annotated[
 
 
 class ModuleTarget:
-    """A network; every submodule that answers with a row for each stimulus is a layer.
+    """A network; every submodule whose output has a row for each stimulus is a layer.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _STREAM = zlib.crc32(b"transformations")
 
 
 class Pipeline:
-    """Shows each stimulus ``samples`` times, each time changed by draws of its own.
+    """Transforms each stimulus ``samples`` times, each time with other draws.
 
     Every draw follows from the seed and the number of the evaluation. So a resumed job continues with the same draws, and a candidate's
     draws don't depend on its batch. Each candidate has its own draws: they cost no more than shared ones, since a row's move is an affine

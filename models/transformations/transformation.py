@@ -40,11 +40,37 @@ class Draws:
         return self.uniform.shape[0]
 
     def between(self, variate: int, low: float, high: float) -> Tensor:
-        """Return uniform numbers in [low, high) from one variate: float64, (n,)."""
+        """Return uniform numbers in [low, high) from one variate.
+
+        Parameters
+        ----------
+        variate : int
+            Column of ``uniform``.
+        low, high : float
+            Bounds.
+
+        Returns
+        -------
+        Tensor
+            float64, (n,).
+        """
         return low + (high - low) * self.uniform[:, variate]
 
     def whole(self, variate: int, low: int, high: int) -> Tensor:
-        """Return whole numbers of low … high, all equally likely, from one variate: float64, (n,)."""
+        """Return whole numbers of low … high, all equally likely, from one variate.
+
+        Parameters
+        ----------
+        variate : int
+            Column of ``uniform``.
+        low, high : int
+            Bounds, both included.
+
+        Returns
+        -------
+        Tensor
+            float64, (n,).
+        """
         return (low + (self.uniform[:, variate] * (high - low + 1)).floor()).clamp(max=high)
 
     def normal(self, shape: Sequence[int], device: torch.device) -> Tensor:

@@ -293,7 +293,24 @@ def arranged(calls: Sequence[Fired], layout: Layout, times: int, steps: int, whi
 
 
 def over_time(tensor: Tensor, layout: Layout, steps: int) -> tuple[list[Tensor], Tensor]:
-    """Return a call's output as one tensor for each time step, (n, *units), and the output computed from these, in its own memory."""
+    """Split a call's output by time steps.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        The output.
+    layout : Layout
+        Its layout.
+    steps : int
+        Time steps.
+
+    Returns
+    -------
+    parts : list of Tensor
+        One tensor for each time step, (n, *units); a single one for the layout "calls".
+    output : Tensor
+        The output computed from the parts, in its own memory.
+    """
     if layout == "calls":
         return [tensor], tensor.clone()
     parts = list(_timed(tensor, layout, steps))

@@ -158,7 +158,16 @@ class Stateless:
 
 
 def require_rows(output: object, rows: int, link: Link) -> Tensor:
-    """Return ``output`` of a link after checking that it is a tensor with a row for each of ``rows`` stimuli.
+    """Return ``output`` of a link after checking that it is a tensor with a row for each stimulus.
+
+    Parameters
+    ----------
+    output : object
+        The link's output.
+    rows : int
+        Number of stimuli.
+    link : Link
+        The link, for messages.
 
     Raises
     ------

@@ -147,7 +147,17 @@ class ChainTrial:
 
 
 def try_chain(chain: Sequence[Link], inputs: Tensor, steps: int) -> ChainTrial:
-    """Return the results of ``steps`` steps of the plain loop with constant ``inputs``. Call this within ``preserve_state``."""
+    """Return the results of a few steps of the plain loop with constant input. Call this within ``preserve_state``.
+
+    Parameters
+    ----------
+    chain : sequence of Link
+        The network.
+    inputs : Tensor
+        (n, *stimulus).
+    steps : int
+        Number of steps.
+    """
     others = [link for link in chain if not link.neuron]
     before = {link.name: contents(link.module) for link in others}
     trial = ChainTrial(run_chain(chain, inputs, steps, {link.name for link in chain}, constant=True))
