@@ -65,6 +65,11 @@ class Backoff:
         self.tries = 0
         """Times that :meth:`next` has allowed another try."""
 
+    def start(self, ago: float) -> None:
+        """Count the seconds of the policy from ``ago`` seconds before now, unless a failure is being counted from already."""
+        if self._since is None:
+            self._since = time.monotonic() - ago
+
     def next(self, wanted: float = 0.0) -> float | None:
         """Return the seconds to wait before the next try.
 

@@ -11,6 +11,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
+from .addresses import proxy_of
 from .errors import (
     ActmaxError,
     DamagedArtifact,
@@ -129,6 +130,9 @@ def from_rpc(error: grpc.RpcError, address: str) -> ActmaxError:
     if code is grpc.StatusCode.UNAVAILABLE and not details.reason:
         # gRPC lists its attempts before the cause, sometimes with brackets around the whole text.
         message = f"cannot reach a server at {address}" + (f" ({said.rpartition(': ')[2].rstrip(']')})" if said else "")
+        proxy = proxy_of(address.removeprefix("grpcs://"))
+        if proxy:
+            message += f"; it was tried by the proxy of the environment, {proxy}: name hosts to be reached directly in no_proxy"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"the server at {address} did not answer in time"
     elif code is grpc.StatusCode.UNIMPLEMENTED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 import grpc.aio
 
+from .addresses import is_loopback, stays_here
 from .errors import InvalidInput
 from .retry import RetryPolicy, retrying
 
@@ -114,7 +114,7 @@ def open_async_channel(
 
 
 def channel_to(host: str, tls: grpc.ChannelCredentials | None, options: Options, kind: Any = grpc) -> Any:
-    """Return a channel to a host.
+    """Return a channel to a host; one on this machine is reached directly, also with a proxy in the environment.
 
     Parameters
     ----------
@@ -127,18 +127,11 @@ def channel_to(host: str, tls: grpc.ChannelCredentials | None, options: Options,
     kind : module
         ``grpc`` or ``grpc.aio``.
     """
+    if stays_here(host):
+        options = (*options, ("grpc.enable_http_proxy", 0))
     if tls is None:
         return kind.insecure_channel(host, options=list(options))
     return kind.secure_channel(host, tls, options=list(options))
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether the host of ``host:port`` is this machine's loopback."""
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def ask_service(

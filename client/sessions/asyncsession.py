@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
-from ...wire.transport import DEFAULT_ADDRESS, STREAM_OPTIONS, Credentials, open_async_channel
+from ...wire.transport import DEFAULT_ADDRESS, Credentials, Options, open_async_channel
 from .core import TELL_SECONDS, SessionCore
 from .protocol import Generation
 from .session import Session, Spec
@@ -22,8 +22,8 @@ from .session import Session, Spec
 class _Link:
     """The calls of the client for asyncio."""
 
-    def __init__(self, address: str, credentials: Credentials | None) -> None:
-        self._channel, self._metadata = open_async_channel(address, credentials, STREAM_OPTIONS)
+    def __init__(self, address: str, credentials: Credentials | None, options: Options) -> None:
+        self._channel, self._metadata = open_async_channel(address, credentials, options)
         self._stub: Any = session_service_pb2_grpc.SessionServiceStub(self._channel)  # type: ignore[arg-type]
         self._call: Any = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import grpc
@@ -12,8 +13,8 @@ from actmax.v1 import session_service_pb2 as pb
 
 from ...wire.errors import ActmaxError
 from ...wire.retry import BROKEN_OFF, Backoff, RetryPolicy, pause_after
-from ...wire.status import from_rpc, status_of
-from ...wire.transport import DEFAULT_ADDRESS, Credentials
+from ...wire.status import from_rpc, status_of, text_of
+from ...wire.transport import CHANNEL_OPTIONS, DEFAULT_ADDRESS, Credentials, Options
 from .protocol import Generation, SessionProtocol
 
 Result = TypeVar("Result")
@@ -25,10 +26,56 @@ TELL_SECONDS = 180.0
 """For a tell by a call of its own."""
 
 
+PING_SECONDS, LEAST_PING_SECONDS = 10.0, 6.0
+"""Between two pings of a quiet stream, by default and with little patience; a server takes more than one in five seconds for an attack."""
+ANSWER_SECONDS = 5.0
+"""Within which a ping is answered."""
+_SILENT = "ping timeout"
+"""How gRPC says that no ping was answered."""
+
+
+@dataclass(frozen=True)
+class Pings:
+    """How soon a stream notices that its server is suspended or cut off, which closes no connection.
+
+    Attributes
+    ----------
+    every : float
+        Seconds between two pings.
+    within : float
+        Seconds in which one is answered.
+    """
+
+    every: float
+    within: float
+
+    @classmethod
+    def of(cls, patience: float) -> Pings:
+        """Return the pings by which a lost server is noticed before ``patience`` seconds are over, or in seven seconds."""
+        return cls(min(max(patience / 2, LEAST_PING_SECONDS), PING_SECONDS), min(max(patience / 5, 1.0), ANSWER_SECONDS))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds for which a server was silent once that is noticed."""
+        return self.every + self.within
+
+    @property
+    def options(self) -> Options:
+        """gRPC's channel arguments: pings without end, and connections that are given up as soon."""
+        return (
+            *CHANNEL_OPTIONS,
+            ("grpc.keepalive_time_ms", round(1000 * self.every)),
+            ("grpc.keepalive_timeout_ms", round(1000 * self.within)),
+            ("grpc.http2.ping_timeout_ms", round(1000 * self.within)),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.min_reconnect_backoff_ms", round(1000 * self.within)),
+        )
+
+
 class Link(Protocol):
     """One session's calls. The blocking client's never wait for a loop: they block."""
 
-    def __init__(self, address: str, credentials: Credentials | None) -> None: ...
+    def __init__(self, address: str, credentials: Credentials | None, options: Options) -> None: ...
 
     @property
     def opened(self) -> bool:
@@ -90,7 +137,7 @@ class SessionCore:
     ) -> None:
         self.address = address
         self.credentials = credentials
-        self._link = self._links(address, credentials)
+        self._link = self._links(address, credentials, Pings.of(patience).options)
         self._protocol = SessionProtocol(name, take_over=take_over, renew=renew)
         self._patience = patience
         self._failures = Failures(address, patience, self._protocol)
@@ -212,6 +259,7 @@ class Failures:
         self._protocol = protocol
         self._backoff = Backoff(RetryPolicy(patience, most=1.0))
         self._in_use = Backoff(RetryPolicy(_IN_USE_SECONDS, most=0.5))
+        self._silence = Pings.of(patience).seconds
         self._plugin_away = False
 
     def reset(self, *, opened: bool = False) -> None:
@@ -228,6 +276,8 @@ class Failures:
             pause = self._backoff.next()
         else:
             found = from_rpc(failure, self._address)
+            if _SILENT in text_of(failure):  # by then it has been lost for a while
+                self._backoff.start(self._silence)
             self._plugin_away = found.reason == "PLUGIN_AWAY"
             if found.message == _UNSENT:
                 pause = self._backoff.next()

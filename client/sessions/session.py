@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from actmax.v1 import session_pb2, session_service_pb2_grpc
 from actmax.v1 import session_service_pb2 as pb
 
-from ...wire.transport import DEFAULT_ADDRESS, STREAM_OPTIONS, Credentials, RequestStream, ask_service, open_channel
+from ...wire.transport import DEFAULT_ADDRESS, Credentials, Options, RequestStream, ask_service, open_channel
 from . import spec as sessionspec
 from .core import TELL_SECONDS, SessionCore, blocking
 from .protocol import Generation
@@ -24,8 +24,8 @@ _CHECK_SECONDS = 180.0
 class _Link:
     """The calls of the blocking client."""
 
-    def __init__(self, address: str, credentials: Credentials | None) -> None:
-        self._channel = open_channel(address, credentials, STREAM_OPTIONS)
+    def __init__(self, address: str, credentials: Credentials | None, options: Options) -> None:
+        self._channel = open_channel(address, credentials, options)
         self._stub = session_service_pb2_grpc.SessionServiceStub(self._channel)
         self._stream: RequestStream[pb.RunSessionRequest, pb.RunSessionResponse] | None = None
 
@@ -86,7 +86,8 @@ class Session(SessionCore):
     credentials : Credentials, optional
         A token, and files for TLS; those of the environment by default.
     patience : float
-        Seconds for which a lost server is waited for.
+        Seconds for which a lost server is waited for, from when it was last there; at least seven where it falls silent without closing the
+        connection, as when it is suspended.
     take_over : bool
         End the stream of another client that runs the session.
     renew : bool

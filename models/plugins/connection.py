@@ -14,10 +14,11 @@ from grpc_health.v1 import health_pb2
 
 from actmax.v1 import plugin_service_pb2 as pb
 
+from ...wire.addresses import is_loopback
 from ...wire.retry import Backoff, RetryPolicy
 from ...wire.rules import Unchecked, violations
 from ...wire.status import details_of, status_of, text_of
-from ...wire.transport import ENVELOPE_BYTES, PLUGIN_BYTES, TICKET, UNSTATED_BYTES, channel_to, is_loopback
+from ...wire.transport import ENVELOPE_BYTES, PLUGIN_BYTES, TICKET, UNSTATED_BYTES, channel_to
 from .options import PluginOptions, token_for
 
 Answer = TypeVar("Answer", bound=Message)

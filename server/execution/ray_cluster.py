@@ -23,7 +23,7 @@ from typing import Any
 
 from actmax.v1 import job_pb2
 
-from ...wire.transport import is_loopback
+from ...wire.addresses import is_loopback
 from ..config import ServerConfig, StartError
 from ..observing.logs import Logs
 from . import child, ray_driver, ray_joining

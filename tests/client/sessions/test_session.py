@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
-from serving import actmax
+from serving import ServerProcess, actmax
 
-from actmax.client import AsyncSession, InvalidInput, Session, WrongState
+from actmax.client import AsyncSession, InvalidInput, Session, Unavailable, WrongState
+from actmax.client.sessions.core import Pings
 from actmax.client.sessions.trials import fetch_trials
 
 SPEC = {
@@ -142,6 +145,35 @@ def test_a_clock_that_began_anew_is_declared_and_a_silent_unit_is_told_beside_th
         assert np.isnan(trials.responses[len(first)]).tolist() == [False, True]
         with pytest.raises(InvalidInput, match="milliseconds"):
             session.tell_trial(third.trials[0], [1.0, 1.0], onset=1.7e12)
+
+
+@pytest.mark.parametrize("patience", [0.0, 1.0, 10.0, 300.0])
+def test_a_silent_server_is_noticed_within_patience(patience):
+    pings = Pings.of(patience)
+    assert pings.seconds <= max(patience, 7.0)
+    assert pings.every > 5.0  # more often, and the server takes it for an attack
+    options = dict(pings.options)
+    assert options["grpc.http2.max_pings_without_data"] == 0  # else there is one ping a minute after the first two
+    assert options["grpc.http2.ping_timeout_ms"] == options["grpc.keepalive_timeout_ms"] <= 5000  # it is a minute else
+    assert options["grpc.min_reconnect_backoff_ms"] <= 1000 * pings.seconds
+
+
+def test_tell_gives_a_suspended_server_up_when_patience_is_over_and_goes_on_when_it_is_back(tmp_path):
+    suspended = ServerProcess(tmp_path / "data")
+    try:
+        with Session.create(SPEC, suspended.address, patience=4.0) as session:
+            generation = session.ask()
+            assert generation is not None
+            suspended.process.send_signal(signal.SIGSTOP)
+            with pytest.raises(Unavailable):
+                session.tell(rig(generation))
+            suspended.process.send_signal(signal.SIGCONT)
+        with Session(session.name, suspended.address) as again:
+            assert again.ask() is not None
+            assert again.shown is not None
+            assert set(again.shown.trials) in (set(generation.trials), set(range(len(generation) + 1, len(generation) + len(again.shown) + 1)))
+    finally:
+        suspended.kill()
 
 
 def test_a_second_client_is_in_the_way_and_may_take_over(server):
