@@ -88,10 +88,10 @@ def export(  # noqa: PLR0913 - options of the command
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: FILE.parquet or FILE.nwb.", show_default=False)],
     kind: Annotated[Format | None, typer.Option("--format", help="By the file's ending by default.", show_default=False)] = None,
     server: Server = SERVER,
-    subject: Annotated[str, typer.Option("--subject", help="NWB: the animal's identifier.")] = "unknown",
-    species: Annotated[str, typer.Option("--species", help="NWB: its species, as in 'Macaca mulatta'.")] = "Macaca mulatta",
-    sex: Annotated[str, typer.Option("--sex", help="NWB: M, F, U or O.")] = "U",
-    age: Annotated[str, typer.Option("--age", help="NWB: an ISO 8601 duration, as in P7Y.")] = "P0D/",
+    subject: Annotated[str, typer.Option("--subject", help="NWB: the animal's identifier. What isn't given is the session's own.")] = "",
+    species: Annotated[str, typer.Option("--species", help="NWB: its species, as in 'Macaca mulatta'.")] = "",
+    sex: Annotated[str, typer.Option("--sex", help="NWB: M, F, U or O.")] = "",
+    age: Annotated[str, typer.Option("--age", help="NWB: an ISO 8601 duration, as in P7Y.")] = "",
     experimenter: Annotated[list[str] | None, typer.Option("--experimenter", help="NWB: 'Last, First'.", show_default=False)] = None,
     institution: Annotated[str, typer.Option("--institution", help="NWB.")] = "",
     lab: Annotated[str, typer.Option("--lab", help="NWB.")] = "",
@@ -106,10 +106,15 @@ def export(  # noqa: PLR0913 - options of the command
 
         write_trials(trials, file)
     else:
-        from ..export.nwb import Subject, write_nwb
+        from ..export.nwb import write_nwb
 
-        about = Subject(subject, species, sex, age)
-        write_nwb(trials, file, about, experimenters=experimenter or (), institution=institution, lab=lab)
+        about = session_pb2.Recording()
+        about.CopyFrom(trials.session.spec.recording)
+        if experimenter:
+            about.ClearField("experimenters")
+        told = session_pb2.Subject(id=subject, species=species, sex=sex, age=age)
+        about.MergeFrom(session_pb2.Recording(subject=told, experimenters=experimenter, institution=institution, lab=lab))
+        write_nwb(trials, file, about)
     out.print(f"{len(trials)} trials in {file}")
 
 

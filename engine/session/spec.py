@@ -28,6 +28,57 @@ class RecordedUnitSpec(Spec):
     proto: ClassVar[type[Message]] = session_pb2.RecordedUnit
     name: str
     kind: Annotated[Literal["count", "rate", "signed"], short("RESPONSE_KIND_")] = "count"
+    measure: str = ""
+    """For people and files: what a response of 1 is, such as "spikes", "Hz" or "pA"; nothing is computed by it."""
+    electrode: str = ""
+    """Name of the electrode that it was recorded by, one of SessionSpec.recording."""
+
+
+class SubjectSpec(Spec):
+    """Whom is recorded from. What is empty is not known, and no file claims anything about it."""
+
+    proto: ClassVar[type[Message]] = session_pb2.Subject
+    id: str = ""
+    species: str = ""
+    """The Latin name, as in "Macaca mulatta", or a term of the NCBI taxonomy."""
+    sex: Literal["", "M", "F", "U", "O"] = ""
+    """M, F, U (unknown) or O (other)."""
+    age: str = ""
+    """An ISO 8601 duration, as in "P7Y" or "P90D"."""
+    description: str = ""
+
+
+class RecordingDeviceSpec(Spec):
+    """What is recorded with, such as a probe or an array."""
+
+    proto: ClassVar[type[Message]] = session_pb2.RecordingDevice
+    name: str = ""
+    description: str = ""
+    manufacturer: str = ""
+
+
+class ElectrodeSpec(Spec):
+    """A contact of a device."""
+
+    proto: ClassVar[type[Message]] = session_pb2.Electrode
+    name: str = ""
+    device: str = ""
+    """Of the devices."""
+    location: str = ""
+    """Where in the brain, as in "V4"."""
+
+
+class RecordingSpec(Spec):
+    """Whom and what a session records from, for exported files; no search depends on it."""
+
+    proto: ClassVar[type[Message]] = session_pb2.Recording
+    subject: SubjectSpec | None = None
+    devices: list[RecordingDeviceSpec] = Field(default_factory=list)
+    electrodes: list[ElectrodeSpec] = Field(default_factory=list)
+    experimenters: list[str] = Field(default_factory=list)
+    """As in "Last, First"."""
+    institution: str = ""
+    lab: str = ""
 
 
 class StimulusShapeSpec(Spec):
@@ -148,3 +199,4 @@ class SessionSpec(Spec):
     """Several searches, interleaved in every generation; one with the session's own unit, objective and optimizer when empty. They share
     the evaluations, references and controls, and know nothing of each other's candidates."""
     warm_start: WarmStartSpec | None = None
+    recording: RecordingSpec | None = None

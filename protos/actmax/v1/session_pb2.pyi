@@ -74,12 +74,66 @@ class Tensor(_message.Message):
     def __init__(self, dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class RecordedUnit(_message.Message):
-    __slots__ = ("name", "kind")
+    __slots__ = ("name", "kind", "measure", "electrode")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    ELECTRODE_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ResponseKind
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ResponseKind, str]] = ...) -> None: ...
+    measure: str
+    electrode: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ResponseKind, str]] = ..., measure: _Optional[str] = ..., electrode: _Optional[str] = ...) -> None: ...
+
+class Subject(_message.Message):
+    __slots__ = ("id", "species", "sex", "age", "description")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SPECIES_FIELD_NUMBER: _ClassVar[int]
+    SEX_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    species: str
+    sex: str
+    age: str
+    description: str
+    def __init__(self, id: _Optional[str] = ..., species: _Optional[str] = ..., sex: _Optional[str] = ..., age: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+
+class RecordingDevice(_message.Message):
+    __slots__ = ("name", "description", "manufacturer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MANUFACTURER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    manufacturer: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., manufacturer: _Optional[str] = ...) -> None: ...
+
+class Electrode(_message.Message):
+    __slots__ = ("name", "device", "location")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    LOCATION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    device: str
+    location: str
+    def __init__(self, name: _Optional[str] = ..., device: _Optional[str] = ..., location: _Optional[str] = ...) -> None: ...
+
+class Recording(_message.Message):
+    __slots__ = ("subject", "devices", "electrodes", "experimenters", "institution", "lab")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    ELECTRODES_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENTERS_FIELD_NUMBER: _ClassVar[int]
+    INSTITUTION_FIELD_NUMBER: _ClassVar[int]
+    LAB_FIELD_NUMBER: _ClassVar[int]
+    subject: Subject
+    devices: _containers.RepeatedCompositeFieldContainer[RecordingDevice]
+    electrodes: _containers.RepeatedCompositeFieldContainer[Electrode]
+    experimenters: _containers.RepeatedScalarFieldContainer[str]
+    institution: str
+    lab: str
+    def __init__(self, subject: _Optional[_Union[Subject, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[RecordingDevice, _Mapping]]] = ..., electrodes: _Optional[_Iterable[_Union[Electrode, _Mapping]]] = ..., experimenters: _Optional[_Iterable[str]] = ..., institution: _Optional[str] = ..., lab: _Optional[str] = ...) -> None: ...
 
 class StimulusShape(_message.Message):
     __slots__ = ("shape", "low", "high", "modality")
@@ -166,7 +220,7 @@ class WarmStart(_message.Message):
     def __init__(self, sessions: _Optional[_Iterable[str]] = ..., most: _Optional[int] = ..., latents: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
 
 class SessionSpec(_message.Message):
-    __slots__ = ("title", "generator", "units", "unit", "objective", "optimizer", "design", "stop", "seed", "prior", "constraints", "stimulus", "presentation", "expire_seconds", "threads", "warm_start")
+    __slots__ = ("title", "generator", "units", "unit", "objective", "optimizer", "design", "stop", "seed", "prior", "constraints", "stimulus", "presentation", "expire_seconds", "threads", "warm_start", "recording")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +237,7 @@ class SessionSpec(_message.Message):
     EXPIRE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
     WARM_START_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
     title: str
     generator: _job_pb2.Component
     units: _containers.RepeatedCompositeFieldContainer[RecordedUnit]
@@ -199,7 +254,8 @@ class SessionSpec(_message.Message):
     expire_seconds: float
     threads: _containers.RepeatedCompositeFieldContainer[SessionThread]
     warm_start: WarmStart
-    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., units: _Optional[_Iterable[_Union[RecordedUnit, _Mapping]]] = ..., unit: _Optional[str] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., optimizer: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., design: _Optional[_Union[SessionDesign, _Mapping]] = ..., stop: _Optional[_Union[StopRules, _Mapping]] = ..., seed: _Optional[int] = ..., prior: _Optional[str] = ..., constraints: _Optional[_Union[_job_pb2.Constraints, _Mapping]] = ..., stimulus: _Optional[_Union[StimulusShape, _Mapping]] = ..., presentation: _Optional[_Union[Presentation, _Mapping]] = ..., expire_seconds: _Optional[float] = ..., threads: _Optional[_Iterable[_Union[SessionThread, _Mapping]]] = ..., warm_start: _Optional[_Union[WarmStart, _Mapping]] = ...) -> None: ...
+    recording: Recording
+    def __init__(self, title: _Optional[str] = ..., generator: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., units: _Optional[_Iterable[_Union[RecordedUnit, _Mapping]]] = ..., unit: _Optional[str] = ..., objective: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., optimizer: _Optional[_Union[_job_pb2.Component, _Mapping]] = ..., design: _Optional[_Union[SessionDesign, _Mapping]] = ..., stop: _Optional[_Union[StopRules, _Mapping]] = ..., seed: _Optional[int] = ..., prior: _Optional[str] = ..., constraints: _Optional[_Union[_job_pb2.Constraints, _Mapping]] = ..., stimulus: _Optional[_Union[StimulusShape, _Mapping]] = ..., presentation: _Optional[_Union[Presentation, _Mapping]] = ..., expire_seconds: _Optional[float] = ..., threads: _Optional[_Iterable[_Union[SessionThread, _Mapping]]] = ..., warm_start: _Optional[_Union[WarmStart, _Mapping]] = ..., recording: _Optional[_Union[Recording, _Mapping]] = ...) -> None: ...
 
 class Comparison(_message.Message):
     __slots__ = ("difference", "low", "high", "p_value", "measurements", "controls")

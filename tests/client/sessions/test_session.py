@@ -171,7 +171,7 @@ def test_tell_gives_a_suspended_server_up_when_patience_is_over_and_goes_on_when
         with Session(session.name, suspended.address) as again:
             assert again.ask() is not None
             assert again.shown is not None
-            assert set(again.shown.trials) in (set(generation.trials), set(range(len(generation) + 1, len(generation) + len(again.shown) + 1)))
+            assert again.shown.number in (generation.number, generation.number + 1)  # the tell may still have reached it
     finally:
         suspended.kill()
 

@@ -12,13 +12,22 @@ import numpy as np
 import pytest
 from serving import actmax, read_until, started
 
-from actmax.client import Session
+from actmax.client import InvalidInput, Session
 from actmax.client.sessions.trials import fetch_trials
 
+RECORDING = {
+    "subject": {"id": "m1", "species": "Mus musculus", "sex": "F", "age": "P90D", "description": "naive"},
+    "devices": [{"name": "probe", "description": "a silicon probe", "manufacturer": "Probes"}],
+    "electrodes": [{"name": "e1", "device": "probe", "location": "VISp"}, {"name": "e2", "device": "probe", "location": "VISl"}],
+    "experimenters": ["Rigger, Ruth"],
+    "institution": "Somewhere",
+    "lab": "Vision",
+}
 SPEC = {
     "title": "a rehearsal",
     "generator": "toy_lab:decoder",
-    "units": ["a", {"name": "b", "kind": "rate"}],
+    "units": ["a", {"name": "b", "kind": "rate", "measure": "Hz", "electrode": "e2"}],
+    "recording": RECORDING,
     "optimizer": "random",
     "stop": {"evaluations": 60},
     "design": {"generation_size": 20},
@@ -64,14 +73,10 @@ def test_nwb_passes_the_inspector_and_holds_the_session(server, ran, tmp_path):
     from pynwb import NWBHDF5IO
 
     file = tmp_path / "x.nwb"
-    options = ["--experimenter", "Rigger, Ruth", "--institution", "Somewhere", "--lab", "Vision", "--subject", "m1", "--age", "P7Y"]
-    done = actmax("session", "export", ran, str(file), "--server", server.address, *options)
+    done = actmax("session", "export", ran, str(file), "--server", server.address, "--age", "P91D")
     assert done.returncode == 0, done.stderr
-    bad = [
-        message
-        for message in inspect_nwbfile(nwbfile_path=str(file))
-        if message is not None and message.importance.value >= Importance.CRITICAL.value
-    ]
+    found = inspect_nwbfile(nwbfile_path=str(file), importance_threshold=Importance.BEST_PRACTICE_SUGGESTION)
+    bad = [message for message in found if message is not None]
     assert not bad, [f"{message.importance.name} {message.check_function_name}: {message.message}" for message in bad]
     trials = fetch_trials(ran, server.address, stimuli=True)
     opening: Any = NWBHDF5IO  # its own checks hide its arguments from type checkers
@@ -81,6 +86,12 @@ def test_nwb_passes_the_inspector_and_holds_the_session(server, ran, tmp_path):
         assert len(table) == len(trials)
         assert list(table["trial"][:]) == list(range(1, len(trials) + 1))
         np.testing.assert_allclose(np.diff(table["stop_time"][:] - table["start_time"][:]), 0, atol=1e-6)
+        assert set(table["timed_by"][:]) == {"rig"}
+        assert (session.subject.species, session.subject.age, session.subject.sex) == ("Mus musculus", "P91D", "F")
+        assert list(session.electrodes["contact"][:]) == ["e1", "e2"]
+        assert [group.location for group in session.electrodes["group"][:]] == ["VISp", "VISl"]
+        assert table["response_b"].description == "response of b in Hz, recorded by electrode e2; NaN if missed"
+        assert (list(session.experimenter), session.institution, session.lab) == (["Rigger, Ruth"], "Somewhere", "Vision")
         series = session.stimulus["presented"]
         images = session.stimulus_template["stimuli"]
         order = [image.name for image in images.order_of_images[:]]
@@ -93,6 +104,38 @@ def test_nwb_passes_the_inspector_and_holds_the_session(server, ran, tmp_path):
         told = json.loads(session.notes)
         assert (told["session"], told["seed"], told["actmax"]) == (trials.session.name, 5, version("actmax"))
         assert session.scratch["latents"]["latent"].data.shape == (len(order), 5)
+
+
+def test_an_nwb_file_claims_nothing_that_nobody_told(server, tmp_path):
+    from pynwb import NWBHDF5IO
+
+    with Session.create({**SPEC, "units": ["a"], "recording": {}, "stop": {"evaluations": 20}}, server.address) as session:
+        generation = session.ask()
+        assert generation is not None
+        session.tell(np.ones(len(generation)), onsets=np.arange(len(generation)) + 900.0)
+        generation = session.ask()
+        assert generation is not None
+        session.restart_clock()
+        session.tell(np.ones(len(generation)), onsets=np.arange(len(generation)) + 1.0)
+        name = session.name
+    file = tmp_path / "x.nwb"
+    done = actmax("session", "export", name, str(file), "--server", server.address)
+    assert done.returncode == 0, done.stderr
+    opening: Any = NWBHDF5IO
+    with opening(str(file), "r") as io:
+        session = io.read()
+        assert (session.subject, session.experimenter, session.electrodes) == (None, None, None)
+        table = session.intervals["presentations"]
+        assert np.isnan(table["stop_time"][:]).all()
+        assert set(table["clock"][:]) == {1, 2}
+        assert np.ptp(table["start_time"][:]) < 300  # both clocks are put beside the server's
+
+
+def test_an_electrode_that_is_not_listed_is_refused(server):
+    with pytest.raises(InvalidInput, match="listed"):
+        Session.create({**SPEC, "units": [{"name": "a", "electrode": "e9"}]}, server.address)
+    with pytest.raises(InvalidInput, match="listed"):
+        Session.create({**SPEC, "recording": {**RECORDING, "devices": []}}, server.address)
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.PARKET"])
