@@ -24,7 +24,7 @@ from .evaluation.gradients import GradientProbe, Missing
 from .evaluation.scoring import Scoring
 from .search.design import Design
 from .search.distance import LatentDistance
-from .search.diverse import Diverse
+from .search.sequential_niching import SequentialNiching
 from .spec import ComponentSpec, JobSpec
 
 REMEASURE = 0.1
@@ -158,10 +158,10 @@ class ResolvedJob:
         except Unsuitable as error:
             raise InvalidJob.at(field, str(error)) from error
 
-    def _diverse(self, found: Any, problem: Problem, options: Any) -> Diverse:
+    def _diverse(self, found: Any, problem: Problem, options: Any) -> SequentialNiching:
         asked, plateau = self.spec.diverse, self.spec.budget.plateau
         assert asked is not None
-        return Diverse(
+        return SequentialNiching(
             problem,
             lambda stage: found(stage, options),
             asked.n,

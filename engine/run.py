@@ -16,7 +16,7 @@ from .analyses.analysis import AnalysisContext
 from .analyses.running import attach_recorders, run_analyses
 from .build import check
 from .errors import Unmeasured
-from .evaluation.evaluator import EvaluationSetup, Evaluator, Spread
+from .evaluation.evaluator import EvaluationSetup, Evaluator, PassDispatcher
 from .evaluation.loop import Loop, Observer, StopReason
 from .evaluation.packing import pass_size
 from .jobs.finals import final_results
@@ -61,7 +61,7 @@ class RunSettings:
     threads: int | None = None
     checkpoint_interval: float = 5.0
     keep_checkpoint: bool = False
-    spread: Spread | None = None
+    spread: PassDispatcher | None = None
     command: str = ""
 
 
@@ -199,7 +199,7 @@ def execute(
     elapsed: float = 0.0,
     should_stop: Callable[[], StopReason] = lambda: "",
     saver: Checkpointer | None = None,
-    spread: Spread | None = None,
+    spread: PassDispatcher | None = None,
 ) -> JobResult:
     """Take a resolved job through :data:`STEPS`, and return its result; parameters are those of :func:`run_job`."""
     loop = Loop(

@@ -13,8 +13,8 @@ from ...models.generators.generator import Generator
 from ...models.objectives.objective import LATENT, OFFERED, STIMULUS, Objective
 from ...models.targets.target import CountsTrials, PreservesState, Target
 from ...models.transformations.pipeline import Pipeline
+from .forward_result import ForwardResult
 from .packing import pass_size
-from .shown import Shown
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Outcome:
         )
 
 
-Spread = Callable[[Sequence[Pass], Callable[[Pass], Outcome]], Iterator[Outcome]]
+PassDispatcher = Callable[[Sequence[Pass], Callable[[Pass], Outcome]], Iterator[Outcome]]
 """Maps passes, and an evaluator in this process, to the passes' outcomes in order; other processes may evaluate some of them."""
 
 
@@ -175,7 +175,7 @@ class Evaluator:
             self.target.begin(self.seed, work.trial * self.samples)
         seen = self._as_seen(stimuli, work)
         responses = self.target.respond(seen, layers - OFFERED) if layers - OFFERED else {}
-        shown = Shown(responses, {STIMULUS: stimuli, LATENT: together}, self.samples)
+        shown = ForwardResult(responses, {STIMULUS: stimuli, LATENT: together}, self.samples)
         scores: list[Tensor] = []
         start = 0
         for objective, part in zip(objectives, latents, strict=True):

@@ -16,7 +16,7 @@ from ...models.targets.target import CountsTrials, HasGraphEnd, Target
 from ...models.transformations.pipeline import Pipeline
 from ...models.units import UnitAddress
 from .evaluator import preserved
-from .shown import Shown
+from .forward_result import ForwardResult
 
 FEW, MORE = 3, 16
 """Stimuli that are tried first, and further stimuli that are tried if all of the first had zero gradients."""
@@ -152,7 +152,7 @@ class GradientProbe:
             self.target.begin(self.seed, 0)
         layers = objective.layers - OFFERED
         responses = self.target.respond(seen, layers) if layers else {}
-        scores = Shown(responses, {STIMULUS: stimuli, LATENT: latents.to(self.device)}).scores(objective)
+        scores = ForwardResult(responses, {STIMULUS: stimuli, LATENT: latents.to(self.device)}).scores(objective)
         return scores, stimuli, list(responses.values())
 
     def _latents(self, n: int) -> Tensor:

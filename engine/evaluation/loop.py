@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...models.objectives.objective import Objective, compares
 from ..search.search import Search
-from ..search.sharing import Exchange
-from .evaluator import EvaluationSetup, Evaluator, Outcome, Pass, Spread
+from ..search.sharing import EvaluationSharing
+from .evaluator import EvaluationSetup, Evaluator, Outcome, Pass, PassDispatcher
 
 Asked = list[tuple[Search, Tensor]]
 StopReason = Literal["", "cancel", "suspend"]
@@ -86,7 +86,7 @@ class Loop:
         seconds: float | None = None,
         elapsed: float = 0.0,
         sharing: bool = True,
-        spread: Spread | None = None,
+        spread: PassDispatcher | None = None,
     ) -> None:
         self.setup = setup
         self.searches = searches
@@ -152,7 +152,7 @@ class Loop:
         Searches with gradients are evaluated in separate passes, the others together. Each search receives the scores of its own candidates
         first, then those of other searches' candidates.
         """
-        exchange = Exchange([search for search in active if not search.remeasuring] if self.sharing else ())
+        exchange = EvaluationSharing([search for search in active if not search.remeasuring] if self.sharing else ())
         self._trial = sum(search.evaluations for search in self.searches)
         plain: Asked = []
         graded: Asked = []
@@ -181,9 +181,11 @@ class Loop:
         evaluate = self.evaluate
         if plain is not None:
             evaluate = Evaluator(self.setup, [plain.get(search, search.objective) for search in self.searches], plain=True)
-        return self._respond(asked, Exchange(()), evaluate, measuring=True)
+        return self._respond(asked, EvaluationSharing(()), evaluate, measuring=True)
 
-    def _respond(self, asked: Asked, exchange: Exchange, evaluate: Evaluator | None = None, *, measuring: bool = False) -> list[Tensor]:
+    def _respond(
+        self, asked: Asked, exchange: EvaluationSharing, evaluate: Evaluator | None = None, *, measuring: bool = False
+    ) -> list[Tensor]:
         """Return the scores of each search's candidates; if ``evaluate`` is given, it evaluates them in this process."""
         scores: list[list[Tensor]] = [[] for _ in asked]
         passes = self._passes(asked)
@@ -199,7 +201,7 @@ class Loop:
                 self._passed(asked, numbers, parts)
         return [torch.cat(parts) if parts else torch.empty(0) for parts in scores]
 
-    def _respond_with_gradients(self, asked: Asked, exchange: Exchange) -> list[tuple[Tensor, Tensor]]:
+    def _respond_with_gradients(self, asked: Asked, exchange: EvaluationSharing) -> list[tuple[Tensor, Tensor]]:
         scores: list[list[Tensor]] = [[] for _ in asked]
         gradients: list[list[Tensor]] = [[] for _ in asked]
         passes = self._passes(asked)
@@ -245,7 +247,7 @@ class Loop:
         self,
         asked: Asked,
         passes: Sequence[tuple[list[int], list[Tensor]]],
-        exchange: Exchange,
+        exchange: EvaluationSharing,
         evaluate: Evaluator | None = None,
         graded: bool = False,
     ) -> Iterator[Outcome]:
@@ -261,7 +263,7 @@ class Loop:
             return map(evaluate or self.evaluate, work)
         return self.spread(work, self.evaluate)
 
-    def _share(self, asked: Asked, numbers: Sequence[int], parts: Sequence[Tensor], outcome: Outcome, exchange: Exchange) -> None:
+    def _share(self, asked: Asked, numbers: Sequence[int], parts: Sequence[Tensor], outcome: Outcome, exchange: EvaluationSharing) -> None:
         heard = {self.searches[number]: scores for number, scores in outcome.heard.items()}
         exchange.add([asked[number][0] for number in numbers], parts, heard)
 

@@ -15,8 +15,8 @@ from ...optimizers.optimizer import HasNote
 from ..evaluation.loop import Loop
 from ..resolved_job import ResolvedJob
 from ..results.result import Optimum, SearchResult
-from ..search.finals import Measured
 from ..search.search import Search
+from ..search.sequential_halving import Measured
 from .plain_responses import with_plain_responses
 
 

@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 
 from .distance import LatentDistance
-from .diverse import Diverse
-from .finals import MOST_LEADERS, Finals, Measured
 from .search import Search
+from .sequential_halving import MOST_LEADERS, Measured, SequentialHalving
+from .sequential_niching import SequentialNiching
 
 MOST_RIVALS = 4 * MOST_LEADERS
 """Rivals of an optimum; more than take part, since some turn out to be too near to a winner."""
 
 
 class DiverseSearch(Search):
-    """A :class:`Search` whose optimizer is a :class:`Diverse`.
+    """A :class:`Search` whose optimizer is a :class:`SequentialNiching`.
 
     Its plateau is that of a stage. Each optimum is measured again with an equal part of the reserved evaluations, against
     other leaders of its stage that are far enough from all other optima.
     """
 
-    optimizer: Diverse
+    optimizer: SequentialNiching
 
     def answers(self) -> list[Measured]:
         """Return the optima, highest score of the search first; measured or open."""
@@ -58,7 +58,7 @@ class DiverseSearch(Search):
 
 
 class FinalsInTurn:
-    r""":class:`Finals` for one optimum after another, each with leaders that are far enough from the earlier winners.
+    r""":class:`SequentialHalving` for one optimum after another, each with leaders that are far enough from the earlier winners.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ class FinalsInTurn:
         self._turns = list(turns)
         self._distance = distance
         self._measure = measure
-        self._played: list[Finals | None] = []
-        """Finals of every turn begun; None without measurements for it."""
+        self._played: list[SequentialHalving | None] = []
+        """SequentialHalving of every turn begun; None without measurements for it."""
         self._next()
 
     @property
@@ -113,7 +113,7 @@ class FinalsInTurn:
         return found
 
     @property
-    def _running(self) -> Finals:
+    def _running(self) -> SequentialHalving:
         finals = self._played[-1]
         assert finals is not None  # ask and tell are called only while not done
         return finals
@@ -126,7 +126,7 @@ class FinalsInTurn:
                 apart = self._measure(leaders, torch.stack(winners)).min(1).values >= self._distance
                 apart[0] = True
                 leaders = leaders[apart]
-            self._played.append(Finals(leaders, budget) if budget else None)
+            self._played.append(SequentialHalving(leaders, budget) if budget else None)
             if budget:
                 return
 
@@ -141,7 +141,7 @@ class FinalsInTurn:
     def from_state(cls, state: Mapping[str, Any], distance: float, measure: LatentDistance) -> FinalsInTurn:
         """Return finals restored from ``state``, with ``distance`` and ``measure`` as in the constructor."""
         finals = cls([(turn["leaders"].clone(), int(turn["budget"])) for turn in state["turns"]], distance, measure)
-        finals._played = [None if played is None else Finals.from_state(played) for played in state["played"]]
+        finals._played = [None if played is None else SequentialHalving.from_state(played) for played in state["played"]]
         return finals
 
 

@@ -15,9 +15,9 @@ from ...models.spaces import Categorical, LatentSpace
 from ...optimizers.optimizer import Evaluations, Listener, Optimizer
 from ..spec import BudgetSpec
 from .design import Design
-from .finals import CLOSING, MOST_LEADERS, Finals, Measured, Remeasurement
 from .leaders import Leaders
 from .recorder import Recorder
+from .sequential_halving import CLOSING, MOST_LEADERS, Measured, Remeasurement, SequentialHalving
 from .tally import Tally
 
 
@@ -248,7 +248,7 @@ class Search:
         leaders, _ = self.leaders.ranked()
         recommended = self.recommend()[None]
         others = leaders[(leaders != recommended).flatten(1).any(1)]
-        return Finals(torch.cat([recommended, others]), again, self.closing)
+        return SequentialHalving(torch.cat([recommended, others]), again, self.closing)
 
     @property
     def scores(self) -> np.ndarray:
@@ -280,7 +280,7 @@ class Search:
 
     def best_latents(self) -> list[Tensor]:
         r"""Return the best known latents, (\*latent) each: those measured again first; duplicates are possible."""
-        again = self._finals.ranked() if isinstance(self._finals, Finals) else []
+        again = self._finals.ranked() if isinstance(self._finals, SequentialHalving) else []
         return [*again, *self.leaders.ranked()[0]]
 
     def answers(self) -> list[Measured]:
@@ -339,4 +339,4 @@ class Search:
         self.seconds = float(state["seconds"])
 
     def _restored_finals(self, state: Mapping[str, Any]) -> Remeasurement:
-        return Finals.from_state(state)
+        return SequentialHalving.from_state(state)

@@ -17,7 +17,7 @@ MOST_OVERHEARD = 1000
 """Most candidates of other searches that a search observes in a generation; of more, those with its highest scores."""
 
 
-class Exchange:
+class EvaluationSharing:
     """Collects one generation's responses, scored for every search that listens, and passes them on once each search has its own scores.
 
     Searches of different optimizers don't observe each other, so that comparisons of optimizers stay fair. The scores are computed from

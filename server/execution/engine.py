@@ -113,7 +113,7 @@ class Replicating(Engine, Protocol):
     def run(
         self, task: WorkerTask, *, on_progress: Callable[[bytes], None], should_stop: Callable[[], Command], spread: Any = None
     ) -> bool:
-        """See ``Engine``; ``spread`` is an ``engine.evaluation.evaluator.Spread``, which distributes passes over processes."""
+        """See ``Engine``; ``spread`` is an ``engine.evaluation.evaluator.PassDispatcher``, which distributes passes over processes."""
         ...
 
 

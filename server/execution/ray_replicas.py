@@ -37,7 +37,7 @@ class RayReplica:
 
 
 class RayReplicas:
-    """An ``engine.evaluation.evaluator.Spread`` over this process and ``request.replicas`` - 1 actors.
+    """An ``engine.evaluation.evaluator.PassDispatcher`` over this process and ``request.replicas`` - 1 actors.
 
     Each process gets an equal share of a generation's passes. Shares of actors that die, or are much slower, are evaluated
     in this process: equal passes have equal outcomes, so results do not depend on the process, bit for bit. Ray restarts dead actors where
@@ -67,7 +67,7 @@ class RayReplicas:
         self._coming: dict[Any, Any] = {actor.ready.remote(): actor for actor in self._actors}
 
     def __call__(self, passes: Sequence[Pass], own: Callable[[Pass], Outcome]) -> Iterator[Outcome]:
-        """See ``engine.evaluation.evaluator.Spread``."""
+        """See ``engine.evaluation.evaluator.PassDispatcher``."""
         self._welcome()
         share = len(passes) // (len(self._ready) + 1)
         outcomes: dict[int, Outcome] = {}

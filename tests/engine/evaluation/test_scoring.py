@@ -170,9 +170,9 @@ def test_a_gradient_under_transformations_is_that_of_the_mean_score():
 
 
 def _nothing():
-    from actmax.engine.search.sharing import Exchange
+    from actmax.engine.search.sharing import EvaluationSharing
 
-    return Exchange(())
+    return EvaluationSharing(())
 
 
 def test_compared_candidates_meet_in_one_pass_however_small_passes_are():

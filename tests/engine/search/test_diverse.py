@@ -8,10 +8,10 @@ from actmax.engine.components.registry import find
 from actmax.engine.errors import InvalidJob
 from actmax.engine.run import execute, searches_of
 from actmax.engine.search.distance import LatentDistance
-from actmax.engine.search.diverse import Diverse
 from actmax.engine.search.diverse_search import DiverseSearch, FinalsInTurn
 from actmax.engine.search.diverse_selection import best_apart
-from actmax.engine.search.finals import Finals
+from actmax.engine.search.sequential_halving import SequentialHalving
+from actmax.engine.search.sequential_niching import SequentialNiching
 from actmax.models.generators.constrained import ConstrainedGenerator
 from actmax.models.spaces import Box, Categorical
 from actmax.optimizers.optimizer import Evaluations, Listener, Problem, Unsuitable
@@ -29,7 +29,7 @@ def random(seed=0):
 def diverse(problem, name="random", n=3, distance=0.3, **options):
     found = find("optimizer", name, "optimizer.name")
     measure = LatentDistance(problem.latent, problem.bank)
-    return Diverse(problem, lambda stage: found(stage, found.Options()), n, distance, measure, **options)
+    return SequentialNiching(problem, lambda stage: found(stage, found.Options()), n, distance, measure, **options)
 
 
 def played(optimizer, landscape, evaluations):
@@ -185,7 +185,7 @@ def test_a_later_stage_that_listens_hears_all_that_was_told_with_lowered_scores(
             super().observe(evaluations)
 
     measure = LatentDistance(space)
-    built = Diverse(problem, lambda stage: Recorded(stage, found.Options()), 2, 0.5, measure)
+    built = SequentialNiching(problem, lambda stage: Recorded(stage, found.Options()), 2, 0.5, measure)
     assert isinstance(built, Listener)
     landscape = Landscape(space)
     played(built, landscape, 60)
@@ -300,7 +300,7 @@ def test_optima_that_nothing_is_left_for_stay_open():
     finals.tell(torch.full((len(finals.ask()),), 2.0).double())
     assert finals.done
     assert [answer.measurements for answer in finals.answers()] == [1, 0]
-    assert isinstance(finals._played[0], Finals)
+    assert isinstance(finals._played[0], SequentialHalving)
     assert finals._played[1] is None
 
 

@@ -5,10 +5,10 @@ from torch.nn.functional import one_hot
 
 from actmax.engine.build import check
 from actmax.engine.evaluation.evaluator import EvaluationSetup
+from actmax.engine.evaluation.forward_result import ForwardResult
 from actmax.engine.evaluation.loop import Loop
-from actmax.engine.evaluation.shown import Shown
 from actmax.engine.run import execute, searches_of
-from actmax.engine.search.sharing import MOST_OVERHEARD, Exchange
+from actmax.engine.search.sharing import MOST_OVERHEARD, EvaluationSharing
 from jobs import ALLOWED, job, run_with_stops
 
 LISTENER = {"name": "toy_lab:Eavesdropper", "options": {"batch": 15}}
@@ -105,8 +105,8 @@ def test_mixed_codes_are_nobodys_stimulus_and_one_hot_weights_are_codes():
     codes = checked.generator.latent.sample(4, torch.Generator().manual_seed(0))
     weights = one_hot(codes, 7).float()
     weights[1] = 1 / 7
-    exchange = Exchange([first, second])
-    shown = Shown(checked.target.respond(checked.generator(weights), {"4"}), {})
+    exchange = EvaluationSharing([first, second])
+    shown = ForwardResult(checked.target.respond(checked.generator(weights), {"4"}), {})
     exchange.add([first], [weights], {second: shown.scores(second.objective).detach().double()})
     exchange.tell()
     latents, _ = heard(second)
@@ -118,8 +118,8 @@ def test_of_very_many_candidates_the_best_are_told():
     checked, (first, second, _) = prepared()
     latents = checked.generator.latent.sample(MOST_OVERHEARD + 50, torch.Generator().manual_seed(0))
     responses = checked.target.respond(checked.generator(latents), {"4"})
-    exchange = Exchange([first, second])
-    exchange.add([first], [latents], {second: Shown(responses, {}).scores(second.objective).detach().double()})
+    exchange = EvaluationSharing([first, second])
+    exchange.add([first], [latents], {second: ForwardResult(responses, {}).scores(second.objective).detach().double()})
     exchange.tell()
     told, scores = heard(second)
     ranked = responses["4"][:, 2].detach().double().sort(descending=True).values

@@ -4,13 +4,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actmax.engine.search.finals import MOST_LEADERS, Finals
+from actmax.engine.search.sequential_halving import MOST_LEADERS, SequentialHalving
 
 
 def played(true, budget, noise, seed=0, missing=0.0):
     """A whole run over leaders whose latent is their own number: the finals, and how often each was shown."""
     rng = np.random.default_rng(seed)
-    finals = Finals(torch.arange(len(true))[:, None], budget)
+    finals = SequentialHalving(torch.arange(len(true))[:, None], budget)
     shown = []
     while not finals.done:
         rows = finals.ask()[:, 0].tolist()
@@ -66,7 +66,7 @@ def test_halving_finds_the_best_more_often_than_measuring_all_alike():
 
 
 def test_means_are_shrunk_by_what_noise_explains():
-    finals = Finals(torch.arange(2)[:, None], 100)
+    finals = SequentialHalving(torch.arange(2)[:, None], 100)
     finals._measurements = [[0.0, 2.0] * 20, [5.0, 7.0] * 20]
     clear = finals.shrunk()
     assert clear == pytest.approx([1, 6], abs=0.05)
@@ -78,13 +78,13 @@ def test_means_are_shrunk_by_what_noise_explains():
 
 def test_it_goes_on_from_its_state():
     rng = np.random.default_rng(3)
-    one = Finals(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), 150)
+    one = SequentialHalving(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), 150)
     while not one.done:
-        other = Finals.from_state(one.state_dict())
+        other = SequentialHalving.from_state(one.state_dict())
         assert torch.equal(one.ask(), other.ask())
         scores = torch.from_numpy(rng.standard_normal(len(one.ask())))
         one.tell(scores)
         other.tell(scores)
         assert one.shrunk() == other.shrunk()
     assert one.measured() is not None
-    assert Finals.from_state(one.state_dict()).leading().equal(one.leading())
+    assert SequentialHalving.from_state(one.state_dict()).leading().equal(one.leading())

@@ -12,7 +12,7 @@ from ...models.objectives.objective import OFFERED, Objective
 
 
 @dataclass(frozen=True)
-class Shown:
+class ForwardResult:
     r"""Responses to n candidates, each shown ``samples`` times under different transformations.
 
     Attributes
@@ -42,9 +42,9 @@ class Shown:
         each = [objective({**offered, **{layer: part[:, sample] for layer, part in apart.items()}}) for sample in range(self.samples)]
         return torch.stack(each).mean(0)
 
-    def detached(self) -> Shown:
+    def detached(self) -> ForwardResult:
         """Return a copy without gradients."""
-        return Shown(
+        return ForwardResult(
             {layer: response.detach() for layer, response in self.responses.items()},
             {layer: part.detach() for layer, part in self.offered.items()},
             self.samples,

@@ -33,7 +33,7 @@ MOST_VALUES = 2_000_000
 """Most codes or coordinates in the kept candidates of all stages."""
 
 
-class Diverse:
+class SequentialNiching:
     """An optimizer that finds several optima instead of one: sequential niching around any other optimizer.
 
     It runs in stages, each with a new optimizer, its own seed and a share of the evaluations; the first stage is an ordinary search. In

@@ -31,7 +31,7 @@ class Measured:
 
 
 class Remeasurement(Protocol):
-    """Measures a search's leaders again: :class:`Finals`, or several of them."""
+    """Measures a search's leaders again: :class:`SequentialHalving`, or several of them."""
 
     @property
     def done(self) -> bool:
@@ -59,7 +59,7 @@ class Remeasurement(Protocol):
         ...
 
 
-class Finals:
+class SequentialHalving:
     r"""Successive halving over leaders, from fresh measurements alone.
 
     A candidate that leads by luck is measured again like all others, and its earlier score counts for nothing (the
@@ -189,7 +189,7 @@ class Finals:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Finals:
+    def from_state(cls, state: Mapping[str, Any]) -> SequentialHalving:
         """Return finals restored from ``state``."""
         finals = cls(state["leaders"], int(state["budget"]))
         finals.leaders = state["leaders"].clone()
