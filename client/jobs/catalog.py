@@ -91,18 +91,23 @@ class CatalogClient:
         return retrying(lambda: method(request, timeout=timeout or self._timeout), self.address, self._policy)
 
     def _call_once(self, method: Callable[..., Answer], request: Any, done_before: Callable[[grpc.StatusCode], Answer | None]) -> Answer:
-        """Make a call that fails when repeated: an earlier try, whose answer was lost, may have succeeded."""
-        repeated = False
+        """Return the answer of a call that the server refuses once it has been made.
+
+        If a try's answer was lost, the call may have been made: then ``done_before`` is asked with the status of the next try, and returns
+        the answer where that status says so, else None.
+        """
+        maybe_made = False
 
         def once(request: Any, timeout: float) -> Answer:
-            nonlocal repeated
+            nonlocal maybe_made
             try:
                 return method(request, timeout=timeout)
             except grpc.RpcError as error:
                 code = status_of(error)
-                if repeated and (answer := done_before(code)) is not None:
+                if maybe_made and (answer := done_before(code)) is not None:
                     return answer
-                repeated = code is not grpc.StatusCode.RESOURCE_EXHAUSTED  # which is refused before anything is done
+                # RESOURCE_EXHAUSTED says that the server did nothing
+                maybe_made = maybe_made or code is not grpc.StatusCode.RESOURCE_EXHAUSTED
                 raise
 
         return self._call(once, request)

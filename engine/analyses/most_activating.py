@@ -40,7 +40,7 @@ class MostActivating:
             Field(min_length=1, max_length=4096, description="A folder of pictures, where the job runs."),
             AfterValidator(permitted_model),
         ]
-        top: Annotated[int, Field(ge=1, le=50, description="How many of them a unit.")] = 5
+        top: Annotated[int, Field(ge=1, le=50, description="How many pictures to show for each unit.")] = 5
 
     needs: tuple[type, ...] = ()
 

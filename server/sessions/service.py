@@ -30,7 +30,7 @@ from ..messages import tokens
 from ..messages.specs import plain
 from ..security.principal import current_principal
 from ..storage.records import Filter
-from . import earlier
+from . import warm_start
 from .active_session import ActiveSession, Step, StreamClaim
 from .described import PREFIX, batch
 from .refusals import require_open, unknown, unwritable
@@ -134,7 +134,7 @@ class Sessions:
             "message": message.hex(),
         }
 
-        warm = await earlier.starts(spec, self._memory.opened)
+        warm = await warm_start.starts(spec, self._memory.opened)
 
         with self._memory.asking(owner, spec) as asking:
 
@@ -153,7 +153,7 @@ class Sessions:
             self._shelf.added(session_id)
             return await self._memory.add(session_id, kept, asking)
 
-    def _checked(self, message: session_pb2.SessionSpec, warm: earlier.Earlier, asking: SessionResources) -> CheckedSession:
+    def _checked(self, message: session_pb2.SessionSpec, warm: warm_start.Earlier, asking: SessionResources) -> CheckedSession:
         from ...engine.errors import InvalidJob
         from ...engine.session.checking import check_session
         from ...engine.session.encoding import message_bytes

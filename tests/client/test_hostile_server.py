@@ -185,3 +185,45 @@ def test_only_an_unavailable_server_is_called_again() -> None:
     error, calls = failure(code_pb2.INTERNAL, "a bug")
     assert isinstance(error, ServerFault)
     assert (error.code, calls) == ("INTERNAL", 1)
+
+
+class Forgetful(job_service_pb2_grpc.JobServiceServicer):
+    """Refuses to delete with one status after the other."""
+
+    def __init__(self, *codes: int) -> None:
+        self.codes = list(codes)
+
+    def DeleteJob(self, request, context):
+        status = status_pb2.Status(code=self.codes.pop(0), message="as it is")
+        if status.code == code_pb2.RESOURCE_EXHAUSTED:
+            again = error_details_pb2.RetryInfo()
+            again.retry_delay.FromMilliseconds(10)
+            status.details.add().Pack(again)
+        context.abort_with_status(rpc_status.to_status(status))
+
+
+@pytest.mark.parametrize(
+    ("codes", "succeeds"),
+    [
+        ((code_pb2.UNAVAILABLE, code_pb2.NOT_FOUND), True),
+        ((code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED, code_pb2.NOT_FOUND), True),
+        ((code_pb2.RESOURCE_EXHAUSTED, code_pb2.NOT_FOUND), False),
+        ((code_pb2.NOT_FOUND,), False),
+    ],
+)
+def test_a_deletion_whose_answer_was_lost_has_succeeded_where_the_job_is_gone(codes, succeeds):
+    servicer = Forgetful(*codes)
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Client(f"127.0.0.1:{port}", patience=5.0) as client:
+            if succeeds:
+                client.delete("jobs/x")
+            else:
+                with pytest.raises(ActmaxError, match="as it is"):
+                    client.delete("jobs/x")
+    finally:
+        server.stop(0).wait()
+    assert not servicer.codes
