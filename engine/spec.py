@@ -95,7 +95,7 @@ class ReportSpec(Spec):
     """A folder of pictures on the server, where its owner allows it: those that drive each unit the most stand beside what was found for
     it. Empty: none."""
     top: int = 5
-    """How many of them a unit."""
+    """How many of the pictures are shown for each unit."""
     film: Literal["none", "gif", "mp4"] = "none"
     """One film a search, of what it had found best at growing numbers of evaluations."""
 
