@@ -126,7 +126,7 @@ class ResponseFile:
 
 
 def _lines_in_utf8(data: bytes, old: bool) -> bytes:
-    """Return a table's text as UTF-8 with ``\\n`` in its line breaks, whatever it was written as.
+    r"""Return a table's text as UTF-8 with ``\n`` in its line breaks, whatever it was written as.
 
     UTF-16, as of Excel's "Unicode text", is known by its mark or by its zeros. A carriage return alone is a line break where no line feed
     can follow it: with something behind it, or in a file that has not changed for long (``old``).

@@ -61,7 +61,7 @@ class Pings:
 
     @property
     def options(self) -> Options:
-        """gRPC's channel arguments: pings without end, and connections that are given up as soon."""
+        """Channel arguments of gRPC: pings without end, and connections that are given up as soon."""
         return (
             *CHANNEL_OPTIONS,
             ("grpc.keepalive_time_ms", round(1000 * self.every)),

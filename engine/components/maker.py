@@ -184,7 +184,6 @@ class Maker:
 
 def _numbers_only(function: Callable[..., Any], lacking: str) -> Callable[..., Any]:
     """Return ``function`` with a check that raises if it returns a network instead of numbers."""
-
     how = f"; to have it make the target, give {lacking} in the options" if lacking else ""
     answered = False
 

@@ -305,7 +305,7 @@ class JobResult:
 
     @property
     def outcome(self) -> JobOutcome:
-        """ "success"; "partial", "stuck" or "unmeasured" if some or all searches never moved or measured nothing."""
+        """Outcome of the job: "success", or "partial", "stuck" or "unmeasured" if some or all searches never moved or measured nothing."""
         unmeasured: list[SearchOutcome] = ["unmeasured"] * self.unmeasured
         return job_outcome([*(search.outcome for search in self.searches), *unmeasured])
 

@@ -79,7 +79,7 @@ class UnitReader:
 
 @dataclass(frozen=True)
 class Question:
-    """What a method is asked: why do units respond to stimuli as they do?
+    """A question to a method: why units respond to stimuli as they do.
 
     Attributes
     ----------
