@@ -27,8 +27,10 @@ from .trials import TrialResponse, digest
 _log = logging.getLogger(__name__)
 SNAPSHOT = "snapshot.safetensors"
 PLUGIN = "plugin.safetensors"
-SNAPSHOT_SECONDS = 10.0
-"""Of the search's own work after which a snapshot is due: about the longest that opening takes."""
+SNAPSHOT_SECONDS = 0.5
+"""Seconds of the search's own work after which a snapshot is due: about as long as opening takes besides reading it."""
+SNAPSHOT_SHARE = 2.0
+"""The same as a multiple of what the last snapshot took, so that snapshots of large sessions don't take more time than searching."""
 
 
 class DurableSession:
@@ -70,8 +72,13 @@ class DurableSession:
         plugin: KeptPlugin | None = None,
     ) -> None:
         self.folder = folder
-        self._log = Log(folder / LOG)
+        kept = self._kept()
+        self._log = Log(folder / LOG, int(kept.get("logged", 0)))
         try:
+            if _last(self._log.records) < int(kept.get("sequence", 0)):
+                # the log ends where the snapshot was made, or before: a crash took what was not written yet
+                self._log.records = Log.read(folder / LOG)
+                kept = kept if _last(self._log.records) >= int(kept["sequence"]) else {}
             if not self._log.records:
                 raise DamagedSession(f"{self._log.path} holds no session")
             self.header = self._log.records[0]
@@ -83,8 +90,9 @@ class DurableSession:
             self.changed = int(self.header["at"])
             self.closed = self._ended = False
             self._queued: list[Record] = [self._asked()]
-            self._worked = 0.0
-            self._replay(self._log.records)
+            self._worked = self._snapshot_seconds = 0.0
+            restored = self._restored(kept)
+            self._replay(self._log.records, restored)
             self._conclude()
         except BaseException:
             self._log.close()
@@ -179,7 +187,14 @@ class DurableSession:
         """See :meth:`Session.step`; what it plans is recorded with the next flush."""
         began = time.monotonic()
         sequence = self.sequence
-        self.session.step(lambda: self._snapshot(sequence) if self._worked + time.monotonic() - began > SNAPSHOT_SECONDS else None)
+
+        def at_boundary() -> None:
+            due = max(SNAPSHOT_SECONDS, SNAPSHOT_SHARE * self._snapshot_seconds)
+            if self._worked + time.monotonic() - began > due:
+                self._snapshot(sequence)
+                self._worked = began - time.monotonic()  # what follows in this step is the first work after it
+
+        self.session.step(at_boundary)
         self._worked += time.monotonic() - began
         self._queued.append(self._asked())
         self._conclude()
@@ -204,12 +219,13 @@ class DurableSession:
         return {"t": "asked", "generation": session.record.generation, "digest": digest(session.record.current, session.stimuli)}
 
     def _snapshot(self, sequence: int) -> None:
-        self._worked = 0.0
+        began = time.monotonic()
+        about = {"sequence": sequence, "changed": self.changed, "logged": self._log.end}
         with contextlib.suppress(OSError):  # the log has it all
-            checkpoint.save(self.folder / SNAPSHOT, {"sequence": sequence, "session": self.session.state_dict()})
+            checkpoint.save(self.folder / SNAPSHOT, {**about, "session": self.session.state_dict()})
+        self._snapshot_seconds = time.monotonic() - began
 
-    def _replay(self, records: Sequence[Record]) -> None:
-        restored = self._restore()
+    def _replay(self, records: Sequence[Record], restored: int) -> None:
         began = time.monotonic()
         for record in records[1:]:
             if record["t"] == "asked":
@@ -239,19 +255,30 @@ class DurableSession:
                 self._queued = [self._asked()]
         self._worked = time.monotonic() - began
 
-    def _restore(self) -> int:
-        """The sequence that the snapshot was made at, 0 without one that is of use."""
+    def _kept(self) -> dict[str, Any]:
+        """Return the last snapshot; nothing without one that can be read."""
         try:
-            state = checkpoint.load(self.folder / SNAPSHOT)
-            self.session.load_state_dict(state["session"])
+            return checkpoint.load(self.folder / SNAPSHOT)
         except FileNotFoundError:
+            pass
+        except (checkpoint.BadCheckpoint, RuntimeError) as error:
+            _log.warning("%s: its snapshot is of no use (%s); the whole log is replayed", self.folder, error)
+        return {}
+
+    def _restored(self, kept: Mapping[str, Any]) -> int:
+        """Go on from a snapshot, if it is of use; return the sequence that it was made at, else 0."""
+        if not kept:
             return 0
-        except (checkpoint.BadCheckpoint, KeyError, ValueError, RuntimeError) as error:
+        try:
+            self.session.load_state_dict(kept["session"])
+        except (KeyError, ValueError, RuntimeError) as error:
             _log.warning("%s: its snapshot is of no use (%s); the whole log is replayed", self.folder, error)
             self.session = Session(self.session.checked)
+            self._log.records = Log.read(self.folder / LOG)
             return 0
         self._queued = [self._asked()]
-        return int(state["sequence"])
+        self.sequence, self.changed = int(kept["sequence"]), max(self.changed, int(kept.get("changed", 0)))
+        return self.sequence
 
     def _verify(self, record: Record, restored: int) -> None:
         if self.sequence < restored or record["generation"] > self.session.record.generation:
@@ -290,3 +317,8 @@ def _unpacked(trial: int, responses: list[float | None] | None, onset: float | N
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _last(records: Sequence[Record]) -> int:
+    """Return the sequence of the last record that has one; 0 without any."""
+    return max((int(record["s"]) for record in records if "s" in record), default=0)

@@ -38,6 +38,13 @@ class Log:
     ----------
     path : Path
         Made where it is missing. One writer at a time, however many processes there are.
+    start : int
+        The byte from which records are wanted, as :attr:`end` was. Those before it are checked, and left out but for the first.
+
+    Attributes
+    ----------
+    records : list of dict
+        What it held when it was opened.
 
     Raises
     ------
@@ -47,14 +54,14 @@ class Log:
         A record in it is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: int = 0) -> None:
         self.path = path
         fresh = not path.exists()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if not lock_descriptor(self._file, blocking=False):  # the lock ends with the process that holds it, however that ends
                 raise LogInUse(errno.EAGAIN, "it is open for writing already", str(path))
-            self.records, self._end = _read(path)
+            self.records, self._end = _read(path, start)
             if os.fstat(self._file).st_size > self._end:
                 os.ftruncate(self._file, self._end)
                 os.fsync(self._file)
@@ -65,6 +72,11 @@ class Log:
             raise
         self._writing = threading.Lock()
         self._broken = False
+
+    @property
+    def end(self) -> int:
+        """Return the byte behind the last record that is on disk."""
+        return self._end
 
     @staticmethod
     def read(path: Path) -> list[Record]:
@@ -129,28 +141,40 @@ def _line(records: Sequence[Mapping[str, Any]]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _parsed(line: bytes) -> list[Record] | None:
+def _text(line: bytes) -> bytes | None:
+    """Return the JSON of a line; None where the line isn't whole."""
     head, _, text = line[:-1].partition(b" ")
     if not line.endswith(b"\n") or len(head) != 8:
         return None
     try:
-        found = json.loads(text) if int(head, 16) == zlib.crc32(text) else None
+        return text if int(head, 16) == zlib.crc32(text) else None
+    except ValueError:
+        return None
+
+
+def _parsed(line: bytes) -> list[Record] | None:
+    text = _text(line)
+    try:
+        found = None if text is None else json.loads(text)
     except ValueError:
         return None
     return [found] if isinstance(found, dict) else found
 
 
-def _read(path: Path) -> tuple[list[Record], int]:
-    """Its records, and where the last whole one ends."""
+def _read(path: Path, start: int = 0) -> tuple[list[Record], int]:
+    """Return the records of a log, of those before byte ``start`` the first alone, and where the last whole one ends."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return [], 0
+    if start > len(data) or data[start - 1 : start] not in (b"", b"\n"):
+        start = 0
     records: list[Record] = []
     at = 0
     while at < len(data):
         end = data.find(b"\n", at) + 1 or len(data)
-        found = _parsed(data[at:end])
+        line = data[at:end]
+        found = _parsed(line) if at == 0 or at >= start else None if _text(line) is None else []
         if found is None:
             # an append has one line break, its last byte: what was cut off can't have anything behind it
             if end < len(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -208,7 +209,8 @@ class TrialRecord:
         told = (t for t in reversed(self.trials) if t.clock == self.clock and t.status is Status.TOLD and math.isfinite(t.onset))
         last = next(told, None)
         self._anchor = None if last is None else (last.onset, last.told)
-        self.counts = {status: sum(trial.status is status for trial in self.trials) for status in Status}
+        counted = Counter(trial.status for trial in self.trials)
+        self.counts = {status: counted[status] for status in Status}
 
 
 def _check_values(told: TrialResponse, units: Sequence[RecordedUnitSpec], field: str) -> None:

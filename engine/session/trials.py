@@ -180,13 +180,10 @@ class Stimuli:
 
 def table(trials: Sequence[Trial], units: int) -> dict[str, Any]:
     """Trials as tensors, for snapshots."""
-    responses = np.full((len(trials), units), np.nan)
-    scores = np.full((len(trials), max((len(trial.scores) for trial in trials), default=0)), np.nan)
-    for at, trial in enumerate(trials):
-        if trial.responses:
-            responses[at] = trial.responses
-        if trial.scores:
-            scores[at] = trial.scores
+    threads = max((len(trial.scores) for trial in trials), default=0)
+    unknown, unscored = (math.nan,) * units, (math.nan,) * threads
+    responses = np.array([trial.responses or unknown for trial in trials], dtype=np.float64).reshape(len(trials), units)
+    scores = np.array([trial.scores or unscored for trial in trials], dtype=np.float64).reshape(len(trials), threads)
     whole = [(t.generation, t.kind, t.stimulus, t.row, t.replicate, t.thread, t.status, t.skipped, t.told) for t in trials]
     real = [(t.onset, t.offset, t.score, t.gain) for t in trials]
     return {
@@ -200,18 +197,35 @@ def table(trials: Sequence[Trial], units: int) -> dict[str, Any]:
 
 def from_table(state: dict[str, Any]) -> list[Trial]:
     """Trials of a snapshot."""
-    found: list[Trial] = []
-    clocks = state["clocks"].tolist() if "clocks" in state else [1] * len(state["whole"])
-    rows = zip(*(state[name].tolist() for name in ("whole", "real", "responses", "scores")), clocks, strict=True)
-    for number, (whole, (onset, offset, score, gain), responses, scores, clock) in enumerate(rows, 1):
-        generation, kind, stimulus, row, replicate, thread, status, skipped, told = whole
-        known = tuple(responses) if status in (Status.TOLD, Status.LATE) else ()
-        trial = Trial(number, generation, Kind(kind), stimulus, row, replicate, thread, Status(status), bool(skipped), known)
-        trial.onset, trial.offset, trial.score, trial.gain, trial.told = onset, offset, score, gain, told
-        trial.scores = tuple(scores) if thread == SHARED else ()
-        trial.clock = clock
-        found.append(trial)
-    return found
+    count = len(state["whole"])
+    clocks = state["clocks"].tolist() if "clocks" in state else [1] * count
+    # column by column and by NumPy: a list a trial takes several times as long
+    generation, kind, stimulus, row, replicate, thread, status, skipped, time = (each.tolist() for each in state["whole"].numpy().T)
+    onset, offset, score, gain = (each.tolist() for each in state["real"].numpy().T)
+    responses, scores = (list(zip(*(each.tolist() for each in state[name].numpy().T), strict=True)) for name in ("responses", "scores"))
+    kinds, statuses, told = {int(kind): kind for kind in Kind}, {int(status): status for status in Status}, (Status.TOLD, Status.LATE)
+    return [
+        Trial(
+            at + 1,
+            generation[at],
+            kinds[kind[at]],
+            stimulus[at],
+            row[at],
+            replicate[at],
+            thread[at],
+            statuses[status[at]],
+            bool(skipped[at]),
+            responses[at] if status[at] in told else (),
+            onset[at],
+            offset[at],
+            time[at],
+            score[at],
+            gain[at],
+            scores[at] if scores and thread[at] == SHARED else (),
+            clocks[at],
+        )
+        for at in range(count)
+    ]
 
 
 def digest(trials: Iterable[Trial], stimuli: Stimuli) -> str:

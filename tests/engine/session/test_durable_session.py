@@ -12,6 +12,7 @@ from actmax.engine.session.checking import check_session
 from actmax.engine.session.durable_session import DurableSession
 from actmax.engine.session.errors import DamagedSession
 from actmax.engine.session.log import Log
+from actmax.engine.session.session import Session
 from actmax.engine.session.trials import Status
 
 
@@ -97,6 +98,44 @@ def test_a_snapshot_that_is_damaged_is_passed_over(tmp_path, monkeypatch):
     kept.close()
     (tmp_path / "x" / "snapshot.safetensors").write_bytes(b"no")
     assert [trial.stimulus for trial in DurableSession(tmp_path / "x", given=GIVEN).session.record.current] == expected
+
+
+def test_a_snapshot_that_is_ahead_of_the_log_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_module, "SNAPSHOT_SECONDS", 0.0)
+    kept = created(tmp_path / "x")
+    kept.tell(neuron(kept.session))
+    kept.step()  # what was told is not flushed, and nobody was told that it is kept
+    assert (tmp_path / "x" / "snapshot.safetensors").exists()
+    kept.close()
+    again = DurableSession(tmp_path / "x", given=GIVEN)
+    assert (again.sequence, again.session.record.generation) == (0, 1)
+    again.tell(neuron(again.session))
+    again.step()
+    again.flush()
+    again.close()
+    last = DurableSession(tmp_path / "x", given=GIVEN)
+    assert (last.sequence, last.session.record.generation) == (again.sequence, 2)
+    last.close()
+
+
+def test_opening_again_repeats_no_work_that_a_snapshot_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_module, "SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr(kept_module, "SNAPSHOT_SHARE", 0.0)
+    kept = created(tmp_path / "x")
+    for _ in range(5):
+        kept.tell(neuron(kept.session))
+        kept.flush()
+        kept.step()
+    kept.tell(neuron(kept.session)[:2])
+    kept.flush()
+    kept.close()
+    repeated: list[int] = []
+    monkeypatch.setattr(Session, "step", lambda *_: repeated.append(1))
+    again = DurableSession(tmp_path / "x", given=GIVEN)
+    assert not repeated
+    assert (again.sequence, again.changed) == (kept.sequence, kept.changed)
+    assert repr(again.session.record.trials) == repr(kept.session.record.trials)
+    again.close()
 
 
 def test_a_replay_to_other_stimuli_is_found_out(tmp_path):

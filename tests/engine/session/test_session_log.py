@@ -52,6 +52,24 @@ def test_records_come_back_in_order(path):
     assert held(path) == [1, 2, 3, 4]
 
 
+def test_a_log_is_read_from_where_it_ended_once_and_checked_from_the_beginning(path):
+    log = Log(path)
+    log.append(numbered(1))
+    log.append(numbered(2, 3))
+    end = log.end
+    log.append(numbered(4))
+    log.close()
+    for start, wanted in ((0, [1, 2, 3, 4]), (end, [1, 4]), (end - 1, [1, 2, 3, 4]), (log.end, [1]), (log.end + 1, [1, 2, 3, 4])):
+        again = Log(path, start)
+        again.close()
+        assert [record["n"] for record in again.records] == wanted
+        assert again.end == log.end
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"n":2', b'"n":7'))
+    with pytest.raises(DamagedSession):
+        Log(path, end)
+
+
 def test_a_log_that_had_a_line_for_each_record_is_read_and_goes_on(path):
     lines = [b'{"t":"x","n":1}', b'{"t":"x","n":2}']
     path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in lines))
