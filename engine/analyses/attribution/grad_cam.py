@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ....models.objectives.unit import mean_response
 from ....models.options import InvalidOption
 from ....models.spaces import StimulusSpec
-from ....models.targets.target import HasActivations, LayerInfo, Target
+from ....models.targets.target import HasActivations, HasModule, LayerInfo, Target
 from ....models.units import UnitAddress
 from ....wire.near_names import hint
 from ...evaluation.evaluator import preserved
@@ -77,7 +77,13 @@ class GradCam(Attribution):
 
     def attribute(self, question: Question) -> Tensor:
         """Return the maps, (units, n, *space)."""
-        return torch.stack([self._of_one(one) for one in question.each()])
+        return self.answer(question)[0]
+
+    def answer(self, question: Question) -> tuple[Tensor, Tensor | None]:
+        """Return the maps, and the responses of the same passes where the network has no time steps."""
+        found = [self._of_one(one) for one in question.each()]
+        whole = isinstance(question.target, HasModule) and question.target.steps is None
+        return torch.stack([maps for maps, _ in found]), torch.stack([responses for _, responses in found]) if whole else None
 
     def to_map(self, attributions: Tensor) -> Tensor:
         """Return them as they are."""
@@ -116,22 +122,24 @@ class GradCam(Attribution):
             self._layers[str(unit)] = found
         return self._layers[str(unit)]
 
-    def _of_one(self, question: Question) -> Tensor:
+    def _of_one(self, question: Question) -> tuple[Tensor, Tensor]:
         target, (unit, *_) = question.target, question.reader.units
         layer, stimuli = self.layer_of(target, unit), question.stimuli
         try:
-            maps = self._maps_at(target, unit, layer, stimuli, question.reader.step)
+            maps, responses = self._maps_at(target, unit, layer, stimuli, question.reader.step)
         except ValueError:  # the network is shown fewer at once
-            maps = torch.cat([self._maps_at(target, unit, layer, one, question.reader.step) for one in stimuli.split(1)])
+            alone = [self._maps_at(target, unit, layer, one, question.reader.step) for one in stimuli.split(1)]
+            maps, responses = (torch.cat(parts) for parts in zip(*alone, strict=True))
         mode = "bilinear" if stimuli.dim() == 4 else "linear"
-        return F.interpolate(maps[:, None], stimuli.shape[2:], mode=mode, align_corners=False)[:, 0]
+        return F.interpolate(maps[:, None], stimuli.shape[2:], mode=mode, align_corners=False)[:, 0], responses
 
-    def _maps_at(self, target: Target, unit: UnitAddress, layer: str, stimuli: Tensor, step: int | None) -> Tensor:
-        """Maps at a layer, (n, *grid); of a spiking network summed over time before what is below zero is cut off."""
+    def _maps_at(self, target: Target, unit: UnitAddress, layer: str, stimuli: Tensor, step: int | None) -> tuple[Tensor, Tensor]:
+        """Maps at a layer, (n, *grid), and responses; of a spiking network summed over time before what is below zero is cut off."""
         spec, total = target.stimulus, torch.zeros(())
-        for activations, gradients in _differentiated(target, unit, [layer], stimuli, step)[0]:
+        (calls,), responses = _differentiated(target, unit, [layer], stimuli, step)
+        for activations, gradients in calls:
             total = total + self.combine(to_grid(activations.detach(), spec), to_grid(gradients, spec))
-        return F.relu(total).float()
+        return F.relu(total).float(), responses
 
 
 class GradCamPlusPlus(GradCam):
@@ -211,7 +219,7 @@ def _with_gradient(target: Target, unit: UnitAddress, candidates: Sequence[str])
     """The first of some layers at which the unit's response has a gradient other than zero, for one of a few random stimuli."""
     with preserved(target):
         for stimulus in probe(target.stimulus, _PROBES).split(1):
-            for name, calls in zip(candidates, _differentiated(target, unit, candidates, stimulus, None), strict=True):
+            for name, calls in zip(candidates, _differentiated(target, unit, candidates, stimulus, None)[0], strict=True):
                 if any(bool(to_grid(gradients, target.stimulus).ne(0).any()) for _, gradients in calls):
                     return name
     return None
@@ -219,21 +227,23 @@ def _with_gradient(target: Target, unit: UnitAddress, candidates: Sequence[str])
 
 def _differentiated(
     target: Target, unit: UnitAddress, layers: Sequence[str], stimuli: Tensor, step: int | None
-) -> list[list[tuple[Tensor, Tensor]]]:
-    """What each layer computes, call by call, with the gradient of the unit's response there; calls without one are left out.
+) -> tuple[list[list[tuple[Tensor, Tensor]]], Tensor]:
+    """What each layer computes, call by call, with the gradient of the unit's response there, and the responses, (n,).
 
-    The response is the sum of what the unit computes at every time step, or that of one ``step``.
+    Calls without a gradient are left out. The response is the sum of what the unit computes at every time step, or that of one ``step``.
     """
     assert isinstance(target, HasActivations)
     with torch.enable_grad():
         found = target.activations(stimuli.detach().clone().requires_grad_(), {unit.layer, *layers})
         read = found[unit.layer] if step is None else [found[unit.layer][min(step, len(found[unit.layer]) - 1)]]
-        response = torch.stack([mean_response(unit, {unit.layer: output}).sum() for output in read]).sum()
+        responses = torch.stack([mean_response(unit, {unit.layer: output}) for output in read]).sum(0)
         calls = [(number, tensor) for number, layer in enumerate(layers) for tensor in found[layer] if tensor.requires_grad]
-        reached = bool(calls) and response.requires_grad
-        slopes = torch.autograd.grad(response, [tensor for _, tensor in calls], allow_unused=True) if reached else [None] * len(calls)
+        reached = bool(calls) and responses.requires_grad
+        slopes = (
+            torch.autograd.grad(responses.sum(), [tensor for _, tensor in calls], allow_unused=True) if reached else [None] * len(calls)
+        )
     pairs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in layers]
     for (number, tensor), slope in zip(calls, slopes, strict=True):
         if slope is not None:
             pairs[number].append((tensor, slope))
-    return pairs
+    return pairs, responses.detach().float()

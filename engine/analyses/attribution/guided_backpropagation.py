@@ -11,7 +11,7 @@ from ....models.options import InvalidOption
 from ....models.targets.redirect import guided
 from ....models.targets.target import HasModule, Target
 from ....models.units import UnitAddress
-from .gradient import Gradient, gradient
+from .gradient import Gradient
 from .stimuli import probe
 from .units import Question, Response
 
@@ -39,17 +39,12 @@ class GuidedBackpropagation(Gradient):
                 why = f"the network calls {', '.join(others)} before {unit}" if others else f"the network calls no ReLU before {unit}"
                 raise InvalidOption("", f"{self.title} is about ReLUs, and {why}; smoothgrad and integrated-gradients need none")
 
-    def attribute(self, question: Question) -> Tensor:
-        """Return the guided gradients, (units, n, *stimulus)."""
-        return torch.stack([gradient(_guided_response(one), question.stimuli) for one in question.each()])
+    def response(self, question: Question) -> Response:
+        """Return the response of the question's first unit; its backward pass is guided."""
+        response = question.reader.response()
 
+        def answer(stimuli: Tensor) -> Tensor:
+            with guided():
+                return response(stimuli)
 
-def _guided_response(question: Question) -> Response:
-    """The response of the question's unit; the backward pass is guided."""
-    response = question.reader.response()
-
-    def answer(stimuli: Tensor) -> Tensor:
-        with guided():
-            return response(stimuli)
-
-    return answer
+        return answer

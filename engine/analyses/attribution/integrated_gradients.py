@@ -6,7 +6,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..analysis import AnalysisContext
 from .library import captum
 from .method import Attribution
 from .units import Question
@@ -30,13 +29,9 @@ class IntegratedGradients(Attribution):
         """Return the integrals times the way, (units, n, *stimulus)."""
         return torch.stack([self._of_one(one) for one in question.each()])
 
-    def expected_sum(self, question: Question) -> Tensor:
+    def expected_sum(self, question: Question, responses: Tensor) -> Tensor:
         """Return the difference of the responses to stimulus and baseline."""
-        return question.reader.responses(question.stimuli) - question.reader.responses(question.baselines)
-
-    def at_once(self, context: AnalysisContext) -> int:
-        """Return so many stimuli that their points fill a pass."""
-        return max(1, context.batch // self.options.steps)
+        return responses - question.reader.responses(question.baselines)
 
     def _of_one(self, question: Question) -> Tensor:
         method = captum().attr.IntegratedGradients(question.reader.response())

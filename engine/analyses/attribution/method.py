@@ -98,8 +98,12 @@ class Attribution:
         """Return maps (…, *space) of attributions (…, *stimulus): their sum over channels."""
         return attributions.sum(2)
 
-    def expected_sum(self, question: Question) -> Tensor:
-        """Return what each map's values add up to where ``completes``, (units, n)."""
+    def answer(self, question: Question) -> tuple[Tensor, Tensor | None]:
+        """Return attributions, and the responses to the stimuli, (units, n), where the method's own passes have them."""
+        return self.attribute(question), None
+
+    def expected_sum(self, question: Question, responses: Tensor) -> Tensor:
+        """Return what each map's values add up to where ``completes``, (units, n); ``responses`` are those to the stimuli."""
         raise NotImplementedError
 
     def at_once(self, context: AnalysisContext) -> int:
@@ -169,11 +173,13 @@ class Attribution:
         absent = baselines(stimuli, self.options.baseline, target.stimulus)
         question = Question(reader, stimuli, absent, seed=context.seed * 65_537 + number)
         with preserved(target), torch.enable_grad():
-            attributions = self._finite(question)
+            attributions, responses = self.answer(question)
+            attributions = _numbers(attributions)
             maps = self._maps(attributions)
-            found = {"attributions": attributions, "maps": maps, "response": reader.responses(stimuli)}
+            found = {"attributions": attributions, "maps": maps, "response": reader.responses(stimuli) if responses is None else responses}
             if self.completes:
-                found |= {"sum": attributions.flatten(2).double().sum(2), "expected sum": self.expected_sum(question)}
+                expected = self.expected_sum(question, found["response"])
+                found |= {"sum": attributions.flatten(2).double().sum(2), "expected sum": expected}
             found |= self._scores(question, maps, step, twin)
             frames = self._time_steps(target) if self.options.film else None
             if frames is not None:
@@ -198,12 +204,16 @@ class Attribution:
         return self.to_map(attributions)
 
     def _finite(self, question: Question) -> Tensor:
-        """Attributions in which a value that is no number is zero, so that no figure has one."""
-        return self.attribute(question).detach().float().nan_to_num(0.0, 0.0, 0.0)
+        return _numbers(self.attribute(question))
 
     @staticmethod
     def _time_steps(target: Target) -> int | None:
         return target.steps if isinstance(target, HasModule) else None
+
+
+def _numbers(attributions: Tensor) -> Tensor:
+    """Attributions in which a value that is no number is zero, so that no figure has one."""
+    return attributions.detach().float().nan_to_num(0.0, 0.0, 0.0)
 
 
 def _at_step(question: Question, step: int) -> Question:

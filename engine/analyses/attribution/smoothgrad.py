@@ -29,6 +29,10 @@ class SmoothGrad(Gradient):
         """Return the averages, (units, n, *stimulus)."""
         return torch.stack([self._of_one(one) for one in question.each()])
 
+    def answer(self, question: Question) -> tuple[Tensor, Tensor | None]:
+        """Return the averages; the passes are of noisy copies."""
+        return self.attribute(question), None
+
     def at_once(self, context: AnalysisContext) -> int:
         """Return so many stimuli that their copies fill a pass."""
         return max(1, context.batch // self.options.samples)

@@ -38,14 +38,15 @@ def test_the_right_map_deletes_at_once_and_inserts_at_once():
 def test_deletion_is_quantus_pixel_flipping(torchvision):
     import quantus
 
-    net = drawn(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)))
-    x, target = images(3, spec=SMALL), ModuleTarget(net, SMALL)
+    net = drawn(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)))
+    grey = StimulusSpec((1, 8, 8))
+    x, target = images(3, spec=grey), ModuleTarget(net, grey)
     question = ask(target, "3[1]", x, 0.0)
     maps = Gradient().to_map(attributed(Gradient(), question))
     found = deletion(question, maps)["deletion"][0]
     pixel_flipping: Any = quantus.PixelFlipping
     flipping = pixel_flipping(
-        features_in_step=3 * 64 // PARTS,
+        features_in_step=64 // PARTS,
         perturb_baseline=0.0,
         return_auc_per_sample=False,
         disable_warnings=True,
