@@ -157,7 +157,8 @@ def without_times(result: Mapping[str, Any]) -> dict[str, Any]:
 
     def cleaned(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: cleaned(item) for key, item in value.items() if "second" not in key}
+            differ = ("date", "threads", "command")
+            return {key: cleaned(item) for key, item in value.items() if "second" not in key and key not in differ}
         return [cleaned(item) for item in value] if isinstance(value, list) else value
 
     return cleaned(dict(result))

@@ -10,6 +10,7 @@ NOT_RUN = {
     ("README.md", "make run"),
     ("docs/zoo.md", "pip install 'actmax[train]'"),
     ("docs/operations.md", "actmax serve --executor ray://head.example"),
+    ("docs/outputs.md", "queued = client.analyse("),
     ("docs/plugins.md", "from actmax.client.plugin import offer_target"),
     ("docs/rigs.md", "actmax rig sessions/"),
     ("docs/rigs.md", "from actmax.client import Session\nfrom actmax.client.rigs.lsl"),

@@ -150,7 +150,7 @@ def test_what_cannot_be_used_is_refused_by_field(tmp_path):
 
     ((field, why),) = refused({"name": "needy"})
     assert field == "analyses[0]"
-    assert "needs HasNaturalResponses (a target that knows how its units answer natural stimuli)" in why
+    assert "needs HasNaturalResponses (a target that knows its units' responses to natural stimuli)" in why
     assert "toy_lab:network does not offer" in why
     ((field, why),) = refused({"name": "most-activatin"})
     assert (field, "did you mean most-activating?" in why) == ("analyses[0].name", True)
