@@ -70,6 +70,27 @@ def show(name: Name, server: Server = SERVER, as_json: Json = False) -> None:
 
 
 @app.command()
+def mark(
+    name: Name,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", min=1, help="The trial's number.", show_default=False)],
+    server: Server = SERVER,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the mark back.")] = False,
+) -> None:
+    """Mark a trial as bad, so that no figure counts it; a rig may be running the session meanwhile."""
+    _call(server, "Tell", pb.TellRequest(session=full(name), mark_trial=pb.MarkTrial(trial=trial, bad=not undo)))
+
+
+@app.command()
+def finish(
+    name: Name,
+    server: Server = SERVER,
+    at_once: Annotated[bool, typer.Option("--at-once", help="Measure nothing again, and end the present generation.")] = False,
+) -> None:
+    """End a session's search with the present generation, after its leaders were measured again; the rig goes on until then."""
+    _call(server, "Tell", pb.TellRequest(session=full(name), finish=pb.Finish(at_once=at_once)))
+
+
+@app.command()
 def close(name: Name, server: Server = SERVER) -> None:
     """Close a session for good; its trials are kept."""
     _call(server, "CloseSession", pb.CloseSessionRequest(name=full(name)))

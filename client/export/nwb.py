@@ -148,6 +148,7 @@ def _add_presentations(pynwb: Any, file: Any, trials: Trials, rows: Any, starts:
         "thread": ("search that it was for; empty where it was for all of them", [trials.thread[row] for row in rows]),
         "score": ("what the optimizer was told, normalised for drift; NaN where nothing", trials.score[rows]),
         "gain": ("the unit's gain by which the score was normalised", trials.gain[rows]),
+        "bad": ("whether the experimenter takes it for bad", trials.bad[rows]),
         "clock": ("which of the rig's clocks it was timed by, from 1; a restarted rig begins the next", trials.clock[rows]),
         "timed_by": ("whose clock told its start: rig, or server, when the response came", ["rig" if own else "server" for own in known]),
     }

@@ -38,7 +38,7 @@ def write_trials(trials: Trials, path: Path) -> None:
         import pyarrow as pa
     columns = {
         name: pa.array(getattr(trials, name))
-        for name in ("trial", "generation", "stimulus", "replicate", "onset", "offset", "told_time", "score", "gain", "clock")
+        for name in ("trial", "generation", "stimulus", "replicate", "onset", "offset", "told_time", "score", "gain", "clock", "bad")
     }
     columns |= {name: pa.array(getattr(trials, name)).dictionary_encode() for name in ("kind", "status", "thread")}
     columns |= {f"response_{unit}": pa.array(trials.responses[:, at]) for at, unit in enumerate(trials.units)}

@@ -125,6 +125,14 @@ class AsyncSession(SessionCore):
         """See :meth:`Session.advance`."""
         await self._advance()
 
+    async def mark_bad(self, trial: int, *, bad: bool = True) -> None:
+        """See :meth:`Session.mark_bad`."""
+        await self._mark_bad(trial, bad)
+
+    async def finish(self, *, at_once: bool = False) -> None:
+        """See :meth:`Session.finish`."""
+        await self._finish(at_once)
+
     async def restart_clock(self) -> None:
         """See :meth:`Session.restart_clock`."""
         await self._restart_clock()

@@ -184,6 +184,14 @@ class SessionCore:
     async def _change_objective(self, objective: Mapping[str, Any] | str | None, unit: str, thread: str) -> None:
         await self._say(self._protocol.changing(objective, unit, thread))
 
+    async def _mark_bad(self, trial: int, bad: bool) -> None:
+        await self._say(self._protocol.marking(trial, bad))
+
+    async def _finish(self, at_once: bool) -> None:
+        await self._say(self._protocol.finishing(at_once))
+        if at_once:
+            self.shown = None
+
     async def _restart_clock(self) -> None:
         await self._until(lambda: bool(self._protocol.described.name))
         await self._say(self._protocol.restarting_clock())

@@ -138,7 +138,8 @@ class SessionProtocol:
                 answered = self.unanswered.popleft()
                 self.told.update(trial.trial for trial in answered.tell.trials)
                 self.clock = max(self.clock, answered.restart_clock.clock)
-                if self.generation is not None and answered.advance.generation == self.generation.number:
+                ends = answered.finish.at_once
+                if self.generation is not None and (ends or answered.advance.generation == self.generation.number):
                     self.told.update(self.generation.trials)
             case "warning":
                 self.warning = response.warning.expire_time.ToMicroseconds() / 1e6
@@ -205,6 +206,16 @@ class SessionProtocol:
     def restarting_clock(self) -> pb.RunSessionRequest:
         """Return the request to begin the rig's next clock."""
         return pb.RunSessionRequest(restart_clock=pb.RestartClock(clock=self.clock + 1))
+
+    @staticmethod
+    def marking(trial: int, bad: bool) -> pb.RunSessionRequest:
+        """Return the request to mark a trial as bad, or to take that back."""
+        return pb.RunSessionRequest(mark_trial=pb.MarkTrial(trial=trial, bad=bad))
+
+    @staticmethod
+    def finishing(at_once: bool) -> pb.RunSessionRequest:
+        """Return the request to end the search with the present generation."""
+        return pb.RunSessionRequest(finish=pb.Finish(at_once=at_once))
 
     def advancing(self) -> pb.RunSessionRequest:
         """Return the request to end the present generation.

@@ -197,6 +197,23 @@ class Session(SessionCore):
         """End the present generation; trials without a response count as missed."""
         blocking(self._advance())
 
+    def mark_bad(self, trial: int, *, bad: bool = True) -> None:
+        """Mark a trial as bad, so that no figure counts it, or take that back with ``bad=False``.
+
+        The search learns of a bad trial of the present generation as missed; what it has learned of earlier ones stays learned.
+        """
+        blocking(self._mark_bad(trial, bad))
+
+    def finish(self, *, at_once: bool = False) -> None:
+        """End the search with the present generation, after its leaders were measured again.
+
+        Parameters
+        ----------
+        at_once : bool
+            End it now: untold trials count as missed, and nothing is measured again.
+        """
+        blocking(self._finish(at_once))
+
     def restart_clock(self) -> None:
         """Declare that the rig's clock began anew: from the next trial on its onsets may be any time.
 

@@ -41,6 +41,8 @@ class Trials:
         The thread that each was for; empty where it was for all, or in a session without named threads.
     clock : ndarray
         int64, (n,): which of the rig's clocks onset and offset are of, from 1.
+    bad : ndarray
+        bool, (n,): whether the experimenter takes it for bad.
     latents : ndarray
         (n, *latent).
     stimuli : ndarray
@@ -62,6 +64,7 @@ class Trials:
     gain: NDArray[np.float64]
     thread: list[str]
     clock: NDArray[np.int64]
+    bad: NDArray[np.bool_]
     latents: NDArray[Any]
     stimuli: NDArray[np.float32]
 
@@ -133,6 +136,7 @@ def _columns(session: session_pb2.Session, batches: list[pb.ListTrialsResponse],
         real(row.gain for row in rows),
         [row.thread for row in rows],
         np.maximum(whole("clock"), 1),
+        np.array([row.bad for row in rows], dtype=bool),
         np.concatenate([to_array(batch.latents) for batch in batches]) if batches else np.empty((0, 0)),
         np.concatenate(shown) if shown else np.empty((0, *shape), np.float32),
     )

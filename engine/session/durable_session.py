@@ -137,6 +137,18 @@ class DurableSession:
             self._add({"t": "advance", "at": now(), "generation": generation, "why": why})
         return done
 
+    def mark(self, trial: int, *, bad: bool) -> bool:
+        """Mark a trial as bad, or take that back; see :meth:`TrialRecord.mark`."""
+        done = self.session.record.mark(trial, bad=bad)
+        if done:
+            self._add({"t": "mark", "at": now(), "trial": trial, "bad": bad})
+        return done
+
+    def finish(self, *, at_once: bool) -> None:
+        """End the searches; see :meth:`Session.finish`."""
+        self.session.finish(at_once=at_once)
+        self._add({"t": "finish", "at": now(), "at_once": at_once})
+
     def restart_clock(self, clock: int) -> bool:
         """Begin the rig's next clock; see :meth:`TrialRecord.restart_clock`."""
         done = self.session.record.restart_clock(clock)
@@ -242,6 +254,10 @@ class DurableSession:
                     self.session.record.tell([_unpacked(*each) for each in record["trials"]], int(record["at"]), checked=True)
                 case "advance":
                     self.session.record.advance(int(record["generation"]))
+                case "mark":
+                    self.session.record.mark(int(record["trial"]), bad=bool(record["bad"]))
+                case "finish":
+                    self.session.finish(at_once=bool(record["at_once"]))
                 case "clock":
                     self.session.record.restart_clock(int(record["clock"]))
                 case "objective":

@@ -104,7 +104,7 @@ class Findings:
     def reference_mean(self, number: int) -> float:
         """Return the mean score of references over the last generations, by a thread's objective; NaN where there are none."""
         recent = self._record.of(range(max(1, self._record.generation - RECENT), self._record.generation))
-        scores = [score for t in recent if t.kind is Kind.REFERENCE and math.isfinite(score := t.score_for(number))]
+        scores = [score for t in recent if t.kind is Kind.REFERENCE and not t.bad and math.isfinite(score := t.score_for(number))]
         return math.fsum(scores) / len(scores) if scores else math.nan
 
     def look(self, thread: SearchThread, significance: float) -> None:
@@ -142,7 +142,7 @@ class Measurements:
         self._blocks: dict[int, dict[tuple[Kind, int], list[tuple[int, float]]]] = {}
         for trial in trials:
             score = trial.score if trial.kind is Kind.REMEASURE else trial.score_for(thread)
-            if math.isfinite(score):
+            if math.isfinite(score) and not trial.bad:
                 of = trial.thread if trial.kind is Kind.REMEASURE else -1
                 self._blocks.setdefault(trial.generation, {}).setdefault((trial.kind, of), []).append((trial.stimulus, score))
 

@@ -171,6 +171,25 @@ class TrialRecord:
         self.counts[Status.UNTOLD] = 0
         return True
 
+    def mark(self, trial: int, *, bad: bool) -> bool:
+        """Mark a trial as bad, or take that back; return whether that was still to be done.
+
+        Of the present generation, the search learns of a bad trial as missed. What it has learned of earlier generations stays learned, and
+        the figures leave the trial out.
+
+        Raises
+        ------
+        Refused
+            UNKNOWN_TRIAL.
+        """
+        if not 1 <= trial <= len(self.trials):
+            raise Refused("UNKNOWN_TRIAL", "trial", f"there is no trial {trial}; the last one asked is {len(self.trials)}")
+        found = self.trials[trial - 1]
+        if found.bad == bad:
+            return False
+        found.bad = bad
+        return True
+
     def restart_clock(self, clock: int) -> bool:
         """Begin the rig's clock number ``clock``, on which any onset may come first; return whether that was still to be done.
 

@@ -83,7 +83,7 @@ class Scorer:
 
     def learn_anew(self, thread: SearchThread, trials: Sequence[Trial]) -> None:
         """Let a fresh search learn from all trials so far, scored by its own objective; its own trials carry that score from now on."""
-        shown = [trial for trial in trials if trial.status is Status.TOLD]
+        shown = [trial for trial in trials if _counts(trial)]
         known: list[Trial] = []
         scores: list[float] = []
         for generation, gain in enumerate(self._gains, 1):
@@ -123,7 +123,7 @@ class Scorer:
     def _gain(self, trials: Sequence[Trial], threads: Sequence[SearchThread]) -> NDArray[np.float64]:
         if not self.normalises:
             return np.ones(len(self._names))
-        shown = [trial for trial in trials if trial.kind is Kind.REFERENCE and trial.status is Status.TOLD]
+        shown = [trial for trial in trials if trial.kind is Kind.REFERENCE and _counts(trial)]
         references = np.array([self._reference_at[trial.stimulus] for trial in shown], dtype=np.int64)
         responses = np.array([trial.responses for trial in shown], dtype=np.float64).reshape(-1, len(self._names))
         found = self.drift.add(references, responses)
@@ -169,7 +169,7 @@ class Scorer:
     def _scores(self, trials: Sequence[Trial], gain: NDArray[np.float64], objective: Objective) -> list[float]:
         """The score of each trial of a generation, responses divided by ``gain``, (units,); NaN where it was not told in time."""
         found = [math.nan] * len(trials)
-        rows = [row for row, trial in enumerate(trials) if trial.status is Status.TOLD]
+        rows = [row for row, trial in enumerate(trials) if _counts(trial)]
         if not rows:
             return found
         told = [trials[row] for row in rows]
@@ -192,8 +192,12 @@ class Scorer:
         return found
 
 
+def _counts(trial: Trial) -> bool:
+    return trial.status is Status.TOLD and not trial.bad
+
+
 def _told(trials: Sequence[Trial]) -> NDArray[np.float64]:
-    return np.array([trial.responses for trial in trials if trial.status is Status.TOLD], dtype=np.float64)
+    return np.array([trial.responses for trial in trials if _counts(trial)], dtype=np.float64)
 
 
 def _rescore(trial: Trial, thread: int, score: float, gain: float) -> None:

@@ -52,6 +52,7 @@ class Session:
         self._layout = Layout(checked, self.stimuli)
         self.scorer = Scorer(checked, self.stimuli, self.screen, self._layout.references)
         self.threads = [SearchThread(checked, number) for number in range(len(checked.threads))]
+        self._finishing = ""
         self._findings = Findings(self.record, self.threads, self.stimuli, self.spec.seed)
         self._plan()
 
@@ -119,6 +120,25 @@ class Session:
         """
         self.thread(thread).pending = self.check_change(objective, unit, thread)
 
+    def finish(self, *, at_once: bool) -> None:
+        """End all searches with the present generation.
+
+        Parameters
+        ----------
+        at_once : bool
+            Its untold trials count as missed, and nothing is measured again. Else the leaders are, as the design says.
+
+        Raises
+        ------
+        NotNow
+            The session has ended.
+        """
+        if self.stopped_by:
+            raise NotNow("TOO_LATE", "finish", f"the session has ended ({self.stopped_by})")
+        self._finishing = "at once" if at_once else "remeasure"
+        if at_once:
+            self.record.advance(self.record.generation)
+
     def step(self, at_boundary: Callable[[], None] = lambda: None) -> None:
         """Tell the searches of the complete generation, and plan the next; ``at_boundary`` in between, where the state is whole."""
         if not self.complete:
@@ -130,11 +150,14 @@ class Session:
             if thread.stopped_by:
                 continue
             thread.tell([trial for trial in trials if trial.thread == thread.number], self.stimuli)
-            if thread.pending is None:
+            if self._finishing:
+                thread.finish(remeasure=self._finishing == "remeasure")
+            elif thread.pending is None:
                 self._findings.look(thread, self.spec.stop.significance)
             elif not thread.stopped_by:
                 thread.turn()
                 self.scorer.learn_anew(thread, self.record.trials)
+        self._finishing = ""
         if all(thread.whole for thread in self.threads):
             at_boundary()
         self._plan()

@@ -140,6 +140,18 @@ class SearchThread:
         self.search, self.note = self._fresh()
         self._forget()
 
+    def finish(self, *, remeasure: bool) -> None:
+        """End the search, with its leaders measured again if ``remeasure``; what it has asked and not shown yet is given up."""
+        if remeasure and self.search.remeasuring:
+            return
+        self.earlier_evaluations += len(self._scores)
+        self.pending = None
+        self._forget()
+        if remeasure:
+            self.search.end("finished")
+        else:
+            self.search.stopped_by = "finished"
+
     def _fresh(self) -> tuple[Search, str]:
         return self._checked.search(self.number, self.aim, self.changes, self.evaluations_due - self.earlier_evaluations)
 

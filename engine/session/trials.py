@@ -66,6 +66,8 @@ class Trial:
         On the rig's clock, in seconds; NaN where not told.
     clock : int
         Which of the rig's clocks, from 1; the next begins with each restart that the rig declares.
+    bad : bool
+        The experimenter takes it for bad: no figure counts it.
     told : int
         When, in microseconds since 1970 by the server's clock; 0 where untold.
     score, gain : float
@@ -92,6 +94,7 @@ class Trial:
     gain: float = 1.0
     scores: tuple[float, ...] = ()
     clock: int = 1
+    bad: bool = False
 
     def score_for(self, thread: int) -> float:
         """Its score by a thread's objective; NaN where it is another thread's."""
@@ -191,6 +194,7 @@ def table(trials: Sequence[Trial], units: int) -> dict[str, Any]:
         "real": torch.tensor(real, dtype=torch.float64).reshape(-1, 4),
         "responses": torch.from_numpy(responses),
         "scores": torch.from_numpy(scores),
+        "bad": torch.tensor([t.number for t in trials if t.bad], dtype=torch.int64),
         "clocks": torch.tensor([t.clock for t in trials], dtype=torch.int64),
     }
 
@@ -204,6 +208,7 @@ def from_table(state: dict[str, Any]) -> list[Trial]:
     onset, offset, score, gain = (each.tolist() for each in state["real"].numpy().T)
     responses, scores = (list(zip(*(each.tolist() for each in state[name].numpy().T), strict=True)) for name in ("responses", "scores"))
     kinds, statuses, told = {int(kind): kind for kind in Kind}, {int(status): status for status in Status}, (Status.TOLD, Status.LATE)
+    bad = set(state["bad"].tolist()) if "bad" in state else set[int]()
     return [
         Trial(
             at + 1,
@@ -223,6 +228,7 @@ def from_table(state: dict[str, Any]) -> list[Trial]:
             gain[at],
             scores[at] if scores and thread[at] == SHARED else (),
             clocks[at],
+            at + 1 in bad,
         )
         for at in range(count)
     ]

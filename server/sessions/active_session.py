@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-Step = pb.Tell | pb.Advance | pb.ChangeObjective | pb.RestartClock
+Step = pb.Tell | pb.Advance | pb.ChangeObjective | pb.RestartClock | pb.MarkTrial | pb.Finish
 
 
 _UNREAD = 64
@@ -263,6 +263,10 @@ class ActiveSession:
                 kept.advance(step.generation, "client")
             elif isinstance(step, pb.RestartClock):
                 kept.restart_clock(step.clock)
+            elif isinstance(step, pb.MarkTrial):
+                kept.mark(step.trial, bad=step.bad)
+            elif isinstance(step, pb.Finish):
+                kept.finish(at_once=step.at_once)
             else:
                 named = plain(step.objective) if step.HasField("objective") else None
                 objective = None if named is None else ComponentSpec.model_validate(named)

@@ -248,17 +248,20 @@ class Sessions:
         return pb.AskResponse(ask=asked.ask) if asked is not None else pb.AskResponse(ended=await self._memory.described(live, whole=True))
 
     async def tell(self, name: str, step: Step) -> pb.Ack:
-        """Apply one step and return its acknowledgement, for clients without streams.
+        """Apply one step and return its acknowledgement, for clients without streams; a mark or the finish also beside a stream.
 
         Raises
         ------
         ServiceError
             FAILED_PRECONDITION: a stream runs the session; and the errors of ``ActiveSession.apply``, also about the step itself.
         """
-        live = await self._alone(name)
+        beside = isinstance(step, (pb.MarkTrial, pb.Finish))
+        live = await (self._memory.opened(name) if beside else self._alone(name))
         acks, _, error = await live.apply(None, [step])
         if error is not None:
             raise error
+        if live.holder is not None:  # its stream may have to end, or to show something else
+            live.holder.inbox.put_nowait(None)
         return acks[0]
 
     async def trials(self, name: str, stimuli: bool) -> AsyncGenerator[pb.ListTrialsResponse, None]:

@@ -195,6 +195,7 @@ def _steps(requests: Sequence[pb.RunSessionRequest | ServiceError]) -> tuple[lis
             return steps, request
         kind = request.WhichOneof("content")
         if kind is None or kind == "open":
-            return steps, invalid("content", "after open come tell, advance and change_objective", reason="NOT_A_STEP")
+            what = "after open come steps: tell, advance, change_objective, restart_clock, mark_trial, finish"
+            return steps, invalid("content", what, reason="NOT_A_STEP")
         steps.append(getattr(request, kind))
     return steps, None

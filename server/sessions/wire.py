@@ -207,6 +207,7 @@ def trial(found: Trial, names: Sequence[str]) -> session_service_pb2.Trial:
         gain=found.gain,
         thread=names[found.thread] if found.thread >= 0 else "",
         clock=found.clock,
+        bad=found.bad,
     )
     if not math.isnan(found.onset):
         message.onset = found.onset

@@ -29,7 +29,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61\x63tmax/v1/session_service.proto\x12\tactmax.v1\x1a\x13\x61\x63tmax/v1/job.proto\x1a\x17\x61\x63tmax/v1/session.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x14\x43reateSessionRequest\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x16.actmax.v1.SessionSpecB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"-\n\x11GetSessionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"O\n\x13ListSessionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"U\n\x14ListSessionsResponse\x12$\n\x08sessions\x18\x01 \x03(\x0b\x32\x12.actmax.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x13\x43loseSessionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"0\n\x14\x44\x65leteSessionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\xf1\x01\n\x11RunSessionRequest\x12\x1f\n\x04open\x18\x01 \x01(\x0b\x32\x0f.actmax.v1.OpenH\x00\x12\x1f\n\x04tell\x18\x02 \x01(\x0b\x32\x0f.actmax.v1.TellH\x00\x12%\n\x07\x61\x64vance\x18\x03 \x01(\x0b\x32\x12.actmax.v1.AdvanceH\x00\x12\x36\n\x10\x63hange_objective\x18\x04 \x01(\x0b\x32\x1a.actmax.v1.ChangeObjectiveH\x00\x12\x30\n\rrestart_clock\x18\x05 \x01(\x0b\x32\x17.actmax.v1.RestartClockH\x00\x42\t\n\x07\x63ontent\"\x83\x01\n\x04Open\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1e\n\rlast_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\tclient_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x11\n\ttake_over\x18\x04 \x01(\x08\x12\r\n\x05renew\x18\x05 \x01(\x08\">\n\x04Tell\x12\x36\n\x06trials\x18\x01 \x03(\x0b\x32\x18.actmax.v1.TrialResponseB\x0c\xbaH\t\x92\x01\x06\x08\x01\x10\xa0\x8d\x06\"\xa5\x01\n\rTrialResponse\x12\x16\n\x05trial\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x1c\n\tresponses\x18\x02 \x03(\x01\x42\t\xbaH\x06\x92\x01\x03\x10\x80 \x12\x0e\n\x06missed\x18\x03 \x01(\x08\x12\x1b\n\x05onset\x18\x04 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x00\x88\x01\x01\x12\x1c\n\x06offset\x18\x05 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x88\x01\x01\x42\x08\n\x06_onsetB\t\n\x07_offset\"&\n\x07\x41\x64vance\x12\x1b\n\ngeneration\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\"k\n\x0f\x43hangeObjective\x12\'\n\tobjective\x18\x01 \x01(\x0b\x32\x14.actmax.v1.Component\x12\x16\n\x04unit\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x17\n\x06thread\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"*\n\x0cRestartClock\x12\x1a\n\x05\x63lock\x18\x01 \x01(\x03\x42\x0b\xbaH\x08\"\x06\x18\xc0\x84=(\x02\"\xdb\x01\n\x12RunSessionResponse\x12#\n\x06opened\x18\x01 \x01(\x0b\x32\x11.actmax.v1.OpenedH\x00\x12$\n\x03\x61sk\x18\x02 \x01(\x0b\x32\x15.actmax.v1.GenerationH\x00\x12\x1d\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x0e.actmax.v1.AckH\x00\x12+\n\x07warning\x18\x04 \x01(\x0b\x32\x18.actmax.v1.ExpiryWarningH\x00\x12#\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x12.actmax.v1.SessionH\x00\x42\t\n\x07\x63ontent\"D\n\x06Opened\x12\x15\n\rlast_sequence\x18\x01 \x01(\x03\x12#\n\x07session\x18\x02 \x01(\x0b\x32\x12.actmax.v1.Session\"\xac\x02\n\nGeneration\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\x0e\n\x06trials\x18\x02 \x03(\x03\x12#\n\x05kinds\x18\x03 \x03(\x0e\x32\x14.actmax.v1.TrialKind\x12\"\n\x07stimuli\x18\x04 \x01(\x0b\x32\x11.actmax.v1.Tensor\x12\x0b\n\x03png\x18\x05 \x03(\x0c\x12,\n\x08progress\x18\x06 \x01(\x0b\x32\x1a.actmax.v1.SessionProgress\x12\x31\n\x0erecommendation\x18\x07 \x01(\x0b\x32\x19.actmax.v1.Recommendation\x12\x0f\n\x07threads\x18\x08 \x03(\t\x12\x32\n\x0fthread_progress\x18\t \x03(\x0b\x32\x19.actmax.v1.ThreadProgress\"E\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06trials\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x03\x12\x0e\n\x06untold\x18\x04 \x01(\x03\"@\n\rExpiryWarning\x12/\n\x0b\x65xpire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\nAskRequest\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"c\n\x0b\x41skResponse\x12$\n\x03\x61sk\x18\x01 \x01(\x0b\x32\x15.actmax.v1.GenerationH\x00\x12#\n\x05\x65nded\x18\x02 \x01(\x0b\x32\x12.actmax.v1.SessionH\x00\x42\t\n\x07\x63ontent\"\xee\x01\n\x0bTellRequest\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1f\n\x04tell\x18\x02 \x01(\x0b\x32\x0f.actmax.v1.TellH\x00\x12%\n\x07\x61\x64vance\x18\x03 \x01(\x0b\x32\x12.actmax.v1.AdvanceH\x00\x12\x36\n\x10\x63hange_objective\x18\x04 \x01(\x0b\x32\x1a.actmax.v1.ChangeObjectiveH\x00\x12\x30\n\rrestart_clock\x18\x05 \x01(\x0b\x32\x17.actmax.v1.RestartClockH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"+\n\x0cTellResponse\x12\x1b\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x0e.actmax.v1.Ack\"A\n\x11ListTrialsRequest\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x0f\n\x07stimuli\x18\x02 \x01(\x08\"~\n\x12ListTrialsResponse\x12 \n\x06trials\x18\x01 \x03(\x0b\x32\x10.actmax.v1.Trial\x12\"\n\x07latents\x18\x02 \x01(\x0b\x32\x11.actmax.v1.Tensor\x12\"\n\x07stimuli\x18\x03 \x01(\x0b\x32\x11.actmax.v1.Tensor\"\xbf\x02\n\x05Trial\x12\r\n\x05trial\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\"\n\x04kind\x18\x03 \x01(\x0e\x32\x14.actmax.v1.TrialKind\x12\x10\n\x08stimulus\x18\x04 \x01(\x03\x12\x11\n\treplicate\x18\x05 \x01(\x05\x12\x11\n\tresponses\x18\x06 \x03(\x01\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\x12\n\x05onset\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06offset\x18\t \x01(\x01H\x01\x88\x01\x01\x12-\n\ttold_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05score\x18\x0b \x01(\x01\x12\x0c\n\x04gain\x18\x0c \x01(\x01\x12\x0e\n\x06thread\x18\r \x01(\t\x12\r\n\x05\x63lock\x18\x0e \x01(\x03\x42\x08\n\x06_onsetB\t\n\x07_offset2\x80\x05\n\x0eSessionService\x12\x44\n\rCreateSession\x12\x1f.actmax.v1.CreateSessionRequest\x1a\x12.actmax.v1.Session\x12>\n\nGetSession\x12\x1c.actmax.v1.GetSessionRequest\x1a\x12.actmax.v1.Session\x12O\n\x0cListSessions\x12\x1e.actmax.v1.ListSessionsRequest\x1a\x1f.actmax.v1.ListSessionsResponse\x12\x42\n\x0c\x43loseSession\x12\x1e.actmax.v1.CloseSessionRequest\x1a\x12.actmax.v1.Session\x12H\n\rDeleteSession\x12\x1f.actmax.v1.DeleteSessionRequest\x1a\x16.google.protobuf.Empty\x12M\n\nRunSession\x12\x1c.actmax.v1.RunSessionRequest\x1a\x1d.actmax.v1.RunSessionResponse(\x01\x30\x01\x12\x34\n\x03\x41sk\x12\x15.actmax.v1.AskRequest\x1a\x16.actmax.v1.AskResponse\x12\x37\n\x04Tell\x12\x16.actmax.v1.TellRequest\x1a\x17.actmax.v1.TellResponse\x12K\n\nListTrials\x12\x1c.actmax.v1.ListTrialsRequest\x1a\x1d.actmax.v1.ListTrialsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61\x63tmax/v1/session_service.proto\x12\tactmax.v1\x1a\x13\x61\x63tmax/v1/job.proto\x1a\x17\x61\x63tmax/v1/session.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x14\x43reateSessionRequest\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x16.actmax.v1.SessionSpecB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"-\n\x11GetSessionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"O\n\x13ListSessionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"U\n\x14ListSessionsResponse\x12$\n\x08sessions\x18\x01 \x03(\x0b\x32\x12.actmax.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x13\x43loseSessionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"0\n\x14\x44\x65leteSessionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\xc2\x02\n\x11RunSessionRequest\x12\x1f\n\x04open\x18\x01 \x01(\x0b\x32\x0f.actmax.v1.OpenH\x00\x12\x1f\n\x04tell\x18\x02 \x01(\x0b\x32\x0f.actmax.v1.TellH\x00\x12%\n\x07\x61\x64vance\x18\x03 \x01(\x0b\x32\x12.actmax.v1.AdvanceH\x00\x12\x36\n\x10\x63hange_objective\x18\x04 \x01(\x0b\x32\x1a.actmax.v1.ChangeObjectiveH\x00\x12\x30\n\rrestart_clock\x18\x05 \x01(\x0b\x32\x17.actmax.v1.RestartClockH\x00\x12*\n\nmark_trial\x18\x06 \x01(\x0b\x32\x14.actmax.v1.MarkTrialH\x00\x12#\n\x06\x66inish\x18\x07 \x01(\x0b\x32\x11.actmax.v1.FinishH\x00\x42\t\n\x07\x63ontent\"\x83\x01\n\x04Open\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1e\n\rlast_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\tclient_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x11\n\ttake_over\x18\x04 \x01(\x08\x12\r\n\x05renew\x18\x05 \x01(\x08\">\n\x04Tell\x12\x36\n\x06trials\x18\x01 \x03(\x0b\x32\x18.actmax.v1.TrialResponseB\x0c\xbaH\t\x92\x01\x06\x08\x01\x10\xa0\x8d\x06\"\xa5\x01\n\rTrialResponse\x12\x16\n\x05trial\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x1c\n\tresponses\x18\x02 \x03(\x01\x42\t\xbaH\x06\x92\x01\x03\x10\x80 \x12\x0e\n\x06missed\x18\x03 \x01(\x08\x12\x1b\n\x05onset\x18\x04 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x00\x88\x01\x01\x12\x1c\n\x06offset\x18\x05 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x88\x01\x01\x42\x08\n\x06_onsetB\t\n\x07_offset\"&\n\x07\x41\x64vance\x12\x1b\n\ngeneration\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\"k\n\x0f\x43hangeObjective\x12\'\n\tobjective\x18\x01 \x01(\x0b\x32\x14.actmax.v1.Component\x12\x16\n\x04unit\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x17\n\x06thread\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"*\n\x0cRestartClock\x12\x1a\n\x05\x63lock\x18\x01 \x01(\x03\x42\x0b\xbaH\x08\"\x06\x18\xc0\x84=(\x02\"0\n\tMarkTrial\x12\x16\n\x05trial\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x0b\n\x03\x62\x61\x64\x18\x02 \x01(\x08\"\x19\n\x06\x46inish\x12\x0f\n\x07\x61t_once\x18\x01 \x01(\x08\"\xdb\x01\n\x12RunSessionResponse\x12#\n\x06opened\x18\x01 \x01(\x0b\x32\x11.actmax.v1.OpenedH\x00\x12$\n\x03\x61sk\x18\x02 \x01(\x0b\x32\x15.actmax.v1.GenerationH\x00\x12\x1d\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x0e.actmax.v1.AckH\x00\x12+\n\x07warning\x18\x04 \x01(\x0b\x32\x18.actmax.v1.ExpiryWarningH\x00\x12#\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x12.actmax.v1.SessionH\x00\x42\t\n\x07\x63ontent\"D\n\x06Opened\x12\x15\n\rlast_sequence\x18\x01 \x01(\x03\x12#\n\x07session\x18\x02 \x01(\x0b\x32\x12.actmax.v1.Session\"\xac\x02\n\nGeneration\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\x0e\n\x06trials\x18\x02 \x03(\x03\x12#\n\x05kinds\x18\x03 \x03(\x0e\x32\x14.actmax.v1.TrialKind\x12\"\n\x07stimuli\x18\x04 \x01(\x0b\x32\x11.actmax.v1.Tensor\x12\x0b\n\x03png\x18\x05 \x03(\x0c\x12,\n\x08progress\x18\x06 \x01(\x0b\x32\x1a.actmax.v1.SessionProgress\x12\x31\n\x0erecommendation\x18\x07 \x01(\x0b\x32\x19.actmax.v1.Recommendation\x12\x0f\n\x07threads\x18\x08 \x03(\t\x12\x32\n\x0fthread_progress\x18\t \x03(\x0b\x32\x19.actmax.v1.ThreadProgress\"E\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06trials\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x03\x12\x0e\n\x06untold\x18\x04 \x01(\x03\"@\n\rExpiryWarning\x12/\n\x0b\x65xpire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\nAskRequest\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"c\n\x0b\x41skResponse\x12$\n\x03\x61sk\x18\x01 \x01(\x0b\x32\x15.actmax.v1.GenerationH\x00\x12#\n\x05\x65nded\x18\x02 \x01(\x0b\x32\x12.actmax.v1.SessionH\x00\x42\t\n\x07\x63ontent\"\xbf\x02\n\x0bTellRequest\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1f\n\x04tell\x18\x02 \x01(\x0b\x32\x0f.actmax.v1.TellH\x00\x12%\n\x07\x61\x64vance\x18\x03 \x01(\x0b\x32\x12.actmax.v1.AdvanceH\x00\x12\x36\n\x10\x63hange_objective\x18\x04 \x01(\x0b\x32\x1a.actmax.v1.ChangeObjectiveH\x00\x12\x30\n\rrestart_clock\x18\x05 \x01(\x0b\x32\x17.actmax.v1.RestartClockH\x00\x12*\n\nmark_trial\x18\x06 \x01(\x0b\x32\x14.actmax.v1.MarkTrialH\x00\x12#\n\x06\x66inish\x18\x07 \x01(\x0b\x32\x11.actmax.v1.FinishH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"+\n\x0cTellResponse\x12\x1b\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x0e.actmax.v1.Ack\"A\n\x11ListTrialsRequest\x12\x1b\n\x07session\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x0f\n\x07stimuli\x18\x02 \x01(\x08\"~\n\x12ListTrialsResponse\x12 \n\x06trials\x18\x01 \x03(\x0b\x32\x10.actmax.v1.Trial\x12\"\n\x07latents\x18\x02 \x01(\x0b\x32\x11.actmax.v1.Tensor\x12\"\n\x07stimuli\x18\x03 \x01(\x0b\x32\x11.actmax.v1.Tensor\"\xcc\x02\n\x05Trial\x12\r\n\x05trial\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\"\n\x04kind\x18\x03 \x01(\x0e\x32\x14.actmax.v1.TrialKind\x12\x10\n\x08stimulus\x18\x04 \x01(\x03\x12\x11\n\treplicate\x18\x05 \x01(\x05\x12\x11\n\tresponses\x18\x06 \x03(\x01\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\x12\n\x05onset\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06offset\x18\t \x01(\x01H\x01\x88\x01\x01\x12-\n\ttold_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05score\x18\x0b \x01(\x01\x12\x0c\n\x04gain\x18\x0c \x01(\x01\x12\x0e\n\x06thread\x18\r \x01(\t\x12\r\n\x05\x63lock\x18\x0e \x01(\x03\x12\x0b\n\x03\x62\x61\x64\x18\x0f \x01(\x08\x42\x08\n\x06_onsetB\t\n\x07_offset2\x80\x05\n\x0eSessionService\x12\x44\n\rCreateSession\x12\x1f.actmax.v1.CreateSessionRequest\x1a\x12.actmax.v1.Session\x12>\n\nGetSession\x12\x1c.actmax.v1.GetSessionRequest\x1a\x12.actmax.v1.Session\x12O\n\x0cListSessions\x12\x1e.actmax.v1.ListSessionsRequest\x1a\x1f.actmax.v1.ListSessionsResponse\x12\x42\n\x0c\x43loseSession\x12\x1e.actmax.v1.CloseSessionRequest\x1a\x12.actmax.v1.Session\x12H\n\rDeleteSession\x12\x1f.actmax.v1.DeleteSessionRequest\x1a\x16.google.protobuf.Empty\x12M\n\nRunSession\x12\x1c.actmax.v1.RunSessionRequest\x1a\x1d.actmax.v1.RunSessionResponse(\x01\x30\x01\x12\x34\n\x03\x41sk\x12\x15.actmax.v1.AskRequest\x1a\x16.actmax.v1.AskResponse\x12\x37\n\x04Tell\x12\x16.actmax.v1.TellRequest\x1a\x17.actmax.v1.TellResponse\x12K\n\nListTrials\x12\x1c.actmax.v1.ListTrialsRequest\x1a\x1d.actmax.v1.ListTrialsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -74,6 +74,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEOBJECTIVE'].fields_by_name['thread']._serialized_options = b'\272H\004r\002\030@'
   _globals['_RESTARTCLOCK'].fields_by_name['clock']._loaded_options = None
   _globals['_RESTARTCLOCK'].fields_by_name['clock']._serialized_options = b'\272H\010\"\006\030\300\204=(\002'
+  _globals['_MARKTRIAL'].fields_by_name['trial']._loaded_options = None
+  _globals['_MARKTRIAL'].fields_by_name['trial']._serialized_options = b'\272H\004\"\002(\001'
   _globals['_ASKREQUEST'].fields_by_name['session']._loaded_options = None
   _globals['_ASKREQUEST'].fields_by_name['session']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_TELLREQUEST'].oneofs_by_name['content']._loaded_options = None
@@ -95,43 +97,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETESESSIONREQUEST']._serialized_start=550
   _globals['_DELETESESSIONREQUEST']._serialized_end=598
   _globals['_RUNSESSIONREQUEST']._serialized_start=601
-  _globals['_RUNSESSIONREQUEST']._serialized_end=842
-  _globals['_OPEN']._serialized_start=845
-  _globals['_OPEN']._serialized_end=976
-  _globals['_TELL']._serialized_start=978
-  _globals['_TELL']._serialized_end=1040
-  _globals['_TRIALRESPONSE']._serialized_start=1043
-  _globals['_TRIALRESPONSE']._serialized_end=1208
-  _globals['_ADVANCE']._serialized_start=1210
-  _globals['_ADVANCE']._serialized_end=1248
-  _globals['_CHANGEOBJECTIVE']._serialized_start=1250
-  _globals['_CHANGEOBJECTIVE']._serialized_end=1357
-  _globals['_RESTARTCLOCK']._serialized_start=1359
-  _globals['_RESTARTCLOCK']._serialized_end=1401
-  _globals['_RUNSESSIONRESPONSE']._serialized_start=1404
-  _globals['_RUNSESSIONRESPONSE']._serialized_end=1623
-  _globals['_OPENED']._serialized_start=1625
-  _globals['_OPENED']._serialized_end=1693
-  _globals['_GENERATION']._serialized_start=1696
-  _globals['_GENERATION']._serialized_end=1996
-  _globals['_ACK']._serialized_start=1998
-  _globals['_ACK']._serialized_end=2067
-  _globals['_EXPIRYWARNING']._serialized_start=2069
-  _globals['_EXPIRYWARNING']._serialized_end=2133
-  _globals['_ASKREQUEST']._serialized_start=2135
-  _globals['_ASKREQUEST']._serialized_end=2176
-  _globals['_ASKRESPONSE']._serialized_start=2178
-  _globals['_ASKRESPONSE']._serialized_end=2277
-  _globals['_TELLREQUEST']._serialized_start=2280
-  _globals['_TELLREQUEST']._serialized_end=2518
-  _globals['_TELLRESPONSE']._serialized_start=2520
-  _globals['_TELLRESPONSE']._serialized_end=2563
-  _globals['_LISTTRIALSREQUEST']._serialized_start=2565
-  _globals['_LISTTRIALSREQUEST']._serialized_end=2630
-  _globals['_LISTTRIALSRESPONSE']._serialized_start=2632
-  _globals['_LISTTRIALSRESPONSE']._serialized_end=2758
-  _globals['_TRIAL']._serialized_start=2761
-  _globals['_TRIAL']._serialized_end=3080
-  _globals['_SESSIONSERVICE']._serialized_start=3083
-  _globals['_SESSIONSERVICE']._serialized_end=3723
+  _globals['_RUNSESSIONREQUEST']._serialized_end=923
+  _globals['_OPEN']._serialized_start=926
+  _globals['_OPEN']._serialized_end=1057
+  _globals['_TELL']._serialized_start=1059
+  _globals['_TELL']._serialized_end=1121
+  _globals['_TRIALRESPONSE']._serialized_start=1124
+  _globals['_TRIALRESPONSE']._serialized_end=1289
+  _globals['_ADVANCE']._serialized_start=1291
+  _globals['_ADVANCE']._serialized_end=1329
+  _globals['_CHANGEOBJECTIVE']._serialized_start=1331
+  _globals['_CHANGEOBJECTIVE']._serialized_end=1438
+  _globals['_RESTARTCLOCK']._serialized_start=1440
+  _globals['_RESTARTCLOCK']._serialized_end=1482
+  _globals['_MARKTRIAL']._serialized_start=1484
+  _globals['_MARKTRIAL']._serialized_end=1532
+  _globals['_FINISH']._serialized_start=1534
+  _globals['_FINISH']._serialized_end=1559
+  _globals['_RUNSESSIONRESPONSE']._serialized_start=1562
+  _globals['_RUNSESSIONRESPONSE']._serialized_end=1781
+  _globals['_OPENED']._serialized_start=1783
+  _globals['_OPENED']._serialized_end=1851
+  _globals['_GENERATION']._serialized_start=1854
+  _globals['_GENERATION']._serialized_end=2154
+  _globals['_ACK']._serialized_start=2156
+  _globals['_ACK']._serialized_end=2225
+  _globals['_EXPIRYWARNING']._serialized_start=2227
+  _globals['_EXPIRYWARNING']._serialized_end=2291
+  _globals['_ASKREQUEST']._serialized_start=2293
+  _globals['_ASKREQUEST']._serialized_end=2334
+  _globals['_ASKRESPONSE']._serialized_start=2336
+  _globals['_ASKRESPONSE']._serialized_end=2435
+  _globals['_TELLREQUEST']._serialized_start=2438
+  _globals['_TELLREQUEST']._serialized_end=2757
+  _globals['_TELLRESPONSE']._serialized_start=2759
+  _globals['_TELLRESPONSE']._serialized_end=2802
+  _globals['_LISTTRIALSREQUEST']._serialized_start=2804
+  _globals['_LISTTRIALSREQUEST']._serialized_end=2869
+  _globals['_LISTTRIALSRESPONSE']._serialized_start=2871
+  _globals['_LISTTRIALSRESPONSE']._serialized_end=2997
+  _globals['_TRIAL']._serialized_start=3000
+  _globals['_TRIAL']._serialized_end=3332
+  _globals['_SESSIONSERVICE']._serialized_start=3335
+  _globals['_SESSIONSERVICE']._serialized_end=3975
 # @@protoc_insertion_point(module_scope)

@@ -56,18 +56,22 @@ class DeleteSessionRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class RunSessionRequest(_message.Message):
-    __slots__ = ("open", "tell", "advance", "change_objective", "restart_clock")
+    __slots__ = ("open", "tell", "advance", "change_objective", "restart_clock", "mark_trial", "finish")
     OPEN_FIELD_NUMBER: _ClassVar[int]
     TELL_FIELD_NUMBER: _ClassVar[int]
     ADVANCE_FIELD_NUMBER: _ClassVar[int]
     CHANGE_OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     RESTART_CLOCK_FIELD_NUMBER: _ClassVar[int]
+    MARK_TRIAL_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
     open: Open
     tell: Tell
     advance: Advance
     change_objective: ChangeObjective
     restart_clock: RestartClock
-    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., tell: _Optional[_Union[Tell, _Mapping]] = ..., advance: _Optional[_Union[Advance, _Mapping]] = ..., change_objective: _Optional[_Union[ChangeObjective, _Mapping]] = ..., restart_clock: _Optional[_Union[RestartClock, _Mapping]] = ...) -> None: ...
+    mark_trial: MarkTrial
+    finish: Finish
+    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., tell: _Optional[_Union[Tell, _Mapping]] = ..., advance: _Optional[_Union[Advance, _Mapping]] = ..., change_objective: _Optional[_Union[ChangeObjective, _Mapping]] = ..., restart_clock: _Optional[_Union[RestartClock, _Mapping]] = ..., mark_trial: _Optional[_Union[MarkTrial, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
     __slots__ = ("session", "last_sequence", "client_id", "take_over", "renew")
@@ -124,6 +128,20 @@ class RestartClock(_message.Message):
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     clock: int
     def __init__(self, clock: _Optional[int] = ...) -> None: ...
+
+class MarkTrial(_message.Message):
+    __slots__ = ("trial", "bad")
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    BAD_FIELD_NUMBER: _ClassVar[int]
+    trial: int
+    bad: bool
+    def __init__(self, trial: _Optional[int] = ..., bad: _Optional[bool] = ...) -> None: ...
+
+class Finish(_message.Message):
+    __slots__ = ("at_once",)
+    AT_ONCE_FIELD_NUMBER: _ClassVar[int]
+    at_once: bool
+    def __init__(self, at_once: _Optional[bool] = ...) -> None: ...
 
 class RunSessionResponse(_message.Message):
     __slots__ = ("opened", "ask", "ack", "warning", "ended")
@@ -202,18 +220,22 @@ class AskResponse(_message.Message):
     def __init__(self, ask: _Optional[_Union[Generation, _Mapping]] = ..., ended: _Optional[_Union[_session_pb2.Session, _Mapping]] = ...) -> None: ...
 
 class TellRequest(_message.Message):
-    __slots__ = ("session", "tell", "advance", "change_objective", "restart_clock")
+    __slots__ = ("session", "tell", "advance", "change_objective", "restart_clock", "mark_trial", "finish")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     TELL_FIELD_NUMBER: _ClassVar[int]
     ADVANCE_FIELD_NUMBER: _ClassVar[int]
     CHANGE_OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     RESTART_CLOCK_FIELD_NUMBER: _ClassVar[int]
+    MARK_TRIAL_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
     session: str
     tell: Tell
     advance: Advance
     change_objective: ChangeObjective
     restart_clock: RestartClock
-    def __init__(self, session: _Optional[str] = ..., tell: _Optional[_Union[Tell, _Mapping]] = ..., advance: _Optional[_Union[Advance, _Mapping]] = ..., change_objective: _Optional[_Union[ChangeObjective, _Mapping]] = ..., restart_clock: _Optional[_Union[RestartClock, _Mapping]] = ...) -> None: ...
+    mark_trial: MarkTrial
+    finish: Finish
+    def __init__(self, session: _Optional[str] = ..., tell: _Optional[_Union[Tell, _Mapping]] = ..., advance: _Optional[_Union[Advance, _Mapping]] = ..., change_objective: _Optional[_Union[ChangeObjective, _Mapping]] = ..., restart_clock: _Optional[_Union[RestartClock, _Mapping]] = ..., mark_trial: _Optional[_Union[MarkTrial, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
 
 class TellResponse(_message.Message):
     __slots__ = ("ack",)
@@ -240,7 +262,7 @@ class ListTrialsResponse(_message.Message):
     def __init__(self, trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ..., latents: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ..., stimuli: _Optional[_Union[_session_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class Trial(_message.Message):
-    __slots__ = ("trial", "generation", "kind", "stimulus", "replicate", "responses", "status", "onset", "offset", "told_time", "score", "gain", "thread", "clock")
+    __slots__ = ("trial", "generation", "kind", "stimulus", "replicate", "responses", "status", "onset", "offset", "told_time", "score", "gain", "thread", "clock", "bad")
     TRIAL_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -255,6 +277,7 @@ class Trial(_message.Message):
     GAIN_FIELD_NUMBER: _ClassVar[int]
     THREAD_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    BAD_FIELD_NUMBER: _ClassVar[int]
     trial: int
     generation: int
     kind: _session_pb2.TrialKind
@@ -269,4 +292,5 @@ class Trial(_message.Message):
     gain: float
     thread: str
     clock: int
-    def __init__(self, trial: _Optional[int] = ..., generation: _Optional[int] = ..., kind: _Optional[_Union[_session_pb2.TrialKind, str]] = ..., stimulus: _Optional[int] = ..., replicate: _Optional[int] = ..., responses: _Optional[_Iterable[float]] = ..., status: _Optional[str] = ..., onset: _Optional[float] = ..., offset: _Optional[float] = ..., told_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., score: _Optional[float] = ..., gain: _Optional[float] = ..., thread: _Optional[str] = ..., clock: _Optional[int] = ...) -> None: ...
+    bad: bool
+    def __init__(self, trial: _Optional[int] = ..., generation: _Optional[int] = ..., kind: _Optional[_Union[_session_pb2.TrialKind, str]] = ..., stimulus: _Optional[int] = ..., replicate: _Optional[int] = ..., responses: _Optional[_Iterable[float]] = ..., status: _Optional[str] = ..., onset: _Optional[float] = ..., offset: _Optional[float] = ..., told_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., score: _Optional[float] = ..., gain: _Optional[float] = ..., thread: _Optional[str] = ..., clock: _Optional[int] = ..., bad: _Optional[bool] = ...) -> None: ...

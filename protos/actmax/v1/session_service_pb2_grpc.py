@@ -132,7 +132,8 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Ask(self, request, context):
-        """The same without a stream. FAILED_PRECONDITION (SESSION_IN_USE) while a stream is open.
+        """The same without a stream. FAILED_PRECONDITION (SESSION_IN_USE) while a stream is open, but for mark_trial and finish, which anyone who
+        may run the session can say beside it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

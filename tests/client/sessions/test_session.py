@@ -176,6 +176,33 @@ def test_tell_gives_a_suspended_server_up_when_patience_is_over_and_goes_on_when
         suspended.kill()
 
 
+def test_a_trial_is_marked_and_a_search_finished_from_the_script_and_beside_it(server):
+    with Session.create(SPEC, server.address) as session:
+        first = session.ask()
+        assert first is not None
+        session.tell(rig(first))
+        session.mark_bad(first.trials[0])
+        second = session.ask()
+        assert second is not None
+        assert actmax("session", "mark", session.name, str(first.trials[1]), "--server", server.address).returncode == 0
+        assert actmax("session", "mark", session.name, str(first.trials[0]), "--undo", "--server", server.address).returncode == 0
+        assert fetch_trials(session.name, server.address).bad.tolist()[:3] == [False, True, False]
+        assert actmax("session", "mark", session.name, "999", "--server", server.address).returncode == 2
+        assert actmax("session", "finish", session.name, "--server", server.address).returncode == 0
+        run(session)
+        assert session.described.stopped_by == "finished"
+        assert session.described.recommendation.final
+    with Session.create(SPEC, server.address) as session:
+        assert session.ask() is not None
+        assert actmax("session", "finish", session.name, "--at-once", "--server", server.address).returncode == 0
+        run(session)  # what it shows until it hears of the end comes late
+        assert session.ended
+        assert set(fetch_trials(session.name, server.address).status) <= {"late", "missed"}
+    with Session.create(SPEC, server.address) as session:
+        session.finish(at_once=True)
+        assert session.ask() is None
+
+
 def test_a_second_client_is_in_the_way_and_may_take_over(server):
     with Session.create(SPEC, server.address) as session:
         session.ask()
