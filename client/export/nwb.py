@@ -203,7 +203,8 @@ def _clock(trials: Trials, shown: Any) -> tuple[Any, Any]:
         mine = trials.clock == clock
         both = np.flatnonzero(mine & known & np.isfinite(told))
         if both.size:
-            shift[mine] = told[both[0]] - np.nanmax([trials.offset[both[0]], trials.onset[both[0]]])
+            beside = told[both[0]] - np.nanmax([trials.offset[both[0]], trials.onset[both[0]]])
+            shift[mine] = max(beside, -float(trials.onset[mine & known].min()))  # nothing was shown before the session began
     return np.where(known, trials.onset + shift, told), np.where(known, trials.offset + shift, np.nan)
 
 
