@@ -30,6 +30,7 @@ from actmax.engine.analyses.attribution.library import zennit
 from actmax.engine.analyses.attribution.lrp import LRP
 from actmax.engine.analyses.attribution.method import Attribution
 from actmax.models.generators.pixel import PixelGenerator
+from actmax.models.pictures.decoding import decode
 from actmax.models.units import resolve
 from actmax.models.zoo.architectures.cnn import BasicBlock
 from actmax.models.zoo.targets import CNNTarget
@@ -40,7 +41,7 @@ RESULTS = Path(__file__).with_name("attribution.json")
 
 def batches(folder: Path) -> Iterator[Tensor]:
     """The pictures, which require gradients."""
-    pixels = np.stack([np.array(Image.open(path)) for path in sorted(folder.iterdir())])
+    pixels = np.stack([np.array(decode(path).image) for path in sorted(folder.iterdir())])
     for part in (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).split(BATCH):
         yield part.contiguous().requires_grad_()
 
