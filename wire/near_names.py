@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 CLOSE = 0.5
 """Least likeness of a name that is worth a mention, from 0 to 1."""
-COMPARED = 0.6
+COMPARED = 0.8
 """Least likeness as a share of the nearest name's, of a name that is mentioned besides it."""
 
 

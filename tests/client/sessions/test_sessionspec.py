@@ -7,7 +7,7 @@ from actmax.wire.errors import InvalidInput
 @pytest.mark.parametrize(
     ("data", "field", "said"),
     [
-        ({"generator": "cifar10-sngan", "desing": {}}, "desing", "did you mean design"),
+        ({"generator": "cifar10-sngan", "desing": {}}, "desing", "did you mean design?"),
         ({"design": {"references": {"rat": 0.1}}}, "design.references.rat", "did you mean rate?"),
         ({"units": ["a", {"name": "b", "knd": "rate"}]}, "units[1].knd", "did you mean kind?"),
         ({"threads": [{"name": "a", "colour": 1}]}, "threads[0].colour", "there are name, "),
