@@ -114,6 +114,7 @@ def _figure(method: Method, context: AnalysisContext, unit: UnitAddress, rows: S
         unit=str(unit),
         caption=(method.title, "stimuli, and where they count"),
         place="unit",
+        wide=True,
     )
 
 
