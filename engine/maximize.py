@@ -12,11 +12,14 @@ from typing import Any, ParamSpec
 
 from torch import nn
 
+from actmax.v1 import job_pb2
+
 from ..models.generators.generator import Generator
 from ..models.objectives.expressions import Expression
 from ..models.permissions import EVERYTHING
 from ..models.targets.target import Target
 from ..optimizers.optimizer import Optimizer
+from ..wire.reader import former_names
 from .analyses.analysis import Analysis
 from .jobs.interruption import stopped_by_signals
 from .jobs.progress import Progress
@@ -30,7 +33,7 @@ from .spec import JobSpec
 Args = ParamSpec("Args")
 
 
-_FORMER = {"within": "max_latent_std", "changes": "max_code_changes"}
+_FORMER = former_names(job_pb2.Constraints.DESCRIPTOR)
 """New names of parameters by their former names, which are still accepted, with a warning."""
 
 

@@ -11,7 +11,6 @@ import torch
 
 from ..models.ambient import own_threads, under_default_settings
 from ..models.permissions import NOTHING, Permissions
-from ..models.version import version_of
 from .analyses.analysis import AnalysisContext
 from .analyses.running import attach_recorders, run_analyses
 from .build import check
@@ -22,7 +21,7 @@ from .evaluation.packing import pass_size
 from .jobs.finals import final_results
 from .jobs.observers import Checkpointer, ProgressReporter
 from .jobs.progress import Progress
-from .jobs.provenance import fingerprint, provenance_of
+from .jobs.provenance import fingerprint, provenance_of, versions_of
 from .jobs.writing import NotWritten, prepare, write
 from .resolved_job import ResolvedJob
 from .results.result import JobResult, SearchResult
@@ -295,7 +294,7 @@ def run_resolved(
         folder / "checkpoint.safetensors",
         fingerprint(spec),
         settings.checkpoint_interval,
-        _versions(job),
+        versions_of(job),
         required=settings.keep_checkpoint,
     )
     elapsed = saver.resume(searches)
@@ -383,12 +382,6 @@ def _nothing_measured(searches: Sequence[Search]) -> str:
     units = ", ".join(dict.fromkeys(search.unit for search in tried[:3])) + (", …" if len(tried) > 3 else "")
     what = f"none of {responses} responses of {units} was a finite number ({nan} NaN, {responses - nan} infinite)"
     return f"{what}; check the target's weights (a broken checkpoint gives NaN) and the range of its stimuli, or whether it answers at all"
-
-
-def _versions(job: ResolvedJob) -> dict[str, str]:
-    """Return the versions of the parts that are elsewhere, by role."""
-    found = {"generator": version_of(job.generator), "target": version_of(job.target)}
-    return {role: version for role, version in found.items() if version}
 
 
 def _all_missed(search: Search) -> bool:

@@ -106,7 +106,7 @@ class Reader:
         """Return the field that ``name`` stands for, a former name with a remark; None where there is none."""
         slot = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
         if slot is None:
-            slot = next((each for each in descriptor.fields if each.GetOptions().Extensions[schema_pb2.former_name] == name), None)
+            slot = descriptor.fields_by_name.get(former_names(descriptor).get(name, ""))
             if slot is not None:
                 self.remarks.append(f"{show(path)} is called {slot.name} now; the next version will not take {name}")
         return slot
@@ -260,6 +260,12 @@ class Reader:
         else:
             return self.option_text(value, path) if isinstance(value, str) else value
         return None
+
+
+def former_names(descriptor: Any) -> dict[str, str]:
+    """Return the names of a message's fields by the names that they had in the version before."""
+    options = ((slot.name, slot.GetOptions().Extensions[schema_pb2.former_name]) for slot in descriptor.fields)
+    return {former: name for name, former in options if former}
 
 
 def kind_of(value: Any) -> str:

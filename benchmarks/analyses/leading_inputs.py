@@ -25,7 +25,7 @@ from actmax.models.zoo.training.task import Task
 
 
 def ranked() -> list[int]:
-    """Return the inputs, the one that counts the most first."""
+    """Return the indices of the inputs, from the highest total Sobol index to the lowest."""
     options = {"samples": 1024, "second_order": False, "local": False, "leading": False}
     result = maximize("pixel", "diabetes", "fc[1]", evaluations=20, analyses=[{"name": "sensitivity", "options": options}])
     total = next(section.arrays["ST"] for section in result.sections if section.title == "Sensitivity")

@@ -18,7 +18,7 @@ from ...wire.near_names import hint
 from ...wire.transport import ask_service
 from ...wire.writer import to_plain
 from ..extras import NotInstalled
-from ..jobs.catalog import component
+from ..jobs.catalog import KINDS, component
 from ..jobs.client import Client
 from ..jobs.overrides import Override, apply
 from ..schema_words import type_in_words, value_in_words
@@ -175,7 +175,7 @@ def _components(server: str, kind: str) -> Sequence[catalog_service_pb2.Componen
 
     wanted = catalog_service_pb2.ComponentKind.DESCRIPTOR.values_by_name.get(f"COMPONENT_KIND_{kind.upper()}") if kind else None
     if kind and wanted is None:
-        raise InvalidInput(f"--kind {kind}: there is no such kind; {hint(kind, _KINDS)}")
+        raise InvalidInput(f"--kind {kind}: there is no such kind; {hint(kind, KINDS)}")
     return [info for info in map(component_info, engine.components()) if wanted is None or info.kind == wanted.number]
 
 
@@ -213,9 +213,6 @@ def _engine_here(server: str, error: Unavailable) -> Any:
         raise error from None
     err.print(f"No server runs at {SERVER}: this is what is installed here.")
     return ActmaxEngine()
-
-
-_KINDS = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
 
 
 def _kind(info: catalog_service_pb2.ComponentInfo) -> str:

@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from ...wire.errors import ActmaxError
+from ..extras import installed_version
 from .common import SERVER, Json, Server, connect, out, print_json
 
 _SHOWN = ("numpy", "grpcio", "protobuf", "torch", "snntorch", "nevergrad", "tntorch", "scipy", "pydantic", "sqlalchemy", "ray")
@@ -57,7 +58,7 @@ def doctor(
         "disk": f"{shutil.disk_usage(data).free / 2**30:.1f} GiB free at {data.resolve()}",
         "devices": _devices(),
         "server": _server(server),
-        "packages": {name: installed for name in _SHOWN if (installed := _installed(name))},
+        "packages": {name: installed for name in _SHOWN if (installed := installed_version(name))},
         "missing": _missing(),
     }
     if as_json:
@@ -71,13 +72,6 @@ def doctor(
         else:
             lines = [f"pip install 'actmax[{extra}]' would bring {', '.join(lacking)}" for extra, lacking in value.items()]
             out.print("\n".join(f"{name if not number else '':9} {line}" for number, line in enumerate(lines or ["nothing"])))
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _memory() -> str:
@@ -113,6 +107,6 @@ def _missing() -> dict[str, list[str]]:
     for text in requires("actmax") or ():
         named = re.match(r"([\w.-]+)(?:\[[^]]*\])?([^;]*)", text)
         extra = re.search(r"""extra == ["']([\w-]+)""", text)
-        if named and extra and extra[1] not in ("dev", "bench") and named[1] != "actmax" and not _installed(named[1]):
+        if named and extra and extra[1] not in ("dev", "bench") and named[1] != "actmax" and not installed_version(named[1]):
             missing.setdefault(extra[1], []).append(f"{named[1]}{named[2]}".strip())
     return missing

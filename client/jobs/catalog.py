@@ -17,6 +17,8 @@ from ...wire.transport import DEFAULT_ADDRESS, Credentials, open_channel
 from . import jobfile
 
 Answer = TypeVar("Answer")
+KINDS = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
+"""Kinds of components, without the unspecified one."""
 
 
 class CatalogClient:
@@ -128,9 +130,8 @@ def kind_named(kind: str) -> str:
     InvalidInput
         If there is no such kind.
     """
-    names = [name.removeprefix("COMPONENT_KIND_").lower() for name in catalog_service_pb2.ComponentKind.keys()[1:]]
     if not kind:
         return "COMPONENT_KIND_UNSPECIFIED"
-    if kind not in names:
-        raise InvalidInput(f"there is no kind {kind!r}; {hint(kind, names)}")
+    if kind not in KINDS:
+        raise InvalidInput(f"there is no kind {kind!r}; {hint(kind, KINDS)}")
     return f"COMPONENT_KIND_{kind.upper()}"

@@ -274,7 +274,7 @@ def _counts_trials(function: Any) -> bool:
 
 
 def require_version(asked: str, version: str) -> None:
-    """Raise Fault where another version than ``version`` is asked for."""
+    """Raise Fault if a request names another version than ``version``, the plugin's own."""
     if asked and asked != version:
         raise Fault(f"this is version {version!r}, {asked[:200]!r} was asked", reason="OTHER_VERSION")
 

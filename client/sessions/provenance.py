@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 from actmax.v1 import session_pb2
+
+from ..extras import installed_version
 
 PACKAGES = ("numpy", "grpcio", "protobuf", "pynwb", "pyarrow")
 """Packages that read or write a session's data."""
@@ -19,12 +21,6 @@ def session_provenance(session: session_pb2.Session) -> dict[str, Any]:
 
     ``created`` and ``date`` are ISO 8601 in UTC; ``spec_sha256`` is over the specification's deterministic bytes, in hexadecimal digits.
     """
-    packages: dict[str, str] = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return {
         "session": session.name,
         "created": datetime.fromtimestamp(session.create_time.ToMicroseconds() / 1e6, UTC).isoformat(),
@@ -33,5 +29,5 @@ def session_provenance(session: session_pb2.Session) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "actmax": version("actmax"),
         "python": platform.python_version(),
-        "packages": packages,
+        "packages": {name: found for name in PACKAGES if (found := installed_version(name))},
     }

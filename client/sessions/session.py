@@ -217,7 +217,7 @@ class Session(SessionCore):
     def restart_clock(self) -> None:
         """Declare that the rig's clock began anew: from the next trial on its onsets may be any time.
 
-        To be called after the rig's program was restarted and before its first trial is told, where onsets are told at all.
+        Call it after the rig's program restarts and before its first response, if responses carry onsets.
         """
         blocking(self._restart_clock())
 

@@ -76,6 +76,12 @@ def along_axis(space: Box, latent: Tensor, direction: Tensor) -> Callable[[Tenso
     return moved
 
 
+def drawn_latent(generator: Generator, random: torch.Generator) -> Tensor:
+    """Return one latent, (*latent) on the CPU: a draw from the generator's prior where it has one, else a uniform one."""
+    drawn = generator.latent if generator.prior is None else generator.prior
+    return drawn.sample(1, random)[0].cpu()
+
+
 def code_swaps(generator: Generator, latent: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
     """Return a function that replaces a share of a latent's codes by those of another latent.
 
@@ -96,8 +102,7 @@ def code_swaps(generator: Generator, latent: Tensor, seed: int) -> Callable[[Ten
     space = generator.latent
     assert isinstance(space, Categorical), "only codes are replaced"
     random = torch.Generator().manual_seed(seed)
-    prior = generator.prior
-    other = (prior.sample(1, random) if prior is not None else space.sample(1, random))[0].cpu().flatten()
+    other = drawn_latent(generator, random).flatten()
     rank = torch.randperm(space.size, generator=random)
 
     def swapped(percent: Tensor) -> Tensor:

@@ -51,7 +51,6 @@ def provenance_of(job: ResolvedJob, command: str = "") -> Provenance:
     """
     parts = {"generator": job.generator, "target": job.target}
     weights = {role: digest for role, part in parts.items() if (digest := weights_digest(part))}
-    versions = {role: said for role, part in parts.items() if (said := version_of(part))}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "actmax": version("actmax"),
@@ -63,9 +62,15 @@ def provenance_of(job: ResolvedJob, command: str = "") -> Provenance:
         "seed": job.spec.seed,
         "job_sha256": fingerprint(job.spec),
         "weights_sha256": weights,
-        "versions": versions,
+        "versions": versions_of(job),
         "command": command,
     }
+
+
+def versions_of(job: ResolvedJob) -> dict[str, str]:
+    """Return the versions of the generator and the target by role, of those that live elsewhere."""
+    found = {"generator": version_of(job.generator), "target": version_of(job.target)}
+    return {role: version for role, version in found.items() if version}
 
 
 def command_line() -> str:

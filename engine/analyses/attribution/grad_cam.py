@@ -200,7 +200,7 @@ def _wide(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _candidates(target: Target, unit: UnitAddress, named: str) -> list[str]:
-    """Layers with places before a unit's, from the deepest, then its own; or the one that is named."""
+    """Return the layers to try: those with space before the unit's layer, the deepest first, then the unit's own; or the layer named."""
     infos = list(target.layers())
     place = next(number for number, info in enumerate(infos) if info.name == unit.layer)
     before = [info.name for info in infos[: place + 1] if has_places(info, target.stimulus)]

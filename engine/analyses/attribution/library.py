@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from types import ModuleType
 
 from ....models.networks.torchvision_import import import_torchvision
-from ....models.options import InvalidOption
-
-_EXTRA = "pip install 'actmax[analyses]'"
-
-
-def require(*packages: str) -> None:
-    """Raise InvalidOption where one of ``packages`` is not installed."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise InvalidOption("", f"{package} is not installed here: {_EXTRA}")
 
 
 def captum() -> ModuleType:

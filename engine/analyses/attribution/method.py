@@ -17,7 +17,7 @@ from ...evaluation.evaluator import preserved
 from ...results.section import Section
 from ..analysis import AnalysisContext
 from ..image_stream import ImageStream
-from .library import require
+from ..library_state import require_libraries
 from .results import Row, attribution_section
 from .scores import Score, deletion, max_sensitivity, points_at, randomised, similarity
 from .stimuli import Baseline, Step, baselines, found_items, picture_items, steps
@@ -112,7 +112,7 @@ class Attribution:
 
     def check(self, target: Target) -> None:
         """Refuse what is not installed, pictures for a target of series, gradients of one that has none, and films without time steps."""
-        require(*self.packages)
+        require_libraries(*self.packages)
         if self.options.images and target.stimulus.modality != "image":
             raise InvalidOption("images", "the target takes series; there are no pictures to show it")
         if self.options.masks and not self.options.images:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ....models.spaces import Box, StimulusSpec
 from ....models.targets.target import HasInputNames, Target
 from ..analysis import AnalysisContext
-from ..latent_axes import along_axis, latent_axes
+from ..latent_axes import along_axis, drawn_latent, latent_axes
 
 Kind = Literal["values", "blocks", "latents"]
 MOST_VALUES = 64
@@ -109,7 +109,7 @@ def latent_factors(latent: NDArray[np.generic], context: AnalysisContext, axes: 
         says = f"The optimum's latent is moved along {found.says}, up to {reach:g} standard deviations either way."
         return Factors(names, -reach, reach, torch.zeros(len(names), dtype=torch.float64), make, generator.differentiable, says=says)
     random = torch.Generator().manual_seed(context.seed)
-    other = (generator.prior.sample(1, random) if generator.prior is not None else space.sample(1, random))[0].cpu()
+    other = drawn_latent(generator, random)
     place, sides = _blocks(space.shape, grid)
     rank = _ranks(place, torch.randperm(space.size, generator=random).reshape(space.shape))
 
